@@ -1,0 +1,20 @@
+# What every target of the project is compiled with, as one interface library: sluice_common.
+# Includes are written from the repository's root: "dataplane/lane.h".
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(sluice_common INTERFACE)
+target_include_directories(sluice_common INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(sluice_common INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers -fno-strict-aliasing)
+if(SLUICE_SANITIZE)
+  target_compile_options(sluice_common INTERFACE -fsanitize=${SLUICE_SANITIZE} -fno-omit-frame-pointer
+                                                 -fno-sanitize-recover=all)
+  target_link_options(sluice_common INTERFACE -fsanitize=${SLUICE_SANITIZE})
+endif()
