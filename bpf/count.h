@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// Counting. A packet that XDP leaves to the kernel passes clsact a moment later, so "each hook
+// counts what it decides" would count it twice, and would miss it while XDP is detached. Hence:
+//
+//   a verdict is counted by the hook where the packet leaves our hands, and only there.
+//
+//                 XDP (sluice_steer)               clsact (sluice_bridge), always attached
+//   leaves here   DATAPLANE DROP MALFORMED         PASS DROP MALFORMED BRIDGED DOWN_PASS DOWN_DROP
+//   goes on       PASS: not counted
+//                 NO_SOCKET: counted, as the reason why XDP did not take it
+//
+// So the packets a port received are the sum of all verdicts except NO_SOCKET, whether XDP is
+// attached or not, and a rule's hits obey the same law. Nothing is counted while no agent has
+// activated the configuration.
+//
+// The elements are per CPU and both hooks run in softirq, which does not nest on one CPU: no atomics.
+#ifndef SLUICE_BPF_COUNT_H_
+#define SLUICE_BPF_COUNT_H_
+
+#include "bpf/maps.h"
+
+// How much one run of a hook stands for: in XDP always one frame, in clsact what GRO merged.
+struct amount {
+  __u64 packets;
+  __u64 bytes;
+};
+
+// A device may have more queues than we have elements: the last element takes the rest.
+static __always_inline __u32 counter_index(__u32 queue) {
+  return queue < SLUICE_MAX_QUEUES ? queue : SLUICE_MAX_QUEUES - 1;
+}
+
+static __always_inline void count_verdict(__u32 queue, enum sluice_verdict verdict, struct amount amount) {
+  __u32 index = counter_index(queue);
+  struct sluice_counters* counters = bpf_map_lookup_elem(&sluice_counters, &index);
+  if (!counters || verdict >= SLUICE_VERDICT_COUNT) {
+    return;
+  }
+  counters->packets[verdict] += amount.packets;
+  counters->bytes[verdict] += amount.bytes;
+}
+
+static __always_inline void count_rule(__u32 slot, struct amount amount) {
+  struct sluice_rule_hits* hits = bpf_map_lookup_elem(&sluice_rulehits, &slot);
+  if (!hits) {
+    return;  // NO_RULE, or a slot out of range: the packet went by a default
+  }
+  hits->packets += amount.packets;
+  hits->bytes += amount.bytes;
+}
+
+#endif  // SLUICE_BPF_COUNT_H_

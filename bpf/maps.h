@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// The maps that both hooks of a port read: XDP (sluice_steer) and clsact (sluice_bridge). Every one
+// is pinned by name, so whichever object is loaded second into the same bpffs folder finds the
+// first one's maps, and the agent opens the very same ones.
+//
+//   sluice_config ──► which bank, which policy      written by the agent, read here
+//   sluice_rules, sluice_locals                     written by the agent, read here
+//   sluice_counters, sluice_rulehits                written here, one copy per CPU, read by the agent
+#ifndef SLUICE_BPF_MAPS_H_
+#define SLUICE_BPF_MAPS_H_
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/sluice_abi.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct sluice_config);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_config SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_RULE_BANKS* SLUICE_MAX_RULES);
+  __type(key, __u32);
+  __type(value, struct sluice_rule);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_rules SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, SLUICE_RULE_BANKS* SLUICE_MAX_RULES);
+  __type(key, __u32);
+  __type(value, struct sluice_rule_hits);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_rulehits SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(max_entries, SLUICE_MAX_LOCAL_ADDRESSES);
+  __type(key, struct sluice_address);
+  __type(value, __u8);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_locals SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, SLUICE_MAX_QUEUES);
+  __type(key, __u32);
+  __type(value, struct sluice_counters);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_counters SEC(".maps");
+
+// Read by the agent, before it adopts a program that it did not load itself. volatile keeps it in
+// .rodata; libbpf binds .rodata to every program of the object (bpf_object_load_prog), so it is
+// found from the program's fd although no instruction reads it.
+const volatile __u32 sluice_abi_version = SLUICE_ABI_VERSION;
+
+#endif  // SLUICE_BPF_MAPS_H_

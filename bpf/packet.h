@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// What the parser is given (frame_view) and what it makes of it (packet). The parser does not know
+// whether the frame sits in an xdp_buff or an sk_buff. The hook says so, before it includes parse.h:
+//
+//   typedef struct xdp_md frame_ctx;                                     its context
+//   static __always_inline struct frame_view view_of(frame_ctx *ctx);    how to look at it
+#ifndef SLUICE_BPF_PACKET_H_
+#define SLUICE_BPF_PACKET_H_
+
+#include <linux/types.h>
+
+#include <stdbool.h>
+
+#include "bpf/sluice_abi.h"
+
+// Headers are looked for in this many bytes from the frame's start. Ethernet, three tags, IPv6,
+// eight ordinary extension headers and a full TCP header take about 250; what lies beyond is
+// treated as a packet without those fields. It also bounds what clsact pulls into the linear part.
+#define HEADER_REACH_BYTES 512
+// Tags in one frame, in the data and in the skb's metadata taken together, so that XDP (all in the
+// data) and clsact (the outermost in metadata) see the same packet. QinQ has two.
+#define VLAN_TAGS_MAX 3
+#define VLAN_ID_MASK 0x0fff
+// Extension headers of one IPv6 packet. RFC 8200 lists seven, each at most once but one.
+#define IPV6_EXTENSIONS_MAX 8
+
+struct frame_view {
+  const void* data;      // the Ethernet header
+  const void* data_end;  // end of the linear part, which may be short of `length`
+  __u32 length;          // of the whole frame, fragments included
+  bool merged;           // GRO or GSO: the IP and UDP length fields are the merger's business
+  bool tag_in_metadata;  // the outermost VLAN tag is not in the data...
+  __u16 metadata_vlan;   // ...but here (VLAN id, host order)
+};
+
+// What rules and defaults compare. `fields` says which members are there; a packet without ports
+// has no SLUICE_MATCH_*_PORT bit. Address keys are those of sluice_locals.
+struct packet {
+  __u32 fields;  // enum sluice_match bits; all parsed frames have ETHERTYPE
+  __be16 ethertype_be;
+  __u16 vlan;
+  __u8 proto;
+  __u8 neighbour;  // 1: ARP or IPv6 neighbour discovery
+  __u16 src_port;
+  __u16 dst_port;
+  __u8 dst_mac[6];
+  __u32 payload_offset;       // end of the last header that was understood
+  struct sluice_address src;  // of IPv4 or IPv6
+  struct sluice_address dst;
+  struct sluice_address asked_for;  // ARP or ND target; family 0 if there is none
+};
+
+enum parse_result {
+  PARSED,
+  PARSE_MALFORMED,     // the frame contradicts itself; the packet is not to be used
+  PARSE_OUT_OF_REACH,  // a header lies behind the linear part; the fields before it are good
+};
+
+#endif  // SLUICE_BPF_PACKET_H_

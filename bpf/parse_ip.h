@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// IPv4, IPv6 with its extension headers, and the transport header behind either.
+//
+// `end` is where the IP packet ends in the frame: Ethernet pads short frames, so a header must fit
+// in front of `end`, not merely of the frame's end. It is checked before header_at(), whose failure
+// then only means that the bytes are not in the linear part.
+//
+// The __noinline functions are global: the verifier proves each once, for any arguments, where
+// inlined it would walk every tail of the parser for every head and run out of its million
+// instructions. Their `packet` is never NULL; the checks are what that proof needs.
+#ifndef SLUICE_BPF_PARSE_IP_H_
+#define SLUICE_BPF_PARSE_IP_H_
+
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/packet.h"
+
+#define IPV4_MORE_FRAGMENTS 0x2000
+#define IPV4_FRAGMENT_OFFSET 0x1fff
+#define IPV6_MORE_FRAGMENTS 0x0001
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+#define ICMPV6_ROUTER_SOLICITATION 133
+#define ICMPV6_NEIGHBOUR_SOLICITATION 135
+#define ICMPV6_NEIGHBOUR_ADVERTISEMENT 136
+#define ICMPV6_REDIRECT 137
+
+// TCP, UDP, UDP-Lite and SCTP all begin with the ports.
+struct ports {
+  __be16 src_be;
+  __be16 dst_be;
+};
+
+struct tcp_header {
+  struct ports ports;
+  __be32 sequence_be;
+  __be32 acknowledged_be;
+  __u8 header_words;  // upper four bits: header length in 32-bit words
+  __u8 flags;
+  __be16 window_be;
+  __be16 checksum_be;
+  __be16 urgent_be;
+};
+
+struct udp_header {
+  struct ports ports;
+  __be16 length_be;
+  __be16 checksum_be;
+};
+
+struct sctp_header {
+  struct ports ports;
+  __be32 tag_be;
+  __be32 checksum_be;
+};
+
+struct icmp_header {
+  __u8 type;
+  __u8 code;
+  __be16 checksum_be;
+  __be32 body_be;
+};
+
+// Hop-by-hop, routing, destination options and AH have their length in the same place.
+struct ipv6_extension {
+  __u8 next;
+  __u8 length;  // in units of 8 bytes without the first 8; AH: of 4 bytes without the first 8
+  __u8 body[6];
+};
+
+struct ipv6_fragment {
+  __u8 next;
+  __u8 reserved;
+  __be16 offset_be;
+  __be32 id_be;
+};
+
+// The `size` bytes at `offset`, or NULL if they are not in the linear part or out of reach. The
+// reach also gives the verifier its bound on the variable part of a packet pointer.
+static __always_inline const void* header_at(const struct frame_view* view, __u32 offset, __u32 size) {
+  __u64 bounded = offset;
+  barrier_var(bounded);  // or clang bounds one copy of the offset and adds another
+  if (bounded > HEADER_REACH_BYTES) {
+    return NULL;
+  }
+  const void* header = view->data + bounded;
+  return header + size > view->data_end ? NULL : header;
+}
+
+static __always_inline void set_ports(const struct ports* ports, struct packet* packet) {
+  packet->src_port = bpf_ntohs(ports->src_be);
+  packet->dst_port = bpf_ntohs(ports->dst_be);
+  packet->fields |= SLUICE_MATCH_SRC_PORT | SLUICE_MATCH_DST_PORT;
+}
+
+static __always_inline enum parse_result parse_tcp(const struct frame_view* view, __u32 offset, __u32 end,
+                                                   bool fragment, struct packet* packet) {
+  if (offset + sizeof(struct tcp_header) > end) {
+    return PARSE_MALFORMED;
+  }
+  const struct tcp_header* tcp = header_at(view, offset, sizeof(*tcp));
+  if (!tcp) {
+    return PARSE_OUT_OF_REACH;
+  }
+  __u32 header_bytes = (tcp->header_words >> 4) * 4;
+  if (header_bytes < sizeof(*tcp)) {
+    return PARSE_MALFORMED;
+  }
+  // A first fragment may end within the options; the stack sees the rest once reassembled.
+  if (!fragment && offset + header_bytes > end) {
+    return PARSE_MALFORMED;
+  }
+  set_ports(&tcp->ports, packet);
+  packet->payload_offset = offset + header_bytes;
+  return PARSED;
+}
+
+static __always_inline enum parse_result parse_udp(const struct frame_view* view, __u32 offset, __u32 end,
+                                                   bool fragment, struct packet* packet) {
+  if (offset + sizeof(struct udp_header) > end) {
+    return PARSE_MALFORMED;
+  }
+  const struct udp_header* udp = header_at(view, offset, sizeof(*udp));
+  if (!udp) {
+    return PARSE_OUT_OF_REACH;
+  }
+  __u32 length = bpf_ntohs(udp->length_be);
+  // Length 0 over IPv6 is a jumbogram (RFC 2675, __udp6_lib_rcv).
+  bool jumbo = length == 0 && packet->dst.family == 6;
+  if (!view->merged && !jumbo) {
+    if (length < sizeof(*udp)) {
+      return PARSE_MALFORMED;
+    }
+    if (!fragment && offset + length > end) {
+      return PARSE_MALFORMED;
+    }
+  }
+  set_ports(&udp->ports, packet);
+  packet->payload_offset = offset + sizeof(*udp);
+  return PARSED;
+}
+
+static __always_inline enum parse_result parse_ports(const struct frame_view* view, __u32 offset, __u32 end,
+                                                     __u32 header_bytes, struct packet* packet) {
+  if (offset + header_bytes > end) {
+    return PARSE_MALFORMED;
+  }
+  const struct ports* ports = header_at(view, offset, sizeof(*ports));
+  if (!ports) {
+    return PARSE_OUT_OF_REACH;
+  }
+  set_ports(ports, packet);
+  packet->payload_offset = offset + header_bytes;
+  return PARSED;
+}
+
+static __always_inline enum parse_result parse_icmp(const struct frame_view* view, __u32 offset, __u32 end,
+                                                    struct packet* packet) {
+  if (offset + sizeof(struct icmp_header) > end) {
+    return PARSE_MALFORMED;
+  }
+  packet->payload_offset = offset + sizeof(struct icmp_header);
+  if (packet->dst.family == 4) {
+    return PARSED;
+  }
+
+  const struct icmp_header* icmp = header_at(view, offset, sizeof(*icmp));
+  if (!icmp) {
+    return PARSE_OUT_OF_REACH;
+  }
+  if (icmp->type < ICMPV6_ROUTER_SOLICITATION || icmp->type > ICMPV6_REDIRECT) {
+    return PARSED;
+  }
+  packet->neighbour = 1;
+  if (icmp->type != ICMPV6_NEIGHBOUR_SOLICITATION && icmp->type != ICMPV6_NEIGHBOUR_ADVERTISEMENT) {
+    return PARSED;
+  }
+
+  offset += sizeof(*icmp);
+  if (offset + sizeof(struct in6_addr) > end) {
+    return PARSE_MALFORMED;
+  }
+  const struct in6_addr* target = header_at(view, offset, sizeof(*target));
+  if (!target) {
+    return PARSE_OUT_OF_REACH;
+  }
+  __builtin_memcpy(packet->asked_for.addr_be, target, sizeof(*target));
+  packet->asked_for.family = 6;
+  packet->payload_offset = offset + sizeof(*target);
+  return PARSED;
+}
+
+// `fragment`: the first of several; it has the header, but its lengths are those of the whole.
+__noinline enum parse_result sluice_parse_transport(frame_ctx* ctx, struct packet* packet, __u32 offset, __u32 end,
+                                                    __u32 fragment) {
+  if (!packet) {
+    return PARSE_OUT_OF_REACH;
+  }
+  struct frame_view view = view_of(ctx);
+  packet->payload_offset = offset;
+  switch (packet->proto) {
+    case IPPROTO_TCP:
+      return parse_tcp(&view, offset, end, fragment, packet);
+    case IPPROTO_UDP:
+      return parse_udp(&view, offset, end, fragment, packet);
+    case IPPROTO_SCTP:
+      return parse_ports(&view, offset, end, sizeof(struct sctp_header), packet);
+    case IPPROTO_UDPLITE:
+      return parse_ports(&view, offset, end, sizeof(struct udp_header), packet);
+    case IPPROTO_ICMP:
+      return packet->dst.family == 4 ? parse_icmp(&view, offset, end, packet) : PARSED;
+    case IPPROTO_ICMPV6:
+      return packet->dst.family == 6 ? parse_icmp(&view, offset, end, packet) : PARSED;
+    default:
+      return PARSED;
+  }
+}
+
+__noinline enum parse_result sluice_parse_ipv4(frame_ctx* ctx, struct packet* packet, __u32 offset) {
+  if (!packet) {
+    return PARSE_OUT_OF_REACH;
+  }
+  struct frame_view view = view_of(ctx);
+  if (offset + sizeof(struct iphdr) > view.length) {
+    return PARSE_MALFORMED;
+  }
+  const struct iphdr* ip = header_at(&view, offset, sizeof(*ip));
+  if (!ip) {
+    return PARSE_OUT_OF_REACH;
+  }
+  __u32 header_bytes = ip->ihl * 4;
+  // IPv4 total length is 0 in a merged packet above 64 KiB (BIG TCP, iph_set_totlen).
+  __u32 end = view.merged ? view.length : offset + bpf_ntohs(ip->tot_len);
+  if (ip->version != 4 || header_bytes < sizeof(*ip)) {
+    return PARSE_MALFORMED;
+  }
+  if (offset + header_bytes > end || end > view.length) {
+    return PARSE_MALFORMED;
+  }
+
+  packet->src.addr_be[0] = ip->saddr;
+  packet->src.family = 4;
+  packet->dst.addr_be[0] = ip->daddr;
+  packet->dst.family = 4;
+  packet->proto = ip->protocol;
+  packet->fields |= SLUICE_MATCH_SRC | SLUICE_MATCH_DST | SLUICE_MATCH_PROTO;
+  offset += header_bytes;
+  packet->payload_offset = offset;
+
+  __u32 fragment = bpf_ntohs(ip->frag_off);
+  if (fragment & IPV4_FRAGMENT_OFFSET) {
+    return PARSED;  // the transport header is in the first one
+  }
+  return sluice_parse_transport(ctx, packet, offset, end, fragment & IPV4_MORE_FRAGMENTS);
+}
+
+static __always_inline bool is_ipv6_extension(__u8 next) {
+  return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
+         next == IPPROTO_FRAGMENT;
+}
+
+// Walks to the last header. A packet with more extension headers than we walk, and a later fragment
+// whose first bytes are those of an extension header, stay without a protocol.
+__noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct packet* packet, __u32 offset, __u32 end,
+                                                     __u8 next) {
+  if (!packet) {
+    return PARSE_OUT_OF_REACH;
+  }
+  struct frame_view view = view_of(ctx);
+  __u32 fragment = 0;
+  for (int i = 0; i < IPV6_EXTENSIONS_MAX && is_ipv6_extension(next); i++) {
+    if (offset + sizeof(struct ipv6_extension) > end) {
+      return PARSE_MALFORMED;
+    }
+    const struct ipv6_extension* extension = header_at(&view, offset, sizeof(*extension));
+    if (!extension) {
+      return PARSE_OUT_OF_REACH;
+    }
+
+    __u32 header_bytes = 8 + extension->length * 8;
+    if (next == IPPROTO_AH) {
+      header_bytes = 8 + extension->length * 4;
+    }
+    if (next == IPPROTO_FRAGMENT) {
+      header_bytes = sizeof(struct ipv6_fragment);
+      __u32 position = bpf_ntohs(((const struct ipv6_fragment*)extension)->offset_be);
+      if (position & IPV6_FRAGMENT_OFFSET) {
+        packet->payload_offset = offset + header_bytes;
+        if (is_ipv6_extension(extension->next)) {
+          return PARSED;
+        }
+        packet->proto = extension->next;
+        packet->fields |= SLUICE_MATCH_PROTO;
+        return PARSED;
+      }
+      fragment = position & IPV6_MORE_FRAGMENTS;
+    }
+    next = extension->next;
+    offset += header_bytes;
+    if (offset > end) {
+      return PARSE_MALFORMED;
+    }
+  }
+  packet->payload_offset = offset;
+  if (is_ipv6_extension(next)) {
+    return PARSED;
+  }
+  packet->proto = next;
+  packet->fields |= SLUICE_MATCH_PROTO;
+  return sluice_parse_transport(ctx, packet, offset, end, fragment);
+}
+
+__noinline enum parse_result sluice_parse_ipv6(frame_ctx* ctx, struct packet* packet, __u32 offset) {
+  if (!packet) {
+    return PARSE_OUT_OF_REACH;
+  }
+  struct frame_view view = view_of(ctx);
+  if (offset + sizeof(struct ipv6hdr) > view.length) {
+    return PARSE_MALFORMED;
+  }
+  const struct ipv6hdr* ip = header_at(&view, offset, sizeof(*ip));
+  if (!ip) {
+    return PARSE_OUT_OF_REACH;
+  }
+  if (ip->version != 6) {
+    return PARSE_MALFORMED;
+  }
+
+  __builtin_memcpy(packet->src.addr_be, &ip->saddr, sizeof(ip->saddr));
+  packet->src.family = 6;
+  __builtin_memcpy(packet->dst.addr_be, &ip->daddr, sizeof(ip->daddr));
+  packet->dst.family = 6;
+  packet->fields |= SLUICE_MATCH_SRC | SLUICE_MATCH_DST;
+
+  __u32 payload_bytes = bpf_ntohs(ip->payload_len);
+  // Payload length 0 before hop-by-hop options is a jumbogram (RFC 2675, ip6_rcv_core).
+  bool jumbo = payload_bytes == 0 && ip->nexthdr == IPPROTO_HOPOPTS;
+  __u8 next = ip->nexthdr;
+  offset += sizeof(*ip);
+  packet->payload_offset = offset;
+  __u32 end = view.merged || jumbo ? view.length : offset + payload_bytes;
+  if (end > view.length) {
+    return PARSE_MALFORMED;
+  }
+  return sluice_parse_ipv6_chain(ctx, packet, offset, end, next);
+}
+
+#endif  // SLUICE_BPF_PARSE_IP_H_

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// What the BPF programs and the two C++ daemons agree on: map names, and the layout of every
+// map's key and value. Compiled by clang for BPF (C) and by g++ (C++); nothing else is shared.
+//
+// Compatibility: a running program may be older than the agent that adopts it. The agent reads
+// `sluice_abi_version` out of the program's read-only data and refuses one that differs from
+// SLUICE_ABI_VERSION. Any change to a layout, a map's size or an enum's meaning bumps it.
+//
+// Byte order: addresses, ports, ethertypes and VLAN ids that are compared with packet bytes are in
+// network order, as the names say (_be); everything else is in host order.
+#ifndef SLUICE_BPF_SLUICE_ABI_H_
+#define SLUICE_BPF_SLUICE_ABI_H_
+
+#include <linux/types.h>
+
+#define SLUICE_ABI_VERSION 1
+
+// Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
+// cores than this does not exist yet, and every per-queue map is sized by it.
+#define SLUICE_MAX_QUEUES 64
+// Rules in one bank. The walk is linear and must stay within the verifier's and the packet's budget.
+#define SLUICE_MAX_RULES 64
+// Two banks: the agent fills the idle one, then flips `rule_bank`, so no packet sees half a set.
+#define SLUICE_RULE_BANKS 2
+// The guest's own addresses (all interfaces, both families).
+#define SLUICE_MAX_LOCAL_ADDRESSES 256
+
+// Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).
+#define SLUICE_MAP_XSKS "sluice_xsks"
+#define SLUICE_MAP_CONFIG "sluice_config"
+#define SLUICE_MAP_RULES "sluice_rules"
+#define SLUICE_MAP_RULE_HITS "sluice_rulehits"
+#define SLUICE_MAP_LOCALS "sluice_locals"
+#define SLUICE_MAP_COUNTERS "sluice_counters"
+// The far end of the bridge has one socket, at index 0.
+#define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
+
+// What becomes of a packet. The order is the index into sluice_counters.packets.
+enum sluice_verdict {
+  SLUICE_VERDICT_DATAPLANE = 0,  // redirected into the queue's AF_XDP socket
+  SLUICE_VERDICT_PASS = 1,       // to the kernel stack, by rule or default
+  SLUICE_VERDICT_DROP = 2,       // dropped by a rule
+  SLUICE_VERDICT_NO_SOCKET = 3,  // meant for the dataplane, no socket on this queue: left to the bridge
+  SLUICE_VERDICT_MALFORMED = 4,  // headers that contradict the packet's length: dropped
+  SLUICE_VERDICT_BRIDGED = 5,    // clsact only: redirected into the bridge
+  SLUICE_VERDICT_DOWN_PASS = 6,  // clsact only: no dataplane, policy `pass`
+  SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
+  SLUICE_VERDICT_COUNT = 8,
+};
+
+// What the clsact program does with a packet that is meant for the function and that XDP did not
+// take. All-zero (a map that no agent has filled) passes everything.
+enum sluice_bridge_mode {
+  SLUICE_BRIDGE_PASS = 0,
+  SLUICE_BRIDGE_REDIRECT = 1,
+  SLUICE_BRIDGE_DROP = 2,
+};
+
+enum sluice_config_flags {
+  // The function only wants unicast frames sent to the port's own MAC address (reflect, routers);
+  // without it, every frame on the wire is the function's (forward, a bump in the wire).
+  SLUICE_CONFIG_OWN_MAC_ONLY = 1 << 0,
+  // An agent has filled the maps; without it every packet passes.
+  SLUICE_CONFIG_ACTIVE = 1 << 1,
+};
+
+// The one element of SLUICE_MAP_CONFIG. The agent replaces it whole.
+struct sluice_config {
+  __u32 flags;           // enum sluice_config_flags
+  __u32 bridge_mode;     // enum sluice_bridge_mode
+  __u32 bridge_ifindex;  // near end of the bridge's veth pair; 0 while there is none
+  __u32 rule_bank;       // 0 or 1: which bank of SLUICE_MAP_RULES is in force
+  __u32 rule_count;      // rules in that bank, at most SLUICE_MAX_RULES
+  __u8 mac[6];           // the port's own address
+  __u8 pad[2];
+};
+
+enum sluice_action {
+  SLUICE_ACTION_DATAPLANE = 0,
+  SLUICE_ACTION_PASS = 1,
+  SLUICE_ACTION_DROP = 2,
+};
+
+// Which fields of a rule are compared. A field that is not flagged matches anything; a flagged
+// field does not match a packet that has no such field (ports of a later fragment, say).
+enum sluice_match {
+  SLUICE_MATCH_ETHERTYPE = 1 << 0,  // the ethertype behind all VLAN tags
+  SLUICE_MATCH_VLAN = 1 << 1,       // the outermost tag's VLAN id
+  SLUICE_MATCH_PROTO = 1 << 2,      // the last header's protocol, extension headers walked
+  SLUICE_MATCH_SRC = 1 << 3,
+  SLUICE_MATCH_DST = 1 << 4,
+  SLUICE_MATCH_SRC_PORT = 1 << 5,
+  SLUICE_MATCH_DST_PORT = 1 << 6,
+};
+
+struct sluice_rule {
+  __u32 match;   // enum sluice_match bits
+  __u32 action;  // enum sluice_action
+  __be16 ethertype_be;
+  __u16 vlan;            // host order, 0..4095
+  __u8 proto;            // IPPROTO_*
+  __u8 family;           // 4 or 6, of src/dst when they are matched; 0 otherwise
+  __u8 pad[2];
+  __u16 src_port_first;  // host order, inclusive ranges
+  __u16 src_port_last;
+  __u16 dst_port_first;
+  __u16 dst_port_last;
+  __be32 src_be[4];  // IPv4 in element 0
+  __be32 src_mask_be[4];
+  __be32 dst_be[4];
+  __be32 dst_mask_be[4];
+};
+
+// Key of SLUICE_MAP_LOCALS; the value is a __u8 that is always 1.
+struct sluice_address {
+  __be32 addr_be[4];  // IPv4 in element 0
+  __u32 family;       // 4 or 6
+};
+
+// Per-CPU element of SLUICE_MAP_COUNTERS, one element per RX queue. Monotonic.
+struct sluice_counters {
+  __u64 packets[SLUICE_VERDICT_COUNT];
+  __u64 bytes[SLUICE_VERDICT_COUNT];
+};
+
+// Per-CPU element of SLUICE_MAP_RULE_HITS, index bank * SLUICE_MAX_RULES + rule.
+struct sluice_rule_hits {
+  __u64 packets;
+  __u64 bytes;
+};
+
+#endif  // SLUICE_BPF_SLUICE_ABI_H_

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// The bridge: clsact ingress of a port, always attached. What is the dataplane's and was not taken
+// by XDP (no program, or no socket on the queue) goes into the bridge's veth pair, whose far end
+// has an AF_XDP socket (sluice_bridge_rx.bpf.c); the kernel stack never sees it. Everything else
+// that ends here is counted here (count.h).
+//
+// Frames that the dataplane sends through the port do not pass ingress, so there is no loop.
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/classify.h"
+#include "bpf/count.h"
+#include "bpf/maps.h"
+#include "bpf/packet.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+typedef struct __sk_buff frame_ctx;
+
+static __always_inline struct frame_view view_of(frame_ctx* skb) {
+  return (struct frame_view){
+      .data = (const void*)(long)skb->data,
+      .data_end = (const void*)(long)skb->data_end,
+      .length = skb->len,
+      .merged = skb->gso_size != 0,
+      // __netif_receive_skb_core untags before clsact (skb_vlan_untag), so this is the usual place.
+      .tag_in_metadata = skb->vlan_present,
+      .metadata_vlan = skb->vlan_tci & VLAN_ID_MASK,
+  };
+}
+
+#include "bpf/parse.h"
+
+#define VLAN_TAG_BYTES 4
+
+// skb_record_rx_queue stores the RX queue plus one; 0 is a packet that came by no queue.
+static __always_inline __u32 rx_queue(const struct __sk_buff* skb) {
+  return skb->queue_mapping ? skb->queue_mapping - 1 : 0;
+}
+
+// The wire frames that this skb stands for: GRO merges before clsact, XDP counted before GRO.
+// Each frame had the headers that the merged packet has once.
+static __always_inline struct amount wire_amount(const struct __sk_buff* skb, const struct packet* packet) {
+  __u32 tag_bytes = skb->vlan_present ? VLAN_TAG_BYTES : 0;
+  __u64 frames = skb->gso_segs ? skb->gso_segs : 1;
+  return (struct amount){
+      .packets = frames,
+      .bytes = skb->len + tag_bytes + (frames - 1) * (packet->payload_offset + tag_bytes),
+  };
+}
+
+static __always_inline int to_bridge(struct __sk_buff* skb, const struct sluice_config* config, struct amount amount) {
+  switch (config->bridge_mode) {
+    case SLUICE_BRIDGE_PASS:
+      count_verdict(rx_queue(skb), SLUICE_VERDICT_DOWN_PASS, amount);
+      return TC_ACT_OK;
+    case SLUICE_BRIDGE_REDIRECT:
+      // Without a veth pair a redirect would lose the packet uncounted (skb_do_redirect).
+      if (config->bridge_ifindex) {
+        count_verdict(rx_queue(skb), SLUICE_VERDICT_BRIDGED, amount);
+        return bpf_redirect(config->bridge_ifindex, 0);
+      }
+      // fall through
+    default:
+      count_verdict(rx_queue(skb), SLUICE_VERDICT_DOWN_DROP, amount);
+      return TC_ACT_SHOT;
+  }
+}
+
+SEC("tc")
+int sluice_bridge(struct __sk_buff* skb) {
+  const struct sluice_config* config = active_config();
+  if (!config) {
+    return TC_ACT_OK;
+  }
+
+  struct packet packet;
+  enum parse_result result = parse(skb, &packet);
+  if (result == PARSE_OUT_OF_REACH) {
+    // virtio-net puts as little as 128 bytes into the linear part (page_to_skb).
+    __u32 reach = skb->len < HEADER_REACH_BYTES ? skb->len : HEADER_REACH_BYTES;
+    if (bpf_skb_pull_data(skb, reach) == 0) {
+      result = parse(skb, &packet);
+    }
+  }
+  struct amount amount = wire_amount(skb, &packet);
+  if (result == PARSE_MALFORMED) {
+    count_verdict(rx_queue(skb), SLUICE_VERDICT_MALFORMED, amount);
+    return TC_ACT_SHOT;
+  }
+
+  struct decision decision = classify(config, &packet);
+  count_rule(decision.rule_slot, amount);
+  switch (decision.action) {
+    case SLUICE_ACTION_DATAPLANE:
+      return to_bridge(skb, config, amount);
+    case SLUICE_ACTION_DROP:
+      count_verdict(rx_queue(skb), SLUICE_VERDICT_DROP, amount);
+      return TC_ACT_SHOT;
+    default:
+      count_verdict(rx_queue(skb), SLUICE_VERDICT_PASS, amount);
+      return TC_ACT_OK;
+  }
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// The far end of the bridge's veth pair: whatever sluice_bridge sent into it goes to the bridge
+// lane's AF_XDP socket. Nothing here may reach the kernel stack, which would answer it; without a
+// socket the frame is dropped.
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/sluice_abi.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+const volatile __u32 sluice_abi_version = SLUICE_ABI_VERSION;
+
+struct {
+  __uint(type, BPF_MAP_TYPE_XSKMAP);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_brxsks SEC(".maps");
+
+SEC("xdp")
+int sluice_bridge_rx(struct xdp_md* ctx) {
+  return bpf_redirect_map(&sluice_brxsks, 0, XDP_DROP);
+}

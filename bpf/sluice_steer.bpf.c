@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// The XDP program of a port: looks at each frame and gives it to the queue's AF_XDP socket, to the
+// kernel stack, or to nobody. A frame that is the dataplane's while its queue has no socket goes on
+// to the stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) picks it up.
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+#include <xdp/xdp_helpers.h>
+
+#include "bpf/classify.h"
+#include "bpf/count.h"
+#include "bpf/maps.h"
+#include "bpf/packet.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+typedef struct xdp_md frame_ctx;
+
+// In a frame of several buffers data_end is the end of the first; bpf_xdp_get_buff_len (kernel
+// 5.18) knows them all.
+static __always_inline struct frame_view view_of(frame_ctx* ctx) {
+  return (struct frame_view){
+      .data = (const void*)(long)ctx->data,
+      .data_end = (const void*)(long)ctx->data_end,
+      .length = bpf_xdp_get_buff_len(ctx),
+  };
+}
+
+#include "bpf/parse.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_XSKMAP);
+  __uint(max_entries, SLUICE_MAX_QUEUES);
+  __type(key, __u32);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_xsks SEC(".maps");
+
+// For libxdp's dispatcher. Programs of smaller priority run first: filters (xdp-filter has 10) and
+// whatever keeps the default of 50 see the frames before we take them off the wire. What we leave
+// to the stack, later programs see too.
+struct {
+  __uint(priority, 60);
+  __uint(XDP_PASS, 1);
+} XDP_RUN_CONFIG(sluice_steer);
+
+static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decision* decision, struct amount frame) {
+  __u32 queue = ctx->rx_queue_index;
+  // The lower bits of the flags are what is returned if the queue has no socket
+  // (__bpf_xdp_redirect_map), so one lookup both asks and redirects.
+  int action = bpf_redirect_map(&sluice_xsks, queue, XDP_PASS);
+  if (action != XDP_REDIRECT) {
+    count_verdict(queue, SLUICE_VERDICT_NO_SOCKET, frame);
+    return action;
+  }
+  count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
+  count_rule(decision->rule_slot, frame);
+  return action;
+}
+
+// "frags": may be attached where the MTU takes several buffers.
+SEC("xdp.frags")
+int sluice_steer(struct xdp_md* ctx) {
+  const struct sluice_config* config = active_config();
+  if (!config) {
+    return XDP_PASS;
+  }
+
+  struct amount frame = {.packets = 1, .bytes = bpf_xdp_get_buff_len(ctx)};
+  struct packet packet;
+  if (parse(ctx, &packet) == PARSE_MALFORMED) {
+    count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_MALFORMED, frame);
+    return XDP_DROP;
+  }
+
+  struct decision decision = classify(config, &packet);
+  switch (decision.action) {
+    case SLUICE_ACTION_DATAPLANE:
+      return to_dataplane(ctx, &decision, frame);
+    case SLUICE_ACTION_DROP:
+      count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_DROP, frame);
+      count_rule(decision.rule_slot, frame);
+      return XDP_DROP;
+    default:
+      return XDP_PASS;  // counted by clsact, see count.h
+  }
+}
