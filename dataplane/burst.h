@@ -1,0 +1,43 @@
+// Frames that are handled together: received on one port of one lane, in order of arrival.
+//
+// A burst lives on its lane and is used again every round. Fixed capacity, trivial types, nothing to
+// free: the frames belong to the lane's Umem, and each leaves the burst by its verdict.
+#ifndef SLUICE_DATAPLANE_BURST_H_
+#define SLUICE_DATAPLANE_BURST_H_
+
+#include <cstdint>
+#include <type_traits>
+
+#include "dataplane/verdict.h"
+
+namespace sluice {
+
+// Two of the kernel's copy-mode transmit batches (32, net/xdp/xsk.c: TX_BATCH_SIZE), and NAPI's own
+// budget of 64 (include/linux/netdevice.h: NAPI_POLL_WEIGHT): what one receive poll can deliver.
+inline constexpr uint32_t kBurstFrames = 64;
+
+struct Frame {
+  uint8_t* data;     // the Ethernet header
+  uint64_t address;  // of `data` in the lane's UMEM
+  uint32_t length_bytes;
+  uint8_t in_port;
+  Verdict verdict;
+};
+
+struct Burst {
+  uint32_t lane;
+  uint32_t count;
+  Frame frames[kBurstFrames];
+
+  Frame* begin() { return frames; }
+  Frame* end() { return frames + count; }
+  const Frame* begin() const { return frames; }
+  const Frame* end() const { return frames + count; }
+};
+
+static_assert(std::is_trivially_copyable_v<Burst>);
+static_assert(sizeof(Frame) == 24, "a burst of descriptors is 24 cache lines");
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_BURST_H_

@@ -1,0 +1,110 @@
+// The stats segment: the dataplane's counters in shared memory.
+//
+// A memfd that the agent makes, zeroes and passes to the dataplane, and maps read-only itself. It
+// outlives either process, so counters never go backwards when one of them is restarted.
+//
+//      worker thread w ──writes──► workers[w]           agent ──reads──► everything
+//      the worker that polls l ──► lanes[l]
+//
+// Every counter has exactly one writer at any time: the thread that polls the lane. It therefore
+// adds with a relaxed load and a relaxed store instead of a locked instruction. Readers use relaxed
+// loads: each value is exact, values beside each other may be a few packets apart while traffic runs.
+// When a lane moves to another worker, the mailbox hand-over orders the two writers (worker.h).
+//
+// Units: packets, bytes and nanoseconds, monotonic since the segment was made, unless said otherwise.
+#ifndef SLUICE_DATAPLANE_CONTRACT_STATS_SEGMENT_H_
+#define SLUICE_DATAPLANE_CONTRACT_STATS_SEGMENT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "bpf/sluice_abi.h"
+
+namespace sluice {
+
+inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
+inline constexpr uint32_t kStatsVersion = 1;
+inline constexpr uint32_t kMaxPorts = 4;                         // of one network function
+inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;     // queue pairs of one port
+inline constexpr uint32_t kBridgeLane = kMaxPairLanes;           // its index, behind all pairs
+inline constexpr uint32_t kMaxLanes = kMaxPairLanes + 1;         // pairs and the bridge
+inline constexpr uint32_t kMaxWorkers = SLUICE_MAX_QUEUES;       // a worker without a lane is useless
+inline constexpr size_t kStatsCacheLine = 64;
+
+// Why the dataplane dropped a frame. Names as users see them: DropReasonName.
+enum class DropReason : uint32_t {
+  kFunction = 0,     // the network function's own decision
+  kMalformed = 1,    // too short for what the function needs
+  kTxRingFull = 2,   // the transmit ring had no room
+  kHandoffFull = 3,  // the other lane's hand-off ring had no room
+  kNoFrame = 4,      // the destination lane had no free frame to copy into
+  kNoRoute = 5,      // the lane to leave by, or its port, is gone
+  kLaneClosed = 6,   // still under way when a lane's drain reached its bound
+  kCrash = 7,        // in the hands of a dataplane that died; fate unknown
+  kCount = 8,
+};
+inline constexpr uint32_t kDropReasons = static_cast<uint32_t>(DropReason::kCount);
+
+constexpr const char* DropReasonName(DropReason reason) {
+  constexpr const char* kNames[kDropReasons] = {"function", "malformed", "tx_ring_full", "handoff_full",
+                                                "no_frame", "no_route",  "lane_closed",  "crash"};
+  return kNames[static_cast<uint32_t>(reason)];
+}
+
+// Single-writer counter; see the file's head for why Add() is not a locked instruction.
+class StatsCounter {
+ public:
+  void Add(uint64_t n) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void Set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }
+  uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+// One port's socket in one lane.
+struct alignas(kStatsCacheLine) LanePortStats {
+  StatsCounter rx_packets;  // taken from the receive ring
+  StatsCounter rx_bytes;
+  StatsCounter tx_packets;  // completed: the kernel gave the frame back
+  StatsCounter tx_bytes;    // of frames put on the transmit ring (completions carry no length)
+  StatsCounter held;        // gauge: on the transmit ring or with the kernel, not yet completed
+  StatsCounter tx_wakeups;  // sendto() calls
+  StatsCounter rx_wakeups;  // recvfrom() calls for a fill ring that asked to be woken
+  StatsCounter handoff_in;  // frames copied in from other lanes and put on this transmit ring
+  // By the port a frame was received on.
+  StatsCounter drops[kDropReasons];
+};
+
+struct alignas(kStatsCacheLine) LaneStats {
+  // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there.
+  StatsCounter handoff_held;
+  StatsCounter handoff_out;  // frames given to other lanes
+  StatsCounter free_frames;  // gauge: in the lane's pool
+  LanePortStats ports[kMaxPorts];
+};
+
+struct alignas(kStatsCacheLine) WorkerStats {
+  StatsCounter busy_ns;  // in rounds that found work
+  StatsCounter idle_ns;  // in rounds that found none, and asleep
+  StatsCounter sleeps;   // poll() calls that could block
+};
+
+struct StatsSegment {
+  uint32_t magic = kStatsMagic;
+  uint32_t version = kStatsVersion;
+  LaneStats lanes[kMaxLanes];
+  WorkerStats workers[kMaxWorkers];
+};
+
+static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");
+static_assert(sizeof(StatsCounter) == sizeof(uint64_t), "shared between processes");
+static_assert(std::is_standard_layout_v<StatsSegment>, "shared between processes");
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_CONTRACT_STATS_SEGMENT_H_

@@ -1,0 +1,355 @@
+#include "dataplane/dataplane.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "dataplane/functions/function_registry.h"
+#include "dataplane/lane_opener.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+// Between two looks at a lane that is draining: a round takes microseconds, completions of a device
+// some hundred.
+constexpr absl::Duration kDrainLook = absl::Milliseconds(1);
+
+absl::StatusOr<Polling> PollingOf(dataplane::PollMode mode) {
+  switch (mode) {
+    case dataplane::POLL_MODE_ADAPTIVE:
+      return Polling::kAdaptive;
+    case dataplane::POLL_MODE_BUSY:
+      return Polling::kBusy;
+    case dataplane::POLL_MODE_INTERRUPT:
+      return Polling::kInterrupt;
+    default:
+      return absl::InvalidArgumentError("no poll mode given");
+  }
+}
+
+absl::StatusOr<Mapping> MapStats(int fd) {
+  struct stat file {};
+  if (fstat(fd, &file) != 0 || static_cast<size_t>(file.st_size) < sizeof(StatsSegment)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the stats segment is ", file.st_size, " bytes long, not ", sizeof(StatsSegment)));
+  }
+  absl::StatusOr<Mapping> memory = Mapping::Share(fd, sizeof(StatsSegment), 0, "the stats segment");
+  if (!memory.ok()) {
+    return memory;
+  }
+  auto* stats = reinterpret_cast<StatsSegment*>(memory->start());
+  if (stats->magic == 0) {  // as the agent made it
+    stats->version = kStatsVersion;
+    stats->magic = kStatsMagic;
+  }
+  if (stats->magic != kStatsMagic || stats->version != kStatsVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the stats segment has version ", stats->version,
+                                                      ", this dataplane writes ", kStatsVersion));
+  }
+  return memory;
+}
+
+}  // namespace
+
+absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds) {
+  using dataplane::Request;
+  if (request.body_case() == Request::kConfigure) {
+    return Configure(request.configure(), std::move(fds));
+  }
+  if (request.body_case() == Request::kShutdown) {
+    Shutdown(absl::Milliseconds(request.shutdown().drain_ms()));
+    return absl::OkStatus();
+  }
+  if (crew_ == nullptr) {
+    return absl::FailedPreconditionError("the dataplane is not configured");
+  }
+  switch (request.body_case()) {
+    case Request::kAddLane:
+      return AddLane(request.add_lane(), std::move(fds));
+    case Request::kRemoveLane:
+      return RemoveLane(request.remove_lane());
+    case Request::kSetLaneSteering:
+      return SetLaneSteering(request.set_lane_steering());
+    case Request::kSetTransmitLanes:
+      return SetTransmitLanes(request.set_transmit_lanes());
+    case Request::kPlaceLanes:
+      return PlaceLanes(request.place_lanes());
+    case Request::kSettleTakeover:
+      return SettleTakeover();
+    default:
+      return absl::UnimplementedError("a request this dataplane does not know");
+  }
+}
+
+absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds) {
+  if (crew_ != nullptr) {
+    return absl::FailedPreconditionError("the dataplane is configured already");
+  }
+  if (fds.size() != 1) {
+    return absl::InvalidArgumentError(absl::StrCat("Configure came with ", fds.size(), " descriptors instead of 1"));
+  }
+  absl::StatusOr<Polling> polling = PollingOf(request.poll());
+  if (!polling.ok()) {
+    return polling.status();
+  }
+  absl::StatusOr<std::unique_ptr<NetworkFunction>> function =
+      MakeNetworkFunction(request.function(), static_cast<uint32_t>(request.ports_size()));
+  if (!function.ok()) {
+    return function.status();
+  }
+  absl::StatusOr<Mapping> memory = MapStats(fds[0].get());
+  if (!memory.ok()) {
+    return memory.status();
+  }
+  configuration_ = request;
+  stats_fd_ = std::move(fds[0]);
+  stats_memory_ = *std::move(memory);
+  stats_ = reinterpret_cast<StatsSegment*>(stats_memory_.start());
+  function_ = *std::move(function);
+  settlement_.emplace(*stats_);
+  crew_ = std::make_unique<Crew>(*polling, *function_, *stats_);
+  handoffs_ = std::make_unique<HandoffFabric>(*crew_);
+  spdlog::info("configured: function {}, {} ports", request.function(), request.ports_size());
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<UniqueFd> fds) {
+  const uint32_t index = request.lane().index();
+  if (lanes_.contains(index)) {
+    return absl::AlreadyExistsError(absl::StrCat("lane ", index, " is held already"));
+  }
+  if (request.worker() >= crew_->size()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("lane ", index, " on worker ", request.worker(), " of ", crew_->size()));
+  }
+  const uint32_t port_count = static_cast<uint32_t>(configuration_.ports_size());
+  absl::StatusOr<std::unique_ptr<Lane>> lane = OpenLane(kernel_, request.lane(), fds, port_count, *stats_);
+  if (!lane.ok()) {
+    return lane.status();
+  }
+  uint64_t held_frames = 0;
+  for (const QueuePair& pair : (*lane)->pairs()) {
+    held_frames += pair.held();
+  }
+  HeldLane held{request.lane(), std::move(fds), *std::move(lane)};
+  if (absl::Status status = Attach(held); !status.ok()) {
+    return status;
+  }
+  settlement_->Adopt(index, held_frames);
+  HeldLane& kept = lanes_.emplace(index, std::move(held)).first->second;
+  handoffs_->Connect(AllLanes(), transmit_lanes_);
+  crew_->Take(*kept.lane, request.worker());
+  spdlog::info("lane {} is polled by worker {}, {} frames of a predecessor under way", index, request.worker(),
+               held_frames);
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::RemoveLane(const dataplane::RemoveLane& request) {
+  absl::StatusOr<HeldLane*> held = Find(request.index());
+  if (!held.ok()) {
+    return held.status();
+  }
+  if (absl::Status status = Detach(**held); !status.ok()) {
+    return status;
+  }
+  LetGo({request.index()}, absl::Milliseconds(request.drain_ms()));
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::SetLaneSteering(const dataplane::SetLaneSteering& request) {
+  absl::StatusOr<HeldLane*> held = Find(request.index());
+  if (!held.ok()) {
+    return held.status();
+  }
+  if (request.attached()) {
+    return Attach(**held);
+  }
+  if (absl::Status status = Detach(**held); !status.ok()) {
+    return status;
+  }
+  kernel_.WaitForRedirects();
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::SetTransmitLanes(const dataplane::SetTransmitLanes& request) {
+  if (request.lane_count() == 0 || request.lane_count() > kMaxPairLanes) {
+    return absl::InvalidArgumentError(absl::StrCat(request.lane_count(), " lanes to transmit by"));
+  }
+  for (uint32_t index = 0; index < request.lane_count(); ++index) {
+    if (!lanes_.contains(index)) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(request.lane_count(), " lanes to transmit by, but lane ", index, " is not held"));
+    }
+  }
+  transmit_lanes_ = request.lane_count();
+  handoffs_->Connect(AllLanes(), transmit_lanes_);
+  spdlog::info("frames leave by {} lanes", transmit_lanes_);
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::PlaceLanes(const dataplane::PlaceLanes& request) {
+  std::vector<std::pair<Lane*, uint32_t>> moves;
+  for (const auto& placement : request.placements()) {
+    absl::StatusOr<HeldLane*> held = Find(placement.lane());
+    if (!held.ok()) {
+      return held.status();
+    }
+    moves.emplace_back((*held)->lane.get(), placement.worker());
+  }
+  const std::vector<uint32_t> cores(request.cores().begin(), request.cores().end());
+  absl::Status status = crew_->Place(cores, moves);
+  if (status.ok()) {
+    spdlog::info("{} workers, {} lanes placed", cores.size(), moves.size());
+  }
+  return status;
+}
+
+absl::Status Dataplane::SettleTakeover() {
+  const Settlement::Drops drops = settlement_->Settle();
+  for (uint32_t index = 0; index < kMaxLanes; ++index) {
+    LaneStats& stats = stats_->lanes[index];
+    const auto held = lanes_.find(index);
+    if (held == lanes_.end()) {
+      // Nobody writes a lane that is not held; its gauges are the dead process's.
+      stats.handoff_held.Set(0);
+      stats.free_frames.Set(0);
+      for (LanePortStats& port : stats.ports) {
+        port.held.Set(0);
+      }
+    }
+    if (const uint64_t count = drops.by_lane[index]; count > 0) {
+      const uint32_t port = held == lanes_.end() ? 0 : held->second.lane->pairs().front().port();
+      auto book = [&] { stats.ports[port].drops[static_cast<uint32_t>(DropReason::kCrash)].Add(count); };
+      if (held == lanes_.end()) {
+        book();
+      } else {
+        crew_->RunFor(*held->second.lane, book);
+      }
+      spdlog::warn("lane {}: {} frames were lost with the former dataplane", index, count);
+    }
+  }
+  if (drops.unexplained != 0) {
+    spdlog::error("after the takeover more frames have left than came in: {}", drops.unexplained);
+  }
+  return absl::OkStatus();
+}
+
+void Dataplane::Shutdown(absl::Duration drain) {
+  std::vector<uint32_t> indices;
+  for (auto& [index, held] : lanes_) {
+    indices.push_back(index);
+    // Closing the sockets takes them out of the maps, too, if this does not.
+    if (absl::Status status = Detach(held); !status.ok()) {
+      spdlog::warn("lane {}: {}", index, std::string(status.message()));
+    }
+  }
+  LetGo(indices, drain);
+  shut_down_ = true;
+}
+
+// Takes lanes that are in no XSKMAP any more out of service without losing what they hold.
+void Dataplane::LetGo(const std::vector<uint32_t>& indices, absl::Duration drain) {
+  const absl::Time bound = absl::Now() + drain;
+  // No new frames: neither from the device, nor from lanes that stay.
+  kernel_.WaitForRedirects();
+  for (auto& [index, staying] : lanes_) {
+    if (std::find(indices.begin(), indices.end(), index) == indices.end()) {
+      for (const uint32_t leaving : indices) {
+        handoffs_->Disconnect(*staying.lane, *lanes_.at(leaving).lane);
+      }
+    }
+  }
+  while (!AllQuiescent(indices) && absl::Now() < bound) {
+    absl::SleepFor(kDrainLook);
+  }
+  // From the highest index, so that who hands over goes before who takes.
+  for (auto index = indices.rbegin(); index != indices.rend(); ++index) {
+    Lane& leaving = *lanes_.at(*index).lane;
+    crew_->GiveUp(leaving);
+    for (auto& [other, staying] : lanes_) {
+      handoffs_->Disconnect(leaving, *staying.lane);
+      handoffs_->Disconnect(*staying.lane, leaving);
+    }
+    leaving.CloseAccounts();
+    lanes_.erase(*index);
+    spdlog::info("lane {} is closed", *index);
+  }
+}
+
+bool Dataplane::AllQuiescent(const std::vector<uint32_t>& indices) {
+  return std::all_of(indices.begin(), indices.end(), [this](uint32_t index) {
+    Lane& lane = *lanes_.at(index).lane;
+    bool quiescent = false;
+    crew_->RunFor(lane, [&] { quiescent = lane.Quiescent(); });
+    return quiescent;
+  });
+}
+
+dataplane::Hello Dataplane::hello() const {
+  dataplane::Hello hello;
+  hello.set_contract_version(dataplane::CONTRACT_VERSION_CURRENT);
+  hello.set_configured(crew_ != nullptr);
+  if (crew_ != nullptr) {
+    *hello.mutable_configuration() = configuration_;
+    for (const uint32_t core : crew_->cores()) {
+      hello.add_cores(core);
+    }
+    hello.set_transmit_lanes(transmit_lanes_);
+    hello.set_held_lanes(static_cast<uint32_t>(lanes_.size()));
+  }
+  return hello;
+}
+
+absl::StatusOr<Dataplane::HeldLane*> Dataplane::Find(uint32_t index) {
+  const auto held = lanes_.find(index);
+  if (held == lanes_.end()) {
+    return absl::NotFoundError(absl::StrCat("lane ", index, " is not held"));
+  }
+  return &held->second;
+}
+
+absl::Status Dataplane::Attach(HeldLane& held) {
+  std::vector<int> entered;  // sockets whose entries are ours to take back
+  for (int i = 0; i < held.spec.sockets_size(); ++i) {
+    absl::StatusOr<bool> fresh = kernel_.EnterXskMap(held.fds[XskMapFdAt(i)].get(), held.spec.sockets(i).xskmap_key(),
+                                                     held.fds[SocketFdAt(i)].get());
+    if (!fresh.ok()) {
+      for (const int done : entered) {
+        kernel_.LeaveXskMap(held.fds[XskMapFdAt(done)].get(), held.spec.sockets(done).xskmap_key()).IgnoreError();
+      }
+      return fresh.status();
+    }
+    if (*fresh) {
+      entered.push_back(i);
+    }
+  }
+  held.attached = true;
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::Detach(HeldLane& held) {
+  absl::Status status;
+  for (int i = 0; i < held.spec.sockets_size(); ++i) {
+    status.Update(kernel_.LeaveXskMap(held.fds[XskMapFdAt(i)].get(), held.spec.sockets(i).xskmap_key()));
+  }
+  if (!status.ok() && held.attached) {
+    Attach(held).IgnoreError();
+    return status;
+  }
+  held.attached = false;
+  return status;
+}
+
+std::vector<Lane*> Dataplane::AllLanes() const {
+  std::vector<Lane*> lanes;
+  for (const auto& [index, held] : lanes_) {
+    lanes.push_back(held.lane.get());
+  }
+  return lanes;
+}
+
+}  // namespace sluice

@@ -1,0 +1,60 @@
+#include "dataplane/handoff_fabric.h"
+
+#include "dataplane/contract/stats_segment.h"
+
+namespace sluice {
+
+void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count) {
+  std::vector<Lane*> sources;
+  std::vector<Lane*> destinations;
+  for (Lane* lane : lanes) {
+    const bool hands_off = lane_count > 0 && lane->index() >= lane_count;
+    (hands_off ? sources : destinations).push_back(lane);
+  }
+  if (!sources.empty()) {
+    // Destinations listen before a source speaks.
+    std::map<Key, HandoffRing*> fresh;
+    for (Lane* destination : destinations) {
+      for (Lane* source : sources) {
+        auto [ring, made] = rings_.try_emplace({source, destination});
+        if (made) {
+          ring->second = std::make_unique<HandoffRing>();
+          fresh[{source, destination}] = ring->second.get();
+        }
+      }
+      crew_.RunFor(*destination, [&] {
+        for (Lane* source : sources) {
+          if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
+            destination->inbox().Attach(source->index(), ring->second);
+          }
+        }
+      });
+    }
+    for (Lane* source : sources) {
+      crew_.RunFor(*source, [&] {
+        for (Lane* destination : destinations) {
+          if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
+            source->outbox().Attach(destination->index(), ring->second, &destination->inbox());
+          }
+        }
+        source->TransmitByHandoff(lane_count);
+      });
+    }
+  }
+  for (Lane* destination : destinations) {
+    crew_.RunFor(*destination, [&] { destination->TransmitByHandoff(0); });
+  }
+}
+
+void HandoffFabric::Disconnect(Lane& source, Lane& destination) {
+  const auto ring = rings_.find({&source, &destination});
+  if (ring == rings_.end()) {
+    return;
+  }
+  crew_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
+  crew_.RunFor(destination, [&] { destination.DrainInbox(source.index()); });
+  crew_.RunFor(source, [&] { source.ForgetDestination(destination.index()); });
+  rings_.erase(ring);
+}
+
+}  // namespace sluice

@@ -1,0 +1,223 @@
+#include "dataplane/lane.h"
+
+#include <cstring>
+#include <utility>
+
+#include "dataplane/flow_hash.h"
+
+namespace sluice {
+namespace {
+
+// Completions and copied hand-offs come without an event. Nothing waits for them but the pool, which
+// has a spare half, and the gauges, which people read: a hundredth of a second is soon enough.
+constexpr absl::Duration kSleepWhileHeld = absl::Milliseconds(10);
+// Frames that the kernel refused to take for now (device or socket buffer full). It tells nobody when
+// there is room again, so we ask: about as often as a full 1,000-packet qdisc at 1 Gbit/s drains.
+constexpr absl::Duration kSleepWhileUnsent = absl::Milliseconds(1);
+
+}  // namespace
+
+Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats)
+    : index_(index), umem_(std::move(umem)), stats_(stats), outbox_(index) {
+  const QueuePairLimits limits = QueuePairLimits::Of(umem_.layout(), static_cast<uint32_t>(sockets.size()));
+  pairs_.reserve(sockets.size());
+  for (PortSocket& one : sockets) {
+    QueuePair& pair = pairs_.emplace_back(one.port, std::move(one.socket), umem_, stats_.ports[one.port], limits);
+    if (pair.can_transmit()) {
+      transmit_[one.port] = &pair;
+    }
+  }
+  stats_.handoff_held.Set(0);
+  for (QueuePair& pair : pairs_) {
+    pair.Replenish();
+  }
+  stats_.free_frames.Set(umem_.free_frames());
+}
+
+uint32_t Lane::Poll(NetworkFunction& function) {
+  uint32_t moved = ReclaimHandoffs();
+  for (QueuePair& pair : pairs_) {
+    moved += pair.Reclaim();
+  }
+  moved += AcceptHandoffs();
+  for (QueuePair& pair : pairs_) {
+    pair.Receive(burst_);
+    if (burst_.count > 0) {
+      burst_.lane = index_;
+      moved += burst_.count;
+      function.Process(burst_);
+      Dispatch(burst_);
+    }
+    pair.Replenish();
+  }
+  for (QueuePair& pair : pairs_) {
+    pair.Wake();
+  }
+  if (moved > 0) {
+    stats_.free_frames.Set(umem_.free_frames());
+  }
+  return moved;
+}
+
+uint32_t Lane::ReclaimHandoffs() {
+  if (outbox_.in_flight() == 0) {
+    return 0;
+  }
+  const uint32_t reclaimed = outbox_.Reclaim([this](uint64_t address) { umem_.Give(address); });
+  stats_.handoff_held.Set(outbox_.in_flight());
+  return reclaimed;
+}
+
+uint32_t Lane::AcceptHandoffs() {
+  uint32_t accepted = 0;
+  inbox_.ForEach([this, &accepted](HandoffRing& ring) {
+    const uint32_t count = AcceptFrom(ring);
+    accepted += count;
+    return count > 0;
+  });
+  return accepted;
+}
+
+// At most a burst a round from each source, so that one of them cannot hold up the lane.
+uint32_t Lane::AcceptFrom(HandoffRing& ring) {
+  const uint32_t count = ring.Peek(kBurstFrames);
+  burst_.lane = index_;
+  burst_.count = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    const HandoffFrame& theirs = ring.At(i);
+    if (umem_.free_frames() == 0 || theirs.length_bytes > umem_.layout().frame_size_bytes) {
+      CountDrop(theirs.in_port, DropReason::kNoFrame);
+      continue;
+    }
+    const uint64_t address = umem_.Take();
+    uint8_t* data = umem_.Data(address);
+    std::memcpy(data, theirs.data, theirs.length_bytes);
+    burst_.frames[burst_.count++] = {data, address, theirs.length_bytes, theirs.in_port,
+                                     Verdict::Transmit(theirs.out_port)};
+  }
+  ring.Release(count);
+  Send(burst_, /*handed_in=*/true);
+  return count;
+}
+
+void Lane::Dispatch(Burst& burst) {
+  if (handoff_lanes_ == 0) {
+    Send(burst, /*handed_in=*/false);
+  } else {
+    HandOff(burst);
+  }
+}
+
+// Every frame goes onto its port's transmit ring, or is dropped: by its verdict, for want of a route, or
+// because the ring took only the first of them.
+void Lane::Send(Burst& burst, bool handed_in) {
+  const Frame* leaving[kMaxPorts][kBurstFrames];
+  uint32_t count[kMaxPorts] = {};
+  for (const Frame& frame : burst) {
+    if (!frame.verdict.transmits()) {
+      Drop(frame, frame.verdict.reason());
+      continue;
+    }
+    const uint32_t port = frame.verdict.port();
+    if (port >= kMaxPorts || transmit_[port] == nullptr) {
+      Drop(frame, DropReason::kNoRoute);
+      continue;
+    }
+    leaving[port][count[port]++] = &frame;
+  }
+  for (uint32_t port = 0; port < kMaxPorts; ++port) {
+    if (count[port] == 0) {
+      continue;
+    }
+    const uint32_t sent = transmit_[port]->Transmit(leaving[port], count[port]);
+    if (handed_in) {
+      stats_.ports[port].handoff_in.Add(sent);
+    }
+    for (uint32_t i = sent; i < count[port]; ++i) {
+      Drop(*leaving[port][i], DropReason::kTxRingFull);
+    }
+  }
+}
+
+void Lane::HandOff(Burst& burst) {
+  const uint32_t before = outbox_.in_flight();
+  for (const Frame& frame : burst) {
+    if (!frame.verdict.transmits()) {
+      Drop(frame, frame.verdict.reason());
+      continue;
+    }
+    const uint32_t destination = FlowHash(frame.data, frame.length_bytes) % handoff_lanes_;
+    const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes, frame.in_port,
+                                 static_cast<uint8_t>(frame.verdict.port())};
+    switch (outbox_.Push(destination, handed)) {
+      case HandoffOutbox::Outcome::kPushed:
+        break;
+      case HandoffOutbox::Outcome::kFull:
+        Drop(frame, DropReason::kHandoffFull);
+        break;
+      case HandoffOutbox::Outcome::kNoRoute:
+        Drop(frame, DropReason::kNoRoute);
+        break;
+    }
+  }
+  stats_.handoff_out.Add(outbox_.in_flight() - before);
+  stats_.handoff_held.Set(outbox_.in_flight());
+  outbox_.Flush();
+}
+
+void Lane::Drop(const Frame& frame, DropReason reason) {
+  CountDrop(frame.in_port, reason);
+  umem_.Give(frame.address);
+}
+
+void Lane::CountDrop(uint32_t in_port, DropReason reason) {
+  stats_.ports[in_port].drops[static_cast<uint32_t>(reason)].Add(1);
+}
+
+absl::Duration Lane::SleepBound() const {
+  absl::Duration bound = outbox_.in_flight() > 0 ? kSleepWhileHeld : absl::InfiniteDuration();
+  for (const QueuePair& pair : pairs_) {
+    if (pair.unsent() > 0) {
+      return kSleepWhileUnsent;
+    }
+    if (pair.held() > 0) {
+      bound = kSleepWhileHeld;
+    }
+  }
+  return bound;
+}
+
+bool Lane::Quiescent() const {
+  for (const QueuePair& pair : pairs_) {
+    if (!pair.rx_empty() || pair.held() > 0) {
+      return false;
+    }
+  }
+  return outbox_.in_flight() == 0 && !inbox_.HasNews();
+}
+
+void Lane::DrainInbox(uint32_t source) {
+  HandoffRing* ring = inbox_.ring(source);
+  while (ring != nullptr && AcceptFrom(*ring) > 0) {
+    for (QueuePair& pair : pairs_) {
+      pair.Reclaim();
+      pair.Wake();
+    }
+  }
+  inbox_.Attach(source, nullptr);
+}
+
+void Lane::ForgetDestination(uint32_t destination) {
+  ReclaimHandoffs();
+  outbox_.Detach(destination);
+}
+
+void Lane::CloseAccounts() {
+  for (QueuePair& pair : pairs_) {
+    pair.Reclaim();
+    pair.CloseAccounts();
+  }
+  stats_.free_frames.Set(0);
+}
+
+}  // namespace sluice

@@ -1,0 +1,93 @@
+// A lane: queue pair i of every port, one UMEM between them, and the way of a frame through it.
+//
+// Lane::Poll is the packet path, the whole of it; what it calls is in queue_pair.h (rings), handoff.h
+// (other lanes) and the network function.
+//
+// Ownership: the lane owns its Umem and its mapped sockets, not their descriptors. Its LaneStats lie in
+// the stats segment; the lane is their only writer.
+//
+// Threads: everything but inbox() belongs to the one worker that polls the lane, between whose rounds
+// the control thread may act (Worker::Run), or to the control thread while no worker polls it.
+#ifndef SLUICE_DATAPLANE_LANE_H_
+#define SLUICE_DATAPLANE_LANE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "dataplane/burst.h"
+#include "dataplane/contract/stats_segment.h"
+#include "dataplane/handoff.h"
+#include "dataplane/network_function.h"
+#include "dataplane/queue_pair.h"
+#include "dataplane/umem.h"
+#include "dataplane/xsk_socket.h"
+
+namespace sluice {
+
+struct PortSocket {
+  uint32_t port = 0;
+  XskSocket socket;
+};
+
+class Lane {
+ public:
+  // Goes on where the rings and owner bytes stand (queue_pair.h, umem.h). Posts the first frames.
+  Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats);
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  uint32_t index() const { return index_; }
+
+  // One round. Returns how many frames it moved: 0 is an idle round.
+  uint32_t Poll(NetworkFunction& function);
+
+  // How long the worker may sleep as far as this lane is concerned. What the kernel or another lane has
+  // in hand comes back without waking anyone, so the sleep is bounded while there is any.
+  absl::Duration SleepBound() const;
+  // Is there work that poll() on the sockets would not see? The last look before sleep (waker.h).
+  bool HasNews() const { return inbox_.HasNews(); }
+  // Nothing received and unhandled, nothing sent and not completed, nothing in another lane's hands.
+  bool Quiescent() const;
+
+  // Frames leave by lane FlowHash % lane_count, through the outbox. 0: by this lane's own queues.
+  void TransmitByHandoff(uint32_t lane_count) { handoff_lanes_ = lane_count; }
+  HandoffOutbox& outbox() { return outbox_; }
+  HandoffInbox& inbox() { return inbox_; }
+  // Copies in and sends everything that `source` has handed over, and forgets its ring.
+  void DrainInbox(uint32_t source);
+  // Takes back every frame handed to `destination`, which has copied them all, and forgets the ring.
+  void ForgetDestination(uint32_t destination);
+
+  // What is left is counted with kLaneClosed. The lane must not be polled any more, and no hand-off be
+  // under way.
+  void CloseAccounts();
+
+  const std::vector<QueuePair>& pairs() const { return pairs_; }
+  LaneStats& stats() { return stats_; }
+
+ private:
+  uint32_t ReclaimHandoffs();
+  uint32_t AcceptHandoffs();
+  uint32_t AcceptFrom(HandoffRing& ring);
+  void Dispatch(Burst& burst);
+  void HandOff(Burst& burst);
+  void Send(Burst& burst, bool handed_in);
+  void Drop(const Frame& frame, DropReason reason);
+  void CountDrop(uint32_t in_port, DropReason reason);
+
+  const uint32_t index_;
+  Umem umem_;
+  LaneStats& stats_;
+  std::vector<QueuePair> pairs_;
+  QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
+  uint32_t handoff_lanes_ = 0;
+  Burst burst_;
+  HandoffOutbox outbox_;
+  HandoffInbox inbox_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_LANE_H_
