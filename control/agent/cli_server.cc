@@ -1,0 +1,188 @@
+#include "control/agent/cli_server.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "control/agent/unix_socket.h"
+#include "control/doctor/doctor.h"
+#include "control/wire/framing.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+constexpr timeval kClientPatience{2, 0};
+// When the caller names no bound. Far above any resize measured, so that it only ends what hangs.
+constexpr absl::Duration kResizeBound = absl::Seconds(30);
+
+bool IsMember(const ucred& peer, const char* group_name) {
+  const group* wanted = getgrnam(group_name);
+  if (wanted == nullptr) {
+    return false;
+  }
+  const gid_t gid = wanted->gr_gid;
+  if (peer.gid == gid) {
+    return true;
+  }
+  const passwd* user = getpwuid(peer.uid);
+  if (user == nullptr) {
+    return false;
+  }
+  int count = 64;
+  std::vector<gid_t> groups(static_cast<size_t>(count));
+  if (getgrouplist(user->pw_name, user->pw_gid, groups.data(), &count) < 0) {
+    groups.resize(static_cast<size_t>(count));
+    if (getgrouplist(user->pw_name, user->pw_gid, groups.data(), &count) < 0) {
+      return false;
+    }
+  }
+  return std::find(groups.begin(), groups.begin() + count, gid) != groups.begin() + count;
+}
+
+bool Changes(const wire::Request& request) {
+  return (request.has_set_queues() && !request.set_queues().dry_run()) || request.has_set_workers();
+}
+
+absl::Status CheckRights(const ucred& peer, const wire::Request& request) {
+  if (peer.uid == 0 || IsMember(peer, "sluice-admin") || (!Changes(request) && IsMember(peer, "sluice"))) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(Changes(request) ? "changing needs root or membership of group sluice-admin"
+                                                      : "reading needs root or membership of group sluice");
+}
+
+wire::Response Refuse(const absl::Status& s) {
+  wire::Response response;
+  response.set_result(absl::IsDeadlineExceeded(s) ? wire::RESULT_TIMED_OUT : wire::RESULT_REFUSED);
+  response.set_error(std::string(s.message()));
+  return response;
+}
+
+// `plan` was run, unless it was empty or only shown.
+wire::Response AnswerResize(const absl::StatusOr<ResizePlan>& plan, bool ran, const Instance& instance) {
+  if (!plan.ok()) {
+    return Refuse(plan.status());
+  }
+  wire::Response response;
+  wire::ResizeResponse& resize = *response.mutable_resize();
+  resize.set_method(LeverName(plan->lever));
+  for (const Step& step : plan->steps) {
+    resize.add_steps(step.text);
+  }
+  for (const std::string& warning : plan->warnings) {
+    resize.add_warnings(warning);
+  }
+  if (ran && plan->lever != Lever::kNone) {
+    const FinishedResize& finished = *instance.last_resize();
+    *resize.mutable_outcome() = MakeLastResize(finished);
+    if (!finished.outcome.error.ok()) {
+      response.set_result(absl::IsDeadlineExceeded(finished.outcome.error) ? wire::RESULT_TIMED_OUT
+                                                                           : wire::RESULT_REFUSED);
+      response.set_error(absl::StrCat(finished.outcome.error.message(), "; ",
+                                      finished.outcome.state == ResizeOutcome::State::kRolledBack
+                                          ? "rolled back, everything is as before"
+                                          : "see sluicectl status and the agent's log"));
+    }
+  }
+  return response;
+}
+
+wire::Response SetQueues(const wire::SetQueuesRequest& request, Instance& instance) {
+  absl::StatusOr<std::optional<Lever>> lever = ParseLever(request.method());
+  if (!lever.ok()) {
+    return Refuse(lever.status());
+  }
+  const absl::Duration bound =
+      request.timeout_ms() == 0 ? kResizeBound : absl::Milliseconds(static_cast<int64_t>(request.timeout_ms()));
+  const ResizeWish wish{request.count(), *lever, request.force()};
+  return AnswerResize(instance.Resize(wish, request.dry_run(), absl::Now() + bound), !request.dry_run(), instance);
+}
+
+wire::Response Examine(const wire::DoctorRequest& request, const Instance& instance) {
+  std::vector<PortToExamine> ports;
+  for (const AgentPort& port : instance.ports()) {
+    if (request.port().empty() || request.port() == port.config().name || request.port() == port.netdev()) {
+      ports.push_back({port.config().name, port.netdev(), instance.wanted_pairs()});
+    }
+  }
+  if (ports.empty()) {
+    return Refuse(absl::NotFoundError(absl::StrCat("no port is called ", request.port())));
+  }
+  absl::StatusOr<std::vector<wire::Finding>> findings = Examine(ports);
+  if (!findings.ok()) {
+    return Refuse(findings.status());
+  }
+  wire::Response response;
+  response.mutable_doctor()->mutable_findings()->Assign(findings->begin(), findings->end());
+  return response;
+}
+
+}  // namespace
+
+absl::StatusOr<CliServer> CliServer::Listen(const std::string& path) {
+  absl::StatusOr<UniqueFd> listener = ListenUnix(path, SOCK_STREAM);
+  if (!listener.ok()) {
+    return listener.status();
+  }
+  // Anyone may connect; what he may ask for depends on who he is.
+  constexpr mode_t kEveryone = 0666;
+  if (chmod(path.c_str(), kEveryone) != 0 || fcntl(listener->get(), F_SETFL, O_NONBLOCK) != 0) {
+    return absl::InternalError(absl::StrCat(path, ": ", strerror(errno)));
+  }
+  return CliServer(*std::move(listener));
+}
+
+void CliServer::ServeOne(Instance& instance) {
+  const UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!client) {
+    return;
+  }
+  (void)setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &kClientPatience, sizeof(kClientPatience));
+  (void)setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &kClientPatience, sizeof(kClientPatience));
+  wire::Request request;
+  absl::Status s = ReadFrame(client.get(), request);
+  if (!s.ok()) {
+    spdlog::debug("a client did not ask anything: {}", std::string(s.message()));
+    return;
+  }
+  absl::StatusOr<ucred> peer = PeerOf(client.get());
+  s = peer.ok() ? CheckRights(*peer, request) : peer.status();
+  const wire::Response response = s.ok() ? Answer(request, instance) : Refuse(s);
+  if (absl::Status sent = WriteFrame(client.get(), response); !sent.ok()) {
+    spdlog::debug("a client did not wait for its answer: {}", std::string(sent.message()));
+  }
+}
+
+wire::Response CliServer::Answer(const wire::Request& request, Instance& instance) {
+  wire::Response response;
+  switch (request.body_case()) {
+    case wire::Request::kStatus:
+      *response.mutable_status() = MakeStatus(instance, worker_times_);
+      return response;
+    case wire::Request::kStats:
+      *response.mutable_stats() = MakeStats(instance);
+      return response;
+    case wire::Request::kSetQueues:
+      return SetQueues(request.set_queues(), instance);
+    case wire::Request::kSetWorkers:
+      return AnswerResize(instance.SetWorkers(request.set_workers().count(), absl::Now() + kResizeBound), true,
+                          instance);
+    case wire::Request::kDoctor:
+      return Examine(request.doctor(), instance);
+    case wire::Request::BODY_NOT_SET:
+      break;
+  }
+  return Refuse(absl::InvalidArgumentError("the agent does not know this request; is sluicectl newer than it?"));
+}
+
+}  // namespace sluice

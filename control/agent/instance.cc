@@ -1,0 +1,489 @@
+#include "control/agent/instance.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "control/agent/live_resize.h"
+#include "control/agent/state_file.h"
+#include "control/doctor/doctor.h"
+#include "control/kernel/affinity.h"
+#include "control/kernel/links.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+// A dataplane that answers at all does so in microseconds; draining a lane has its own bound below this.
+constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+constexpr absl::Duration kDataplaneStartBound = absl::Seconds(20);
+// How long a lane that goes may wait for the kernel to give its last frames back.
+constexpr uint32_t kDrainMs = 1000;
+
+WantedXskMode Wanted(ModeSetting mode) {
+  switch (mode) {
+    case ModeSetting::kZeroCopy:
+      return WantedXskMode::kZeroCopy;
+    case ModeSetting::kCopy:
+      return WantedXskMode::kCopy;
+    case ModeSetting::kSkb:
+      return WantedXskMode::kSkb;
+    case ModeSetting::kAuto:
+      break;
+  }
+  return WantedXskMode::kAuto;
+}
+
+dataplane::PollMode WirePoll(PollSetting poll) {
+  switch (poll) {
+    case PollSetting::kBusy:
+      return dataplane::POLL_MODE_BUSY;
+    case PollSetting::kInterrupt:
+      return dataplane::POLL_MODE_INTERRUPT;
+    case PollSetting::kAdaptive:
+      break;
+  }
+  return dataplane::POLL_MODE_ADAPTIVE;
+}
+
+// Which of the functions look at every frame on the wire; the others only at frames sent to the port.
+bool IsBumpInTheWire(const FunctionConfig& function) { return function.type == "forward"; }
+
+}  // namespace
+
+Instance::~Instance() = default;
+
+absl::StatusOr<std::unique_ptr<Instance>> Instance::Start(Config config, InstanceSettings settings) {
+  std::unique_ptr<Instance> instance(new Instance(std::move(config), std::move(settings)));
+  absl::StatusOr<SavedState> saved = ReadStateFile(instance->settings_.state_file);
+  const bool fresh = absl::IsNotFound(saved.status());
+  if (!fresh) {
+    if (!saved.ok()) {
+      return saved.status();
+    }
+    instance->state_ = *saved;
+  }
+  if (absl::Status s = instance->BringUp(); !s.ok()) {
+    // What an earlier agent left is still carrying traffic: a config that does not work must not end that.
+    if (fresh) {
+      if (absl::Status undone = instance->Stop(); !undone.ok()) {
+        spdlog::error("cleaning up: {}", std::string(undone.message()));
+      }
+    }
+    return s;
+  }
+  return instance;
+}
+
+absl::Status Instance::BringUp() {
+  absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
+  if (!machine.ok()) {
+    return machine.status();
+  }
+  possible_cpus_ = machine->possible_cpus;
+  absl::StatusOr<std::vector<uint32_t>> cores = UsableCores();
+  if (!cores.ok()) {
+    return cores.status();
+  }
+  usable_cores_ = *cores;
+  absl::StatusOr<DataplaneLink> link =
+      DataplaneLink::Listen(settings_.dataplane_socket, DataplaneUser(settings_.dataplane_user).uid);
+  if (!link.ok()) {
+    return link.status();
+  }
+  link_ = *std::move(link);
+
+  absl::StatusOr<std::optional<Greeting>> survivor = FindSurvivor();
+  if (!survivor.ok()) {
+    return survivor.status();
+  }
+  if (absl::Status s = BringUpPorts(); !s.ok()) {
+    return s;
+  }
+  SaveState();
+  if (survivor->has_value()) {
+    if (absl::Status s = AdoptSurvivor(*std::move(*survivor)); !s.ok()) {
+      return s;
+    }
+  } else {
+    absl::StatusOr<StatsView> stats = StatsView::Make();
+    if (!stats.ok()) {
+      return stats.status();
+    }
+    stats_ = *std::move(stats);
+    const uint32_t pairs = ports_.front().queue_pairs();
+    active_pairs_ = transmit_lanes_ = wanted_pairs_ = pairs;
+    down_ = true;  // OpenLanes() only binds until there is a dataplane
+    absl::Status s = OpenLanes(0, pairs, absl::InfiniteFuture());
+    if (s.ok()) {
+      s = OpenBridgeLane();
+    }
+    if (s.ok() && !link_->connected()) {
+      s = StartDataplaneProcess();
+      if (s.ok()) {
+        s = link_->Accept(absl::Now() + kDataplaneStartBound).status();
+      }
+    }
+    if (s.ok()) {
+      s = ConfigureDataplane(/*takeover=*/false);
+    }
+    if (!s.ok()) {
+      return s;
+    }
+    down_ = false;
+  }
+  for (AgentPort& port : ports_) {
+    if (absl::Status s = port.Activate(config_.rules); !s.ok()) {
+      return s;
+    }
+  }
+  SaveState();
+  return absl::OkStatus();
+}
+
+absl::Status Instance::BringUpPorts() {
+  PortSettings settings;
+  settings.object_dir = settings_.object_dir;
+  settings.pin_root = settings_.pin_root;
+  settings.queue_pairs = config_.dataplane.queue_pairs;
+  settings.own_mac_only = !IsBumpInTheWire(config_.function);
+  settings.promiscuous = IsBumpInTheWire(config_.function);
+  settings.mode = config_.dataplane.mode;
+  for (const PortConfig& config : config_.ports) {
+    std::optional<SavedPort> saved;
+    for (const SavedPort& candidate : state_.ports()) {
+      if (candidate.netdev() == config.netdev) {
+        saved = candidate;
+      }
+    }
+    absl::StatusOr<AgentPort> port = AgentPort::BringUp(config, settings, saved);
+    if (!port.ok()) {
+      return port.status();
+    }
+    ports_.push_back(*std::move(port));
+  }
+  for (const AgentPort& port : ports_) {
+    if (port.queue_pairs() != ports_.front().queue_pairs()) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          port.netdev(), " has ", port.queue_pairs(), " queue pairs and ", ports_.front().netdev(), " ",
+          ports_.front().queue_pairs(), "; all ports need the same number (ethtool -L)"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
+  if (state_.dataplane_pid() == 0 || kill(static_cast<pid_t>(state_.dataplane_pid()), 0) != 0) {
+    return std::optional<Greeting>();
+  }
+  // It tries to reconnect at least once a second (dataplane/agent_link.h).
+  constexpr absl::Duration kReconnectBound = absl::Seconds(5);
+  absl::StatusOr<Greeting> greeting = link_->Accept(absl::Now() + kReconnectBound);
+  if (absl::IsDeadlineExceeded(greeting.status())) {
+    return std::optional<Greeting>();
+  }
+  if (!greeting.ok()) {
+    return greeting.status();
+  }
+  if (!greeting->hello.configured()) {
+    return std::optional<Greeting>();
+  }
+  return std::optional<Greeting>(*std::move(greeting));
+}
+
+absl::Status Instance::AdoptSurvivor(Greeting greeting) {
+  const dataplane::Configure& running = greeting.hello.configuration();
+  const bool same_ports = running.ports_size() == static_cast<int>(ports_.size()) &&
+                          std::equal(ports_.begin(), ports_.end(), running.ports().begin(),
+                                     [](const AgentPort& a, const dataplane::PortSpec& b) {
+                                       return a.config().name == b.name();
+                                     });
+  if (!same_ports || running.function() != config_.function.type) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("a dataplane is running function \"", running.function(),
+                     "\" with other ports or another function than the config asks for; it goes on as it is. End it "
+                     "(SIGTERM to pid ", link_->pid(), ") and start again"));
+  }
+  absl::StatusOr<StatsView> stats = StatsView::Adopt(std::move(greeting.stats));
+  if (!stats.ok()) {
+    return stats.status();
+  }
+  stats_ = *std::move(stats);
+  for (HeldLane& held : greeting.lanes) {
+    if (absl::Status s = lanes_.Adopt(std::move(held)); !s.ok()) {
+      return s;
+    }
+  }
+  const uint32_t open = lanes_.pair_lanes();
+  if (open != ports_.front().queue_pairs()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the running dataplane has ", open, " lanes and ", ports_.front().netdev(), " ",
+                     ports_.front().queue_pairs(), " queue pairs: an agent died in the middle of a resize. End the "
+                     "dataplane (SIGTERM to pid ", link_->pid(), ") and start again"));
+  }
+  active_pairs_ = wanted_pairs_ = open;
+  transmit_lanes_ = greeting.hello.transmit_lanes();
+  worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
+  if (transmit_lanes_ != open) {
+    if (absl::Status s = SendTransmitLanes(open); !s.ok()) {
+      return s;
+    }
+  }
+  spdlog::info("took over from an earlier agent: {} lanes, dataplane {} went on meanwhile", open, link_->pid());
+  return absl::OkStatus();
+}
+
+UmemLayout Instance::LaneLayout() const {
+  const XskRingSizes rings;
+  uint32_t frame_size = 0;
+  for (const AgentPort& port : ports_) {
+    frame_size = std::max(frame_size, port.frame_size_bytes());
+  }
+  // Enough for every fill and every transmit ring to be full at once: no port can starve another.
+  return {static_cast<uint32_t>(ports_.size()) * (rings.fill + rings.tx), frame_size};
+}
+
+absl::StatusOr<LaneSockets> Instance::BindPairLane(uint32_t index, UniqueFd umem, absl::Time deadline) const {
+  std::vector<QueueAddress> queues;
+  bool skb = false;
+  for (const AgentPort& port : ports_) {
+    queues.push_back({port.netdev(), index});
+    skb = skb || port.xdp().mode() == XdpMode::kSkb;
+  }
+  return OpenLaneSockets(std::move(umem), LaneLayout(), XskRingSizes(), queues, Wanted(config_.dataplane.mode), skb,
+                         deadline);
+}
+
+absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadline,
+                                 std::map<uint32_t, UniqueFd> prepared) {
+  for (uint32_t index = first; index < end; ++index) {
+    absl::StatusOr<UniqueFd> umem = prepared.count(index) != 0
+                                        ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
+                                        : MakeUmemMemory(LaneLayout(), absl::StrCat("sluice-lane-", index));
+    absl::Status s = umem.status();
+    if (s.ok()) {
+      absl::StatusOr<LaneSockets> sockets = BindPairLane(index, *std::move(umem), deadline);
+      s = sockets.status();
+      if (s.ok()) {
+        lanes_.Add(index, dataplane::LANE_KIND_PAIR, *std::move(sockets));
+        s = down_ ? absl::OkStatus() : SendLane(index);
+      }
+    }
+    if (!s.ok()) {
+      for (uint32_t opened = first; opened <= index; ++opened) {
+        if (absl::Status undone = RemoveLane(opened); !undone.ok()) {
+          spdlog::error("closing lane {} again: {}", opened, std::string(undone.message()));
+        }
+      }
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Instance::OpenBridgeLane() {
+  absl::StatusOr<UniqueFd> umem = MakeUmemMemory(LaneLayout(), "sluice-bridge");
+  if (!umem.ok()) {
+    return umem.status();
+  }
+  std::vector<QueueAddress> queues;
+  for (const AgentPort& port : ports_) {
+    queues.push_back({port.bridge().far_netdev(), 0});
+  }
+  // veth has no zero-copy.
+  absl::StatusOr<LaneSockets> sockets =
+      OpenLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), queues, WantedXskMode::kCopy,
+                      /*xdp_is_skb=*/false, absl::Now() + kCallTimeout);
+  if (!sockets.ok()) {
+    return sockets.status();
+  }
+  lanes_.Add(kBridgeLane, dataplane::LANE_KIND_BRIDGE, *std::move(sockets));
+  return absl::OkStatus();
+}
+
+absl::Status Instance::StartDataplaneProcess() {
+  restart_at_ = absl::InfiniteFuture();
+  if (settings_.dataplane_binary.empty()) {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<pid_t> pid = StartDataplane(settings_.dataplane_binary, settings_.dataplane_socket,
+                                             DataplaneUser(settings_.dataplane_user));
+  if (!pid.ok()) {
+    return pid.status();
+  }
+  child_ = *pid;
+  return absl::OkStatus();
+}
+
+absl::Status Instance::ConfigureDataplane(bool takeover) {
+  dataplane::Request request;
+  dataplane::Configure* configure = request.mutable_configure();
+  configure->set_function(config_.function.type);
+  configure->set_poll(WirePoll(config_.dataplane.poll));
+  for (const AgentPort& port : ports_) {
+    dataplane::PortSpec* spec = configure->add_ports();
+    spec->set_name(port.config().name);
+    spec->set_mtu_bytes(port.link().mtu_bytes);
+  }
+  if (absl::Status s = Call(request, {stats_->fd()}); !s.ok()) {
+    return s;
+  }
+  const uint32_t workers = takeover ? std::min<uint32_t>(static_cast<uint32_t>(worker_cores_.size()),
+                                                         static_cast<uint32_t>(usable_cores_.size()))
+                                    : WorkersFor(CurrentState(), active_pairs_);
+  worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + std::max<uint32_t>(workers, 1));
+  dataplane::Request place;
+  place.mutable_place_lanes()->mutable_cores()->Assign(worker_cores_.begin(), worker_cores_.end());
+  if (absl::Status s = Call(place); !s.ok()) {
+    return s;
+  }
+  for (const auto& [index, lane] : lanes_.lanes()) {
+    if (absl::Status s = SendLane(index); !s.ok()) {
+      return s;
+    }
+  }
+  if (takeover) {
+    dataplane::Request settle;
+    settle.mutable_settle_takeover();
+    if (absl::Status s = Call(settle); !s.ok()) {
+      return s;
+    }
+  }
+  if (absl::Status s = SendTransmitLanes(transmit_lanes_); !s.ok()) {
+    return s;
+  }
+  return Place(static_cast<uint32_t>(worker_cores_.size()));
+}
+
+absl::Status Instance::Call(const dataplane::Request& request, std::vector<int> fds) {
+  absl::Status s = link_->Call(request, fds, absl::Now() + kCallTimeout);
+  if (absl::IsDeadlineExceeded(s) || absl::IsDataLoss(s)) {
+    link_->Drop();
+    s = absl::UnavailableError(absl::StrCat("the dataplane did not answer and was ended: ", s.message()));
+  }
+  if (absl::IsUnavailable(s)) {
+    down_ = dataplane_gone_ = true;
+  }
+  return s;
+}
+
+absl::Status Instance::SendLane(uint32_t index) {
+  const LaneEntry& lane = *lanes_.Find(index);
+  dataplane::Request request;
+  *request.mutable_add_lane()->mutable_lane() = lane.spec;
+  request.mutable_add_lane()->set_worker(WorkerOf(index));
+  std::vector<int> fds = {lane.sockets.umem.get()};
+  for (const dataplane::LaneSocket& socket : lane.spec.sockets()) {
+    const AgentPort& port = ports_[socket.port()];
+    fds.push_back(lane.sockets.sockets[socket.port()].get());
+    fds.push_back(lane.spec.kind() == dataplane::LANE_KIND_BRIDGE ? port.bridge().xsks_fd() : port.maps().xsks_fd());
+  }
+  return Call(request, std::move(fds));
+}
+
+absl::Status Instance::RemoveLane(uint32_t index) {
+  if (lanes_.Find(index) == nullptr) {
+    return absl::OkStatus();
+  }
+  dataplane::Request request;
+  request.mutable_remove_lane()->set_index(index);
+  request.mutable_remove_lane()->set_drain_ms(kDrainMs);
+  absl::Status s = down_ ? absl::OkStatus() : Call(request);
+  // NotFound: the dataplane never took it in. Unavailable: it is gone, and its descriptors with it.
+  if (s.ok() || absl::IsNotFound(s) || absl::IsUnavailable(s)) {
+    lanes_.Remove(index);
+    return absl::OkStatus();
+  }
+  return s;
+}
+
+absl::Status Instance::SendTransmitLanes(uint32_t count) {
+  dataplane::Request request;
+  request.mutable_set_transmit_lanes()->set_lane_count(count);
+  absl::Status s = Call(request);
+  if (s.ok()) {
+    transmit_lanes_ = count;
+  }
+  return s;
+}
+
+uint32_t Instance::WorkerOf(uint32_t lane) const {
+  // The bridge lane is idle but for the window of a resize.
+  return lane == kBridgeLane ? 0 : lane % static_cast<uint32_t>(std::max<size_t>(worker_cores_.size(), 1));
+}
+
+absl::Status Instance::Place(uint32_t workers) {
+  const std::vector<uint32_t> before = worker_cores_;
+  worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + workers);
+  dataplane::Request request;
+  dataplane::PlaceLanes* place = request.mutable_place_lanes();
+  place->mutable_cores()->Assign(worker_cores_.begin(), worker_cores_.end());
+  for (const auto& [index, lane] : lanes_.lanes()) {
+    dataplane::PlaceLanes::Placement* placement = place->add_placements();
+    placement->set_lane(index);
+    placement->set_worker(WorkerOf(index));
+  }
+  if (absl::Status s = Call(request); !s.ok()) {
+    worker_cores_ = before;
+    return s;
+  }
+  // With one core there is nothing to choose.
+  if (usable_cores_.size() > 1) {
+    std::vector<uint32_t> cpus;
+    for (uint32_t lane = 0; lane < lanes_.pair_lanes(); ++lane) {
+      cpus.push_back(worker_cores_[WorkerOf(lane)]);
+    }
+    for (AgentPort& port : ports_) {
+      // A hint: packets flow without it.
+      if (absl::Status s = port.PlaceQueues(cpus); !s.ok()) {
+        spdlog::warn("{}", std::string(s.message()));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Instance::SaveState() {
+  state_.clear_ports();
+  for (const AgentPort& port : ports_) {
+    *state_.add_ports() = port.saved();
+  }
+  state_.set_dataplane_pid(link_.has_value() ? static_cast<uint32_t>(link_->pid()) : 0);
+  if (absl::Status s = WriteStateFile(settings_.state_file, state_); !s.ok()) {
+    spdlog::warn("{}; an agent that starts after a crash will not know what to put back", std::string(s.message()));
+  }
+}
+
+absl::Status Instance::Stop() {
+  absl::Status first;
+  const auto note = [&first](absl::Status s) {
+    if (first.ok() && !s.ok()) {
+      first = std::move(s);
+    }
+  };
+  if (link_.has_value() && link_->connected()) {
+    dataplane::Request request;
+    request.mutable_shutdown()->set_drain_ms(kDrainMs);
+    note(Call(request));
+    link_->Drop();
+  } else if (child_ > 0) {
+    (void)kill(child_, SIGKILL);
+  }
+  if (child_ > 0) {
+    (void)waitpid(child_, nullptr, 0);
+    child_ = 0;
+  }
+  lanes_.Clear();
+  for (AgentPort& port : ports_) {
+    note(port.TakeDown());
+  }
+  ports_.clear();
+  note(RemoveStateFile(settings_.state_file));
+  return first;
+}
+
+}  // namespace sluice

@@ -1,0 +1,143 @@
+// The running network function as the agent sees it: ports, lanes, dataplane, and who is placed where.
+//
+//   Start() ─► ports up (inactive) ─► lanes bound ─► dataplane configured ─► ports activated
+//   Resize()  runs plans (resize_plan.h) over it; DataplaneLost() restarts the dataplane on the same
+//   sockets; Stop() leaves the kernel as it was found. Forgetting the object leaves traffic running.
+//
+// One thread: the agent's loop. Blocking calls are bounded (kCallTimeout and the bounds of the plans).
+#ifndef SLUICE_CONTROL_AGENT_INSTANCE_H_
+#define SLUICE_CONTROL_AGENT_INSTANCE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "control/agent/dataplane_link.h"
+#include "control/agent/dataplane_process.h"
+#include "control/agent/lane_table.h"
+#include "control/agent/port.h"
+#include "control/agent/resize_plan.h"
+#include "control/agent/resize_run.h"
+#include "control/agent/saved_state.pb.h"
+#include "control/agent/stats_view.h"
+#include "control/config/config.h"
+
+namespace sluice {
+
+struct InstanceSettings {
+  std::string object_dir;         // of the .bpf.o files
+  std::string pin_root;           // bpffs folder for the ports' maps
+  std::string dataplane_binary;   // started by us; empty: somebody else (systemd) starts it
+  std::string dataplane_user;
+  std::string dataplane_socket;   // where we wait for it
+  std::string state_file;         // saved_state.proto
+};
+
+struct FinishedResize {
+  Lever lever = Lever::kNone;
+  uint32_t from = 0;
+  uint32_t to = 0;
+  ResizeOutcome outcome;
+  uint64_t bridged = 0;  // frames that came over the bridge meanwhile
+  uint64_t lost = 0;     // drops of any kind we count, meanwhile
+};
+
+class Instance {
+ public:
+  static absl::StatusOr<std::unique_ptr<Instance>> Start(Config config, InstanceSettings settings);
+  ~Instance();
+
+  // Plans and, unless `dry_run`, runs. The plan comes back in both cases; what became of it is in
+  // last_resize(). An error is a refusal: nothing was begun.
+  absl::StatusOr<ResizePlan> Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline);
+  absl::StatusOr<ResizePlan> SetWorkers(uint32_t workers, absl::Time deadline);
+
+  // A call found the dataplane gone; the loop is to call DataplaneLost(), as when the connection ends.
+  bool dataplane_gone() const { return dataplane_gone_; }
+  bool dataplane_down() const { return down_; }
+  // The dataplane's connection has ended: applies the ports' policies and starts another if that is our
+  // job. Call TakeInDataplane() when one connects.
+  void DataplaneLost();
+  absl::Status TakeInDataplane(absl::Time deadline);
+  // Once a second or so: addresses, CPUs that came or went, a dataplane that is still to be started.
+  void Tick();
+
+  // Everything as it was found. Goes on past errors and returns the first.
+  absl::Status Stop();
+
+  const Config& config() const { return config_; }
+  const std::vector<AgentPort>& ports() const { return ports_; }
+  const LaneTable& lanes() const { return lanes_; }
+  const DataplaneLink& link() const { return *link_; }
+  const StatsView& stats() const { return *stats_; }
+  const std::vector<uint32_t>& worker_cores() const { return worker_cores_; }
+  uint32_t WorkerOf(uint32_t lane) const;
+  uint32_t active_pairs() const { return active_pairs_; }
+  uint32_t wanted_pairs() const { return wanted_pairs_; }
+  uint32_t restarts() const { return state_.restarts(); }
+  const std::optional<FinishedResize>& last_resize() const { return last_resize_; }
+
+ private:
+  friend class LiveResize;
+
+  Instance(Config config, InstanceSettings settings) : config_(std::move(config)), settings_(std::move(settings)) {}
+
+  absl::Status BringUp();
+  absl::Status BringUpPorts();
+  absl::StatusOr<std::optional<Greeting>> FindSurvivor();
+  absl::Status AdoptSurvivor(Greeting greeting);
+  // Binds lanes [first, end) and hands them to the dataplane; all or none. UMEM memory that was made before
+  // the window is taken from `prepared`, by lane.
+  absl::Status OpenLanes(uint32_t first, uint32_t end, absl::Time deadline, std::map<uint32_t, UniqueFd> prepared = {});
+  absl::Status OpenBridgeLane();
+  absl::Status StartDataplaneProcess();
+  absl::Status ConfigureDataplane(bool takeover);
+
+  absl::Status Call(const dataplane::Request& request, std::vector<int> fds = {});
+  absl::Status SendLane(uint32_t index);
+  absl::Status RemoveLane(uint32_t index);
+  absl::Status SendTransmitLanes(uint32_t count);
+  absl::Status Place(uint32_t workers);
+
+  void FollowAddresses();
+  void FollowCpus();
+  // Those the config allows, as far as they are online.
+  absl::StatusOr<std::vector<uint32_t>> UsableCores() const;
+  absl::StatusOr<LaneSockets> BindPairLane(uint32_t index, UniqueFd umem, absl::Time deadline) const;
+  UmemLayout LaneLayout() const;
+  ResizeState CurrentState() const;
+  absl::Status RunResize(const ResizePlan& plan, absl::Time deadline);
+  uint64_t LostSoFar() const;
+  void SaveState();
+
+  Config config_;
+  InstanceSettings settings_;
+  std::vector<AgentPort> ports_;
+  LaneTable lanes_;
+  std::optional<DataplaneLink> link_;
+  std::optional<StatsView> stats_;
+  SavedState state_;
+  std::vector<uint32_t> usable_cores_;
+  std::vector<uint32_t> worker_cores_;  // worker w runs on worker_cores_[w]
+  uint32_t possible_cpus_ = 1;
+  uint32_t active_pairs_ = 0;
+  uint32_t transmit_lanes_ = 0;
+  uint32_t wanted_pairs_ = 0;
+  std::optional<FinishedResize> last_resize_;
+  bool down_ = false;           // no dataplane; the policy is in force
+  bool dataplane_gone_ = false;  // and DataplaneLost() has not been called yet
+  absl::Time restart_at_ = absl::InfiniteFuture();
+  uint32_t restarts_in_a_row_ = 0;
+  absl::Time up_since_ = absl::InfinitePast();
+  pid_t child_ = 0;             // the dataplane we started, to be reaped
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_AGENT_INSTANCE_H_

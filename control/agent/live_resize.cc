@@ -1,0 +1,256 @@
+#include "control/agent/live_resize.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+
+absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
+  switch (step.kind) {
+    case StepKind::kPrepareMemory:
+      return PrepareMemory(step.from, step.to);
+    case StepKind::kSetTransmitLanes:
+      return instance_.SendTransmitLanes(step.to);
+    case StepKind::kWaitQuiet:
+      return WaitQuiet(step.to, step.from, deadline);
+    case StepKind::kSuspendXdp:
+      return SetXdp(false);
+    case StepKind::kCloseLanes:
+      return CloseLanes(step.to, step.from);
+    case StepKind::kSetChannels:
+      return instance_.ports_[step.port].SetQueuePairs(step.to, deadline);
+    case StepKind::kOpenLanes:
+      return OpenPreparedLanes(step.from, step.to, deadline);
+    case StepKind::kResumeXdp:
+      return SetXdp(true);
+    case StepKind::kSetSpread:
+      return SetSpread(step.from, step.to);
+    case StepKind::kPlaceLanes:
+      return instance_.Place(step.to);
+  }
+  return absl::InternalError("a step of no known kind");
+}
+
+absl::Status LiveResize::Undo(const Step& step) {
+  const absl::Time no_deadline = absl::InfiniteFuture();
+  absl::Status s;
+  switch (step.kind) {
+    case StepKind::kPrepareMemory:
+      prepared_.clear();
+      break;
+    case StepKind::kSetTransmitLanes:
+      s = instance_.SendTransmitLanes(step.from);
+      break;
+    case StepKind::kWaitQuiet:
+      break;
+    case StepKind::kSuspendXdp:
+      s = SetXdp(true);
+      break;
+    case StepKind::kCloseLanes:
+      s = OpenPreparedLanes(step.to, step.from, no_deadline);
+      if (absl::IsUnavailable(s)) {
+        // The dataplane died over this: bind the lanes all the same, for its successor.
+        s = OpenPreparedLanes(step.to, step.from, no_deadline);
+      }
+      break;
+    case StepKind::kSetChannels:
+      s = instance_.ports_[step.port].SetQueuePairs(step.from, no_deadline);
+      break;
+    case StepKind::kOpenLanes:
+      s = CloseLanes(step.from, step.to);
+      break;
+    case StepKind::kResumeXdp:
+      s = SetXdp(false);
+      break;
+    case StepKind::kSetSpread:
+      s = SetSpread(step.to, step.from);
+      break;
+    case StepKind::kPlaceLanes:
+      s = instance_.Place(step.from);
+      break;
+  }
+  // A dataplane that died in the middle is given the old state when it is started again
+  // (Instance::ConfigureDataplane reads what these steps leave in the lane table).
+  return absl::IsUnavailable(s) ? absl::OkStatus() : s;
+}
+
+absl::Status LiveResize::PrepareMemory(uint32_t first, uint32_t end) {
+  for (uint32_t lane = first; lane < end; ++lane) {
+    absl::StatusOr<UniqueFd> memory =
+        MakeUmemMemory(instance_.LaneLayout(), absl::StrCat("sluice-lane-", lane));
+    if (!memory.ok()) {
+      prepared_.clear();
+      return memory.status();
+    }
+    prepared_[lane] = *std::move(memory);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LiveResize::OpenPreparedLanes(uint32_t first, uint32_t end, absl::Time deadline) {
+  return instance_.OpenLanes(first, end, deadline, std::move(prepared_));
+}
+
+absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end) {
+  for (uint32_t lane = end; lane-- > first;) {
+    if (absl::Status s = instance_.RemoveLane(lane); !s.ok()) {
+      if (absl::Status undone = OpenPreparedLanes(lane + 1, end, absl::InfiniteFuture()); !undone.ok()) {
+        spdlog::error("opening lanes again: {}", std::string(undone.message()));
+      }
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline) {
+  // A flow moves as soon as one packet of its other direction left by its new lane. What is still steered
+  // to a dying lane at the bound are one-way flows; they fall to the bridge, or to the tap's purge.
+  constexpr absl::Duration kQuiet = absl::Milliseconds(20);
+  constexpr absl::Duration kBound = absl::Milliseconds(500);
+  const auto received = [&] {
+    uint64_t sum = 0;
+    for (uint32_t lane = first; lane < end; ++lane) {
+      for (const LanePortStats& port : instance_.stats()->lanes[lane].ports) {
+        sum += port.rx_packets.Get();
+      }
+    }
+    return sum;
+  };
+  const absl::Time bound = std::min(deadline, absl::Now() + kBound);
+  uint64_t last = received();
+  absl::Time since = absl::Now();
+  while (absl::Now() < bound && absl::Now() - since < kQuiet) {
+    absl::SleepFor(absl::Milliseconds(2));
+    if (const uint64_t now = received(); now != last) {
+      last = now;
+      since = absl::Now();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LiveResize::SetXdp(bool on) {
+  const auto set = [](AgentPort& port, bool value) { return value ? port.ResumeXdp() : port.SuspendXdp(); };
+  for (size_t i = 0; i < instance_.ports_.size(); ++i) {
+    absl::Status s = set(instance_.ports_[i], on);
+    if (!s.ok()) {
+      while (i-- > 0) {
+        if (absl::Status undone = set(instance_.ports_[i], !on); !undone.ok()) {
+          spdlog::error("XDP: {}", std::string(undone.message()));
+        }
+      }
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
+  for (size_t i = 0; i < instance_.ports_.size(); ++i) {
+    absl::Status s = instance_.ports_[i].SpreadOver(to);
+    if (!s.ok()) {
+      while (i-- > 0) {
+        if (absl::Status undone = instance_.ports_[i].SpreadOver(from); !undone.ok()) {
+          spdlog::error("RSS: {}", std::string(undone.message()));
+        }
+      }
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
+ResizeState Instance::CurrentState() const {
+  ResizeState state;
+  state.open_pairs = lanes_.pair_lanes();
+  state.active_pairs = active_pairs_;
+  state.workers = static_cast<uint32_t>(worker_cores_.size());
+  state.usable_cores = static_cast<uint32_t>(usable_cores_.size());
+  state.possible_cpus = possible_cpus_;
+  state.workers_wanted = config_.dataplane.workers;
+  for (const AgentPort& port : ports_) {
+    ResizePort p;
+    p.netdev = port.netdev();
+    p.max_pairs = port.max_pairs();
+    p.is_virtio = port.virtio().has_value();
+    p.has_rss = port.has_rss();
+    p.offers_guest_offloads = port.virtio().has_value() && port.virtio()->OffersGuestOffloads();
+    p.other_xdp_programs = port.xdp().other_programs();
+    p.why_one_pair = port.why_one_pair();
+    state.ports.push_back(p);
+  }
+  return state;
+}
+
+uint64_t Instance::LostSoFar() const {
+  uint64_t lost = stats_->Balance().dropped;
+  for (uint32_t lane = 0; lane < kMaxLanes; ++lane) {
+    for (uint32_t port = 0; port < ports_.size(); ++port) {
+      lost += lanes_.Drops(lane, port).Sum();
+    }
+  }
+  return lost;
+}
+
+absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
+  const auto bridged = [this] {
+    uint64_t sum = 0;
+    for (const LanePortStats& port : (*stats_)->lanes[kBridgeLane].ports) {
+      sum += port.rx_packets.Get();
+    }
+    return sum;
+  };
+  FinishedResize finished;
+  finished.lever = plan.lever;
+  finished.from = plan.from;
+  finished.to = plan.to;
+  const uint64_t bridged_before = bridged();
+  const uint64_t lost_before = LostSoFar();
+  LiveResize actions(*this);
+  finished.outcome = RunPlan(plan, actions, deadline);
+  finished.bridged = bridged() - bridged_before;
+  finished.lost = LostSoFar() - lost_before;
+  const absl::Status error = finished.outcome.error;
+  last_resize_ = std::move(finished);
+  SaveState();
+  return error;
+}
+
+absl::StatusOr<ResizePlan> Instance::Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline) {
+  for (AgentPort& port : ports_) {
+    if (absl::Status s = port.RefreshXdp(); !s.ok()) {
+      return s;
+    }
+  }
+  absl::StatusOr<ResizePlan> plan = PlanResize(CurrentState(), wish);
+  if (!plan.ok() || dry_run || plan->lever == Lever::kNone) {
+    return plan;
+  }
+  if (down_) {
+    return absl::FailedPreconditionError("the dataplane is down; it is being restarted, try again in a moment");
+  }
+  if (RunResize(*plan, deadline).ok() && plan->lever != Lever::kCores) {
+    active_pairs_ = wanted_pairs_ = wish.pairs;
+  }
+  return plan;
+}
+
+absl::StatusOr<ResizePlan> Instance::SetWorkers(uint32_t workers, absl::Time deadline) {
+  absl::StatusOr<ResizePlan> plan = PlanWorkers(CurrentState(), workers);
+  if (!plan.ok()) {
+    return plan;
+  }
+  if (down_) {
+    return absl::FailedPreconditionError("the dataplane is down; it is being restarted, try again in a moment");
+  }
+  if (plan->lever == Lever::kNone || RunResize(*plan, deadline).ok()) {
+    config_.dataplane.workers = workers;
+  }
+  return plan;
+}
+
+}  // namespace sluice

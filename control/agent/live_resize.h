@@ -1,0 +1,39 @@
+// The steps of a resize plan, carried out on a running Instance. resize_plan.h says what each one is for.
+//
+// Why the window loses little: the bridge's clsact program has been there all along, so the moment XDP is
+// off the kernel hands it the packets; surviving lanes keep their sockets and transmit throughout; and
+// flows of lanes that go were moved to survivors before (SetTransmitLanes: tun.c steers a flow's receive
+// side to the queue its other direction was last sent on).
+#ifndef SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
+#define SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
+
+#include <map>
+
+#include "control/agent/instance.h"
+#include "control/agent/resize_run.h"
+#include "dataplane/contract/unique_fd.h"
+
+namespace sluice {
+
+class LiveResize : public ResizeActions {
+ public:
+  explicit LiveResize(Instance& instance) : instance_(instance) {}
+
+  absl::Status Do(const Step& step, absl::Time deadline) override;
+  absl::Status Undo(const Step& step) override;
+
+ private:
+  absl::Status PrepareMemory(uint32_t first, uint32_t end);
+  absl::Status OpenPreparedLanes(uint32_t first, uint32_t end, absl::Time deadline);
+  absl::Status CloseLanes(uint32_t first, uint32_t end);
+  absl::Status WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline);
+  absl::Status SetXdp(bool on);
+  absl::Status SetSpread(uint32_t from, uint32_t to);
+
+  Instance& instance_;
+  std::map<uint32_t, UniqueFd> prepared_;  // lane -> UMEM memory
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_

@@ -1,0 +1,109 @@
+// One port of the network function, as the agent holds it: netdev, steering program, its maps, bridge,
+// and what the device was like before we came.
+//
+//   BringUp: link up ─ channels ─ XDP attached, inactive ─ maps ─ bridge      (passes everything)
+//   Activate: rules, addresses, then ACTIVE in one map update                 (steers)
+//   TakeDown: the reverse, and the device as it was found
+//
+// Ownership: nothing in the kernel goes when the object goes (traffic flows on without the agent);
+// TakeDown() is what removes. One thread.
+#ifndef SLUICE_CONTROL_AGENT_PORT_H_
+#define SLUICE_CONTROL_AGENT_PORT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "control/agent/saved_state.pb.h"
+#include "control/config/config.h"
+#include "control/kernel/affinity.h"
+#include "control/kernel/bridge.h"
+#include "control/kernel/links.h"
+#include "control/kernel/steering_maps.h"
+#include "control/kernel/virtio_device.h"
+#include "control/kernel/xdp_attachment.h"
+
+namespace sluice {
+
+struct PortSettings {
+  std::string object_dir;  // of the .bpf.o files
+  std::string pin_root;    // maps are pinned in pin_root/NETDEV
+  uint32_t queue_pairs = 1;
+  bool own_mac_only = false;  // the function wants unicast frames to the port's own address only
+  bool promiscuous = false;   // the function wants every frame on the wire
+  ModeSetting mode = ModeSetting::kAuto;
+};
+
+class AgentPort {
+ public:
+  // `saved`: what an agent that died before us had found on this netdev, if one did; its queue pairs are
+  // then left as they are. Errors leave the netdev as it was, and say what to do.
+  static absl::StatusOr<AgentPort> BringUp(const PortConfig& config, const PortSettings& settings,
+                                           const std::optional<SavedPort>& saved);
+
+  // The config's rules for this port, the guest's addresses, then everything in force at once.
+  absl::Status Activate(const std::vector<RuleConfig>& rules);
+  // What happens to the function's packets while the dataplane is down; Resteer() ends it.
+  absl::Status ApplyDownPolicy(uint32_t queue_pairs);
+  absl::Status Resteer();
+  // Keeps the map of the guest's own addresses true. Cheap when nothing changed.
+  absl::Status RefreshLocals(const std::vector<sluice_address>& addresses);
+
+  // Looks again who else is in the dispatcher.
+  absl::Status RefreshXdp() { return xdp_.Refresh(); }
+  absl::Status SuspendXdp() { return xdp_.Suspend(); }
+  absl::Status ResumeXdp() { return xdp_.Resume(); }
+  absl::Status SetQueuePairs(uint32_t count, absl::Time deadline);
+  // Queues [0, count) share the RSS table evenly.
+  absl::Status SpreadOver(uint32_t count);
+  absl::Status PlaceQueues(const std::vector<uint32_t>& cpus);
+
+  absl::Status TakeDown();
+
+  const PortConfig& config() const { return config_; }
+  const std::string& netdev() const { return config_.netdev; }
+  const std::string& driver() const { return driver_; }
+  const Link& link() const { return link_; }
+  const XdpAttachment& xdp() const { return xdp_; }
+  const SteeringMaps& maps() const { return maps_; }
+  const Bridge& bridge() const { return bridge_; }
+  const std::optional<VirtioDevice>& virtio() const { return virtio_; }
+  uint32_t max_pairs() const { return max_pairs_; }
+  uint32_t queue_pairs() const { return queue_pairs_; }
+  const std::string& why_one_pair() const { return why_one_pair_; }
+  bool has_rss() const { return has_rss_; }
+  uint32_t frame_size_bytes() const { return frame_size_bytes_; }
+  const SavedPort& saved() const { return saved_; }
+
+ private:
+  AgentPort(PortConfig config, XdpAttachment xdp, SteeringMaps maps, Bridge bridge)
+      : config_(std::move(config)),
+        xdp_(std::move(xdp)),
+        maps_(std::move(maps)),
+        bridge_(std::move(bridge)),
+        affinity_(config_.netdev) {}
+
+  PortConfig config_;
+  XdpAttachment xdp_;
+  SteeringMaps maps_;
+  Bridge bridge_;
+  QueueAffinity affinity_;
+  std::string driver_;
+  Link link_;
+  std::optional<VirtioDevice> virtio_;
+  uint32_t max_pairs_ = 1;
+  uint32_t queue_pairs_ = 1;
+  std::string why_one_pair_;
+  bool has_rss_ = false;
+  bool own_mac_only_ = false;
+  uint32_t frame_size_bytes_ = 2048;
+  SavedPort saved_;
+  std::vector<sluice_address> locals_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_AGENT_PORT_H_

@@ -1,0 +1,99 @@
+// The resize plan: the pure list of steps from the queue pairs we have to the ones wanted.
+//
+//   PlanResize(state, wish) ──► ResizePlan ──► RunPlan(plan, actions)      (resize_run.h)
+//
+// Nothing here asks or changes the kernel: what it may know is in ResizeState, so that every plan can be
+// tested, and shown by `sluicectl queues set N --dry-run` exactly as it would be run.
+//
+// The levers, cheapest first (DESIGN.md section 4):
+//   cores     which worker polls which lane; the device is left alone
+//   spread    which of the open pairs the device's RSS table uses; XDP and sockets stay
+//   channels  how many pairs the device has; XDP is off the device meanwhile, and the bridge carries on
+#ifndef SLUICE_CONTROL_AGENT_RESIZE_PLAN_H_
+#define SLUICE_CONTROL_AGENT_RESIZE_PLAN_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace sluice {
+
+enum class Lever { kNone, kCores, kSpread, kChannels };
+
+const char* LeverName(Lever lever);
+// "" is no wish (nullopt). InvalidArgument names the three values.
+absl::StatusOr<std::optional<Lever>> ParseLever(const std::string& name);
+
+// What one port is like, as far as a resize is concerned.
+struct ResizePort {
+  std::string netdev;
+  uint32_t max_pairs = 1;
+  bool is_virtio = false;
+  bool has_rss = false;
+  bool offers_guest_offloads = false;
+  uint32_t other_xdp_programs = 0;
+  std::string why_one_pair;  // when max_pairs is 1: the reason users are told
+};
+
+struct ResizeState {
+  uint32_t open_pairs = 1;    // with sockets, the same on every port
+  uint32_t active_pairs = 1;  // of those, the ones that get traffic
+  uint32_t workers = 1;
+  uint32_t usable_cores = 1;
+  uint32_t possible_cpus = 1;  // nr_cpu_ids, see CheckNoExtraXdpQueues
+  // Set by the user; nullopt: as many workers as active pairs, as far as the cores go.
+  std::optional<uint32_t> workers_wanted;
+  std::vector<ResizePort> ports;
+};
+
+struct ResizeWish {
+  uint32_t pairs = 1;
+  std::optional<Lever> lever;
+  bool force = false;  // other people's XDP programs may be off for the window
+};
+
+enum class StepKind {
+  kPrepareMemory,     // UMEMs of lanes [from, to)
+  kSetTransmitLanes,  // from -> to: flows leave by lanes [0, to)
+  kWaitQuiet,         // until lanes [to, from) receive nothing, or a bound
+  kSuspendXdp,        // every port; the bridge takes over
+  kCloseLanes,        // lanes [to, from): drain, close, forget
+  kSetChannels,       // port: from -> to
+  kOpenLanes,         // lanes [from, to): bind, hand to the dataplane
+  kResumeXdp,         // every port
+  kSetSpread,         // from -> to: RSS tables use queues [0, to)
+  kPlaceLanes,        // workers from -> to, IRQs and XPS after them
+};
+
+struct Step {
+  StepKind kind;
+  uint32_t from = 0;
+  uint32_t to = 0;
+  uint32_t port = 0;  // kSetChannels only
+  std::string text;   // as a user reads it
+};
+
+struct ResizePlan {
+  Lever lever = Lever::kNone;
+  uint32_t from = 0;  // active pairs before and after
+  uint32_t to = 0;
+  std::vector<Step> steps;
+  std::vector<std::string> warnings;  // what it is expected to cost
+};
+
+// Errors: InvalidArgument for 0 or more pairs than a port has, FailedPrecondition for a lever that cannot
+// reach the wish here; both say why, on which port, and what can be done.
+absl::StatusOr<ResizePlan> PlanResize(const ResizeState& state, const ResizeWish& wish);
+
+// `workers set N`: the cores lever alone.
+absl::StatusOr<ResizePlan> PlanWorkers(const ResizeState& state, uint32_t workers);
+
+// Workers for that many active pairs.
+uint32_t WorkersFor(const ResizeState& state, uint32_t active_pairs);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_AGENT_RESIZE_PLAN_H_

@@ -1,0 +1,166 @@
+#include "control/agent/status.h"
+
+#include <time.h>
+
+#include <string>
+
+#include "control/agent/version.h"
+
+namespace sluice {
+namespace {
+
+const char* ModeName(XskMode mode) {
+  switch (mode) {
+    case XskMode::kZeroCopy:
+      return "zerocopy";
+    case XskMode::kCopy:
+      return "copy";
+    case XskMode::kSkb:
+      return "skb";
+  }
+  return "copy";
+}
+
+// In the order of enum sluice_verdict.
+constexpr const char* kVerdictNames[SLUICE_VERDICT_COUNT] = {"dataplane", "pass",    "drop",      "no_socket",
+                                                             "malformed", "bridged", "down_pass", "down_drop"};
+
+void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::string& key, uint64_t value) {
+  if (value != 0) {
+    map[key] += value;
+  }
+}
+
+void FillQueue(const Instance& instance, uint32_t lane, uint32_t port, wire::Queue& queue) {
+  const LanePortStats& stats = instance.stats()->lanes[lane].ports[port];
+  queue.set_lane(lane);
+  queue.set_worker(instance.WorkerOf(lane));
+  if (const LaneEntry* entry = instance.lanes().Find(lane); entry != nullptr) {
+    queue.set_mode(ModeName(entry->sockets.mode));
+    queue.set_mode_reason(entry->sockets.mode_reason);
+  }
+  queue.set_rx_packets(stats.rx_packets.Get());
+  queue.set_tx_packets(stats.tx_packets.Get());
+  auto& drops = *queue.mutable_drops();
+  for (uint32_t reason = 0; reason < kDropReasons; ++reason) {
+    PutIfAny(drops, DropReasonName(static_cast<DropReason>(reason)), stats.drops[reason].Get());
+  }
+  const KernelDrops kernel = instance.lanes().Drops(lane, port);
+  PutIfAny(drops, "kernel_rx_dropped", kernel.rx_dropped);
+  PutIfAny(drops, "kernel_rx_ring_full", kernel.rx_ring_full);
+  PutIfAny(drops, "kernel_rx_invalid", kernel.rx_invalid);
+  PutIfAny(drops, "kernel_tx_invalid", kernel.tx_invalid);
+}
+
+void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
+  const AgentPort& port = instance.ports()[index];
+  out.set_name(port.config().name);
+  out.set_netdev(port.netdev());
+  out.set_driver(port.driver());
+  out.mutable_queue_pairs()->set_current(instance.active_pairs());
+  out.mutable_queue_pairs()->set_max(port.max_pairs());
+  out.mutable_queue_pairs()->set_wanted(instance.wanted_pairs());
+  out.mutable_queue_pairs()->set_open(instance.lanes().pair_lanes());
+  out.mutable_xdp()->set_mode(port.xdp().mode() == XdpMode::kNative ? "native" : "skb");
+  out.mutable_xdp()->set_attached_by(port.saved().adopted_xdp() ? "xdp-loader" : "sluice-agent");
+  out.mutable_xdp()->set_other_programs(port.xdp().other_programs());
+  for (uint32_t lane = 0; lane < instance.lanes().pair_lanes(); ++lane) {
+    wire::Queue& queue = *out.add_queues();
+    queue.set_index(lane);
+    FillQueue(instance, lane, index, queue);
+    const absl::StatusOr<sluice_counters> counters = port.maps().ReadCounters(lane);
+    for (uint32_t verdict = 0; counters.ok() && verdict < SLUICE_VERDICT_COUNT; ++verdict) {
+      PutIfAny(*queue.mutable_xdp_packets(), kVerdictNames[verdict], counters->packets[verdict]);
+    }
+  }
+  FillQueue(instance, kBridgeLane, index, *out.mutable_bridge());
+}
+
+void FillBalance(const Instance& instance, wire::Balance& out) {
+  const BalanceSums sums = instance.stats().Balance();
+  out.set_received(sums.received);
+  out.set_transmitted(sums.transmitted);
+  out.set_dropped(sums.dropped);
+  out.set_held(sums.held);
+  out.set_unaccounted(sums.unaccounted());
+}
+
+}  // namespace
+
+wire::LastResize MakeLastResize(const FinishedResize& resize) {
+  wire::LastResize out;
+  out.set_method(LeverName(resize.lever));
+  out.set_from(resize.from);
+  out.set_to(resize.to);
+  out.set_blocked_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(resize.outcome.blocked)));
+  out.set_held(resize.bridged);
+  out.set_lost(resize.lost);
+  switch (resize.outcome.state) {
+    case ResizeOutcome::State::kDone:
+      out.set_result("done");
+      break;
+    case ResizeOutcome::State::kRolledBack:
+      out.set_result("rolled back");
+      break;
+    case ResizeOutcome::State::kRollbackFailed:
+      out.set_result("rollback failed");
+      break;
+  }
+  out.set_error(std::string(resize.outcome.error.message()));
+  for (const TimedStep& step : resize.outcome.steps) {
+    wire::StepTime& time = *out.add_steps();
+    time.set_step(step.text);
+    time.set_took_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(step.took)));
+  }
+  return out;
+}
+
+wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTimes>& previous) {
+  wire::StatusResponse out;
+  out.set_version(kVersion);
+  wire::Dataplane& dataplane = *out.mutable_dataplane();
+  dataplane.set_state(instance.dataplane_down() ? "down" : "running");
+  dataplane.set_pid(static_cast<uint32_t>(instance.link().pid()));
+  dataplane.set_restarts(instance.restarts());
+  dataplane.set_function(instance.config().function.type);
+  for (uint32_t i = 0; i < instance.ports().size(); ++i) {
+    FillPort(instance, i, *out.add_ports());
+  }
+  const std::vector<uint32_t>& cores = instance.worker_cores();
+  previous.resize(cores.size());
+  for (uint32_t w = 0; w < cores.size(); ++w) {
+    wire::Worker& worker = *out.add_workers();
+    worker.set_index(w);
+    worker.set_core(cores[w]);
+    const WorkerTimes now{instance.stats()->workers[w].busy_ns.Get(), instance.stats()->workers[w].idle_ns.Get()};
+    const uint64_t busy = now.busy_ns - previous[w].busy_ns;
+    const uint64_t all = busy + now.idle_ns - previous[w].idle_ns;
+    worker.set_busy_ratio(all == 0 ? 0.0 : static_cast<double>(busy) / static_cast<double>(all));
+    previous[w] = now;
+    for (const auto& [index, lane] : instance.lanes().lanes()) {
+      if (index != kBridgeLane && instance.WorkerOf(index) == w) {
+        worker.add_lanes(index);
+      }
+    }
+  }
+  FillBalance(instance, *out.mutable_balance());
+  if (instance.last_resize().has_value()) {
+    *out.mutable_last_resize() = MakeLastResize(*instance.last_resize());
+  }
+  return out;
+}
+
+wire::StatsResponse MakeStats(const Instance& instance) {
+  wire::StatsResponse out;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  constexpr uint64_t kNsPerSecond = 1'000'000'000;
+  out.set_monotonic_ns(static_cast<uint64_t>(now.tv_sec) * kNsPerSecond + static_cast<uint64_t>(now.tv_nsec));
+  for (uint32_t i = 0; i < instance.ports().size(); ++i) {
+    FillPort(instance, i, *out.add_ports());
+  }
+  FillBalance(instance, *out.mutable_balance());
+  return out;
+}
+
+}  // namespace sluice

@@ -1,0 +1,84 @@
+#include "control/cli/client.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "control/wire/framing.h"
+#include "dataplane/contract/unique_fd.h"
+
+namespace sluice::cli {
+namespace {
+
+std::string NextStep(int error) {
+  switch (error) {
+    case ENOENT:
+    case ECONNREFUSED:
+      return "no agent listens there. Start sluice-agent, or name its socket with --socket or SLUICE_SOCKET";
+    case EACCES:
+    case EPERM:
+      return "not allowed. Group sluice may look, group sluice-admin may change";
+    default:
+      return "is sluice-agent well?";
+  }
+}
+
+absl::StatusOr<UniqueFd> Connect(const std::string& path, absl::Duration timeout) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", path, "' cannot be a socket's path: 1 to ", sizeof(address.sun_path) - 1, " characters"));
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+
+  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) {
+    return absl::ErrnoToStatus(errno, "socket");
+  }
+  const timeval limit = absl::ToTimeval(timeout);
+  if (setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
+      setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0) {
+    return absl::ErrnoToStatus(errno, "setsockopt");
+  }
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    const int error = errno;
+    return absl::UnavailableError(absl::StrCat("agent at ", path, ": ", strerror(error), ": ", NextStep(error)));
+  }
+  return socket;
+}
+
+}  // namespace
+
+absl::StatusOr<wire::Response> Call(const std::string& socket_path, const wire::Request& request,
+                                    absl::Duration timeout) {
+  absl::StatusOr<UniqueFd> socket = Connect(socket_path, timeout);
+  if (!socket.ok()) {
+    return socket.status();
+  }
+  wire::Response response;
+  absl::Status status = WriteFrame(socket->get(), request);
+  if (status.ok()) {
+    status = ReadFrame(socket->get(), response);
+  }
+  if (status.ok()) {
+    return response;
+  }
+  const char* next = "";
+  switch (status.code()) {
+    case absl::StatusCode::kDeadlineExceeded:
+      next = "; it may still be at work: ask `sluicectl status`";
+      break;
+    case absl::StatusCode::kUnavailable:
+      next = "; its log says why";
+      break;
+    default:
+      next = "; are sluicectl and sluice-agent of one version?";
+  }
+  return absl::Status(status.code(), absl::StrCat("agent at ", socket_path, ": ", std::string(status.message()), next));
+}
+
+}  // namespace sluice::cli

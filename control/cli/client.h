@@ -1,0 +1,20 @@
+// The CLI's end of the agent's socket: one connection per call.
+#ifndef SLUICE_CONTROL_CLI_CLIENT_H_
+#define SLUICE_CONTROL_CLI_CLIENT_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "control/wire/sluice.pb.h"
+
+namespace sluice::cli {
+
+// Connects to the agent at `socket_path`, asks, and waits for the answer, at most `timeout`. An error means
+// that there is no answer, and says what to do; a request that the agent refused is an answer.
+absl::StatusOr<wire::Response> Call(const std::string& socket_path, const wire::Request& request,
+                                    absl::Duration timeout);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_CONTROL_CLI_CLIENT_H_

@@ -1,0 +1,217 @@
+#include "control/cli/commands.h"
+
+#include <cstdio>
+#include <functional>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "control/cli/client.h"
+#include "control/cli/json.h"
+#include "control/cli/rates.h"
+#include "control/cli/render_doctor.h"
+#include "control/cli/render_resize.h"
+#include "control/cli/render_stats.h"
+#include "control/cli/render_status.h"
+
+namespace sluice::cli {
+namespace {
+
+// Looking takes no time; the agent may be in the middle of a resize, though, which it finishes first.
+constexpr absl::Duration kLookTimeout = absl::Seconds(30);
+// A resize that the agent bounds itself, and what rolling back may take beyond a bound of ours.
+constexpr absl::Duration kResizeTimeout = absl::Minutes(2);
+constexpr absl::Duration kRollbackTime = absl::Seconds(30);
+// Between the two samples behind the rates of `status`: long enough for a figure, short enough not to wait.
+constexpr absl::Duration kRateInterval = absl::Milliseconds(200);
+
+void Print(const std::string& text) {
+  fwrite(text.data(), 1, text.size(), stdout);
+  fflush(stdout);
+}
+
+ExitCode CodeOf(const wire::Response& response) {
+  switch (response.result()) {
+    case wire::RESULT_OK:
+      return kDone;
+    case wire::RESULT_TIMED_OUT:
+      return kTimedOut;
+    default:
+      return kRefused;
+  }
+}
+
+// Asks, and checks that the answer is of the kind `expected`; `code` is what to exit with.
+std::optional<wire::Response> Ask(const Context& context, const wire::Request& request, absl::Duration timeout,
+                                  wire::Response::BodyCase expected, ExitCode& code) {
+  absl::StatusOr<wire::Response> response = Call(context.socket_path, request, timeout);
+  if (!response.ok()) {
+    PrintError(std::string(response.status().message()));
+    // A path that no socket can have was never tried.
+    code = absl::IsInvalidArgument(response.status()) ? kUsage : kUnreachable;
+    return std::nullopt;
+  }
+  code = CodeOf(*response);
+  if (code != kDone) {
+    PrintError(response->error().empty() ? "the agent refused and did not say why; its log may" : response->error());
+  } else if (response->body_case() != expected) {
+    PrintError("the agent's answer is of another kind; are sluicectl and sluice-agent of one version?");
+    code = kRefused;
+  }
+  if (response->body_case() != expected) {
+    return std::nullopt;
+  }
+  return *std::move(response);
+}
+
+std::optional<wire::StatusResponse> AskStatus(const Context& context, ExitCode& code) {
+  wire::Request request;
+  request.mutable_status();
+  std::optional<wire::Response> response = Ask(context, request, kLookTimeout, wire::Response::kStatus, code);
+  return response.has_value() && code == kDone ? std::optional(response->status()) : std::nullopt;
+}
+
+std::optional<wire::StatsResponse> AskStats(const Context& context, ExitCode& code) {
+  wire::Request request;
+  request.mutable_stats();
+  std::optional<wire::Response> response = Ask(context, request, kLookTimeout, wire::Response::kStats, code);
+  return response.has_value() && code == kDone ? std::optional(response->stats()) : std::nullopt;
+}
+
+void PrintMessage(const Context& context, const google::protobuf::Message& message,
+                  const std::function<std::string()>& render) {
+  Print(context.json ? ToJson(message, JsonLayout::kPretty) : render());
+}
+
+ExitCode Resize(const Context& context, const wire::Request& request, absl::Duration timeout) {
+  ExitCode code = kDone;
+  // A plan that failed is shown, too: it says how far it came.
+  if (const auto response = Ask(context, request, timeout, wire::Response::kResize, code); response.has_value()) {
+    PrintMessage(context, response->resize(), [&] { return RenderResize(response->resize(), context.style); });
+  }
+  return code;
+}
+
+}  // namespace
+
+void PrintError(const std::string& text) {
+  fprintf(stderr, "sluicectl: %s\n", text.c_str());
+}
+
+ExitCode RunStatus(const Context& context) {
+  ExitCode code = kDone;
+  Rates rates;
+  if (!context.json) {
+    const std::optional<wire::StatsResponse> before = AskStats(context, code);
+    if (!before.has_value()) {
+      return code;
+    }
+    absl::SleepFor(kRateInterval);
+    const std::optional<wire::StatsResponse> after = AskStats(context, code);
+    if (!after.has_value()) {
+      return code;
+    }
+    rates = Rates(*before, *after);
+  }
+  if (const auto status = AskStatus(context, code); status.has_value()) {
+    PrintMessage(context, *status, [&] { return RenderStatus(*status, rates, context.style); });
+  }
+  return code;
+}
+
+ExitCode RunQueues(const Context& context, const std::string& port) {
+  ExitCode code = kDone;
+  std::optional<wire::StatusResponse> status = AskStatus(context, code);
+  if (!status.has_value()) {
+    return code;
+  }
+  if (!port.empty()) {
+    wire::StatusResponse one = *status;
+    one.clear_ports();
+    for (const wire::Port& candidate : status->ports()) {
+      if (candidate.name() == port) {
+        *one.add_ports() = candidate;
+      }
+    }
+    if (one.ports().empty()) {
+      PrintError(absl::StrCat(
+          "no port ", port, "; there are: ",
+          absl::StrJoin(status->ports(), ", ", [](std::string* out, const wire::Port& p) { out->append(p.name()); })));
+      return kRefused;
+    }
+    status = std::move(one);
+  }
+  PrintMessage(context, *status, [&] { return RenderQueues(*status, context.style); });
+  return kDone;
+}
+
+ExitCode RunSetQueues(const Context& context, const SetQueues& wanted) {
+  wire::Request request;
+  wire::SetQueuesRequest& set = *request.mutable_set_queues();
+  set.set_count(wanted.count);
+  set.set_method(wanted.method);
+  set.set_dry_run(wanted.dry_run);
+  set.set_force(wanted.force);
+  absl::Duration wait = kResizeTimeout;
+  if (wanted.timeout.has_value()) {
+    set.set_timeout_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*wanted.timeout)));
+    wait = *wanted.timeout + kRollbackTime;
+  }
+  return Resize(context, request, wait);
+}
+
+ExitCode RunWorkers(const Context& context) {
+  ExitCode code = kDone;
+  if (const auto status = AskStatus(context, code); status.has_value()) {
+    PrintMessage(context, *status, [&] { return RenderWorkers(*status, context.style); });
+  }
+  return code;
+}
+
+ExitCode RunSetWorkers(const Context& context, uint32_t count) {
+  wire::Request request;
+  request.mutable_set_workers()->set_count(count);
+  return Resize(context, request, kResizeTimeout);
+}
+
+ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval) {
+  ExitCode code = kDone;
+  std::optional<wire::StatsResponse> before;
+  for (;;) {
+    const std::optional<wire::StatsResponse> now = AskStats(context, code);
+    if (!now.has_value()) {
+      return code;
+    }
+    if (context.json) {
+      Print(ToJson(*now, interval.has_value() ? JsonLayout::kOneLine : JsonLayout::kPretty));
+    } else {
+      const Rates rates = before.has_value() ? Rates(*before, *now) : Rates();
+      // On a terminal each sample takes the place of the one before.
+      const char* clear = interval.has_value() && context.style.colours ? "\033[H\033[2J" : "";
+      Print(absl::StrCat(clear, RenderStats(*now, rates, context.style)));
+    }
+    if (!interval.has_value()) {
+      return kDone;
+    }
+    before = now;
+    absl::SleepFor(*interval);
+  }
+}
+
+ExitCode RunDoctor(const Context& context, const std::string& port) {
+  wire::Request request;
+  request.mutable_doctor()->set_port(port);
+  ExitCode code = kDone;
+  const auto response = Ask(context, request, kLookTimeout, wire::Response::kDoctor, code);
+  if (code == kUnreachable) {
+    PrintError("`sluicectl doctor --config FILE` asks the kernel itself, without an agent");
+  }
+  if (!response.has_value()) {
+    return code;
+  }
+  PrintMessage(context, response->doctor(), [&] { return RenderDoctor(response->doctor(), context.style); });
+  return code == kDone && HasErrors(response->doctor()) ? kRefused : code;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,49 @@
+// What each verb does: ask, print, and the exit code. The command tree that leads here is in main.cc.
+#ifndef SLUICE_CONTROL_CLI_COMMANDS_H_
+#define SLUICE_CONTROL_CLI_COMMANDS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "control/cli/exit_code.h"
+#include "control/cli/table.h"
+
+namespace sluice::cli {
+
+// What every verb knows.
+struct Context {
+  std::string socket_path;
+  bool json = false;
+  Style style;
+};
+
+struct SetQueues {
+  uint32_t count = 0;
+  std::string method;  // empty: the agent's choice
+  bool dry_run = false;
+  bool force = false;
+  std::optional<absl::Duration> timeout;  // nullopt: the agent's own bound
+};
+
+// Through the agent (commands.cc). `port` empty: all ports.
+ExitCode RunStatus(const Context& context);
+ExitCode RunQueues(const Context& context, const std::string& port);
+ExitCode RunSetQueues(const Context& context, const SetQueues& wanted);
+ExitCode RunWorkers(const Context& context);
+ExitCode RunSetWorkers(const Context& context, uint32_t count);
+// Once, or every `interval` until interrupted or the agent goes.
+ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval);
+ExitCode RunDoctor(const Context& context, const std::string& port);
+
+// Without an agent (commands_local.cc).
+ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, const std::string& port);
+ExitCode RunConfigCheck(const Context& context, const std::string& config_path);
+
+// To stderr, as "sluicectl: TEXT".
+void PrintError(const std::string& text);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_CONTROL_CLI_COMMANDS_H_

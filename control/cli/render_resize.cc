@@ -1,0 +1,47 @@
+#include "control/cli/render_resize.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice::cli {
+
+std::string RenderOutcome(const wire::LastResize& resize, Style style) {
+  const bool done = resize.result() == "done";
+  std::string text = absl::StrCat(resize.method(), " from ", resize.from(), " to ", resize.to(), ", ",
+                                  Paint(resize.result(), done ? Colour::kGreen : Colour::kRed, style), ": ");
+  absl::StrAppend(
+      &text,
+      resize.blocked_ns() == 0 ? "XDP stayed on" : absl::StrCat("XDP was off for ", DurationText(resize.blocked_ns())),
+      "; ", resize.held(), " held by the bridge, ", resize.lost(), " lost, ",
+      resize.reordered_known() ? absl::StrCat(resize.reordered(), " reordered") : "reordering not measured", "\n");
+  if (!resize.error().empty()) {
+    text += Wrap("  ", resize.error());
+  }
+  return text;
+}
+
+std::string RenderResize(const wire::ResizeResponse& resize, Style style) {
+  std::string text;
+  for (const std::string& warning : resize.warnings()) {
+    text += Paint(Wrap("warning: ", warning), Colour::kYellow, style);
+  }
+  if (resize.method() == "none") {
+    return absl::StrCat(text, "nothing to do: it is so already\n");
+  }
+  if (!resize.has_outcome()) {
+    absl::StrAppend(&text, "plan by ", resize.method(), ":\n");
+    for (int i = 0; i < resize.steps_size(); ++i) {
+      text += Wrap(absl::StrCat("  ", i < 9 ? " " : "", i + 1, ". "), resize.steps(i));
+    }
+    return text;
+  }
+  text += RenderOutcome(resize.outcome(), style);
+  for (const wire::StepTime& step : resize.outcome().steps()) {
+    const std::string took = DurationText(step.took_ns());
+    text += Wrap(absl::StrCat(std::string(10 - std::min<size_t>(10, took.size()), ' '), took, "  "), step.step());
+  }
+  return text;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,18 @@
+// The plan and the outcome of a resize as text. Pure.
+#ifndef SLUICE_CONTROL_CLI_RENDER_RESIZE_H_
+#define SLUICE_CONTROL_CLI_RENDER_RESIZE_H_
+
+#include <string>
+
+#include "control/cli/table.h"
+#include "control/wire/sluice.pb.h"
+
+namespace sluice::cli {
+
+std::string RenderResize(const wire::ResizeResponse& resize, Style style);
+// One resize that was run, its steps not included. Ends with a newline.
+std::string RenderOutcome(const wire::LastResize& resize, Style style);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_CONTROL_CLI_RENDER_RESIZE_H_

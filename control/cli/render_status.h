@@ -1,0 +1,21 @@
+// `status`, `queues` and `workers` as text. Pure.
+#ifndef SLUICE_CONTROL_CLI_RENDER_STATUS_H_
+#define SLUICE_CONTROL_CLI_RENDER_STATUS_H_
+
+#include <string>
+
+#include "control/cli/rates.h"
+#include "control/cli/table.h"
+#include "control/wire/sluice.pb.h"
+
+namespace sluice::cli {
+
+std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style);
+std::string RenderQueues(const wire::StatusResponse& status, Style style);
+std::string RenderWorkers(const wire::StatusResponse& status, Style style);
+// "received 10 + originated 0 = ... ", and whether it adds up.
+std::string RenderBalance(const wire::Balance& balance, Style style);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_CONTROL_CLI_RENDER_STATUS_H_

@@ -1,0 +1,101 @@
+#include "control/cli/table.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/time.h"
+
+namespace sluice::cli {
+namespace {
+
+void AppendCell(std::string& line, const std::string& text, size_t width, bool right) {
+  const std::string padding(width - std::min(width, text.size()), ' ');
+  absl::StrAppend(&line, right ? padding : "", text, right ? "" : padding);
+}
+
+}  // namespace
+
+std::string Paint(const std::string& text, Colour colour, Style style) {
+  if (!style.colours || colour == Colour::kNone) {
+    return text;
+  }
+  const char* code = colour == Colour::kRed      ? "31"
+                     : colour == Colour::kYellow ? "33"
+                     : colour == Colour::kGreen  ? "32"
+                                                 : "1";
+  return absl::StrCat("\033[", code, "m", text, "\033[0m");
+}
+
+std::string Table::Text(Style style) const {
+  std::vector<size_t> widths;
+  for (size_t c = 0; c < columns_.size(); ++c) {
+    size_t width = std::string(columns_[c].title).size();
+    for (const auto& row : rows_) {
+      width = std::max(width, row[c].size());
+    }
+    widths.push_back(width);
+  }
+  const auto line_of = [&](const auto& cell) {
+    std::string line;
+    for (size_t c = 0; c < columns_.size(); ++c) {
+      line += c == 0 ? "" : "  ";
+      AppendCell(line, cell(c), widths[c], columns_[c].number);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    return line;
+  };
+  std::string text =
+      Paint(line_of([&](size_t c) { return std::string(columns_[c].title); }), Colour::kBold, style) + "\n";
+  for (const auto& row : rows_) {
+    absl::StrAppend(&text, line_of([&](size_t c) { return row[c]; }), "\n");
+  }
+  return text;
+}
+
+std::string Wrap(const std::string& first, const std::string& text) {
+  const std::string indent(first.size(), ' ');
+  std::string out, line = first;
+  bool fresh = true;  // nothing but the indent on this line yet
+  const auto flush = [&] {
+    line.erase(line.find_last_not_of(' ') + 1);
+    absl::StrAppend(&out, line, "\n");
+    line = indent;
+    fresh = true;
+  };
+  const std::vector<std::string> paragraphs = absl::StrSplit(text, '\n');
+  for (const std::string& paragraph : paragraphs) {
+    const std::vector<std::string> words = absl::StrSplit(paragraph, ' ', absl::SkipEmpty());
+    for (const std::string& word : words) {
+      if (!fresh && line.size() + 1 + word.size() > kTextColumns) {
+        flush();
+      }
+      absl::StrAppend(&line, fresh ? "" : " ", word);
+      fresh = false;
+    }
+    flush();
+  }
+  return out;
+}
+
+std::string Short(double value) {
+  if (value < 1e3) {
+    return absl::StrFormat("%.0f", value);
+  }
+  const double scaled = value < 1e6 ? value / 1e3 : value < 1e9 ? value / 1e6 : value / 1e9;
+  const char* unit = value < 1e6 ? "k" : value < 1e9 ? "M" : "G";
+  return absl::StrFormat(scaled < 10 ? "%.2f%s" : scaled < 100 ? "%.1f%s" : "%.0f%s", scaled, unit);
+}
+
+std::string DurationText(uint64_t ns) {
+  const absl::Duration duration = absl::Nanoseconds(static_cast<int64_t>(ns));
+  // Three digits or so: finer than a tenth of the unit is noise.
+  const absl::Duration grain = duration < absl::Microseconds(100) ? absl::Nanoseconds(1)
+                               : duration < absl::Seconds(10)     ? absl::Microseconds(100)
+                                                                  : absl::Milliseconds(100);
+  return absl::FormatDuration(absl::Trunc(duration, grain));
+}
+
+}  // namespace sluice::cli

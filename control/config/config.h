@@ -1,0 +1,60 @@
+// The configuration file, /etc/sluice/sluice.toml: read, checked, and nothing else. DESIGN.md section 5
+// lists the keys; unknown keys and wrong values are errors with file:line.
+#ifndef SLUICE_CONTROL_CONFIG_CONFIG_H_
+#define SLUICE_CONTROL_CONFIG_CONFIG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bpf/sluice_abi.h"
+
+namespace sluice {
+
+enum class OnDataplaneDown { kPass, kDrop, kHold };
+enum class ModeSetting { kAuto, kZeroCopy, kCopy, kSkb };
+enum class PollSetting { kAdaptive, kBusy, kInterrupt };
+
+struct PortConfig {
+  std::string name;    // "wan": letters, digits, '-', '_'; unique
+  std::string netdev;  // "eth0"; unique
+  OnDataplaneDown on_dataplane_down = OnDataplaneDown::kPass;
+};
+
+struct DataplaneConfig {
+  uint32_t queue_pairs = 1;
+  ModeSetting mode = ModeSetting::kAuto;
+  std::vector<uint32_t> cores;      // empty: every online CPU
+  std::optional<uint32_t> workers;  // nullopt: one for each queue pair, as far as the cores go
+  PollSetting poll = PollSetting::kAdaptive;
+};
+
+struct FunctionConfig {
+  std::string type;  // "reflect", "forward"
+};
+
+// A rule as compiled for the maps, and the port it is for.
+struct RuleConfig {
+  std::string in_port;  // empty: every port
+  sluice_rule rule{};
+};
+
+struct Config {
+  std::vector<PortConfig> ports;
+  DataplaneConfig dataplane;
+  FunctionConfig function;
+  std::vector<RuleConfig> rules;
+};
+
+// Errors: InvalidArgument, one line a problem, each "FILE:LINE: key: what is wrong, what is allowed".
+// All problems of a file are listed, not only the first.
+absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name);
+// NotFound or PermissionDenied with the path, else as ParseConfig.
+absl::StatusOr<Config> LoadConfig(const std::string& path);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_CONFIG_CONFIG_H_

@@ -1,0 +1,79 @@
+#include <cstdio>
+
+#include "absl/strings/str_cat.h"
+#include "control/doctor/checks.h"
+
+namespace sluice::doctor {
+namespace {
+
+// The oldest kernel Sluice is tested on.
+constexpr KernelVersion kTestedKernel = {6, 1};
+// Sockets of several devices on one UMEM with rings of their own came with 5.10 (net/xdp/xsk.c: xsk_bind),
+// SO_PREFER_BUSY_POLL and BPF memory that is not charged to memlock with 5.11.
+constexpr KernelVersion kOldestKernel = {5, 11};
+// One socket's fill and receive rings full of frames: 1024 + 1024 descriptors.
+constexpr uint64_t kFramesOfSocket = 2048;
+
+std::string Text(const KernelVersion& version) {
+  return absl::StrCat(version.major, ".", version.minor);
+}
+
+}  // namespace
+
+std::optional<KernelVersion> ParseKernelVersion(const std::string& release) {
+  KernelVersion version;
+  if (sscanf(release.c_str(), "%u.%u", &version.major, &version.minor) != 2) {
+    return std::nullopt;
+  }
+  return version;
+}
+
+void CheckKernel(const MachineFacts& machine, absl::Span<const PortFacts>, Report& report) {
+  const std::optional<KernelVersion> version = ParseKernelVersion(machine.kernel_release);
+  const std::string what = absl::StrCat("kernel ", machine.kernel_release);
+  const std::string fix = absl::StrCat("boot a kernel from ", Text(kTestedKernel), " on");
+  if (!version.has_value()) {
+    report.Note(absl::StrCat(what, ": not a version we know how to read"), "nothing can be said about it", fix);
+  } else if (*version < kOldestKernel) {
+    report.Error(absl::StrCat(what, " is older than ", Text(kOldestKernel)),
+                 "sockets of several queues cannot share one memory as Sluice needs it", fix);
+  } else if (*version < kTestedKernel) {
+    report.Warning(absl::StrCat(what, " is older than ", Text(kTestedKernel)),
+                   "Sluice is not tested on it; distributions that carry newer networking back may work", fix);
+  } else {
+    report.Ok(what);
+  }
+}
+
+void CheckBtf(const MachineFacts& machine, absl::Span<const PortFacts>, Report& report) {
+  if (machine.has_btf) {
+    report.Ok("the kernel describes its types (BTF)");
+  } else {
+    report.Warning("the kernel has no BTF (/sys/kernel/btf/vmlinux)",
+                   "no other XDP program can share a port with Sluice's: libxdp's dispatcher needs it",
+                   "boot a kernel with CONFIG_DEBUG_INFO_BTF=y");
+  }
+}
+
+void CheckMemlock(const MachineFacts& machine, absl::Span<const PortFacts> ports, Report& report) {
+  uint64_t needed_bytes = 0;
+  for (const PortFacts& port : ports) {
+    needed_bytes += port.queue_pairs_wanted * kFramesOfSocket * port.frame_size_bytes;
+  }
+  if (machine.can_lock_memory || !machine.memlock_bytes.has_value()) {
+    report.Ok("packet memory is not limited");
+    return;
+  }
+  const std::string what =
+      absl::StrCat("locked memory is limited to ", *machine.memlock_bytes / 1024, " KiB without CAP_IPC_LOCK");
+  const std::string fix = "systemd: AmbientCapabilities=CAP_IPC_LOCK or LimitMEMLOCK=infinity; by hand: run as root";
+  if (*machine.memlock_bytes < needed_bytes) {
+    report.Warning(
+        what, absl::StrCat("these ports' rings take ", needed_bytes / 1024, " KiB: making their sockets will fail"),
+        fix);
+  } else {
+    report.Note(what, "bounds how many queue pairs can be opened", fix);
+  }
+}
+
+}  // namespace sluice::doctor

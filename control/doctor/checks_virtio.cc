@@ -1,0 +1,151 @@
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "control/doctor/checks.h"
+
+namespace sluice::doctor {
+namespace {
+
+// The last kernel known to have no zero-copy in virtio_net.
+constexpr KernelVersion kNoZeroCopyKernel = {6, 12};
+
+struct NamedFeature {
+  VirtioFeature bit;
+  const char* name;
+};
+constexpr NamedFeature kGuestOffloads[] = {
+    {VirtioFeature::kGuestCsum, "guest_csum"}, {VirtioFeature::kGuestTso4, "guest_tso4"},
+    {VirtioFeature::kGuestTso6, "guest_tso6"}, {VirtioFeature::kGuestEcn, "guest_ecn"},
+    {VirtioFeature::kGuestUfo, "guest_ufo"},   {VirtioFeature::kGuestUso4, "guest_uso4"},
+    {VirtioFeature::kGuestUso6, "guest_uso6"}};
+
+std::vector<std::string> Offered(const VirtioDevice& device) {
+  std::vector<std::string> names;
+  for (const NamedFeature& feature : kGuestOffloads) {
+    if (device.Has(feature.bit)) {
+      names.emplace_back(feature.name);
+    }
+  }
+  return names;
+}
+
+// Switches off exactly what is on: an older QEMU refuses properties it does not know.
+std::string OffloadsFix(const std::vector<std::string>& offered) {
+  return Fix({absl::StrCat(absl::StrJoin(offered, "=off,"), "=off"),
+              "<guest csum='off' tso4='off' tso6='off' ecn='off' ufo='off'/>", ""});
+}
+
+}  // namespace
+
+void CheckModern(const MachineFacts&, const PortFacts& port, Report& report) {
+  if (port.virtio->Has(VirtioFeature::kVersion1)) {
+    report.Ok("virtio 1 (modern) device");
+  } else {
+    report.Warning("legacy virtio device (no VIRTIO_F_VERSION_1)",
+                   "feature bits above 31 do not exist there: no RSS, no ring reset, no zero-copy",
+                   Fix({"disable-legacy=on,disable-modern=off", "<model type='virtio-non-transitional'/>",
+                        "useVirtioTransitional: false"}));
+  }
+}
+
+void CheckMultiqueue(const MachineFacts& machine, const PortFacts& port, Report& report) {
+  if (!port.virtio->Has(VirtioFeature::kCtrlVq)) {
+    report.Warning("no control queue (VIRTIO_NET_F_CTRL_VQ)",
+                   "queue pairs, RSS and receive offloads cannot be changed from within the guest",
+                   Fix({"ctrl_vq=on", "", ""}));
+  } else if (!port.virtio->Has(VirtioFeature::kMq)) {
+    report.Warning("one queue pair (no VIRTIO_NET_F_MQ)", "this port cannot use more than one core",
+                   QueuesFix(machine.online_cpus));
+  } else {
+    report.Ok("several queue pairs, changed over the control queue");
+  }
+}
+
+void CheckReceiveBuffers(const MachineFacts&, const PortFacts& port, Report& report) {
+  if (port.virtio->Has(VirtioFeature::kMrgRxbuf)) {
+    report.Ok("mergeable receive buffers");
+    return;
+  }
+  report.Warning("no mergeable receive buffers (VIRTIO_NET_F_MRG_RXBUF)",
+                 "with guest TSO or a large MTU the driver uses buffers of several pages, on which XDP does not run",
+                 Fix({"mrg_rxbuf=on", "<host mrg_rxbuf='on'/>", ""}));
+}
+
+// drivers/net/virtio_net.c: virtnet_xdp_set, virtnet_clear_guest_offloads, mergeable_xdp_get_buf.
+void CheckGuestOffloads(const MachineFacts&, const PortFacts& port, Report& report) {
+  const std::vector<std::string> offered = Offered(*port.virtio);
+  if (offered.empty()) {
+    report.Ok("the device offers no guest offloads: a channels resize loses no large packets");
+    return;
+  }
+  const std::string what = absl::StrCat("the device offers ", absl::StrJoin(offered, ", "));
+  if (!port.virtio->Has(VirtioFeature::kCtrlGuestOffloads)) {
+    report.Warning(absl::StrCat(what, " and no way to switch them off (VIRTIO_NET_F_CTRL_GUEST_OFFLOADS)"),
+                   "virtio_net refuses native XDP: only the slow skb mode is left", OffloadsFix(offered));
+    return;
+  }
+  report.Note(what,
+              "a channels resize takes XDP off for a moment; they come back then, and attaching again drops what is "
+              "queued with them. 20 times under two TCP streams cost 6,194 to 8,428 retransmissions, with them off in "
+              "the device 742 to 1,016. The cores and spread levers do not touch them",
+              OffloadsFix(offered));
+}
+
+// Copy-mode transmit on virtio hands over the frame itself (IFF_TX_SKB_NO_LINEAR); without napi_tx the skb is
+// orphaned on transmit (start_xmit), which completes the frame before the device has read it.
+void CheckNapiTx(const MachineFacts&, const PortFacts& port, Report& report) {
+  const std::string fix =
+      "echo 'options virtio_net napi_tx=1' > /etc/modprobe.d/virtio_net.conf, or virtio_net.napi_tx=1 on the kernel's "
+      "command line; then reboot";
+  if (!port.virtio->napi_tx.has_value()) {
+    report.Note("virtio_net's parameter napi_tx cannot be read", "were it off, sent frames could be overwritten", fix);
+  } else if (!*port.virtio->napi_tx) {
+    report.Error("virtio_net runs with napi_tx=0",
+                 "a frame counts as sent before the device has read it: packets would be overwritten on their way",
+                 fix);
+  } else {
+    report.Ok("transmit completions come from the device (napi_tx)");
+  }
+}
+
+void CheckRingReset(const MachineFacts&, const PortFacts& port, Report& report) {
+  if (port.virtio->Has(VirtioFeature::kRingReset)) {
+    report.Ok("single queues can be reset");
+  } else {
+    report.Note(
+        "no reset of single queues (VIRTIO_F_RING_RESET)", "no zero-copy, no ring resize (ethtool -G)",
+        Fix({"queue_reset=on (QEMU 7.2, machine type 7.2 or newer)", "<type machine='pc-q35-7.2'> or newer", ""}));
+  }
+}
+
+// drivers/net/virtio_net.c: virtnet_xsk_pool_enable wants a DMA device, which there is only with
+// VIRTIO_F_ACCESS_PLATFORM, mergeable buffers, and a queue that can be reset.
+void CheckZeroCopy(const MachineFacts& machine, const PortFacts& port, Report& report) {
+  const std::optional<KernelVersion> kernel = ParseKernelVersion(machine.kernel_release);
+  const char* cost = "sockets work in copy mode: each packet is copied once on receive";
+  if (kernel.has_value() && *kernel <= kNoZeroCopyKernel) {
+    report.Note(absl::StrCat("this kernel's virtio_net has no zero-copy (", machine.kernel_release, ")"), cost,
+                "a newer kernel (7.3 is known to have it)");
+    return;
+  }
+  std::vector<std::string> missing;
+  const NamedFeature needed[] = {{VirtioFeature::kVersion1, "VIRTIO_F_VERSION_1"},
+                                 {VirtioFeature::kAccessPlatform, "VIRTIO_F_ACCESS_PLATFORM"},
+                                 {VirtioFeature::kRingReset, "VIRTIO_F_RING_RESET"},
+                                 {VirtioFeature::kMrgRxbuf, "VIRTIO_NET_F_MRG_RXBUF"}};
+  for (const NamedFeature& feature : needed) {
+    if (!port.virtio->Has(feature.bit)) {
+      missing.emplace_back(feature.name);
+    }
+  }
+  if (missing.empty()) {
+    report.Ok("the device has what zero-copy needs");
+  } else {
+    report.Note(absl::StrCat("no zero-copy without ", absl::StrJoin(missing, ", ")), cost,
+                Fix({"disable-legacy=on,iommu_platform=on",
+                     "<model type='virtio-non-transitional'/> <driver iommu='on'/>", ""}));
+  }
+}
+
+}  // namespace sluice::doctor

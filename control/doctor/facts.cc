@@ -1,0 +1,140 @@
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <set>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "control/doctor/checks.h"
+#include "control/doctor/doctor.h"
+#include "control/kernel/affinity.h"
+#include "control/kernel/links.h"
+
+namespace sluice {
+namespace {
+
+absl::StatusOr<std::vector<uint32_t>> ReadCpuList(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  if (!std::getline(in, line)) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be read"));
+  }
+  return ParseCpuList(line);
+}
+
+// The CPUs that interrupts of a queue may go to; empty when it has none, or they are gone meanwhile.
+std::vector<uint32_t> IrqCpus(const std::string& netdev, uint32_t queue) {
+  std::set<uint32_t> cpus;
+  const absl::StatusOr<std::vector<uint32_t>> irqs = QueueIrqs(netdev, queue);
+  if (irqs.ok()) {
+    for (const uint32_t irq : *irqs) {
+      const absl::StatusOr<std::vector<uint32_t>> list =
+          ReadCpuList(absl::StrCat("/proc/irq/", irq, "/smp_affinity_list"));
+      if (list.ok()) {
+        cpus.insert(list->begin(), list->end());
+      }
+    }
+  }
+  return {cpus.begin(), cpus.end()};
+}
+
+}  // namespace
+
+absl::StatusOr<MachineFacts> CollectMachineFacts() {
+  MachineFacts facts;
+  utsname name{};
+  if (uname(&name) != 0) {
+    return absl::ErrnoToStatus(errno, "uname");
+  }
+  facts.kernel_release = name.release;
+  facts.has_btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+
+  const absl::StatusOr<std::vector<uint32_t>> online = OnlineCpus();
+  if (!online.ok()) {
+    return online.status();
+  }
+  facts.online_cpus = static_cast<uint32_t>(online->size());
+  const absl::StatusOr<std::vector<uint32_t>> possible = ReadCpuList("/sys/devices/system/cpu/possible");
+  if (!possible.ok()) {
+    return possible.status();
+  }
+  // nr_cpu_ids is one more than the highest possible CPU (kernel/smp.c: setup_nr_cpu_ids).
+  facts.possible_cpus = possible->empty() ? facts.online_cpus : possible->back() + 1;
+
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
+    return absl::ErrnoToStatus(errno, "getrlimit(RLIMIT_MEMLOCK)");
+  }
+  if (limit.rlim_cur != RLIM_INFINITY) {
+    facts.memlock_bytes = limit.rlim_cur;
+  }
+  capng_clear(CAPNG_SELECT_BOTH);
+  facts.can_lock_memory = capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_IPC_LOCK) != 0;
+  return facts;
+}
+
+absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
+  PortFacts facts;
+  facts.name = port.name;
+  facts.netdev = port.netdev;
+  facts.queue_pairs_wanted = port.queue_pairs_wanted;
+
+  const absl::StatusOr<Link> link = GetLink(port.netdev);
+  if (!link.ok()) {
+    return link.status();
+  }
+  facts.mtu_bytes = link->mtu_bytes;
+  facts.frame_size_bytes = FrameSizeForMtu(link->mtu_bytes).value_or(0);
+  absl::StatusOr<std::optional<VirtioDevice>> virtio = ReadVirtioDevice(port.netdev);
+  if (!virtio.ok()) {
+    return virtio.status();
+  }
+  facts.virtio = *std::move(virtio);
+
+  // What a driver cannot say is a fact, too.
+  if (const absl::StatusOr<DriverInfo> driver = GetDriver(port.netdev); driver.ok()) {
+    facts.driver = driver->driver;
+  }
+  if (const absl::StatusOr<Channels> channels = GetChannels(port.netdev); channels.ok()) {
+    facts.channels = *channels;
+  }
+  if (const absl::StatusOr<std::vector<uint32_t>> table = GetRssTable(port.netdev); table.ok()) {
+    facts.has_rss = !table->empty();
+  }
+  const uint32_t current = facts.channels.has_value() ? facts.channels->combined : 1;
+  for (uint32_t queue = 0; queue < current; ++queue) {
+    facts.irq_cpus.push_back(IrqCpus(port.netdev, queue));
+  }
+  return facts;
+}
+
+absl::StatusOr<std::vector<wire::Finding>> Examine(absl::Span<const PortToExamine> ports) {
+  const absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
+  if (!machine.ok()) {
+    return machine.status();
+  }
+  std::vector<PortFacts> examined;
+  std::vector<wire::Finding> unreadable;
+  for (const PortToExamine& port : ports) {
+    absl::StatusOr<PortFacts> facts = CollectPortFacts(port);
+    if (facts.ok()) {
+      examined.push_back(*std::move(facts));
+    } else {
+      doctor::Report("netdev", port.name, unreadable)
+          .Error(std::string(facts.status().message()), "the port cannot be used",
+                 absl::StrCat("ip link show ", port.netdev, "; or another netdev for port ", port.name,
+                              " in the configuration"));
+    }
+  }
+  std::vector<wire::Finding> findings = Diagnose(*machine, examined);
+  findings.insert(findings.end(), unreadable.begin(), unreadable.end());
+  return findings;
+}
+
+}  // namespace sluice

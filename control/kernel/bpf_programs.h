@@ -1,0 +1,37 @@
+// Questions about loaded BPF programs and pinned maps, for adoption. Private to this folder. One thread.
+#ifndef SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_
+#define SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/contract/unique_fd.h"
+
+namespace sluice {
+
+struct BpfProgram {
+  uint32_t id = 0;
+  std::string name;                            // at most 15 characters: the kernel cuts the rest off
+  uint32_t btf_id = 0;
+  std::map<std::string, uint32_t> map_ids;     // by map name
+};
+
+absl::StatusOr<BpfProgram> DescribeProgram(int program_fd);
+
+// Fails when the program's `sluice_abi_version` is not ours, or it has none.
+absl::Status CheckAbiVersion(const BpfProgram& program);
+// Fails unless every map of ours that the program uses is the one pinned under its name in `pin_dir`.
+absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_dir);
+
+// The map pinned as pin_dir/name.
+absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name);
+
+// `pin_dir` and its parents; the first has to be on a bpf filesystem that is mounted.
+absl::Status MakePinDir(const std::string& pin_dir);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_

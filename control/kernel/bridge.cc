@@ -1,0 +1,371 @@
+#include "control/kernel/bridge.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/if_link.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "bpf/sluice_abi.h"
+#include "control/kernel/bpf_messages.h"
+#include "control/kernel/bpf_programs.h"
+#include "control/kernel/ethtool.h"
+#include "control/kernel/kernel_error.h"
+#include "control/kernel/links.h"
+#include "control/kernel/netlink.h"
+
+namespace sluice {
+namespace {
+
+constexpr char kFilterProgram[] = "sluice_bridge";
+constexpr char kFarProgram[] = "sluice_bridge_rx";
+constexpr size_t kKernelNameBytes = BPF_OBJ_NAME_LEN - 1;  // what the kernel keeps of a program's name
+
+// Our place among a port's clsact filters: first, since what is the function's must reach nobody else.
+constexpr uint32_t kFilterPriority = 1;
+constexpr uint32_t kFilterHandle = 0x51;
+
+// A frame may have two VLAN tags; veth allows for one beside its MTU (include/linux/netdevice.h:
+// is_skb_forwardable).
+constexpr uint32_t kSecondTagBytes = 4;
+
+// The near end's alias says what it is to whoever lists links, and to the next agent whether the clsact
+// qdisc is ours to remove.
+constexpr char kAliasClsactIsOurs[] = ", made clsact";
+
+std::string AliasOf(const std::string& netdev, bool made_clsact) {
+  return absl::StrCat("sluice bridge of ", netdev, made_clsact ? kAliasClsactIsOurs : "");
+}
+
+bool MadeClsact(const std::string& near) {
+  const absl::StatusOr<Link> link = GetLink(near);
+  return link.ok() && absl::EndsWith(link->alias, kAliasClsactIsOurs);
+}
+
+// Both ends are named after the port's ifindex, which fits IFNAMSIZ whatever the port is called.
+std::string NearName(int port_ifindex) { return absl::StrCat("slu", port_ifindex, "n"); }
+std::string FarName(int port_ifindex) { return absl::StrCat("slu", port_ifindex, "f"); }
+
+bpf_tc_hook IngressHook(int ifindex) {
+  bpf_tc_hook hook{};
+  hook.sz = sizeof(hook);
+  hook.ifindex = ifindex;
+  hook.attach_point = BPF_TC_INGRESS;
+  return hook;
+}
+
+bpf_tc_opts FilterPlace() {
+  bpf_tc_opts place{};
+  place.sz = sizeof(place);
+  place.handle = kFilterHandle;
+  place.priority = kFilterPriority;
+  return place;
+}
+
+bool IsOurs(const absl::StatusOr<BpfProgram>& program, absl::string_view name) {
+  return program.ok() && program->name == name.substr(0, kKernelNameBytes);
+}
+
+// The program of the filter at our place; an error when there is none.
+absl::StatusOr<BpfProgram> FilterProgram(int port_ifindex) {
+  const bpf_tc_hook hook = IngressHook(port_ifindex);
+  bpf_tc_opts place = FilterPlace();
+  if (const int error = bpf_tc_query(&hook, &place); error != 0) {
+    return KernelError(-error, "looking for the bridge's filter");
+  }
+  const UniqueFd program(bpf_prog_get_fd_by_id(place.prog_id));
+  return DescribeProgram(program.get());
+}
+
+absl::StatusOr<BpfProgram> FarProgram(int far_ifindex) {
+  uint32_t id = 0;
+  if (const int error = bpf_xdp_query_id(far_ifindex, XDP_FLAGS_DRV_MODE, &id); error != 0) {
+    return KernelError(-error, "looking for the bridge's far program");
+  }
+  const UniqueFd program(bpf_prog_get_fd_by_id(id));
+  return DescribeProgram(program.get());
+}
+
+absl::Status CheckProgram(const absl::StatusOr<BpfProgram>& program, absl::string_view name,
+                          const std::string& pin_dir) {
+  if (!program.ok()) {
+    return program.status();
+  }
+  if (!IsOurs(program, name)) {
+    return absl::FailedPreconditionError(absl::StrCat("found program ", program->name, " instead of ", name));
+  }
+  absl::Status status = CheckAbiVersion(*program);
+  return status.ok() ? CheckPinnedMaps(*program, pin_dir) : status;
+}
+
+absl::Status RemoveFilter(int port_ifindex, const std::string& netdev) {
+  const absl::StatusOr<BpfProgram> program = FilterProgram(port_ifindex);
+  if (!IsOurs(program, kFilterProgram)) {
+    return absl::OkStatus();
+  }
+  BpfMessages messages;
+  const bpf_tc_hook hook = IngressHook(port_ifindex);
+  const bpf_tc_opts place = FilterPlace();
+  const int error = bpf_tc_detach(&hook, &place);
+  return error == 0 || error == -ENOENT ? absl::OkStatus()
+                                        : messages.Error(error, absl::StrCat("removing the bridge's filter of ", netdev));
+}
+
+// Whether anybody still has a filter on the port's clsact qdisc.
+absl::StatusOr<bool> HasFilters(int port_ifindex) {
+  absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_ROUTE);
+  if (!netlink.ok()) {
+    return netlink.status();
+  }
+  bool any = false;
+  for (const uint32_t minor : {TC_H_MIN_INGRESS, TC_H_MIN_EGRESS}) {
+    NetlinkRequest request(RTM_GETTFILTER, NLM_F_DUMP);
+    auto* header = request.PutHeader<tcmsg>();
+    header->tcm_ifindex = port_ifindex;
+    header->tcm_parent = TC_H_MAKE(TC_H_CLSACT, minor);
+    const absl::Status status =
+        netlink->Ask(request, "listing clsact filters", [&any](const nlmsghdr*) { any = true; });
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  return any;
+}
+
+absl::Status RemoveClsact(int port_ifindex, const std::string& netdev) {
+  const absl::StatusOr<bool> in_use = HasFilters(port_ifindex);
+  if (!in_use.ok() || *in_use) {
+    return in_use.status();
+  }
+  BpfMessages messages;
+  bpf_tc_hook hook = IngressHook(port_ifindex);
+  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // the qdisc itself
+  const int error = bpf_tc_hook_destroy(&hook);
+  return error == 0 || error == -ENOENT ? absl::OkStatus()
+                                        : messages.Error(error, absl::StrCat("removing clsact from ", netdev));
+}
+
+// Offloads that let a super-packet, a partial checksum or a tag beside the data pass the veth. By what
+// their names say, since each kernel has other ones.
+absl::Status SwitchOffloadsOff(const std::string& near) {
+  const absl::StatusOr<std::vector<std::string>> active = ActiveFeatures(near);
+  if (!active.ok()) {
+    return active.status();
+  }
+  std::vector<std::pair<std::string, bool>> off;
+  for (const std::string& name : *active) {
+    if (absl::StartsWith(name, "tx-") && (absl::StrContains(name, "checksum") || absl::StrContains(name, "segmentation") ||
+                                          absl::StrContains(name, "gso") || absl::StrContains(name, "vlan"))) {
+      off.emplace_back(name, false);
+    }
+  }
+  return off.empty() ? absl::OkStatus() : SetFeatures(near, off);
+}
+
+struct ObjectClose {
+  void operator()(bpf_object* o) const { bpf_object__close(o); }
+};
+using Object = std::unique_ptr<bpf_object, ObjectClose>;
+
+// Loads `program`'s object, its maps pinned in, or taken from, `pin_dir`.
+absl::StatusOr<Object> LoadObject(const std::string& object_dir, const char* program, const std::string& pin_dir) {
+  const std::string path = absl::StrCat(object_dir, "/", program, ".bpf.o");
+  BpfMessages messages;
+  bpf_object_open_opts options{};
+  options.sz = sizeof(options);
+  options.pin_root_path = pin_dir.c_str();
+  Object object(bpf_object__open_file(path.c_str(), &options));
+  if (object == nullptr) {
+    return messages.Error(errno, absl::StrCat("opening ", path));
+  }
+  if (const int error = bpf_object__load(object.get()); error != 0) {
+    return messages.Error(error, absl::StrCat("loading ", path));
+  }
+  return object;
+}
+
+absl::StatusOr<int> ProgramFd(const Object& object, const char* name) {
+  const bpf_program* program = bpf_object__find_program_by_name(object.get(), name);
+  if (program == nullptr) {
+    return absl::NotFoundError(absl::StrCat("the object file has no program ", name));
+  }
+  return bpf_program__fd(program);
+}
+
+// Far end: XDP in native mode, without a dispatcher, since nobody else has business there.
+absl::Status AttachFar(const std::string& far, const std::string& object_dir, const std::string& pin_dir) {
+  const absl::StatusOr<Object> object = LoadObject(object_dir, kFarProgram, pin_dir);
+  if (!object.ok()) {
+    return object.status();
+  }
+  const absl::StatusOr<int> program = ProgramFd(*object, kFarProgram);
+  const absl::StatusOr<Link> link = GetLink(far);
+  if (!program.ok() || !link.ok()) {
+    return program.ok() ? link.status() : program.status();
+  }
+  BpfMessages messages;
+  const int error = bpf_xdp_attach(link->ifindex, *program, XDP_FLAGS_DRV_MODE, nullptr);
+  return error == 0 ? absl::OkStatus() : messages.Error(error, absl::StrCat("attaching ", kFarProgram, " to ", far));
+}
+
+// Near end's filter on the port. Sets `made_clsact` when the port had no clsact qdisc before.
+absl::Status AttachFilter(const Link& port, const std::string& object_dir, const std::string& pin_dir,
+                          bool& made_clsact) {
+  const absl::StatusOr<Object> object = LoadObject(object_dir, kFilterProgram, pin_dir);
+  if (!object.ok()) {
+    return object.status();
+  }
+  const absl::StatusOr<int> program = ProgramFd(*object, kFilterProgram);
+  if (!program.ok()) {
+    return program.status();
+  }
+  BpfMessages messages;
+  bpf_tc_hook hook = IngressHook(port.ifindex);
+  const int made = bpf_tc_hook_create(&hook);
+  if (made != 0 && made != -EEXIST) {
+    return messages.Error(made, absl::StrCat("adding clsact to ", port.name));
+  }
+  made_clsact = made_clsact || made == 0;
+  bpf_tc_opts place = FilterPlace();
+  place.prog_fd = *program;
+  const int error = bpf_tc_attach(&hook, &place);
+  return error == 0 ? absl::OkStatus()
+                    : messages.Error(error, absl::StrCat("adding the bridge's filter to ", port.name));
+}
+
+// Whether everything an earlier agent left is there and fits: only then traffic may go on through it.
+absl::Status CheckExisting(const Link& port, const std::string& near, const std::string& far,
+                           const std::string& pin_dir) {
+  const absl::StatusOr<Link> near_link = GetLink(near);
+  const absl::StatusOr<Link> far_link = GetLink(far);
+  if (!near_link.ok() || !far_link.ok()) {
+    return near_link.ok() ? far_link.status() : near_link.status();
+  }
+  if (!near_link->up || !far_link->up || near_link->mtu_bytes < port.mtu_bytes) {
+    return absl::FailedPreconditionError(absl::StrCat(near, " is down or too small for ", port.name));
+  }
+  absl::Status status = CheckProgram(FilterProgram(port.ifindex), kFilterProgram, pin_dir);
+  return status.ok() ? CheckProgram(FarProgram(far_link->ifindex), kFarProgram, pin_dir) : status;
+}
+
+// What is left of an incomplete bridge. A link that has our name and is no veth is not ours to delete.
+absl::Status RemoveRemains(const Link& port, const std::string& near, const std::string& pin_dir) {
+  absl::Status status = RemoveFilter(port.ifindex, port.name);
+  if (!status.ok()) {
+    return status;
+  }
+  if (GetLink(near).ok()) {
+    const absl::StatusOr<DriverInfo> driver = GetDriver(near);
+    if (!driver.ok() || driver->driver != "veth") {
+      return absl::AlreadyExistsError(
+          absl::StrCat("a netdev ", near, " exists that is no veth; the bridge of ", port.name, " needs this name"));
+    }
+    status = DeleteLink(near);
+  }
+  unlink(absl::StrCat(pin_dir, "/", SLUICE_MAP_BRIDGE_XSKS).c_str());
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<Bridge> Bridge::CreateOrAdopt(const std::string& netdev, const std::string& object_dir,
+                                             const std::string& pin_dir) {
+  const BpfMessages quiet;
+  const absl::StatusOr<Link> port = GetLink(netdev);
+  if (!port.ok()) {
+    return port.status();
+  }
+  // Else the filter would make, and pin, maps that nobody fills.
+  if (absl::StatusOr<UniqueFd> config = OpenPinnedMap(pin_dir, SLUICE_MAP_CONFIG); !config.ok()) {
+    return config.status();
+  }
+  Bridge bridge;
+  bridge.netdev_ = netdev;
+  bridge.pin_dir_ = pin_dir;
+  bridge.near_ = NearName(port->ifindex);
+  bridge.far_ = FarName(port->ifindex);
+  bridge.adopted_ = CheckExisting(*port, bridge.near_, bridge.far_, pin_dir).ok();
+
+  if (!bridge.adopted_) {
+    const absl::Status status = bridge.Create(*port, object_dir);
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  const absl::StatusOr<Link> near = GetLink(bridge.near_);
+  if (!near.ok()) {
+    return near.status();
+  }
+  bridge.near_ifindex_ = near->ifindex;
+  absl::StatusOr<UniqueFd> xsks = OpenPinnedMap(pin_dir, SLUICE_MAP_BRIDGE_XSKS);
+  if (!xsks.ok()) {
+    return xsks.status();
+  }
+  bridge.xsks_ = std::move(*xsks);
+  return bridge;
+}
+
+absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
+  bool made_clsact = MadeClsact(near_);
+  absl::Status status = RemoveRemains(port, near_, pin_dir_);
+  if (!status.ok()) {
+    return status;
+  }
+  absl::Cleanup undo = [&]() {
+    RemoveRemains(port, near_, pin_dir_).IgnoreError();
+    if (made_clsact) {
+      RemoveClsact(port.ifindex, port.name).IgnoreError();
+    }
+  };
+  status = CreateVeth(near_, far_, port.mtu_bytes + kSecondTagBytes);
+  if (status.ok()) {
+    status = SwitchOffloadsOff(near_);
+  }
+  if (status.ok()) {
+    status = AttachFar(far_, object_dir, pin_dir_);
+  }
+  if (status.ok()) {
+    status = SetLinkUp(far_, true);
+  }
+  if (status.ok()) {
+    status = SetLinkUp(near_, true);
+  }
+  if (status.ok()) {
+    status = AttachFilter(port, object_dir, pin_dir_, made_clsact);
+  }
+  if (status.ok()) {
+    status = SetAlias(near_, AliasOf(port.name, made_clsact));
+  }
+  if (status.ok()) {
+    std::move(undo).Cancel();
+  }
+  return status;
+}
+
+absl::Status Bridge::Remove() {
+  const BpfMessages quiet;
+  const bool made_clsact = MadeClsact(near_);
+  xsks_.Reset();
+  const absl::StatusOr<Link> port = GetLink(netdev_);
+  if (!port.ok()) {  // the port has gone, and filter and qdisc with it
+    unlink(absl::StrCat(pin_dir_, "/", SLUICE_MAP_BRIDGE_XSKS).c_str());
+    return DeleteLink(near_);
+  }
+  absl::Status status = RemoveRemains(*port, near_, pin_dir_);
+  if (status.ok() && made_clsact) {
+    status = RemoveClsact(port->ifindex, netdev_);
+  }
+  rmdir(pin_dir_.c_str());  // if the port's own maps have gone before
+  return status;
+}
+
+}  // namespace sluice

@@ -1,0 +1,261 @@
+#include "control/kernel/ethtool.h"
+
+#include <linux/ethtool.h>
+#include <linux/ethtool_netlink.h>
+#include <linux/genetlink.h>
+#include <linux/if.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "control/kernel/kernel_error.h"
+#include "control/kernel/netlink.h"
+#include "dataplane/contract/unique_fd.h"
+
+namespace sluice {
+namespace {
+
+// A request of the ethtool family, for one netdev. `fill` appends attributes behind the header nest,
+// whose number is 1 in every ethtool message.
+absl::Status AskEthtool(uint8_t command, const std::string& netdev, absl::string_view doing,
+                        absl::FunctionRef<void(NetlinkRequest&)> fill,
+                        absl::FunctionRef<void(const nlmsghdr*)> on_answer) {
+  static_assert(ETHTOOL_A_CHANNELS_HEADER == 1 && ETHTOOL_A_FEATURES_HEADER == 1);
+  absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_GENERIC);
+  if (!netlink.ok()) {
+    return netlink.status();
+  }
+  const absl::StatusOr<uint16_t> family = netlink->FamilyId(ETHTOOL_GENL_NAME);
+  if (!family.ok()) {
+    return family.status();
+  }
+  NetlinkRequest request(*family, 0);
+  auto* header = request.PutHeader<genlmsghdr>();
+  header->cmd = command;
+  header->version = ETHTOOL_GENL_VERSION;
+  nlattr* nest = request.BeginNest(ETHTOOL_A_CHANNELS_HEADER | NLA_F_NESTED);
+  request.PutString(ETHTOOL_A_HEADER_DEV_NAME, netdev);
+  request.EndNest(nest);
+  fill(request);
+  return netlink->Ask(request, doing, on_answer);
+}
+
+struct ChannelCounts {
+  uint32_t rx = 0, tx = 0, combined = 0;
+  uint32_t max_rx = 0, max_tx = 0, max_combined = 0;
+};
+
+absl::StatusOr<ChannelCounts> ReadChannels(const std::string& netdev) {
+  ChannelCounts counts;
+  const absl::Status status = AskEthtool(
+      ETHTOOL_MSG_CHANNELS_GET, netdev, absl::StrCat("reading channels of ", netdev), [](NetlinkRequest&) {},
+      [&counts](const nlmsghdr* answer) {
+        ForEachAttribute(answer, sizeof(genlmsghdr), [&counts](const nlattr* attribute) {
+          switch (mnl_attr_get_type(attribute)) {
+            case ETHTOOL_A_CHANNELS_RX_COUNT:
+              counts.rx = mnl_attr_get_u32(attribute);
+              break;
+            case ETHTOOL_A_CHANNELS_TX_COUNT:
+              counts.tx = mnl_attr_get_u32(attribute);
+              break;
+            case ETHTOOL_A_CHANNELS_COMBINED_COUNT:
+              counts.combined = mnl_attr_get_u32(attribute);
+              break;
+            case ETHTOOL_A_CHANNELS_RX_MAX:
+              counts.max_rx = mnl_attr_get_u32(attribute);
+              break;
+            case ETHTOOL_A_CHANNELS_TX_MAX:
+              counts.max_tx = mnl_attr_get_u32(attribute);
+              break;
+            case ETHTOOL_A_CHANNELS_COMBINED_MAX:
+              counts.max_combined = mnl_attr_get_u32(attribute);
+              break;
+            default:
+              break;
+          }
+        });
+      });
+  if (!status.ok()) {
+    return status;
+  }
+  return counts;
+}
+
+// Names in a bitset that came without a mask: those that are set (net/ethtool/bitset.c: ethnl_put_bitset32).
+void AppendBitNames(const nlattr* bitset, std::vector<std::string>& names) {
+  ForEachAttribute(bitset, [&names](const nlattr* part) {
+    if (mnl_attr_get_type(part) != ETHTOOL_A_BITSET_BITS) {
+      return;
+    }
+    ForEachAttribute(part, [&names](const nlattr* bit) {
+      ForEachAttribute(bit, [&names](const nlattr* field) {
+        if (mnl_attr_get_type(field) == ETHTOOL_A_BITSET_BIT_NAME) {
+          names.emplace_back(mnl_attr_get_str(field));
+        }
+      });
+    });
+  });
+}
+
+absl::Status EthtoolIoctl(const std::string& netdev, void* command, absl::string_view doing) {
+  if (netdev.size() >= IFNAMSIZ) {
+    return KernelError(ENODEV, doing);
+  }
+  const UniqueFd fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    return KernelError(errno, doing);
+  }
+  ifreq request{};
+  std::memcpy(request.ifr_name, netdev.c_str(), netdev.size() + 1);
+  request.ifr_data = static_cast<char*>(command);
+  if (ioctl(fd.get(), SIOCETHTOOL, &request) < 0) {
+    return KernelError(errno, doing);
+  }
+  return absl::OkStatus();
+}
+
+// ethtool_rxfh_indir ends in an array: words to hold the fixed part and `entries` elements.
+constexpr size_t kRssHeaderWords = sizeof(ethtool_rxfh_indir) / sizeof(uint32_t);
+static_assert(sizeof(ethtool_rxfh_indir) == 8);
+
+}  // namespace
+
+absl::StatusOr<Channels> GetChannels(const std::string& netdev) {
+  const absl::StatusOr<ChannelCounts> counts = ReadChannels(netdev);
+  if (!counts.ok()) {
+    return counts.status();
+  }
+  if (counts->max_combined > 0) {
+    return Channels{counts->combined, counts->max_combined};
+  }
+  return Channels{std::min(counts->rx, counts->tx), std::min(counts->max_rx, counts->max_tx)};
+}
+
+absl::Status SetChannels(const std::string& netdev, uint32_t count) {
+  const absl::StatusOr<ChannelCounts> counts = ReadChannels(netdev);
+  if (!counts.ok()) {
+    return counts.status();
+  }
+  return AskEthtool(
+      ETHTOOL_MSG_CHANNELS_SET, netdev, absl::StrCat("setting ", count, " channels on ", netdev),
+      [&](NetlinkRequest& request) {
+        if (counts->max_combined > 0) {
+          request.PutU32(ETHTOOL_A_CHANNELS_COMBINED_COUNT, count);
+        } else {
+          request.PutU32(ETHTOOL_A_CHANNELS_RX_COUNT, count);
+          request.PutU32(ETHTOOL_A_CHANNELS_TX_COUNT, count);
+        }
+      },
+      [](const nlmsghdr*) {});
+}
+
+absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<std::string, bool>> wanted) {
+  const std::string doing = absl::StrCat(
+      "switching features of ", netdev, " (",
+      absl::StrJoin(wanted, ", ",
+                    [](std::string* out, const std::pair<std::string, bool>& feature) {
+                      absl::StrAppend(out, feature.first, feature.second ? " on" : " off");
+                    }),
+      ")");
+  const absl::Status status = AskEthtool(
+      ETHTOOL_MSG_FEATURES_SET, netdev, doing,
+      [wanted](NetlinkRequest& request) {
+        nlattr* bitset = request.BeginNest(ETHTOOL_A_FEATURES_WANTED | NLA_F_NESTED);
+        nlattr* bits = request.BeginNest(ETHTOOL_A_BITSET_BITS | NLA_F_NESTED);
+        for (const auto& [name, on] : wanted) {
+          nlattr* bit = request.BeginNest(ETHTOOL_A_BITSET_BITS_BIT | NLA_F_NESTED);
+          request.PutString(ETHTOOL_A_BITSET_BIT_NAME, name);
+          if (on) {
+            request.PutFlag(ETHTOOL_A_BITSET_BIT_VALUE);
+          }
+          request.EndNest(bit);
+        }
+        request.EndNest(bits);
+        request.EndNest(bitset);
+      },
+      [](const nlmsghdr*) {});
+  if (!status.ok()) {
+    return status;
+  }
+  // The kernel acknowledges a request for a fixed feature, too (net/ethtool/features.c:
+  // ethnl_set_features): what holds now is what counts.
+  const absl::StatusOr<std::vector<std::string>> active = ActiveFeatures(netdev);
+  if (!active.ok()) {
+    return active.status();
+  }
+  std::vector<std::string> refused;
+  for (const auto& [name, on] : wanted) {
+    const bool is_on = std::find(active->begin(), active->end(), name) != active->end();
+    if (is_on != on) {
+      refused.push_back(absl::StrCat(name, is_on ? " stays on" : " stays off"));
+    }
+  }
+  if (!refused.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(doing, ": the driver does not allow it: ", absl::StrJoin(refused, ", ")));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> ActiveFeatures(const std::string& netdev) {
+  std::vector<std::string> names;
+  const absl::Status status = AskEthtool(
+      ETHTOOL_MSG_FEATURES_GET, netdev, absl::StrCat("reading features of ", netdev), [](NetlinkRequest&) {},
+      [&names](const nlmsghdr* answer) {
+        ForEachAttribute(answer, sizeof(genlmsghdr), [&names](const nlattr* attribute) {
+          if (mnl_attr_get_type(attribute) == ETHTOOL_A_FEATURES_ACTIVE) {
+            AppendBitNames(attribute, names);
+          }
+        });
+      });
+  if (!status.ok()) {
+    return status;
+  }
+  return names;
+}
+
+absl::StatusOr<std::vector<uint32_t>> GetRssTable(const std::string& netdev) {
+  const std::string doing = absl::StrCat("reading the RSS table of ", netdev);
+  ethtool_rxfh_indir size{};
+  size.cmd = ETHTOOL_GRXFHINDIR;
+  absl::Status status = EthtoolIoctl(netdev, &size, doing);
+  if (absl::IsUnimplemented(status)) {
+    return std::vector<uint32_t>();
+  }
+  if (!status.ok()) {
+    return status;
+  }
+  std::vector<uint32_t> words(kRssHeaderWords + size.size);
+  words[0] = ETHTOOL_GRXFHINDIR;
+  words[1] = size.size;
+  status = EthtoolIoctl(netdev, words.data(), doing);
+  if (!status.ok()) {
+    return status;
+  }
+  return std::vector<uint32_t>(words.begin() + kRssHeaderWords, words.end());
+}
+
+absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> table) {
+  std::vector<uint32_t> words = {ETHTOOL_SRXFHINDIR, static_cast<uint32_t>(table.size())};
+  words.insert(words.end(), table.begin(), table.end());
+  return EthtoolIoctl(netdev, words.data(),
+                      absl::StrCat("setting an RSS table of ", table.size(), " entries on ", netdev));
+}
+
+absl::StatusOr<DriverInfo> GetDriver(const std::string& netdev) {
+  ethtool_drvinfo info{};
+  info.cmd = ETHTOOL_GDRVINFO;
+  const absl::Status status = EthtoolIoctl(netdev, &info, absl::StrCat("reading the driver of ", netdev));
+  if (!status.ok()) {
+    return status;
+  }
+  return DriverInfo{info.driver, info.bus_info};
+}
+
+}  // namespace sluice

@@ -1,0 +1,50 @@
+// ethtool through its netlink family, so that the kernel's own words (extack) reach the user, and through
+// ioctl where netlink came too late for our oldest kernel (RSS: ETHTOOL_MSG_RSS_SET is younger than 6.12).
+//
+// Errors: NotFound for an unknown netdev, Unimplemented where the driver has no such operation
+// (EOPNOTSUPP), FailedPrecondition for EINVAL and EBUSY, Internal otherwise; the text holds what was
+// asked, errno's text and the kernel's message. One thread.
+#ifndef SLUICE_CONTROL_KERNEL_ETHTOOL_H_
+#define SLUICE_CONTROL_KERNEL_ETHTOOL_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace sluice {
+
+struct Channels {
+  uint32_t combined = 0;
+  uint32_t max_combined = 0;
+};
+
+// Drivers that count rx and tx apart (veth) are given as combined = min(rx, tx).
+absl::StatusOr<Channels> GetChannels(const std::string& netdev);
+// Sets combined channels, or rx and tx both where the driver has no combined ones.
+absl::Status SetChannels(const std::string& netdev, uint32_t count);
+
+// Switches features by their ethtool -K names ("tx-checksum-ip-generic"). A feature that the driver fixes
+// at the other value is an error that names it.
+absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<std::string, bool>> wanted);
+// Features that are on now.
+absl::StatusOr<std::vector<std::string>> ActiveFeatures(const std::string& netdev);
+
+// The RSS indirection table: hash bucket -> RX queue. Empty: the device has none.
+absl::StatusOr<std::vector<uint32_t>> GetRssTable(const std::string& netdev);
+absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> table);
+
+// Driver name and bus address, as `ethtool -i` prints them.
+struct DriverInfo {
+  std::string driver;
+  std::string bus;
+};
+absl::StatusOr<DriverInfo> GetDriver(const std::string& netdev);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_KERNEL_ETHTOOL_H_

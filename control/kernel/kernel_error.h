@@ -1,0 +1,16 @@
+// Turns what the kernel said into a status: errno's class, errno's text and, where there is one, the
+// kernel's own sentence (netlink extack). Used by every file of this folder; see ethtool.h for the classes.
+#ifndef SLUICE_CONTROL_KERNEL_KERNEL_ERROR_H_
+#define SLUICE_CONTROL_KERNEL_KERNEL_ERROR_H_
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+
+namespace sluice {
+
+// "<doing>: <errno's text> (kernel: <message>)". `error` is positive.
+absl::Status KernelError(int error, absl::string_view doing, absl::string_view kernel_message = "");
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_KERNEL_KERNEL_ERROR_H_

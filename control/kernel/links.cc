@@ -1,0 +1,213 @@
+#include "control/kernel/links.h"
+
+#include <arpa/inet.h>
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "control/kernel/kernel_error.h"
+#include "control/kernel/netlink.h"
+
+namespace sluice {
+namespace {
+
+absl::Status AskRoute(NetlinkRequest& request, absl::string_view doing,
+                      absl::FunctionRef<void(const nlmsghdr*)> on_answer = [](const nlmsghdr*) {}) {
+  absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_ROUTE);
+  if (!netlink.ok()) {
+    return netlink.status();
+  }
+  return netlink->Ask(request, doing, on_answer);
+}
+
+absl::Status SetFlag(const std::string& name, uint32_t flag, bool on, absl::string_view doing) {
+  const absl::StatusOr<Link> link = GetLink(name);
+  if (!link.ok()) {
+    return link.status();
+  }
+  NetlinkRequest request(RTM_NEWLINK, 0);
+  auto* header = request.PutHeader<ifinfomsg>();
+  header->ifi_index = link->ifindex;
+  header->ifi_flags = on ? flag : 0;
+  header->ifi_change = flag;
+  return AskRoute(request, doing);
+}
+
+// Applies to a link that exists: the kernel ignores IFLA_AF_SPEC while it creates one
+// (net/core/rtnetlink.c: rtnl_newlink_create).
+absl::Status DisableIpv6Addresses(const std::string& name) {
+  NetlinkRequest request(RTM_NEWLINK, 0);
+  request.PutHeader<ifinfomsg>();
+  request.PutString(IFLA_IFNAME, name);
+  nlattr* families = request.BeginNest(IFLA_AF_SPEC);
+  nlattr* inet6 = request.BeginNest(AF_INET6);
+  request.PutU8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+  request.EndNest(inet6);
+  request.EndNest(families);
+  const absl::Status status = AskRoute(request, absl::StrCat("switching off IPv6 addresses of ", name));
+  // A kernel without IPv6 makes no such addresses either: EAFNOSUPPORT, or EINVAL when switched off at boot.
+  const std::string if_inet6 = "/proc/net/if_inet6";
+  return status.ok() || access(if_inet6.c_str(), F_OK) != 0 ? absl::OkStatus() : status;
+}
+
+// What both ends of a veth pair have in common.
+void PutVethEnd(NetlinkRequest& request, const std::string& name, uint32_t mtu_bytes) {
+  request.PutString(IFLA_IFNAME, name);
+  request.PutU32(IFLA_MTU, mtu_bytes);
+  request.PutU32(IFLA_NUM_RX_QUEUES, 1);
+  request.PutU32(IFLA_NUM_TX_QUEUES, 1);
+}
+
+// 127.0.0.0/8 and ::1. Other addresses on `lo` are real ones (anycast, router ids).
+bool IsLoopback(const sluice_address& address) {
+  if (address.family == 4) {
+    return (ntohl(address.addr_be[0]) >> 24) == 127;
+  }
+  return address.addr_be[0] == 0 && address.addr_be[1] == 0 && address.addr_be[2] == 0 && address.addr_be[3] == htonl(1);
+}
+
+}  // namespace
+
+absl::StatusOr<Link> GetLink(const std::string& name) {
+  const std::string doing = absl::StrCat("looking up netdev ", name);
+  if (name.empty() || name.size() >= IFNAMSIZ) {
+    return KernelError(ENODEV, doing);
+  }
+  NetlinkRequest request(RTM_GETLINK, 0);
+  request.PutHeader<ifinfomsg>();
+  request.PutString(IFLA_IFNAME, name);
+  Link link;
+  const absl::Status status = AskRoute(request, doing, [&link](const nlmsghdr* answer) {
+    const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer));
+    link.ifindex = header->ifi_index;
+    link.up = (header->ifi_flags & IFF_UP) != 0;
+    // The kernel reports what users set (net/core/dev.c: dev_get_flags takes IFF_PROMISC from gflags).
+    link.promiscuous = (header->ifi_flags & IFF_PROMISC) != 0;
+    ForEachAttribute(answer, sizeof(ifinfomsg), [&link](const nlattr* attribute) {
+      switch (mnl_attr_get_type(attribute)) {
+        case IFLA_IFNAME:
+          link.name = mnl_attr_get_str(attribute);
+          break;
+        case IFLA_MTU:
+          link.mtu_bytes = mnl_attr_get_u32(attribute);
+          break;
+        case IFLA_ADDRESS:
+          if (mnl_attr_get_payload_len(attribute) == link.mac.size()) {
+            std::memcpy(link.mac.data(), mnl_attr_get_payload(attribute), link.mac.size());
+          }
+          break;
+        case IFLA_NUM_RX_QUEUES:
+          link.rx_queues = mnl_attr_get_u32(attribute);
+          break;
+        case IFLA_NUM_TX_QUEUES:
+          link.tx_queues = mnl_attr_get_u32(attribute);
+          break;
+        case IFLA_IFALIAS:
+          link.alias = mnl_attr_get_str(attribute);
+          break;
+        default:
+          break;
+      }
+    });
+  });
+  if (!status.ok()) {
+    return status;
+  }
+  return link;
+}
+
+absl::Status SetLinkUp(const std::string& name, bool up) {
+  return SetFlag(name, IFF_UP, up, absl::StrCat("taking ", name, up ? " up" : " down"));
+}
+
+absl::Status SetPromiscuous(const std::string& name, bool on) {
+  return SetFlag(name, IFF_PROMISC, on, absl::StrCat("switching promiscuous mode of ", name, on ? " on" : " off"));
+}
+
+absl::Status SetAlias(const std::string& name, const std::string& alias) {
+  NetlinkRequest request(RTM_NEWLINK, 0);
+  request.PutHeader<ifinfomsg>();
+  request.PutString(IFLA_IFNAME, name);
+  request.PutString(IFLA_IFALIAS, alias);
+  return AskRoute(request, absl::StrCat("naming ", name));
+}
+
+absl::Status CreateVeth(const std::string& near, const std::string& far, uint32_t mtu_bytes) {
+  NetlinkRequest request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+  request.PutHeader<ifinfomsg>();
+  PutVethEnd(request, near, mtu_bytes);
+  nlattr* info = request.BeginNest(IFLA_LINKINFO);
+  request.PutString(IFLA_INFO_KIND, "veth");
+  nlattr* data = request.BeginNest(IFLA_INFO_DATA);
+  nlattr* peer = request.BeginNest(VETH_INFO_PEER);
+  request.PutHeader<ifinfomsg>();
+  PutVethEnd(request, far, mtu_bytes);
+  request.EndNest(peer);
+  request.EndNest(data);
+  request.EndNest(info);
+  absl::Status status = AskRoute(request, absl::StrCat("creating veth pair ", near, " and ", far));
+  if (!status.ok()) {
+    return status;
+  }
+  for (const std::string& end : {near, far}) {
+    status = DisableIpv6Addresses(end);
+    if (!status.ok()) {
+      DeleteLink(near).IgnoreError();
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DeleteLink(const std::string& name) {
+  NetlinkRequest request(RTM_DELLINK, 0);
+  request.PutHeader<ifinfomsg>();
+  request.PutString(IFLA_IFNAME, name);
+  const absl::Status status = AskRoute(request, absl::StrCat("deleting ", name));
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+absl::StatusOr<std::vector<sluice_address>> LocalAddresses() {
+  NetlinkRequest request(RTM_GETADDR, NLM_F_DUMP);
+  request.PutHeader<ifaddrmsg>()->ifa_family = AF_UNSPEC;
+  std::vector<sluice_address> addresses;
+  const absl::Status status = AskRoute(request, "listing addresses", [&addresses](const nlmsghdr* answer) {
+    const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(answer));
+    if (header->ifa_family != AF_INET && header->ifa_family != AF_INET6) {
+      return;
+    }
+    // On point-to-point links IFA_ADDRESS is the other side and IFA_LOCAL ours; IPv6 often has only the former.
+    const nlattr* own = nullptr;
+    ForEachAttribute(answer, sizeof(ifaddrmsg), [&own](const nlattr* attribute) {
+      const int type = mnl_attr_get_type(attribute);
+      if (type == IFA_LOCAL || (type == IFA_ADDRESS && own == nullptr)) {
+        own = attribute;
+      }
+    });
+    sluice_address address{};
+    address.family = header->ifa_family == AF_INET ? 4 : 6;
+    const size_t length = address.family == 4 ? 4 : 16;
+    if (own == nullptr || mnl_attr_get_payload_len(own) != length) {
+      return;
+    }
+    std::memcpy(address.addr_be, mnl_attr_get_payload(own), length);
+    if (!IsLoopback(address)) {
+      addresses.push_back(address);
+    }
+  });
+  if (!status.ok()) {
+    return status;
+  }
+  return addresses;
+}
+
+}  // namespace sluice

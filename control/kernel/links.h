@@ -1,0 +1,42 @@
+// Network interfaces and addresses through rtnetlink (libmnl). Errors as in ethtool.h. One thread.
+#ifndef SLUICE_CONTROL_KERNEL_LINKS_H_
+#define SLUICE_CONTROL_KERNEL_LINKS_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "bpf/sluice_abi.h"
+
+namespace sluice {
+
+struct Link {
+  std::string name;
+  int ifindex = 0;
+  uint32_t mtu_bytes = 0;
+  std::array<uint8_t, 6> mac{};
+  bool up = false;
+  bool promiscuous = false;  // IFF_PROMISC as set by a user, not by a packet socket
+  uint32_t rx_queues = 0;    // IFLA_NUM_RX_QUEUES
+  uint32_t tx_queues = 0;
+  std::string alias;  // ifalias; empty when there is none
+};
+
+absl::StatusOr<Link> GetLink(const std::string& name);
+absl::Status SetLinkUp(const std::string& name, bool up);
+absl::Status SetPromiscuous(const std::string& name, bool on);
+absl::Status SetAlias(const std::string& name, const std::string& alias);
+// One queue pair, no IPv6 addresses of its own (IN6_ADDR_GEN_MODE_NONE), both ends down.
+absl::Status CreateVeth(const std::string& near, const std::string& far, uint32_t mtu_bytes);
+// A link that is not there is not an error.
+absl::Status DeleteLink(const std::string& name);
+
+// Every address of this network namespace, loopback's left out.
+absl::StatusOr<std::vector<sluice_address>> LocalAddresses();
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_KERNEL_LINKS_H_

@@ -1,0 +1,61 @@
+#include "control/kernel/virtio_device.h"
+
+#include <filesystem>
+#include <system_error>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "control/kernel/ethtool.h"
+#include "control/kernel/text_file.h"
+
+namespace sluice {
+namespace {
+
+// The virtio device on a PCI or platform device, which is what virtio_net gives as its bus address
+// (drivers/net/virtio_net.c: virtnet_get_drvinfo). Empty when there is none.
+std::filesystem::path VirtioFolder(const std::string& bus_address) {
+  for (const char* bus : {"pci", "platform"}) {
+    const std::filesystem::path parent = std::filesystem::path("/sys/bus") / bus / "devices" / bus_address;
+    std::error_code error;
+    for (const std::filesystem::directory_entry& entry : std::filesystem::directory_iterator(parent, error)) {
+      if (absl::StartsWith(entry.path().filename().string(), "virtio")) {
+        return entry.path();
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& netdev) {
+  // By way of the driver, not of /sys/class/net: that shows the namespace sysfs was mounted in, which need
+  // not be ours, and may have another device of that name.
+  const absl::StatusOr<DriverInfo> driver = GetDriver(netdev);
+  if (absl::IsNotFound(driver.status())) {
+    return driver.status();
+  }
+  if (!driver.ok() || driver->driver != "virtio_net") {
+    return std::nullopt;
+  }
+  const std::filesystem::path device = VirtioFolder(driver->bus);
+  const absl::StatusOr<std::string> bits = ReadTextFile(device / "features");
+  if (!bits.ok()) {
+    return bits.status();
+  }
+  VirtioDevice result;
+  result.name = device.filename();
+  // Bit 0 comes first. Newer kernels print 128 bits; those behind 63 are none of ours.
+  for (size_t bit = 0; bit < bits->size() && bit < 64; ++bit) {
+    if ((*bits)[bit] == '1') {
+      result.features |= uint64_t{1} << bit;
+    }
+  }
+  const absl::StatusOr<std::string> napi_tx = ReadTextFile("/sys/module/virtio_net/parameters/napi_tx");
+  if (napi_tx.ok()) {
+    result.napi_tx = *napi_tx == "Y" || *napi_tx == "1";
+  }
+  return result;
+}
+
+}  // namespace sluice

@@ -1,0 +1,369 @@
+#include "control/kernel/xdp_attachment.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <linux/if_link.h>
+#include <net/if.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <xdp/libxdp.h>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "bpf/sluice_abi.h"
+#include "control/kernel/bpf_messages.h"
+#include "control/kernel/bpf_programs.h"
+#include "control/kernel/kernel_error.h"
+
+namespace sluice {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kProgramName[] = "sluice_steer";
+constexpr const char* kMapNames[] = {SLUICE_MAP_XSKS,      SLUICE_MAP_CONFIG, SLUICE_MAP_RULES,
+                                     SLUICE_MAP_RULE_HITS, SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS};
+
+struct MultiprogClose {
+  void operator()(xdp_multiprog* m) const { xdp_multiprog__close(m); }
+};
+using Multiprog = std::unique_ptr<xdp_multiprog, MultiprogClose>;
+
+struct ProgramClose {
+  void operator()(xdp_program* p) const { xdp_program__close(p); }
+};
+struct ObjectClose {
+  void operator()(bpf_object* o) const { bpf_object__close(o); }
+};
+
+// What is on the device; nullptr when nothing is.
+absl::StatusOr<Multiprog> ReadMultiprog(int ifindex, const std::string& netdev) {
+  xdp_multiprog* multiprog = xdp_multiprog__get_from_ifindex(ifindex);
+  const long error = libxdp_get_error(multiprog);
+  if (error == -ENOENT || multiprog == nullptr) {
+    return Multiprog();
+  }
+  if (error != 0) {
+    return KernelError(static_cast<int>(-error), absl::StrCat("reading the XDP programs of ", netdev));
+  }
+  return Multiprog(multiprog);
+}
+
+// The programs that see packets: the dispatcher's parts, or the one that is alone.
+std::vector<xdp_program*> Programs(xdp_multiprog* multiprog) {
+  std::vector<xdp_program*> programs;
+  if (xdp_multiprog__is_legacy(multiprog)) {
+    programs.push_back(xdp_multiprog__main_prog(multiprog));
+    return programs;
+  }
+  for (xdp_program* p = xdp_multiprog__next_prog(nullptr, multiprog); p != nullptr;
+       p = xdp_multiprog__next_prog(p, multiprog)) {
+    programs.push_back(p);
+  }
+  return programs;
+}
+
+// Ours in there, by name or by id; nullptr when it is not.
+xdp_program* FindByName(xdp_multiprog* multiprog) {
+  for (xdp_program* p : Programs(multiprog)) {
+    if (absl::string_view(xdp_program__name(p)) == kProgramName) {
+      return p;
+    }
+  }
+  return nullptr;
+}
+xdp_program* FindById(xdp_multiprog* multiprog, uint32_t id) {
+  for (xdp_program* p : Programs(multiprog)) {
+    if (xdp_program__id(p) == id) {
+      return p;
+    }
+  }
+  return nullptr;
+}
+
+uint32_t OtherPrograms(xdp_multiprog* multiprog) { return static_cast<uint32_t>(Programs(multiprog).size()) - 1; }
+
+uint32_t ModeFlag(XdpMode mode) { return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE; }
+
+XdpMode ModeOf(const xdp_multiprog* multiprog) {
+  return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
+}
+
+// Removes what loading pinned; a map of the bridge, or anything else that is not ours, keeps the folder.
+void RemovePins(const std::string& pin_dir) {
+  for (const char* name : kMapNames) {
+    unlink(absl::StrCat(pin_dir, "/", name).c_str());
+  }
+  rmdir(pin_dir.c_str());
+}
+
+// Loads the object with its maps pinned in (or taken from) `pin_dir`, and attaches it by libxdp: in a
+// dispatcher where the kernel can do that, alone where it cannot. Returns the program's id.
+absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, const std::string& object_path,
+                                       const std::string& pin_dir, XdpMode mode) {
+  BpfMessages messages;
+  bpf_object_open_opts open_options{};
+  open_options.sz = sizeof(open_options);
+  open_options.pin_root_path = pin_dir.c_str();
+  bpf_object* opened = bpf_object__open_file(object_path.c_str(), &open_options);
+  if (opened == nullptr) {
+    return messages.Error(errno, absl::StrCat("opening ", object_path));
+  }
+  const std::unique_ptr<bpf_object, ObjectClose> object(opened);
+  xdp_program_opts program_options{};
+  program_options.sz = sizeof(program_options);
+  program_options.obj = object.get();
+  program_options.prog_name = kProgramName;
+  xdp_program* created = xdp_program__create(&program_options);
+  if (const long error = libxdp_get_error(created); error != 0) {
+    return messages.Error(static_cast<int>(error), absl::StrCat("finding program ", kProgramName, " in ", object_path));
+  }
+  const std::unique_ptr<xdp_program, ProgramClose> program(created);
+  const int error =
+      xdp_program__attach(program.get(), ifindex, mode == XdpMode::kNative ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
+  if (error != 0) {
+    return messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev,
+                                              mode == XdpMode::kNative ? " in native mode" : " in skb mode"));
+  }
+  return xdp_program__id(program.get());
+}
+
+// Where libxdp pins a dispatcher's parts, in folders dispatch-IFINDEX-ID (libxdp.c: xdp_multiprog__pin).
+fs::path LibxdpPins() {
+  const char* bpffs = getenv("LIBXDP_BPFFS");
+  return fs::path(bpffs != nullptr ? bpffs : "/sys/fs/bpf") / "xdp";
+}
+
+// A dispatcher with our program that an agent took off for a resize and died: libxdp's pins still hold
+// it, as PINS/dispatch-IFINDEX-ID. Interfaces of other network namespaces may have the same ifindex, so
+// it counts only if its maps are the ones in `pin_dir`. Programs that were alone died with the agent.
+std::optional<UniqueFd> FindSuspendedDispatcher(int ifindex, const std::string& pin_dir) {
+  const std::string prefix = absl::StrCat("dispatch-", ifindex, "-");
+  std::error_code error;
+  for (const fs::directory_entry& folder : fs::directory_iterator(LibxdpPins(), error)) {
+    const std::string name = folder.path().filename();
+    uint32_t dispatcher_id = 0;
+    if (!absl::StartsWith(name, prefix) || !absl::SimpleAtoi(name.substr(prefix.size()), &dispatcher_id)) {
+      continue;
+    }
+    for (const fs::directory_entry& pin : fs::directory_iterator(folder.path(), error)) {
+      if (!absl::EndsWith(pin.path().string(), "-prog")) {
+        continue;
+      }
+      const UniqueFd part(bpf_obj_get(pin.path().c_str()));
+      const absl::StatusOr<BpfProgram> program = DescribeProgram(part.get());
+      if (program.ok() && program->name == kProgramName && CheckPinnedMaps(*program, pin_dir).ok()) {
+        UniqueFd dispatcher(bpf_prog_get_fd_by_id(dispatcher_id));
+        if (dispatcher) {
+          return dispatcher;
+        }
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status AttachFd(int ifindex, const std::string& netdev, int program_fd, XdpMode mode) {
+  BpfMessages messages;
+  const int error = bpf_xdp_attach(ifindex, program_fd, ModeFlag(mode) | XDP_FLAGS_UPDATE_IF_NOEXIST, nullptr);
+  if (error != 0) {
+    return messages.Error(error, absl::StrCat("putting the XDP program back on ", netdev));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& netdev, const std::string& object_path,
+                                                           const std::string& pin_dir, bool allow_skb) {
+  const BpfMessages quiet;
+  XdpAttachment attachment;
+  attachment.netdev_ = netdev;
+  attachment.pin_dir_ = pin_dir;
+  attachment.ifindex_ = static_cast<int>(if_nametoindex(netdev.c_str()));
+  if (attachment.ifindex_ == 0) {
+    return KernelError(errno, absl::StrCat("looking up netdev ", netdev));
+  }
+  absl::StatusOr<Multiprog> found = ReadMultiprog(attachment.ifindex_, netdev);
+  if (!found.ok()) {
+    return found.status();
+  }
+  if (*found == nullptr) {
+    const std::optional<UniqueFd> suspended = FindSuspendedDispatcher(attachment.ifindex_, pin_dir);
+    if (suspended.has_value() &&
+        (AttachFd(attachment.ifindex_, netdev, suspended->get(), XdpMode::kNative).ok() ||
+         (allow_skb && AttachFd(attachment.ifindex_, netdev, suspended->get(), XdpMode::kSkb).ok()))) {
+      found = ReadMultiprog(attachment.ifindex_, netdev);
+      if (!found.ok()) {
+        return found.status();
+      }
+    }
+  }
+  if (xdp_program* ours = *found != nullptr ? FindByName(found->get()) : nullptr; ours != nullptr) {
+    const absl::Status status = attachment.Adopt(xdp_program__fd(ours));
+    if (!status.ok()) {
+      return status;
+    }
+    return attachment;
+  }
+  if (*found != nullptr && xdp_multiprog__is_legacy(found->get())) {
+    xdp_program* foreign = xdp_multiprog__main_prog(found->get());
+    return absl::FailedPreconditionError(absl::StrCat(
+        netdev, " has XDP program ", xdp_program__name(foreign), " (id ", xdp_program__id(foreign),
+        "), which is not in a libxdp dispatcher and leaves no room for another; unload it first: xdp-loader unload ",
+        netdev, " --all, or: ip link set dev ", netdev, " xdp off"));
+  }
+  const absl::Status status = attachment.Load(object_path, allow_skb, *found != nullptr ? ModeOf(found->get())
+                                                                                        : XdpMode::kNative);
+  if (!status.ok()) {
+    return status;
+  }
+  return attachment;
+}
+
+absl::Status XdpAttachment::Adopt(int program_fd) {
+  const absl::StatusOr<BpfProgram> program = DescribeProgram(program_fd);
+  if (!program.ok()) {
+    return program.status();
+  }
+  const auto refuse = [this](const absl::Status& why) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(netdev_, ": cannot adopt what is attached: ", why.message(),
+                     "; unload it and let the agent load its own: xdp-loader unload ", netdev_,
+                     " --all, or load this version with: xdp-loader load -p ", pin_dir_, " ", netdev_,
+                     " sluice_steer.bpf.o"));
+  };
+  if (const absl::Status status = CheckAbiVersion(*program); !status.ok()) {
+    return refuse(status);
+  }
+  if (const absl::Status status = CheckPinnedMaps(*program, pin_dir_); !status.ok()) {
+    return refuse(status);
+  }
+  adopted_ = true;
+  program_id_ = program->id;
+  return Refresh();
+}
+
+absl::Status XdpAttachment::Load(const std::string& object_path, bool allow_skb, XdpMode first_mode) {
+  std::error_code error;
+  const bool had_pins = fs::exists(pin_dir_, error);
+  absl::Status status = MakePinDir(pin_dir_);
+  if (!status.ok()) {
+    return status;
+  }
+  absl::StatusOr<uint32_t> id = LoadAndAttach(ifindex_, netdev_, object_path, pin_dir_, first_mode);
+  if (!id.ok() && allow_skb && first_mode == XdpMode::kNative) {
+    const absl::Status native = id.status();
+    id = LoadAndAttach(ifindex_, netdev_, object_path, pin_dir_, XdpMode::kSkb);
+    if (!id.ok()) {
+      id = absl::Status(native.code(), absl::StrCat(native.message(), "; ", id.status().message()));
+    }
+  }
+  if (!id.ok()) {
+    if (!had_pins) {
+      RemovePins(pin_dir_);
+    }
+    return id.status();
+  }
+  program_id_ = *id;
+  return Refresh();
+}
+
+absl::Status XdpAttachment::Refresh() {
+  if (suspended_) {
+    return absl::OkStatus();
+  }
+  const BpfMessages quiet;
+  const absl::StatusOr<Multiprog> found = ReadMultiprog(ifindex_, netdev_);
+  if (!found.ok()) {
+    return found.status();
+  }
+  if (*found == nullptr || FindById(found->get(), program_id_) == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the steering program (id ", program_id_, ") is no longer on ", netdev_,
+                     *found == nullptr ? "; somebody has unloaded it" : "; somebody has replaced it"));
+  }
+  UniqueFd attached(bpf_prog_get_fd_by_id(xdp_program__id(xdp_multiprog__main_prog(found->get()))));
+  if (!attached) {
+    return KernelError(errno, absl::StrCat("opening the XDP program of ", netdev_));
+  }
+  attached_fd_ = std::move(attached);
+  mode_ = ModeOf(found->get());
+  other_programs_ = OtherPrograms(found->get());
+  return absl::OkStatus();
+}
+
+absl::Status XdpAttachment::Suspend() {
+  if (suspended_) {
+    return absl::OkStatus();
+  }
+  // Others may have joined or left the dispatcher since, which makes a new one.
+  absl::Status status = Refresh();
+  if (!status.ok()) {
+    return status;
+  }
+  BpfMessages messages;
+  bpf_xdp_attach_opts options{};
+  options.sz = sizeof(options);
+  options.old_prog_fd = attached_fd_.get();
+  const int error = bpf_xdp_detach(ifindex_, ModeFlag(mode_) | XDP_FLAGS_REPLACE, &options);
+  if (error != 0) {
+    return messages.Error(error, absl::StrCat("taking the XDP program off ", netdev_));
+  }
+  suspended_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status XdpAttachment::Resume() {
+  if (!suspended_) {
+    return absl::OkStatus();
+  }
+  absl::Status status = AttachFd(ifindex_, netdev_, attached_fd_.get(), mode_);
+  if (!status.ok()) {
+    return status;
+  }
+  suspended_ = false;
+  // Says so if a clean-up of libxdp's pins took our part out of the dispatcher meanwhile.
+  return Refresh();
+}
+
+absl::Status XdpAttachment::Remove(bool leave_adopted) {
+  // Back on the device first: only then libxdp finds it, and its pins, and the others' programs.
+  absl::Status status = Resume();
+  if (adopted_ && leave_adopted) {
+    return status;
+  }
+  BpfMessages messages;
+  const absl::StatusOr<Multiprog> found = ReadMultiprog(ifindex_, netdev_);
+  xdp_program* ours = found.ok() && *found != nullptr ? FindById(found->get(), program_id_) : nullptr;
+  if (ours != nullptr) {
+    const int error = xdp_program__detach(ours, ifindex_, xdp_multiprog__attach_mode(found->get()), 0);
+    if (error != 0) {
+      return messages.Error(error, absl::StrCat("detaching the steering program from ", netdev_));
+    }
+  }
+  if (ours == nullptr) {
+    // Not on the device any more, which is what was wanted, but libxdp did not clean up.
+    const absl::StatusOr<BpfProgram> dispatcher = DescribeProgram(attached_fd_.get());
+    if (dispatcher.ok()) {
+      std::error_code error;
+      fs::remove_all(LibxdpPins() / absl::StrCat("dispatch-", ifindex_, "-", dispatcher->id), error);
+    }
+  }
+  attached_fd_.Reset();
+  RemovePins(pin_dir_);
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

@@ -1,0 +1,73 @@
+// The steering program on one port: loaded, adopted, suspended for a channels resize, and removed.
+//
+// What is attached to the device is either libxdp's dispatcher, with our program as one of its parts, or,
+// where the kernel refuses freplace, our program alone. Suspend() and Resume() take that very program off
+// the device and put it back by netlink (net/core/dev.c: dev_change_xdp_fd, XDP_FLAGS_REPLACE), so that
+// nothing is loaded again and other people's programs in the dispatcher come back with ours.
+//
+// Ownership: the object holds the attached program's descriptor. Its destructor detaches nothing: the
+// program stays on the device, so that traffic flows on when the agent dies. Threads: one.
+#ifndef SLUICE_CONTROL_KERNEL_XDP_ATTACHMENT_H_
+#define SLUICE_CONTROL_KERNEL_XDP_ATTACHMENT_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/contract/unique_fd.h"
+
+namespace sluice {
+
+enum class XdpMode { kNative, kSkb };
+
+class XdpAttachment {
+ public:
+  // Adopts a sluice_steer program that is on `netdev` already and whose maps are pinned in `pin_dir`
+  // (xdp-loader put it there, or an agent before us), or else loads `object_path`, pins its maps in
+  // `pin_dir` and attaches it, in native mode, or in skb mode when `allow_skb` and native is refused.
+  // Errors: FailedPrecondition for a foreign XDP program that leaves no room for ours, for a program of
+  // another SLUICE_ABI_VERSION, and for one whose maps are not pinned there; each says what to do.
+  static absl::StatusOr<XdpAttachment> AttachOrAdopt(const std::string& netdev, const std::string& object_path,
+                                                     const std::string& pin_dir, bool allow_skb);
+
+  // Takes the program off the device, descriptor kept. Resume() puts the same one back.
+  // Suspend twice or Resume twice is a no-op.
+  absl::Status Suspend();
+  absl::Status Resume();
+  bool suspended() const { return suspended_; }
+
+  // Looks again at what is on the device, where others may have joined or left the dispatcher: brings
+  // other_programs() up to date. FailedPrecondition when our program is gone. No-op while suspended.
+  absl::Status Refresh();
+
+  // For good: detaches our program and leaves others in the dispatcher; removes the pinned maps and the
+  // folder. Adopted programs are left as they were found when `leave_adopted`.
+  absl::Status Remove(bool leave_adopted);
+
+  XdpMode mode() const { return mode_; }
+  bool adopted() const { return adopted_; }
+  // Other programs in the same dispatcher, which a channels resize takes off for a moment, too.
+  uint32_t other_programs() const { return other_programs_; }
+  const std::string& pin_dir() const { return pin_dir_; }
+
+ private:
+  XdpAttachment() = default;
+  absl::Status Adopt(int program_fd);
+  absl::Status Load(const std::string& object_path, bool allow_skb, XdpMode first_mode);
+
+  std::string netdev_;
+  int ifindex_ = 0;
+  std::string pin_dir_;
+  XdpMode mode_ = XdpMode::kNative;
+  bool adopted_ = false;
+  bool suspended_ = false;
+  uint32_t other_programs_ = 0;
+  UniqueFd attached_fd_;      // the dispatcher, or our program when it is alone
+  uint32_t program_id_ = 0;   // our own program's id, inside or alone
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_KERNEL_XDP_ATTACHMENT_H_

@@ -1,0 +1,112 @@
+#include "control/wire/framing.h"
+
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kLengthBytes = 4;
+
+absl::Status SocketError(const char* what) {
+  const int error = errno;
+  const std::string text = absl::StrCat(what, ": ", strerror(error));
+  switch (error) {
+    case EPIPE:
+    case ECONNRESET:
+    case ENOTCONN:
+      return absl::UnavailableError(text);
+    case EAGAIN:
+      return absl::DeadlineExceededError(absl::StrCat(what, ": the peer kept us waiting too long"));
+    default:
+      return absl::InternalError(text);
+  }
+}
+
+// MSG_NOSIGNAL: a peer that hung up is an error of this call, not a SIGPIPE for the whole process.
+absl::Status SendAll(int socket, const std::string& bytes) {
+  size_t sent = 0;
+  while (sent < bytes.size()) {
+    const ssize_t n = send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (n >= 0) {
+      sent += static_cast<size_t>(n);
+    } else if (errno != EINTR) {
+      return SocketError("send");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Receives `size` bytes, or fewer when the stream ends before.
+absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) {
+  received = 0;
+  while (received < size) {
+    const ssize_t n = recv(socket, data + received, size - received, 0);
+    if (n > 0) {
+      received += static_cast<size_t>(n);
+    } else if (n == 0) {
+      return absl::OkStatus();
+    } else if (errno != EINTR) {
+      return SocketError("recv");
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message) {
+  const size_t size = message.ByteSizeLong();
+  if (size > kMaxFrameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("message of ", size, " bytes, at most ", kMaxFrameBytes, " are sent"));
+  }
+  std::string bytes;
+  bytes.reserve(kLengthBytes + size);
+  for (int shift = 24; shift >= 0; shift -= 8) {
+    bytes.push_back(static_cast<char>(size >> shift & 0xff));
+  }
+  if (!message.AppendToString(&bytes)) {
+    return absl::InvalidArgumentError("message cannot be serialised");
+  }
+  return SendAll(socket, bytes);
+}
+
+absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message) {
+  unsigned char length[kLengthBytes];
+  size_t received = 0;
+  if (absl::Status status = ReceiveUpTo(socket, reinterpret_cast<char*>(length), kLengthBytes, received);
+      !status.ok()) {
+    return status;
+  }
+  if (received == 0) {
+    return absl::UnavailableError("the peer closed the connection");
+  }
+  if (received < kLengthBytes) {
+    return absl::DataLossError("the stream ended within a length");
+  }
+  const uint32_t size = uint32_t{length[0]} << 24 | uint32_t{length[1]} << 16 | uint32_t{length[2]} << 8 | length[3];
+  if (size > kMaxFrameBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the peer announced a message of ", size, " bytes, at most ", kMaxFrameBytes, " are taken"));
+  }
+  std::string bytes(size, '\0');
+  if (absl::Status status = ReceiveUpTo(socket, bytes.data(), size, received); !status.ok()) {
+    return status;
+  }
+  if (received < size) {
+    return absl::DataLossError(absl::StrCat("the stream ended after ", received, " of a message's ", size, " bytes"));
+  }
+  if (!message.ParseFromString(bytes)) {
+    return absl::DataLossError("message does not parse");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace sluice

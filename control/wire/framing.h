@@ -1,0 +1,25 @@
+// Length-prefixed protobuf messages on a unix stream socket: 4 bytes, big-endian, then the message.
+//
+// Blocking; honours SO_RCVTIMEO and SO_SNDTIMEO. Errors: Unavailable when the peer has closed,
+// DeadlineExceeded when a timeout passed, InvalidArgument for a length above kMaxFrameBytes (the stream is
+// then useless: close it), DataLoss for a message that does not parse or a stream that ends within one.
+// One thread for each direction.
+#ifndef SLUICE_CONTROL_WIRE_FRAMING_H_
+#define SLUICE_CONTROL_WIRE_FRAMING_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "google/protobuf/message_lite.h"
+
+namespace sluice {
+
+// 64 queues of 4 ports with every counter are some 60 KiB; a request is far smaller.
+inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
+
+absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message);
+absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_WIRE_FRAMING_H_
