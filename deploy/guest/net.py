@@ -1,0 +1,113 @@
+"""A network namespace with tap devices, for guests to be plugged into."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from itertools import count
+from types import TracebackType
+from typing import Any
+
+_PREFIX = "sluice-test"
+_numbers = count(1)
+
+
+def _ip(*words: str) -> str:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _forget_stale() -> None:
+    """Removes the namespaces of processes that ended without doing so."""
+    for pid, rest in re.findall(rf"^{_PREFIX}-(\d+)(-\S+)", _ip("netns", "list"), re.MULTILINE):
+        if not os.path.exists(f"/proc/{pid}"):
+            subprocess.run(["ip", "netns", "del", f"{_PREFIX}-{pid}{rest}"], capture_output=True)
+
+
+class TestNet:
+    """A namespace with `taps` multiqueue tap devices, up, without IPv6.
+
+    `offloads` are those of the taps themselves; without them what is sent to
+    the guest has full checksums and fits the MTU. The guest's QEMU is to run
+    in the namespace `name`.
+    """
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    def __init__(self, taps: int = 2, queues: int = 4, offloads: bool = False) -> None:
+        self.name = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
+        self.taps = [f"tap{index}" for index in range(taps)]
+        self._queues = queues
+        self._offloads = offloads
+        self._namespaces: list[str] = []
+
+    def __enter__(self) -> TestNet:
+        _forget_stale()
+        try:
+            self._add_namespace(self.name)
+            for tap in self.taps:
+                self._add_tap(tap)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Removes all of it. May be called twice."""
+        while self._namespaces:
+            name = self._namespaces.pop()
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+    def _add_namespace(self, name: str) -> None:
+        self._namespaces.append(name)
+        _ip("netns", "add", name)
+        for scope in ("all", "default"):
+            path = f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"
+            # Absent when the kernel has no IPv6, which is as good.
+            self.exec(["dd", f"of={path}", "status=none"], input=b"1", check=False, netns=name)
+        _ip("-n", name, "link", "set", "lo", "up")
+
+    def _add_tap(self, tap: str) -> None:
+        # QEMU opens a device of one queue in the other of the two modes.
+        queues = ["multi_queue"] if self._queues > 1 else []
+        words = ["tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr", *queues]
+        _ip("-n", self.name, *words)
+        if not self._offloads:
+            off = [word for name in ("tx", "tso", "gso", "gro") for word in (name, "off")]
+            self.exec(["ethtool", "-K", tap, *off])
+        _ip("-n", self.name, "link", "set", tap, "up")
+
+    def isolate(self, tap: str) -> str:
+        """Moves a tap into a namespace of its own and returns that one's name.
+
+        So that traffic between two taps has to go through the guest. Only once
+        the guest runs: QEMU opens the taps in the namespace `name`.
+        """
+        name = f"{self.name}-{tap}"
+        self._add_namespace(name)
+        _ip("-n", self.name, "link", "set", tap, "netns", name)
+        _ip("-n", name, "link", "set", tap, "up")
+        return name
+
+    def exec(
+        self, command: Sequence[str], *, netns: str | None = None, check: bool = True, **more: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs a command in the namespace and returns what it wrote."""
+        more.setdefault("capture_output", True)
+        return subprocess.run(self.command(command, netns), check=check, **more)
+
+    def command(self, command: Sequence[str], netns: str | None = None) -> list[str]:
+        """The command line that runs `command` in the namespace."""
+        return ["ip", "netns", "exec", netns or self.name, *command]

@@ -1,0 +1,191 @@
+"""The QEMU command line, and whether this machine can really run guests by KVM."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import cache_folder, complete_file, locked
+from .cpio import CpioWriter
+from .fetch import Kernel, Qemu
+
+# A stock kernel boots within two seconds by KVM; more means it does not work.
+_PROBE_SECONDS = 12
+_PROBE_MARK = "sluice-kvm-works"
+_KEEPER = Path(__file__).parent / "keeper.py"
+
+# With these on, the device queues super-packets and partial checksums, which
+# the kernel drops when XDP is attached again. A guest cannot turn them off.
+_GUEST_OFFLOADS = ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6")
+
+
+@dataclass(frozen=True)
+class Nic:
+    """A multiqueue virtio-net device, backed by the tap device `tap`.
+
+    `offloads` are those towards the guest. `extra` is added to the device's
+    properties as it is, after a comma.
+    """
+
+    tap: str
+    queues: int = 4
+    mac: str | None = None
+    offloads: bool = False
+    rss: bool = False
+    iommu_platform: bool = False
+    vhost: bool = False
+    extra: str = ""
+
+    def arguments(self, index: int) -> list[str]:
+        """The QEMU arguments for this as the guest's device number `index`."""
+        netdev = f"tap,id=net{index},ifname={self.tap},script=no,downscript=no"
+        netdev += f",vhost={'on' if self.vhost else 'off'}"
+        mac = self.mac or f"52:54:00:51:1c:{index:02x}"
+        # One interrupt per queue, one for the configuration, one for control.
+        vectors = 2 * self.queues + 2
+        device = f"virtio-net-pci,netdev=net{index},mac={mac},romfile=,vectors={vectors}"
+        if self.queues > 1:
+            netdev += f",queues={self.queues}"
+            device += ",mq=on"
+        if not self.offloads:
+            device += "".join(f",guest_{name}=off" for name in _GUEST_OFFLOADS)
+        if self.rss:
+            # Without hash reporting everything lands on queue 0.
+            device += ",rss=on,hash=on"
+        if self.iommu_platform:
+            device += ",disable-legacy=on,iommu_platform=on"
+        if self.extra:
+            device += f",{self.extra}"
+        return ["-netdev", netdev, "-device", device]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """All that makes up one guest, as QEMU is told it."""
+
+    qemu: Qemu
+    kernel: Kernel
+    image: Path
+    accel: str
+    cpus: int
+    memory_mb: int
+    nics: Sequence[Nic]
+    console_log: Path
+    terminal_socket: Path
+    command_sockets: Sequence[Path]
+
+    def arguments(self) -> list[str]:
+        """The QEMU command."""
+        words = [*self.qemu.command(), *_plain_machine(self.accel)]
+        words += ["-smp", str(self.cpus), "-m", f"{self.memory_mb}M"]
+        words += ["-kernel", str(self.kernel.image), "-initrd", str(self.image)]
+        words += ["-append", _kernel_command_line(self.accel, len(self.command_sockets))]
+        words += ["-serial", f"file:{self.console_log}"]
+        words += ["-device", "virtio-rng-pci"]
+        words += ["-device", "virtio-serial-pci,id=ports"]
+        words += _socket("terminal", self.terminal_socket)
+        # Port 0 is the one that a kernel may make a console of.
+        words += ["-device", "virtconsole,bus=ports.0,nr=0,chardev=terminal"]
+        for number, path in enumerate(self.command_sockets, start=1):
+            name = f"command{number}"
+            words += _socket(name, path)
+            port = f"virtserialport,bus=ports.0,nr={number},chardev={name},name={name}"
+            words += ["-device", port]
+        for index, nic in enumerate(self.nics):
+            words += nic.arguments(index)
+        return words
+
+
+def _socket(name: str, path: Path) -> list[str]:
+    return ["-chardev", f"socket,id={name},path={path},server=on,wait=off"]
+
+
+def _plain_machine(accel: str) -> list[str]:
+    words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35"]
+    if accel == "kvm":
+        return [*words, "-accel", "kvm", "-cpu", "host"]
+    return [*words, "-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]
+
+
+def _kernel_command_line(accel: str, ports: int) -> str:
+    # Log level 5 shows warnings and worse; all of it would slow the boot down.
+    words = ["console=ttyS0", "loglevel=5", "panic=1", "net.ifnames=0", "mitigations=off"]
+    words.append(f"guest.ports={ports}")  # init waits for as many
+    if accel != "kvm":
+        # An emulated CPU may stand still for long when the machine is busy.
+        words += ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1", "tsc=nowatchdog"]
+        # QEMU may abort (iotlb_to_section) when one CPU maps a PCI device while
+        # another uses its interrupt controller: init starts the others later.
+        # Measuring the delay loop would then take seconds for each; this is
+        # what it comes to for 2 GHz, and no device here needs exact delays.
+        words += ["maxcpus=1", "lpj=8000000"]
+    return " ".join(words)
+
+
+def kept(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts a command that ends when this process does; its words go to `log`."""
+    with log.open("wb") as out:
+        return subprocess.Popen(
+            [sys.executable, "-I", str(_KEEPER), *command],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for whoever started the guest, who then ends it in order.
+            start_new_session=True,
+        )
+
+
+def end_kept(process: subprocess.Popen[bytes]) -> None:
+    """Ends a kept command, if it has not ended, and waits for that."""
+    # The end of its input tells the keeper to stop the command. The signal is
+    # for the case that a forked process has that input open, too.
+    assert process.stdin is not None
+    process.stdin.close()
+    if process.poll() is None:
+        process.terminate()
+    process.wait()
+
+
+def detect_accel(qemu: Qemu, kernel: Kernel) -> str:
+    """ "kvm" if a guest boots with it, else "tcg". Found out once per boot of the machine."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return "tcg"
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    answer = cache_folder() / f"accel-{boot}"
+    with locked("accel"):
+        if not answer.exists():
+            for stale in cache_folder().glob("accel-*"):
+                stale.unlink()
+        complete_file(answer, lambda path: _write_answer(path, qemu, kernel))
+        return answer.read_text(encoding="ascii").strip()
+
+
+def _write_answer(path: Path, qemu: Qemu, kernel: Kernel) -> None:
+    path.write_text("kvm" if _kvm_boots(qemu, kernel) else "tcg", encoding="ascii")
+
+
+def _kvm_boots(qemu: Qemu, kernel: Kernel) -> bool:
+    """Opening /dev/kvm proves little: boots a kernel whose init says a word and powers off."""
+    image = cache_folder() / "kvm-probe.cpio"
+    script = f"#!/busybox sh\n/busybox echo {_PROBE_MARK}\n/busybox poweroff -f\n"
+    with image.open("wb") as out:
+        archive = CpioWriter(out)
+        archive.file("busybox", Path("/bin/busybox").read_bytes(), 0o755)
+        archive.file("init", script.encode(), 0o755)
+        archive.finish()
+    console = cache_folder() / "kvm-probe.log"
+    command = [*qemu.command(), *_plain_machine("kvm"), "-m", "256M", "-serial", "stdio"]
+    command += ["-kernel", str(kernel.image), "-initrd", str(image)]
+    command += ["-append", "console=ttyS0 quiet panic=-1"]
+    process = kept(command, console)
+    try:
+        process.wait(_PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        end_kept(process)
+    return _PROBE_MARK.encode() in console.read_bytes()

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bpf/programs.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/pkt_cls.h>
+
+#include <cerrno>
+#include <map>
+
+#include "bpf/sluice_bridge.skel.h"
+#include "bpf/sluice_bridge_rx.skel.h"
+#include "bpf/sluice_steer.skel.h"
+
+namespace sluice::bpf_test {
+namespace {
+
+const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {"DATAPLANE", "PASS",    "DROP",      "NO_SOCKET",
+                                                         "MALFORMED", "BRIDGED", "DOWN_PASS", "DOWN_DROP"};
+
+struct Loaded {
+  sluice_steer* steer = nullptr;
+  sluice_bridge* bridge = nullptr;
+  sluice_bridge_rx* bridge_rx = nullptr;
+  std::string error;
+};
+
+void without_pins(bpf_object* object) {
+  bpf_map* map;
+  bpf_object__for_each_map(map, object) bpf_map__set_pin_path(map, nullptr);
+}
+
+// Once per process: proving a program takes the verifier a moment.
+Loaded load() {
+  Loaded all;
+  libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
+  const auto failed = [&all](const char* what) {
+    all.error = std::string("cannot load ") + what + ": " + strerror(errno);
+    return all;
+  };
+  all.steer = sluice_steer::open();
+  if (!all.steer) {
+    return failed("sluice_steer");
+  }
+  without_pins(all.steer->obj);
+  if (sluice_steer::load(all.steer)) {
+    return failed("sluice_steer");
+  }
+
+  all.bridge = sluice_bridge::open();
+  if (!all.bridge) {
+    return failed("sluice_bridge");
+  }
+  without_pins(all.bridge->obj);
+  for (const char* name :
+       {SLUICE_MAP_CONFIG, SLUICE_MAP_RULES, SLUICE_MAP_RULE_HITS, SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS}) {
+    bpf_map__reuse_fd(bpf_object__find_map_by_name(all.bridge->obj, name),
+                      bpf_object__find_map_fd_by_name(all.steer->obj, name));
+  }
+  if (sluice_bridge::load(all.bridge)) {
+    return failed("sluice_bridge");
+  }
+
+  all.bridge_rx = sluice_bridge_rx::open();
+  if (!all.bridge_rx) {
+    return failed("sluice_bridge_rx");
+  }
+  without_pins(all.bridge_rx->obj);
+  if (sluice_bridge_rx::load(all.bridge_rx)) {
+    return failed("sluice_bridge_rx");
+  }
+  return all;
+}
+
+Loaded& loaded() {
+  static Loaded all = load();
+  return all;
+}
+
+template <typename Value>
+std::vector<Value> per_cpu(const bpf_map* map, uint32_t key) {
+  std::vector<Value> values(libbpf_num_possible_cpus());
+  bpf_map__lookup_elem(map, &key, sizeof(key), values.data(), values.size() * sizeof(Value), 0);
+  return values;
+}
+
+template <typename Value>
+void zero_all(const bpf_map* map) {
+  const std::vector<Value> zeros(libbpf_num_possible_cpus(), Value{});
+  for (uint32_t key = 0; key < bpf_map__max_entries(map); ++key) {
+    bpf_map__update_elem(map, &key, sizeof(key), zeros.data(), zeros.size() * sizeof(Value), 0);
+  }
+}
+
+void add(sluice_counters& sum, const sluice_counters& more) {
+  for (int i = 0; i < SLUICE_VERDICT_COUNT; ++i) {
+    sum.packets[i] += more.packets[i];
+    sum.bytes[i] += more.bytes[i];
+  }
+}
+
+std::string name_of(const std::map<int, std::string>& names, uint32_t value) {
+  const auto found = names.find(static_cast<int>(value));
+  return found == names.end() ? "UNDEFINED(" + std::to_string(value) + ")" : found->second;
+}
+
+std::string xdp_action(uint32_t value) {
+  return name_of({{XDP_PASS, "PASS"}, {XDP_DROP, "DROP"}, {XDP_REDIRECT, "REDIRECT"}}, value);
+}
+
+void set_prefix(const std::string& prefix, __be32* address_be, __be32* mask_be, uint8_t& family) {
+  const size_t slash = prefix.find('/');
+  const std::string host = prefix.substr(0, slash);
+  family = host.find(':') == std::string::npos ? 4 : 6;
+  const Bytes bytes = address(family == 4 ? AF_INET : AF_INET6, host);
+  std::memcpy(address_be, bytes.data(), bytes.size());
+  unsigned bits = slash == std::string::npos ? bytes.size() * 8 : std::stoul(prefix.substr(slash + 1));
+  Bytes mask(bytes.size(), 0);
+  for (unsigned i = 0; i < bits; ++i) {
+    mask[i / 8] |= 0x80 >> (i % 8);
+  }
+  std::memcpy(mask_be, mask.data(), mask.size());
+}
+
+}  // namespace
+
+Rule& Rule::ethertype(uint16_t type) {
+  rule_.match |= SLUICE_MATCH_ETHERTYPE;
+  rule_.ethertype_be = htons(type);
+  return *this;
+}
+Rule& Rule::vlan(uint16_t id) {
+  rule_.match |= SLUICE_MATCH_VLAN;
+  rule_.vlan = id;
+  return *this;
+}
+Rule& Rule::proto(uint8_t number) {
+  rule_.match |= SLUICE_MATCH_PROTO;
+  rule_.proto = number;
+  return *this;
+}
+Rule& Rule::src(const std::string& prefix) {
+  rule_.match |= SLUICE_MATCH_SRC;
+  set_prefix(prefix, rule_.src_be, rule_.src_mask_be, rule_.family);
+  return *this;
+}
+Rule& Rule::dst(const std::string& prefix) {
+  rule_.match |= SLUICE_MATCH_DST;
+  set_prefix(prefix, rule_.dst_be, rule_.dst_mask_be, rule_.family);
+  return *this;
+}
+Rule& Rule::src_port(uint16_t first, std::optional<uint16_t> last) {
+  rule_.match |= SLUICE_MATCH_SRC_PORT;
+  rule_.src_port_first = first;
+  rule_.src_port_last = last.value_or(first);
+  return *this;
+}
+Rule& Rule::dst_port(uint16_t first, std::optional<uint16_t> last) {
+  rule_.match |= SLUICE_MATCH_DST_PORT;
+  rule_.dst_port_first = first;
+  rule_.dst_port_last = last.value_or(first);
+  return *this;
+}
+
+void Programs::SetUp() {
+  if (!loaded().error.empty()) {
+    GTEST_SKIP() << loaded().error << " (root and BPF are needed)";
+  }
+  config_ = {};
+  config_.flags = SLUICE_CONFIG_ACTIVE;
+  std::memcpy(config_.mac, kPortMac, sizeof(config_.mac));
+  apply();
+  clear_counters();
+  const sluice_rule none = {};
+  for (uint32_t slot = 0; slot < SLUICE_RULE_BANKS * SLUICE_MAX_RULES; ++slot) {
+    bpf_map__update_elem(steer()->maps.sluice_rules, &slot, sizeof(slot), &none, sizeof(none), 0);
+  }
+  sluice_address key;
+  const bpf_map* locals = steer()->maps.sluice_locals;
+  while (bpf_map__get_next_key(locals, nullptr, &key, sizeof(key)) == 0) {
+    bpf_map__delete_elem(locals, &key, sizeof(key), 0);
+  }
+}
+
+void Programs::apply() {
+  const uint32_t zero = 0;
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_config, &zero, sizeof(zero), &config_, sizeof(config_), 0));
+}
+
+void Programs::set_rules(const std::vector<sluice_rule>& rules, uint32_t bank) {
+  for (uint32_t i = 0; i < rules.size(); ++i) {
+    const uint32_t slot = bank * SLUICE_MAX_RULES + i;
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_rules, &slot, sizeof(slot), &rules[i], sizeof(rules[i]), 0));
+  }
+  config_.rule_bank = bank;
+  config_.rule_count = rules.size();
+  apply();
+}
+
+void Programs::add_local(const std::string& text) {
+  sluice_address key = {};
+  key.family = text.find(':') == std::string::npos ? 4 : 6;
+  const Bytes bytes = address(key.family == 4 ? AF_INET : AF_INET6, text);
+  std::memcpy(key.addr_be, bytes.data(), bytes.size());
+  const uint8_t one = 1;
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_locals, &key, sizeof(key), &one, 1, 0));
+}
+
+std::string Programs::xdp(const Bytes& packet, uint32_t ifindex, uint32_t queue) {
+  xdp_md context = {};
+  context.data_end = packet.size();
+  context.ingress_ifindex = ifindex;
+  context.rx_queue_index = queue;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()),
+              .ctx_in = &context, .ctx_size_in = sizeof(context));
+  const sluice_counters before = all_counters();
+  const int error = bpf_prog_test_run_opts(bpf_program__fd(steer()->progs.sluice_steer), &options);
+  if (error) {
+    return std::string("test_run: ") + strerror(-error);
+  }
+  return xdp_action(options.retval) + " " + counted_since(before);
+}
+
+std::string Programs::tc(const Bytes& packet, TcContext tc_context) {
+  __sk_buff context = {};
+  context.gso_segs = tc_context.gso_segs;
+  context.gso_size = tc_context.gso_size;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()),
+              .ctx_in = &context, .ctx_size_in = sizeof(context));
+  const sluice_counters before = all_counters();
+  const int error = bpf_prog_test_run_opts(bpf_program__fd(bridge()->progs.sluice_bridge), &options);
+  if (error) {
+    return std::string("test_run: ") + strerror(-error);
+  }
+  return name_of({{TC_ACT_OK, "OK"}, {TC_ACT_SHOT, "SHOT"}, {TC_ACT_REDIRECT, "REDIRECT"}}, options.retval) + " " +
+         counted_since(before);
+}
+
+namespace {
+// bpf_prog_test_run_skb refuses an IP frame that is shorter than the IP header, which real traffic
+// is not spared; Live.ClsactDropsFramesThatEndWithinTheIpHeader sends such.
+bool refused_by_test_run(const Bytes& packet) {
+  const int ethertype = packet.at(12) << 8 | packet.at(13);
+  return (ethertype == 0x0800 && packet.size() < 14 + 20) || (ethertype == 0x86dd && packet.size() < 14 + 40);
+}
+}  // namespace
+
+std::string Programs::verdict(const Bytes& packet) {
+  static const std::map<std::string, std::string> kXdp = {
+      {"PASS NO_SOCKET", "dataplane"}, {"PASS -", "pass"}, {"DROP DROP", "drop"}, {"DROP MALFORMED", "malformed"}};
+  static const std::map<std::string, std::string> kTc = {
+      {"OK DOWN_PASS", "dataplane"}, {"OK PASS", "pass"}, {"SHOT DROP", "drop"}, {"SHOT MALFORMED", "malformed"}};
+  const std::string from_xdp = xdp(packet);
+  const auto one = kXdp.find(from_xdp);
+  if (one != kXdp.end() && refused_by_test_run(packet)) {
+    return one->second;
+  }
+  const std::string from_tc = tc(packet);
+  const auto other = kTc.find(from_tc);
+  if (one != kXdp.end() && other != kTc.end() && one->second == other->second) {
+    return one->second;
+  }
+  return "XDP says " + from_xdp + ", clsact says " + from_tc;
+}
+
+std::string Programs::bridge_rx(const Bytes& packet, uint32_t ifindex) {
+  xdp_md context = {};
+  context.data_end = packet.size();
+  context.ingress_ifindex = ifindex;
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()),
+              .ctx_in = &context, .ctx_size_in = sizeof(context));
+  const int fd = bpf_program__fd(bridge_receiver()->progs.sluice_bridge_rx);
+  const int error = bpf_prog_test_run_opts(fd, &options);
+  if (error) {
+    return std::string("test_run: ") + strerror(-error);
+  }
+  return xdp_action(options.retval);
+}
+
+sluice_counters Programs::counters(uint32_t queue) const {
+  sluice_counters sum = {};
+  for (const auto& one : per_cpu<sluice_counters>(steer()->maps.sluice_counters, queue)) {
+    add(sum, one);
+  }
+  return sum;
+}
+
+sluice_counters Programs::all_counters() const {
+  // In one call, for the sweeps ask before and after each of their packets.
+  std::vector<sluice_counters> values(SLUICE_MAX_QUEUES * libbpf_num_possible_cpus());
+  uint32_t keys[SLUICE_MAX_QUEUES], position = 0, count = SLUICE_MAX_QUEUES;
+  const int fd = bpf_map__fd(steer()->maps.sluice_counters);
+  if (bpf_map_lookup_batch(fd, nullptr, &position, keys, values.data(), &count, nullptr) && errno != ENOENT) {
+    ADD_FAILURE() << "cannot read the counters: " << strerror(errno);
+  }
+  sluice_counters sum = {};
+  for (const auto& one : values) {
+    add(sum, one);
+  }
+  return sum;
+}
+
+sluice_rule_hits Programs::rule_hits(uint32_t bank, uint32_t rule) const {
+  sluice_rule_hits sum = {};
+  const uint32_t slot = bank * SLUICE_MAX_RULES + rule;
+  for (const auto& one : per_cpu<sluice_rule_hits>(steer()->maps.sluice_rulehits, slot)) {
+    sum.packets += one.packets;
+    sum.bytes += one.bytes;
+  }
+  return sum;
+}
+
+void Programs::clear_counters() {
+  zero_all<sluice_counters>(steer()->maps.sluice_counters);
+  zero_all<sluice_rule_hits>(steer()->maps.sluice_rulehits);
+}
+
+std::string Programs::counted_since(const sluice_counters& before) const {
+  const sluice_counters now = all_counters();
+  std::string names;
+  for (int i = 0; i < SLUICE_VERDICT_COUNT; ++i) {
+    const uint64_t moved = now.packets[i] - before.packets[i];
+    if (!moved) {
+      continue;
+    }
+    names += (names.empty() ? "" : "+") + std::string(kVerdictNames[i]);
+    if (moved > 1) {
+      names += "*" + std::to_string(moved);
+    }
+  }
+  return names.empty() ? "-" : names;
+}
+
+sluice_steer* Programs::steer() const {
+  return loaded().steer;
+}
+sluice_bridge* Programs::bridge() const {
+  return loaded().bridge;
+}
+sluice_bridge_rx* Programs::bridge_receiver() const {
+  return loaded().bridge_rx;
+}
+
+}  // namespace sluice::bpf_test

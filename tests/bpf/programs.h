@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fixture of all BPF tests: the three objects loaded into the running kernel, sharing their
+// maps as they do on a port, and run packet by packet with BPF_PROG_TEST_RUN.
+//
+// A run's outcome is a line: what the program returned and which counters moved, such as
+// "PASS NO_SOCKET", "DROP MALFORMED" or "PASS -" (nothing counted).
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf/sluice_abi.h"
+#include "tests/bpf/packet.h"
+
+struct sluice_steer;
+struct sluice_bridge;
+struct sluice_bridge_rx;
+
+namespace sluice::bpf_test {
+
+// A rule, written as one would say it: Rule().proto(6).dst_port(22).pass().
+class Rule {
+ public:
+  Rule& ethertype(uint16_t type);
+  Rule& vlan(uint16_t id);
+  Rule& proto(uint8_t number);
+  Rule& src(const std::string& prefix);  // "10.0.0.0/8", "2001:db8::/32"
+  Rule& dst(const std::string& prefix);
+  Rule& src_port(uint16_t first, std::optional<uint16_t> last = {});
+  Rule& dst_port(uint16_t first, std::optional<uint16_t> last = {});
+  Rule& dataplane() { return action(SLUICE_ACTION_DATAPLANE); }
+  Rule& pass() { return action(SLUICE_ACTION_PASS); }
+  Rule& drop() { return action(SLUICE_ACTION_DROP); }
+  Rule& action(uint32_t action) { return rule_.action = action, *this; }
+  operator sluice_rule() const { return rule_; }
+
+ private:
+  sluice_rule rule_ = {};
+};
+
+struct TcContext {
+  uint32_t gso_segs = 0;
+  uint32_t gso_size = 0;
+};
+
+class Programs : public ::testing::Test {
+ protected:
+  // Skips when the kernel does not let us load BPF. Maps start zeroed, save `config_` (ACTIVE).
+  void SetUp() override;
+
+  // How the port is configured; apply() writes it.
+  sluice_config config_ = {};
+  void apply();
+  void set_rules(const std::vector<sluice_rule>& rules, uint32_t bank = 0);  // and applies
+  void add_local(const std::string& address);
+
+  std::string xdp(const Bytes& packet, uint32_t ifindex = 0, uint32_t queue = 0);
+  std::string tc(const Bytes& packet, TcContext context = {});
+  // What both hooks say, when they agree: "dataplane", "pass", "drop" or "malformed".
+  std::string verdict(const Bytes& packet);
+  std::string bridge_rx(const Bytes& packet, uint32_t ifindex = 0);
+
+  sluice_counters counters(uint32_t queue) const;  // summed over CPUs
+  sluice_counters all_counters() const;            // ... and over queues
+  sluice_rule_hits rule_hits(uint32_t bank, uint32_t rule) const;
+  void clear_counters();
+
+  sluice_steer* steer() const;
+  sluice_bridge* bridge() const;
+  sluice_bridge_rx* bridge_receiver() const;
+
+ private:
+  std::string counted_since(const sluice_counters& before) const;
+};
+
+}  // namespace sluice::bpf_test

@@ -1,0 +1,230 @@
+#include "control/config/config.h"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace sluice {
+namespace {
+
+constexpr const char* kPort = "[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\n";
+constexpr const char* kReflect = "[function]\ntype = \"reflect\"\n";
+
+std::string Ports(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    absl::StrAppend(&text, "[[port]]\nname = \"p", i, "\"\nnetdev = \"eth", i, "\"\n");
+  }
+  return text;
+}
+
+std::string Rule(const std::string& fields) {
+  return absl::StrCat(kPort, kReflect, "[[rule]]\n", fields);
+}
+
+struct Bad {
+  const char* name;
+  std::string text;
+  std::string problems;  // all of them
+};
+
+void PrintTo(const Bad& bad, std::ostream* out) {
+  *out << bad.name;
+}
+
+class BadConfigTest : public testing::TestWithParam<Bad> {};
+
+TEST_P(BadConfigTest, EachProblemWithItsLine) {
+  const absl::StatusOr<Config> config = ParseConfig(GetParam().text, "f");
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(std::string(config.status().message()), GetParam().problems);
+}
+
+const Bad kBad[] = {
+    {"Empty", "",
+     "f:1: port: missing; allowed: one to four tables [[port]] with name and netdev\n"
+     "f:1: function: missing; allowed: a table [function] with type = one of reflect, forward"},
+    {"UnknownTable", absl::StrCat(kPort, kReflect, "[dataplan]\n"),
+     "f:6: dataplan: unknown key; allowed: port, dataplane, function, rule"},
+    {"UnknownKeys",
+     absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\nmtu = 9\n", kReflect, "x = 1\n[dataplane]\nmod = 1\n"),
+     "f:4: port.mtu: unknown key; allowed: name, netdev, on_dataplane_down\n"
+     "f:7: function.x: unknown key; allowed: type\n"
+     "f:9: dataplane.mod: unknown key; allowed: queue_pairs, mode, cores, workers, poll"},
+    {"PortIsNoList", absl::StrCat("[port]\nname = \"wan\"\n", kReflect),
+     "f:1: port: must be a list of tables, each written [[port]], not of type table\n"
+     "f:4: function.type: reflect takes at least one port, there are 0"},
+    {"PortWithoutNames", absl::StrCat("[[port]]\n", kReflect),
+     "f:1: port.name: missing; allowed: a name of your own, such as \"wan\"\n"
+     "f:1: port.netdev: missing; allowed: a network device's name, such as \"eth0\""},
+    {"PortName", absl::StrCat("[[port]]\nname = \"w n\"\nnetdev = \"eth1\"\n", kReflect),
+     "f:2: port.name: 'w n' is not allowed; allowed: 1 to 32 letters, digits, '-' and '_'"},
+    {"NewlineInAValueStaysOneLine", absl::StrCat("[[port]]\nname = \"w\\nn\"\nnetdev = \"eth1\"\n", kReflect),
+     "f:2: port.name: 'w\\x0an' is not allowed; allowed: 1 to 32 letters, digits, '-' and '_'"},
+    {"NetdevTooLong", absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"eth4567890123456\"\n", kReflect),
+     "f:3: port.netdev: 'eth4567890123456' is not allowed; allowed: a network device's name, 1 to 15 characters "
+     "without spaces, '/', ':' and '%'"},
+    {"NetdevCharacters", absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"a/b\"\n", kReflect),
+     "f:3: port.netdev: 'a/b' is not allowed; allowed: a network device's name, 1 to 15 characters without spaces, "
+     "'/', ':' and '%'"},
+    {"NetdevType", absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = 1\n", kReflect),
+     "f:3: port.netdev: must be a string, not of type integer"},
+    {"OnDataplaneDown", absl::StrCat(kPort, "on_dataplane_down = \"wait\"\n", kReflect),
+     "f:4: port.on_dataplane_down: 'wait' is not allowed; allowed: pass, drop, hold"},
+    {"SameName", absl::StrCat(kPort, "[[port]]\nname = \"wan\"\nnetdev = \"eth2\"\n", kReflect),
+     "f:5: port.name: 'wan' is taken by the port of line 2"},
+    {"SameNetdev", absl::StrCat(kPort, "[[port]]\nname = \"lan\"\nnetdev = \"eth1\"\n", kReflect),
+     "f:6: port.netdev: 'eth1' is taken by the port of line 3"},
+    {"FivePorts", absl::StrCat(Ports(5), kReflect),
+     "f:1: port: 5 ports; at most 4 are allowed\n"
+     "f:17: function.type: reflect takes at least one port, there are 5"},
+    {"ForwardOnePort", absl::StrCat(kPort, "[function]\ntype = \"forward\"\n"),
+     "f:5: function.type: forward takes exactly two ports, there are 1"},
+    {"ForwardThreePorts", absl::StrCat(Ports(3), "[function]\ntype = \"forward\"\n"),
+     "f:11: function.type: forward takes exactly two ports, there are 3"},
+    {"FunctionType", absl::StrCat(kPort, "[function]\ntype = \"nat\"\n"),
+     "f:5: function.type: 'nat' is not allowed; allowed: reflect, forward"},
+    {"FunctionWithoutType", absl::StrCat(kPort, "[function]\n"),
+     "f:4: function.type: missing; allowed: reflect, forward"},
+    {"FunctionIsNoTable", absl::StrCat("function = \"reflect\"\n", kPort),
+     "f:1: function: must be a table, written [function], not of type string"},
+    {"QueuePairsType", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = \"2\"\n"),
+     "f:7: dataplane.queue_pairs: must be an integer 1..64, not of type string"},
+    {"QueuePairsZero", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 0\n"),
+     "f:7: dataplane.queue_pairs: 0 is not allowed; allowed: an integer 1..64"},
+    {"QueuePairsLarge", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 65\n"),
+     "f:7: dataplane.queue_pairs: 65 is not allowed; allowed: an integer 1..64"},
+    {"QueuePairsFarTooLarge", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 4294967297\n"),
+     "f:7: dataplane.queue_pairs: 4294967297 is not allowed; allowed: an integer 1..64"},
+    {"Mode", absl::StrCat(kPort, kReflect, "[dataplane]\nmode = \"zero-copy\"\n"),
+     "f:7: dataplane.mode: 'zero-copy' is not allowed; allowed: auto, zerocopy, copy, skb"},
+    {"Poll", absl::StrCat(kPort, kReflect, "[dataplane]\npoll = true\n"),
+     "f:7: dataplane.poll: must be a string, not of type boolean"},
+    {"PollValue", absl::StrCat(kPort, kReflect, "[dataplane]\npoll = \"napi\"\n"),
+     "f:7: dataplane.poll: 'napi' is not allowed; allowed: adaptive, busy, interrupt"},
+    {"WorkersZero", absl::StrCat(kPort, kReflect, "[dataplane]\nworkers = 0\n"),
+     "f:7: dataplane.workers: 0 is not allowed; allowed: an integer 1..64"},
+    {"WorkersFloat", absl::StrCat(kPort, kReflect, "[dataplane]\nworkers = 1.5\n"),
+     "f:7: dataplane.workers: must be an integer 1..64, not of type floating-point"},
+    {"MoreWorkersThanCores", absl::StrCat(kPort, kReflect, "[dataplane]\nworkers = 3\ncores = [0, 1]\n"),
+     "f:7: dataplane.workers: 3 workers on 2 cores; each needs a core of its own"},
+    {"CoresType", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = 2\n"),
+     "f:7: dataplane.cores: must be a list of different integers 0..8191, not of type integer"},
+    {"CoresElementType", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = [0, \"1\"]\n"),
+     "f:7: dataplane.cores: must be a list of different integers 0..8191, not of type string"},
+    {"CoresTwice", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = [1, 0, 1]\n"),
+     "f:7: dataplane.cores: 1 is there twice; allowed: a list of different integers 0..8191"},
+    {"CoresNegative", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = [-1]\n"),
+     "f:7: dataplane.cores: -1 is not allowed; allowed: a list of different integers 0..8191"},
+    {"CoresEmpty", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = []\n"),
+     "f:7: dataplane.cores: an empty list is not allowed; name at least one, or leave the key out"},
+    {"RuleWithoutAction", Rule("proto = \"tcp\"\n"), "f:6: rule.action: missing; allowed: dataplane, pass, drop"},
+    {"RuleUnknownKey", Rule("action = \"pass\"\nsport = 1\n"),
+     "f:8: rule.sport: unknown key; allowed: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port, action"},
+    {"RuleWrongType", Rule("action = \"pass\"\nvlan = true\nproto = 1.5\n"),
+     "f:8: rule.vlan: must be a string or an integer, not of type boolean\n"
+     "f:9: rule.proto: must be a string or an integer, not of type floating-point"},
+    {"RuleActionWrongType", Rule("action = [1]\n"),
+     "f:7: rule.action: must be a string or an integer, not of type array"},
+    {"RuleInPort", Rule("action = \"pass\"\nin_port = \"lan\"\n"), "f:8: rule.in_port: 'lan' is no port; allowed: wan"},
+    {"RuleValuesOfTheRuleParser", Rule("action = \"allow\"\nsrc = \"10.0.0.1/8\"\ndst_port = 70000\n"),
+     "f:7: rule.action: 'allow' is not allowed; allowed: dataplane, pass, drop\n"
+     "f:8: rule.src: '10.0.0.1/8' has bits beyond the prefix; 10.0.0.0/8 is allowed\n"
+     "f:9: rule.dst_port: '70000' is not allowed; allowed: a number 0..65535 or FIRST-LAST"},
+};
+INSTANTIATE_TEST_SUITE_P(Config, BadConfigTest, testing::ValuesIn(kBad),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+// What is wrong with it is said in the parser's own words.
+TEST(ConfigTest, WhatIsNotTomlIsNamedByItsLine) {
+  for (const char* text : {"x = 1\n[[port\n", "x = 1\nx = 2\n", "\nx = \n"}) {
+    const absl::StatusOr<Config> config = ParseConfig(text, "f");
+    ASSERT_FALSE(config.ok()) << text;
+    EXPECT_THAT(std::string(config.status().message()), testing::StartsWith("f:2: not TOML: ")) << text;
+  }
+}
+
+TEST(ConfigTest, DefaultsAreThoseOfTheHeader) {
+  const absl::StatusOr<Config> config = ParseConfig(absl::StrCat(kPort, kReflect), "f");
+  ASSERT_TRUE(config.ok()) << config.status();
+  ASSERT_EQ(config->ports.size(), 1u);
+  EXPECT_EQ(config->ports[0].name, "wan");
+  EXPECT_EQ(config->ports[0].netdev, "eth1");
+  EXPECT_EQ(config->ports[0].on_dataplane_down, OnDataplaneDown::kPass);
+  EXPECT_EQ(config->dataplane.queue_pairs, 1u);
+  EXPECT_EQ(config->dataplane.mode, ModeSetting::kAuto);
+  EXPECT_TRUE(config->dataplane.cores.empty());
+  EXPECT_FALSE(config->dataplane.workers.has_value());
+  EXPECT_EQ(config->dataplane.poll, PollSetting::kAdaptive);
+  EXPECT_EQ(config->function.type, "reflect");
+  EXPECT_TRUE(config->rules.empty());
+}
+
+TEST(ConfigTest, EveryEnumerator) {
+  const ModeSetting modes[] = {ModeSetting::kAuto, ModeSetting::kZeroCopy, ModeSetting::kCopy, ModeSetting::kSkb};
+  const char* mode_names[] = {"auto", "zerocopy", "copy", "skb"};
+  const PollSetting polls[] = {PollSetting::kAdaptive, PollSetting::kBusy, PollSetting::kInterrupt};
+  const char* poll_names[] = {"adaptive", "busy", "interrupt"};
+  const OnDataplaneDown downs[] = {OnDataplaneDown::kPass, OnDataplaneDown::kDrop, OnDataplaneDown::kHold};
+  const char* down_names[] = {"pass", "drop", "hold"};
+  for (size_t i = 0; i < std::size(modes); ++i) {
+    const size_t j = std::min(i, std::size(polls) - 1);
+    const absl::StatusOr<Config> config =
+        ParseConfig(absl::StrCat(kPort, "on_dataplane_down = \"", down_names[j], "\"\n", kReflect,
+                                 "[dataplane]\nmode = \"", mode_names[i], "\"\npoll = \"", poll_names[j], "\"\n"),
+                    "f");
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->dataplane.mode, modes[i]);
+    EXPECT_EQ(config->dataplane.poll, polls[j]);
+    EXPECT_EQ(config->ports[0].on_dataplane_down, downs[j]);
+  }
+}
+
+TEST(ConfigTest, TheExampleIsGood) {
+  const absl::StatusOr<Config> config = LoadConfig(SLUICE_EXAMPLE);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->ports.size(), 2u);
+  EXPECT_EQ(config->ports[1].on_dataplane_down, OnDataplaneDown::kHold);
+  EXPECT_EQ(config->dataplane.queue_pairs, 2u);
+  EXPECT_THAT(config->dataplane.cores, testing::ElementsAre(0, 1));
+  EXPECT_EQ(config->dataplane.workers, 2u);
+  EXPECT_EQ(config->function.type, "forward");
+  ASSERT_EQ(config->rules.size(), 3u);
+  EXPECT_EQ(config->rules[1].in_port, "wan");
+  EXPECT_EQ(config->rules[1].rule.proto, IPPROTO_UDP);
+  EXPECT_EQ(config->rules[2].rule.ethertype_be, htons(0x88cc));
+}
+
+TEST(ConfigTest, AsManyRulesAsAPortTakes) {
+  std::string text = absl::StrCat(Ports(2), kReflect);
+  for (int i = 0; i < SLUICE_MAX_RULES; ++i) {
+    absl::StrAppend(&text, "[[rule]]\nin_port = \"p0\"\naction = \"pass\"\n");
+  }
+  absl::StrAppend(&text, "[[rule]]\nin_port = \"p1\"\naction = \"pass\"\n");
+  EXPECT_TRUE(ParseConfig(text, "f").ok());
+  absl::StrAppend(&text, "[[rule]]\naction = \"pass\"\n");
+  const absl::StatusOr<Config> config = ParseConfig(text, "f");
+  ASSERT_FALSE(config.ok());
+  EXPECT_EQ(std::string(config.status().message()), "f:204: rule: one rule too many for port p0; at most 64");
+}
+
+TEST(ConfigTest, LoadNamesThePathAndTheReason) {
+  EXPECT_EQ(LoadConfig("/nowhere/sluice.toml").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(LoadConfig("/nowhere/sluice.toml").status().message()),
+              testing::HasSubstr("/nowhere/sluice.toml"));
+  EXPECT_FALSE(LoadConfig("/").ok());
+  // An endless file is an error, not an exhausted memory.
+  EXPECT_THAT(std::string(LoadConfig("/dev/zero").status().message()), testing::HasSubstr("larger than"));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,197 @@
+#include "dataplane/crew.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <time.h>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "dataplane/functions/reflect.h"
+#include "dataplane/handoff_fabric.h"
+#include "tests/dataplane/fake_kernel.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A core this process may run on.
+uint32_t ACore() {
+  cpu_set_t cores;
+  sched_getaffinity(0, sizeof(cores), &cores);
+  uint32_t core = 0;
+  while (!CPU_ISSET(core, &cores)) {
+    ++core;
+  }
+  return core;
+}
+
+bool Eventually(const std::function<bool()>& condition) {
+  for (int i = 0; i < 5000; ++i) {
+    if (condition()) {
+      return true;
+    }
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  return false;
+}
+
+class CrewTest : public ::testing::TestWithParam<Polling> {
+ protected:
+  void Make(uint32_t lanes, uint32_t workers, Polling polling) {
+    crew_ = std::make_unique<Crew>(polling, reflect_, *stats_);
+    ASSERT_TRUE(crew_->Place(std::vector<uint32_t>(workers, ACore()), {}).ok());
+    for (uint32_t i = 0; i < lanes; ++i) {
+      fakes_.push_back(std::make_unique<FakeLane>(1, 2048, FakeSocketOptions{.ring_size = 512}));
+      lanes_.push_back(fakes_.back()->Open(i, stats_->lanes[i]));
+      crew_->Take(*lanes_.back(), 0);
+    }
+  }
+  void TearDown() override { crew_.reset(); }
+
+  std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
+  Reflect reflect_;
+  std::vector<std::unique_ptr<FakeLane>> fakes_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<Crew> crew_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Polling, CrewTest,
+                         ::testing::Values(Polling::kAdaptive, Polling::kBusy, Polling::kInterrupt));
+
+TEST_P(CrewTest, MovesLanesUnderLoadWithoutLossOrReordering) {
+  constexpr uint32_t kLanes = 3;
+  Make(kLanes, 2, GetParam());
+  std::atomic<bool> stop{false};
+  std::vector<uint64_t> delivered(kLanes);
+  std::thread traffic([&] {
+    for (uint64_t i = 0; !stop; ++i) {
+      for (uint32_t lane = 0; lane < kLanes; ++lane) {
+        delivered[lane] += fakes_[lane]->sockets[0]->Deliver(UdpPacket(i % 5, i)) ? 1 : 0;
+      }
+      std::this_thread::sleep_for(std::chrono::microseconds(20));
+    }
+  });
+  const uint32_t core = ACore();
+  for (uint32_t move = 0; move < 120; ++move) {
+    const uint32_t workers = 1 + move % 3;
+    std::vector<std::pair<Lane*, uint32_t>> moves;
+    for (uint32_t lane = 0; lane < kLanes; ++lane) {
+      moves.emplace_back(lanes_[lane].get(), (lane + move) % workers);
+    }
+    ASSERT_TRUE(crew_->Place(std::vector<uint32_t>(workers, core), moves).ok());
+    ASSERT_EQ(crew_->size(), workers);
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  stop = true;
+  traffic.join();
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    EXPECT_TRUE(Eventually([&] { return stats_->lanes[lane].ports[0].tx_packets.Get() == delivered[lane]; }))
+        << stats_->lanes[lane].ports[0].tx_packets.Get() << " of " << delivered[lane];
+    const auto sent = fakes_[lane]->sockets[0]->TakeSent();
+    EXPECT_EQ(sent.size(), delivered[lane]);
+    ExpectOrder(sent);
+  }
+  EXPECT_EQ(Balance::Of(*stats_).drops, 0U);
+}
+
+TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
+  Make(3, 2, GetParam());
+  HandoffFabric fabric(*crew_);
+  const std::vector<Lane*> all = {lanes_[0].get(), lanes_[1].get(), lanes_[2].get()};
+  fabric.Connect(all, 2);
+  std::atomic<bool> stop{false};
+  std::atomic<uint64_t> delivered{0};
+  std::thread traffic([&] {
+    for (uint64_t i = 0; !stop; ++i) {
+      delivered += fakes_[2]->sockets[0]->Deliver(UdpPacket(i % 16, i)) ? 1 : 0;
+      if (i % 8 == 0) {
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+      }
+    }
+  });
+  const uint32_t core = ACore();
+  for (uint32_t move = 0; move < 60; ++move) {
+    ASSERT_TRUE(crew_->Place({core, core}, {{all[0], move % 2}, {all[1], move / 2 % 2}, {all[2], move / 4 % 2}}).ok());
+    std::this_thread::sleep_for(milliseconds(1));
+  }
+  stop = true;
+  traffic.join();
+  EXPECT_TRUE(Eventually([&] {
+    const Balance balance = Balance::Of(*stats_);
+    return balance.rx == delivered && balance.held == 0 && balance.holds();
+  })) << Balance::Of(*stats_)
+      << " of " << delivered;
+  for (const uint32_t lane : {0U, 1U}) {
+    const auto sent = fakes_[lane]->sockets[0]->TakeSent();
+    EXPECT_FALSE(sent.empty());
+    ExpectOrder(sent);
+  }
+  EXPECT_TRUE(fakes_[2]->sockets[0]->TakeSent().empty());
+  fabric.Disconnect(*all[2], *all[0]);
+  fabric.Disconnect(*all[2], *all[1]);
+}
+
+TEST_F(CrewTest, ASleepingDestinationIsWoken) {
+  Make(2, 2, Polling::kInterrupt);
+  ASSERT_TRUE(crew_->Place({ACore(), ACore()}, {{lanes_[1].get(), 1}}).ok());
+  HandoffFabric fabric(*crew_);
+  fabric.Connect({lanes_[0].get(), lanes_[1].get()}, 1);
+  for (uint64_t i = 1; i <= 200; ++i) {
+    ASSERT_TRUE(fakes_[1]->sockets[0]->Deliver(UdpPacket(1, i)));
+    // Its sleep has no bound, so without the waker it would never come.
+    ASSERT_TRUE(Eventually([&] { return stats_->lanes[0].ports[0].tx_packets.Get() == i; })) << i;
+    fakes_[1]->sockets[0]->UpdateReadiness();
+  }
+  fabric.Disconnect(*lanes_[1], *lanes_[0]);
+}
+
+TEST_F(CrewTest, IdleWorkersSleep) {
+  Make(1, 2, Polling::kAdaptive);
+  std::this_thread::sleep_for(milliseconds(50));
+  const uint64_t sleeps = stats_->workers[0].sleeps.Get() + stats_->workers[1].sleeps.Get();
+  EXPECT_GT(sleeps, 0U);
+  timespec before;
+  timespec after;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+  std::this_thread::sleep_for(milliseconds(200));
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+  const int64_t used_ns = (after.tv_sec - before.tv_sec) * 1'000'000'000LL + after.tv_nsec - before.tv_nsec;
+  EXPECT_LT(used_ns, 20'000'000);
+  EXPECT_EQ(stats_->workers[0].sleeps.Get() + stats_->workers[1].sleeps.Get(), sleeps);
+}
+
+TEST_F(CrewTest, AccountsForItsTime) {
+  Make(1, 1, Polling::kBusy);
+  const auto begin = std::chrono::steady_clock::now();
+  auto accounted = [&] { return stats_->workers[0].busy_ns.Get() + stats_->workers[0].idle_ns.Get(); };
+  const uint64_t first_ns = accounted();
+  for (uint64_t i = 0; std::chrono::steady_clock::now() - begin < milliseconds(100); ++i) {
+    fakes_[0]->sockets[0]->Deliver(UdpPacket(1, i));
+  }
+  ASSERT_TRUE(Eventually([&] { return lanes_[0]->pairs()[0].rx_empty(); }));
+  EXPECT_GT(stats_->workers[0].busy_ns.Get(), 0U);
+  EXPECT_GT(accounted() - first_ns, 50'000'000U);
+  EXPECT_EQ(stats_->workers[0].sleeps.Get(), 1U) << "only before it had a lane";
+}
+
+TEST_F(CrewTest, AFailedPlacementChangesNothing) {
+  Make(2, 1, Polling::kInterrupt);
+  const uint32_t core = ACore();
+  EXPECT_FALSE(crew_->Place({core, 1000}, {{lanes_[0].get(), 1}}).ok());
+  EXPECT_FALSE(crew_->Place({1000}, {}).ok());
+  EXPECT_FALSE(crew_->Place({core, core, 100000}, {}).ok());
+  EXPECT_FALSE(crew_->Place({core}, {{lanes_[0].get(), 1}}).ok());
+  EXPECT_FALSE(crew_->Place({}, {}).ok()) << "the lanes would be polled by nobody";
+  EXPECT_FALSE(crew_->Place(std::vector<uint32_t>(kMaxWorkers + 1, core), {}).ok());
+  EXPECT_EQ(crew_->cores(), std::vector<uint32_t>{core});
+  EXPECT_EQ(crew_->worker_of(*lanes_[0]), 0U);
+  ASSERT_TRUE(fakes_[0]->sockets[0]->Deliver(UdpPacket(1, 1)));
+  EXPECT_TRUE(Eventually([&] { return stats_->lanes[0].ports[0].tx_packets.Get() == 1; }));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,342 @@
+#include "dataplane/dataplane.h"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <chrono>
+#include <thread>
+
+#include "tests/dataplane/fake_kernel.h"
+
+namespace sluice {
+namespace {
+
+using dataplane::Request;
+
+// Plays the agent: holds the originals of all descriptors, sends requests.
+class DataplaneTest : public ::testing::Test {
+ protected:
+  DataplaneTest() : stats_fd_(memfd_create("stats", MFD_CLOEXEC)) {
+    EXPECT_EQ(ftruncate(stats_fd_.get(), sizeof(StatsSegment)), 0);
+    stats_ = static_cast<StatsSegment*>(
+        mmap(nullptr, sizeof(StatsSegment), PROT_READ, MAP_SHARED, stats_fd_.get(), 0));
+    cpu_set_t cores;
+    sched_getaffinity(0, sizeof(cores), &cores);
+    while (!CPU_ISSET(core_, &cores)) {
+      ++core_;
+    }
+  }
+  ~DataplaneTest() override {
+    dataplane_.reset();
+    munmap(stats_, sizeof(StatsSegment));
+  }
+
+  static UniqueFd Duplicate(const UniqueFd& fd) { return UniqueFd(fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
+
+  struct AgentLane {
+    explicit AgentLane(uint32_t ports, uint32_t ring_size) : fake(ports, 1024, {.ring_size = ring_size}) {}
+    FakeLane fake;
+    std::vector<UniqueFd> socket_fds;
+    UniqueFd map_fd;
+    dataplane::LaneSpec spec;
+  };
+  AgentLane& MakeLane(uint32_t index, dataplane::LaneKind kind = dataplane::LANE_KIND_PAIR) {
+    AgentLane& lane = *(agent_lanes_[index] = std::make_unique<AgentLane>(kPorts, 256));
+    lane.spec.set_index(index);
+    lane.spec.set_kind(kind);
+    lane.spec.set_frame_count(lane.fake.umem.layout.frame_count);
+    lane.spec.set_frame_size_bytes(2048);
+    lane.map_fd = UniqueFd(memfd_create("map", MFD_CLOEXEC));
+    for (uint32_t port = 0; port < kPorts; ++port) {
+      lane.socket_fds.emplace_back(memfd_create("socket", MFD_CLOEXEC));
+      kernel_.Bind(lane.socket_fds.back().get(), *lane.fake.sockets[port]);
+      dataplane::LaneSocket& socket = *lane.spec.add_sockets();
+      socket.set_port(port);
+      socket.set_xskmap_key(index * 10 + port);
+      socket.set_fill_size(256);
+      socket.set_completion_size(256);
+      socket.set_rx_size(256);
+      socket.set_tx_size(256);
+    }
+    return lane;
+  }
+  std::vector<UniqueFd> Fds(const AgentLane& lane) {
+    std::vector<UniqueFd> fds;
+    fds.push_back(Duplicate(lane.fake.umem.fd));
+    for (const UniqueFd& socket : lane.socket_fds) {
+      fds.push_back(Duplicate(socket));
+      fds.push_back(Duplicate(lane.map_fd));
+    }
+    return fds;
+  }
+
+  absl::Status Configure(const char* function = "reflect") {
+    Request request;
+    request.mutable_configure()->set_function(function);
+    for (uint32_t port = 0; port < kPorts; ++port) {
+      request.mutable_configure()->add_ports()->set_name("port");
+    }
+    request.mutable_configure()->set_poll(dataplane::POLL_MODE_ADAPTIVE);
+    std::vector<UniqueFd> fds;
+    fds.push_back(Duplicate(stats_fd_));
+    return dataplane_->Execute(request, std::move(fds));
+  }
+  absl::Status Place(uint32_t workers, const std::vector<std::pair<uint32_t, uint32_t>>& placements = {}) {
+    Request request;
+    for (uint32_t w = 0; w < workers; ++w) {
+      request.mutable_place_lanes()->add_cores(core_);
+    }
+    for (const auto& [lane, worker] : placements) {
+      auto& placement = *request.mutable_place_lanes()->add_placements();
+      placement.set_lane(lane);
+      placement.set_worker(worker);
+    }
+    return dataplane_->Execute(request, {});
+  }
+  absl::Status Add(const AgentLane& lane, uint32_t worker = 0) {
+    Request request;
+    *request.mutable_add_lane()->mutable_lane() = lane.spec;
+    request.mutable_add_lane()->set_worker(worker);
+    return dataplane_->Execute(request, Fds(lane));
+  }
+  absl::Status Remove(uint32_t index, uint32_t drain_ms = 1000) {
+    Request request;
+    request.mutable_remove_lane()->set_index(index);
+    request.mutable_remove_lane()->set_drain_ms(drain_ms);
+    return dataplane_->Execute(request, {});
+  }
+  absl::Status TransmitBy(uint32_t lanes) {
+    Request request;
+    request.mutable_set_transmit_lanes()->set_lane_count(lanes);
+    return dataplane_->Execute(request, {});
+  }
+  absl::Status Settle() {
+    Request request;
+    request.mutable_settle_takeover();
+    return dataplane_->Execute(request, {});
+  }
+  void Start(uint32_t lanes) {
+    ASSERT_TRUE(Configure().ok());
+    ASSERT_TRUE(Place(2).ok());
+    for (uint32_t lane = 0; lane < lanes; ++lane) {
+      ASSERT_TRUE(Add(MakeLane(lane), lane % 2).ok());
+    }
+  }
+  FakeSocket& socket(uint32_t lane, uint32_t port) { return *agent_lanes_[lane]->fake.sockets[port]; }
+  bool Settled() const {
+    for (int i = 0; i < 3000; ++i) {
+      const Balance balance = Balance::Of(*stats_);
+      if (balance.holds() && balance.held == 0) {
+        return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+  }
+
+  static constexpr uint32_t kPorts = 2;
+  uint32_t core_ = 0;
+  UniqueFd stats_fd_;
+  StatsSegment* stats_ = nullptr;
+  FakeKernel kernel_;
+  std::map<uint32_t, std::unique_ptr<AgentLane>> agent_lanes_;
+  std::unique_ptr<Dataplane> dataplane_ = std::make_unique<Dataplane>(kernel_);
+};
+
+TEST_F(DataplaneTest, WantsToBeConfiguredOnceAndFirst) {
+  EXPECT_EQ(Place(1).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_FALSE(dataplane_->hello().configured());
+  EXPECT_EQ(Configure("nat").code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(Configure("forward").ok());
+  EXPECT_EQ(Configure("forward").code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(dataplane_->hello().configured());
+  EXPECT_EQ(dataplane_->hello().configuration().function(), "forward");
+  EXPECT_EQ(stats_->magic, kStatsMagic);
+  EXPECT_FALSE(dataplane_->Execute(Request(), {}).ok());
+}
+
+TEST_F(DataplaneTest, RefusesAStatsSegmentThatIsNone) {
+  ASSERT_EQ(ftruncate(stats_fd_.get(), 100), 0);
+  EXPECT_EQ(Configure().code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_EQ(ftruncate(stats_fd_.get(), sizeof(StatsSegment)), 0);
+  const uint32_t magic = 0xdead;
+  ASSERT_EQ(pwrite(stats_fd_.get(), &magic, sizeof(magic), 0), 4);
+  EXPECT_EQ(Configure().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(DataplaneTest, ALaneWorksFromAddToRemove) {
+  Start(1);
+  EXPECT_EQ(kernel_.entries.size(), kPorts);
+  for (uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(socket(0, i % 2).Deliver(UdpPacket(1, i)));
+  }
+  EXPECT_TRUE(Remove(0).ok());
+  EXPECT_TRUE(kernel_.entries.empty());
+  EXPECT_EQ(kernel_.fences, 1);
+  EXPECT_EQ(socket(0, 0).TakeSent().size() + socket(0, 1).TakeSent().size(), 100U);
+  EXPECT_EQ(Balance::Of(*stats_).tx, 100U);
+  EXPECT_TRUE(dataplane_->lanes().empty());
+  EXPECT_EQ(Remove(0).code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(Add(*agent_lanes_[0]).ok()) << "and again";
+}
+
+TEST_F(DataplaneTest, ALaneThatCannotBeAddedLeavesNoTrace) {
+  Start(1);
+  const auto entries = kernel_.entries;
+  AgentLane& lane = MakeLane(1);
+  kernel_.refused_keys = {11};  // of its second port
+  EXPECT_EQ(Add(lane).code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(kernel_.entries, entries);
+  EXPECT_EQ(dataplane_->lanes().size(), 1U);
+  kernel_.refused_keys.clear();
+
+  EXPECT_EQ(Add(lane, 7).code(), absl::StatusCode::kFailedPrecondition) << "no such worker";
+  EXPECT_EQ(Add(*agent_lanes_[0]).code(), absl::StatusCode::kAlreadyExists);
+  auto broken = [&](auto change) {
+    const dataplane::LaneSpec good = lane.spec;
+    change(lane.spec);
+    const absl::Status status = Add(lane);
+    lane.spec = good;
+    return status.code();
+  };
+  using dataplane::LaneSpec;
+  constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.set_index(kMaxPairLanes); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.set_kind(dataplane::LANE_KIND_BRIDGE); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.set_kind(dataplane::LANE_KIND_UNSPECIFIED); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.set_frame_count(10); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.set_frame_count(1 << 20); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.set_frame_size_bytes(3000); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.mutable_sockets(1)->set_port(0); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.mutable_sockets(1)->set_port(2); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.mutable_sockets(1)->set_tx_size(0); }), kInvalid);
+  EXPECT_EQ(broken([](LaneSpec& spec) { spec.mutable_sockets()->RemoveLast(); }), kInvalid);
+  EXPECT_TRUE(Add(lane).ok());
+}
+
+TEST_F(DataplaneTest, SteeringIsTakenOutAndPutBackWithoutClosing) {
+  Start(2);
+  Request request;
+  request.mutable_set_lane_steering()->set_index(1);
+  ASSERT_TRUE(dataplane_->Execute(request, {}).ok());
+  EXPECT_EQ(kernel_.entries.size(), kPorts);
+  EXPECT_EQ(kernel_.fences, 1);
+  request.mutable_set_lane_steering()->set_attached(true);
+  ASSERT_TRUE(dataplane_->Execute(request, {}).ok());
+  EXPECT_EQ(kernel_.entries.size(), 2 * kPorts);
+  request.mutable_set_lane_steering()->set_index(5);
+  EXPECT_FALSE(dataplane_->Execute(request, {}).ok());
+}
+
+TEST_F(DataplaneTest, TheBridgeLaneLeavesByThePairs) {
+  Start(2);
+  EXPECT_EQ(TransmitBy(0).code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(TransmitBy(3).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(Add(MakeLane(kBridgeLane, dataplane::LANE_KIND_BRIDGE)).ok());
+  ASSERT_TRUE(TransmitBy(2).ok());
+  for (uint64_t i = 0; i < 200; ++i) {
+    ASSERT_TRUE(socket(kBridgeLane, 1).Deliver(UdpPacket(i % 20, i)));
+  }
+  ASSERT_TRUE(Settled()) << Balance::Of(*stats_);
+  ASSERT_TRUE(Remove(kBridgeLane).ok());
+  size_t sent = 0;
+  for (const uint32_t lane : {0U, 1U}) {
+    const auto packets = socket(lane, 1).TakeSent();
+    EXPECT_FALSE(packets.empty());
+    ExpectOrder(packets);
+    sent += packets.size();
+  }
+  EXPECT_EQ(sent, 200U);
+  EXPECT_EQ(stats_->lanes[kBridgeLane].handoff_out.Get(), 200U);
+}
+
+TEST_F(DataplaneTest, ALaneWhoseDestinationIsGoneHasNoRoute) {
+  Start(2);
+  ASSERT_TRUE(TransmitBy(1).ok());
+  ASSERT_TRUE(Remove(0).ok());
+  ASSERT_TRUE(socket(1, 0).Deliver(UdpPacket(1, 1)));
+  ASSERT_TRUE(Settled()) << Balance::Of(*stats_);
+  ASSERT_TRUE(Add(*agent_lanes_[0]).ok());
+  ASSERT_TRUE(socket(1, 0).Deliver(UdpPacket(1, 2)));
+  ASSERT_TRUE(Remove(1).ok());
+  EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kNoRoute), 1U);
+  EXPECT_EQ(socket(0, 0).TakeSent().size(), 1U);
+  EXPECT_TRUE(Settled());
+}
+
+TEST_F(DataplaneTest, ADrainThatReachesItsBoundIsCounted) {
+  Start(1);
+  socket(0, 0).set_frames_per_wakeup(0);
+  for (uint64_t i = 0; i < 10; ++i) {
+    ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, i)));
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  ASSERT_TRUE(Remove(0, 50).ok());
+  EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(50));
+  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kLaneClosed), 10U);
+  EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
+}
+
+TEST_F(DataplaneTest, ASuccessorTakesOverAndSettles) {
+  Start(1);
+  for (uint64_t i = 0; i < 50; ++i) {
+    ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, i)));
+  }
+  ASSERT_TRUE(Settled());
+  // What a crash leaves: ten frames counted as received that are nowhere, and stale gauges.
+  auto* writable = static_cast<StatsSegment*>(
+      mmap(nullptr, sizeof(StatsSegment), PROT_READ | PROT_WRITE, MAP_SHARED, stats_fd_.get(), 0));
+  dataplane_.reset();
+  writable->lanes[0].ports[0].rx_packets.Add(10);
+  writable->lanes[0].handoff_held.Set(4);
+  writable->lanes[9].ports[0].held.Set(77);
+  munmap(writable, sizeof(StatsSegment));
+
+  dataplane_ = std::make_unique<Dataplane>(kernel_);
+  ASSERT_TRUE(Configure().ok());
+  ASSERT_TRUE(Place(1).ok());
+  const auto entries = kernel_.entries;
+  ASSERT_TRUE(Add(*agent_lanes_[0]).ok());
+  EXPECT_EQ(kernel_.entries, entries);
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kCrash), 10U);
+  EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
+  ASSERT_TRUE(Settle().ok());
+  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kCrash), 10U);
+  ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, 99)));
+  EXPECT_TRUE(Settled());
+}
+
+TEST_F(DataplaneTest, TellsANewAgentWhatItHolds) {
+  Start(3);
+  ASSERT_TRUE(TransmitBy(2).ok());
+  ASSERT_TRUE(Place(2, {{2, 1}}).ok());
+  EXPECT_EQ(Place(2, {{7, 1}}).code(), absl::StatusCode::kNotFound);
+  const dataplane::Hello hello = dataplane_->hello();
+  EXPECT_EQ(hello.contract_version(), dataplane::CONTRACT_VERSION_CURRENT);
+  EXPECT_EQ(hello.cores_size(), 2);
+  EXPECT_EQ(hello.transmit_lanes(), 2U);
+  EXPECT_EQ(hello.held_lanes(), 3U);
+  EXPECT_EQ(dataplane_->worker_of(dataplane_->lanes().at(2)), 1U);
+  EXPECT_EQ(dataplane_->lanes().at(2).fds.size(), 5U);
+}
+
+TEST_F(DataplaneTest, ShutdownLetsEverythingGo) {
+  Start(3);
+  ASSERT_TRUE(Add(MakeLane(kBridgeLane, dataplane::LANE_KIND_BRIDGE)).ok());
+  ASSERT_TRUE(TransmitBy(2).ok());
+  for (uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(socket(kBridgeLane, 0).Deliver(UdpPacket(i, i)));
+    ASSERT_TRUE(socket(2, 0).Deliver(UdpPacket(i, i)));
+  }
+  Request request;
+  request.mutable_shutdown()->set_drain_ms(2000);
+  ASSERT_TRUE(dataplane_->Execute(request, {}).ok());
+  EXPECT_TRUE(dataplane_->shut_down());
+  EXPECT_TRUE(dataplane_->lanes().empty());
+  EXPECT_TRUE(kernel_.entries.empty());
+  EXPECT_EQ(Balance::Of(*stats_).tx, 200U);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,369 @@
+// The kernel's side of AF_XDP sockets, in memory: what tests put where the kernel would be.
+//
+//   FakeSocket   four rings whose indices start near 2^32, so that they wrap at once; delivers frames,
+//                sends what is on the transmit ring, completes it when told to
+//   FakeLane     a UMEM and one FakeSocket per port; makes the product's Lane on them, again after a "crash"
+//   FakeKernel   the product's Kernel: maps FakeSockets by descriptor, keeps XSKMAPs
+//
+// Threads: a FakeSocket locks itself, so that one test thread delivers while a worker sends through it.
+#ifndef SLUICE_TESTS_DATAPLANE_FAKE_KERNEL_H_
+#define SLUICE_TESTS_DATAPLANE_FAKE_KERNEL_H_
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <linux/if_xdp.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/contract/stats_segment.h"
+#include "dataplane/contract/umem_layout.h"
+#include "dataplane/contract/unique_fd.h"
+#include "dataplane/kernel.h"
+#include "dataplane/lane.h"
+#include "dataplane/xsk_socket.h"
+
+namespace sluice {
+
+inline constexpr uint32_t kNearWrap = 0xfffffff0;
+inline constexpr uint32_t kHeadroom = 256;  // XDP_PACKET_HEADROOM
+
+// One ring's memory and the kernel's half of it.
+template <typename Entry>
+class FakeRing {
+ public:
+  FakeRing(uint32_t size, uint32_t start) : producer_(start), consumer_(start), entries_(size) {}
+
+  RingMemory memory() { return {&producer_, &consumer_, &flags_, entries_.data(), static_cast<uint32_t>(entries_.size())}; }
+  uint32_t filled() const { return Load(producer_) - Load(consumer_); }
+  bool full() const { return filled() == entries_.size(); }
+  void Put(const Entry& entry) {
+    entries_[producer_ % entries_.size()] = entry;
+    __atomic_store_n(&producer_, producer_ + 1, __ATOMIC_RELEASE);
+  }
+  Entry Get() {
+    (void)Load(producer_);
+    const Entry entry = entries_[consumer_ % entries_.size()];
+    __atomic_store_n(&consumer_, consumer_ + 1, __ATOMIC_RELEASE);
+    return entry;
+  }
+  void set_needs_wakeup(bool needed) { __atomic_store_n(&flags_, needed ? XDP_RING_NEED_WAKEUP : 0, __ATOMIC_RELAXED); }
+
+ private:
+  static uint32_t Load(const uint32_t& index) { return __atomic_load_n(&index, __ATOMIC_ACQUIRE); }
+
+  uint32_t producer_;
+  uint32_t consumer_;
+  uint32_t flags_ = 0;
+  std::vector<Entry> entries_;
+};
+
+struct FakeSocketOptions {
+  uint32_t ring_size = 64;
+  uint32_t start = kNearWrap;
+  bool transmits = true;
+  bool completes_at_once = true;
+  uint32_t frames_per_wakeup = 32;  // as TX_BATCH_SIZE; 0 is a device that takes nothing
+};
+
+class FakeSocket {
+ public:
+  using Options = FakeSocketOptions;
+
+  FakeSocket(uint8_t* umem, const Options& options)
+      : options(options),
+        umem_(umem),
+        fill_(options.ring_size, options.start),
+        completion_(options.ring_size, options.start),
+        rx_(options.ring_size, options.start),
+        tx_(options.ring_size, options.start),
+        readable_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    tx_.set_needs_wakeup(true);
+  }
+
+  // The product's view, any number of times: as a successor process maps the same rings.
+  XskSocket Map() {
+    class Handle final : public XskKernel {
+     public:
+      explicit Handle(FakeSocket& socket) : socket_(socket) {}
+      int poll_fd() const override { return socket_.readable_.get(); }
+      void WakeTx() override { socket_.SendSome(); }
+      void WakeRx() override { socket_.rx_wakeups++; }
+
+     private:
+      FakeSocket& socket_;
+    };
+    XskSocket socket;
+    socket.fill = FillRing(fill_.memory());
+    socket.rx = RxRing(rx_.memory());
+    if (options.transmits) {
+      socket.completion = CompletionRing(completion_.memory());
+      socket.tx = TxRing(tx_.memory());
+    }
+    socket.kernel = std::make_unique<Handle>(*this);
+    return socket;
+  }
+
+  // False when the packet is lost for want of a frame or of room, as on a device.
+  bool Deliver(const std::string& packet) {
+    const std::lock_guard lock(mutex_);
+    UpdateReadable();
+    while (fill_.filled() > 0) {
+      pool_.push_back(fill_.Get());
+    }
+    if (pool_.empty() || rx_.full()) {
+      return false;
+    }
+    const uint64_t address = pool_.front() + kHeadroom;
+    pool_.pop_front();
+    memcpy(umem_ + address, packet.data(), packet.size());
+    rx_.Put({address, static_cast<uint32_t>(packet.size()), 0});
+    UpdateReadable();
+    return true;
+  }
+
+  // What sendto() does.
+  void SendSome() {
+    const std::lock_guard lock(mutex_);
+    ++tx_wakeups;
+    for (uint32_t i = 0; i < options.frames_per_wakeup && tx_.filled() > 0; ++i) {
+      const xdp_desc descriptor = tx_.Get();
+      sent.emplace_back(reinterpret_cast<char*>(umem_) + descriptor.addr, descriptor.len);
+      in_flight_.push_back(descriptor.addr);
+    }
+    if (options.completes_at_once) {
+      CompleteLocked(UINT32_MAX);
+    }
+  }
+  void Complete(uint32_t most) {
+    const std::lock_guard lock(mutex_);
+    CompleteLocked(most);
+  }
+  void set_frames_per_wakeup(uint32_t count) {
+    const std::lock_guard lock(mutex_);
+    options.frames_per_wakeup = count;
+  }
+
+  std::vector<std::string> TakeSent() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(sent, {});
+  }
+  size_t in_flight() {
+    const std::lock_guard lock(mutex_);
+    return in_flight_.size();
+  }
+  // Frames the kernel may receive into.
+  uint32_t posted() {
+    const std::lock_guard lock(mutex_);
+    return fill_.filled() + static_cast<uint32_t>(pool_.size());
+  }
+  void UpdateReadiness() {
+    const std::lock_guard lock(mutex_);
+    UpdateReadable();
+  }
+
+  Options options;
+  std::vector<std::string> sent;
+  uint32_t tx_wakeups = 0;
+  uint32_t rx_wakeups = 0;
+  FakeRing<uint64_t>& fill() { return fill_; }
+  FakeRing<xdp_desc>& rx() { return rx_; }
+  FakeRing<xdp_desc>& tx() { return tx_; }
+  FakeRing<uint64_t>& completion() { return completion_; }
+
+ private:
+  void CompleteLocked(uint32_t most) {
+    for (; most > 0 && !in_flight_.empty() && !completion_.full(); --most) {
+      completion_.Put(in_flight_.front());
+      in_flight_.pop_front();
+    }
+  }
+  // poll() reports the socket readable while its receive ring holds frames.
+  void UpdateReadable() {
+    uint64_t count = 1;
+    if (rx_.filled() > 0) {
+      (void)!write(readable_.get(), &count, sizeof(count));
+    } else {
+      (void)!read(readable_.get(), &count, sizeof(count));
+    }
+  }
+
+  std::mutex mutex_;
+  uint8_t* const umem_;
+  FakeRing<uint64_t> fill_;
+  FakeRing<uint64_t> completion_;
+  FakeRing<xdp_desc> rx_;
+  FakeRing<xdp_desc> tx_;
+  std::deque<uint64_t> pool_;       // taken from the fill ring, not yet received into
+  std::deque<uint64_t> in_flight_;  // sent, not yet completed
+  UniqueFd readable_;
+};
+
+// The memfd the agent would make.
+class FakeUmem {
+ public:
+  explicit FakeUmem(uint32_t frame_count) : layout{frame_count, 2048}, fd(memfd_create("umem", MFD_CLOEXEC)) {
+    EXPECT_EQ(ftruncate(fd.get(), static_cast<off_t>(layout.total_bytes())), 0);
+    memory = static_cast<uint8_t*>(
+        mmap(nullptr, layout.total_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+  }
+  ~FakeUmem() { munmap(memory, layout.total_bytes()); }
+  FakeUmem(const FakeUmem&) = delete;
+  FakeUmem& operator=(const FakeUmem&) = delete;
+
+  uint8_t& owner(uint32_t frame) { return memory[layout.owners_offset_bytes() + frame]; }
+  uint32_t CountOwned(FrameOwner by) {
+    uint32_t count = 0;
+    for (uint32_t frame = 0; frame < layout.frame_count; ++frame) {
+      count += owner(frame) == static_cast<uint8_t>(by) ? 1 : 0;
+    }
+    return count;
+  }
+
+  const UmemLayout layout;
+  UniqueFd fd;
+  uint8_t* memory = nullptr;
+};
+
+class FakeLane {
+ public:
+  explicit FakeLane(uint32_t ports = 1, uint32_t frames = 512, const FakeSocket::Options& options = {}) : umem(frames) {
+    for (uint32_t port = 0; port < ports; ++port) {
+      sockets.push_back(std::make_unique<FakeSocket>(umem.memory, options));
+    }
+  }
+
+  // As a process does that has just been given the descriptors; the former Lane, if any, must be gone.
+  std::unique_ptr<Lane> Open(uint32_t index, LaneStats& stats) {
+    absl::StatusOr<Umem> mapped = Umem::Map(umem.fd.get(), umem.layout);
+    EXPECT_TRUE(mapped.ok()) << mapped.status();
+    std::vector<PortSocket> mapped_sockets;
+    for (uint32_t port = 0; port < sockets.size(); ++port) {
+      mapped_sockets.push_back({port, sockets[port]->Map()});
+    }
+    return std::make_unique<Lane>(index, *std::move(mapped), std::move(mapped_sockets), stats);
+  }
+
+  FakeUmem umem;
+  std::vector<std::unique_ptr<FakeSocket>> sockets;
+};
+
+// Sums over lanes and ports of a segment.
+struct Balance {
+  uint64_t rx = 0;
+  uint64_t tx = 0;
+  uint64_t drops = 0;
+  uint64_t held = 0;  // and in hand-offs
+
+  static Balance Of(const StatsSegment& stats) {
+    Balance sum;
+    for (const LaneStats& lane : stats.lanes) {
+      sum.held += lane.handoff_held.Get();
+      for (const LanePortStats& port : lane.ports) {
+        sum.rx += port.rx_packets.Get();
+        sum.tx += port.tx_packets.Get();
+        sum.held += port.held.Get();
+        for (const StatsCounter& drops : port.drops) {
+          sum.drops += drops.Get();
+        }
+      }
+    }
+    return sum;
+  }
+  bool holds() const { return rx == tx + drops + held; }
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Balance& sum) {
+  return out << "rx " << sum.rx << " tx " << sum.tx << " drops " << sum.drops << " held " << sum.held;
+}
+
+inline uint64_t Drops(const LaneStats& stats, uint32_t port, DropReason reason) {
+  return stats.ports[port].drops[static_cast<uint32_t>(reason)].Get();
+}
+
+// A UDP packet of flow `flow`, carrying `sequence`.
+inline std::string UdpPacket(uint32_t flow, uint64_t sequence) {
+  std::string packet(64, '\0');
+  memcpy(&packet[0], "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00\x45", 15);
+  packet[23] = 17;
+  memcpy(&packet[26], "\x0a\x00\x00\x01\x0a\x00\x00\x02", 8);
+  memcpy(&packet[34], &flow, 2);
+  memcpy(&packet[44], &flow, sizeof(flow));
+  memcpy(&packet[48], &sequence, sizeof(sequence));
+  return packet;
+}
+inline uint32_t FlowOf(const std::string& packet) {
+  uint32_t flow;
+  memcpy(&flow, &packet[44], sizeof(flow));
+  return flow;
+}
+inline uint64_t SequenceOf(const std::string& packet) {
+  uint64_t sequence;
+  memcpy(&sequence, &packet[48], sizeof(sequence));
+  return sequence;
+}
+
+// Each flow's packets came in order, none twice.
+inline void ExpectOrder(const std::vector<std::string>& packets) {
+  std::map<uint32_t, uint64_t> last;
+  for (const std::string& packet : packets) {
+    const auto [before, first] = last.try_emplace(FlowOf(packet), SequenceOf(packet));
+    if (!first) {
+      ASSERT_LT(before->second, SequenceOf(packet)) << "flow " << FlowOf(packet);
+      before->second = SequenceOf(packet);
+    }
+  }
+}
+
+class FakeKernel final : public Kernel {
+ public:
+  // From now on a descriptor of this file stands for the socket.
+  void Bind(int fd, FakeSocket& socket) { sockets_[FileOf(fd)] = &socket; }
+
+  absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes&) override {
+    const auto socket = sockets_.find(FileOf(socket_fd));
+    if (socket == sockets_.end()) {
+      return absl::InvalidArgumentError("not an AF_XDP socket");
+    }
+    return socket->second->Map();
+  }
+  absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int) override {
+    if (refused_keys.contains(key)) {
+      return absl::InternalError("no room");
+    }
+    return entries.insert({FileOf(map_fd), key}).second;
+  }
+  absl::Status LeaveXskMap(int map_fd, uint32_t key) override {
+    entries.erase({FileOf(map_fd), key});
+    return absl::OkStatus();
+  }
+  void WaitForRedirects() override { ++fences; }
+
+  std::set<std::pair<ino_t, uint32_t>> entries;  // of all XSKMAPs
+  std::set<uint32_t> refused_keys;
+  int fences = 0;
+
+ private:
+  static ino_t FileOf(int fd) {
+    struct stat file {};
+    fstat(fd, &file);
+    return file.st_ino;
+  }
+  std::map<ino_t, FakeSocket*> sockets_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_DATAPLANE_FAKE_KERNEL_H_

@@ -1,0 +1,74 @@
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "dataplane/burst.h"
+#include "dataplane/functions/function_registry.h"
+
+namespace sluice {
+namespace {
+
+// A burst over the given packets, received on `port`.
+Burst BurstOf(std::vector<std::string>& packets, uint8_t port) {
+  Burst burst{};
+  for (std::string& packet : packets) {
+    burst.frames[burst.count++] = {reinterpret_cast<uint8_t*>(packet.data()), 0, static_cast<uint32_t>(packet.size()),
+                                   port, Verdict()};
+  }
+  return burst;
+}
+
+TEST(Verdict, OfAnUndecidedFrameIsDrop) {
+  const Verdict verdict;
+  EXPECT_FALSE(verdict.transmits());
+  EXPECT_EQ(verdict.reason(), DropReason::kFunction);
+  EXPECT_EQ(Verdict::Transmit(3).port(), 3U);
+  EXPECT_TRUE(Verdict::Transmit(3).transmits());
+  EXPECT_EQ(Verdict::Drop(DropReason::kMalformed).reason(), DropReason::kMalformed);
+}
+
+TEST(Burst, IteratesOverItsCountOnly) {
+  Burst burst{};
+  EXPECT_EQ(burst.begin(), burst.end());
+  burst.count = kBurstFrames;
+  EXPECT_EQ(burst.end() - burst.begin(), kBurstFrames);
+}
+
+TEST(Reflect, SwapsAddressesAndSendsBack) {
+  std::vector<std::string> packets = {"DDDDDDSSSSSS\x08\x00payload", "DDDDDDSSSSSS\x08", ""};
+  packets[0] = std::string("DDDDDDSSSSSS\x08\x00payload", 21);
+  Burst burst = BurstOf(packets, 2);
+  (*MakeNetworkFunction("reflect", 4))->Process(burst);
+  EXPECT_EQ(packets[0], std::string("SSSSSSDDDDDD\x08\x00payload", 21));
+  EXPECT_EQ(burst.frames[0].verdict, Verdict::Transmit(2));
+  for (const int shorter : {1, 2}) {
+    EXPECT_EQ(burst.frames[shorter].verdict, Verdict::Drop(DropReason::kMalformed));
+  }
+  EXPECT_EQ(packets[1], "DDDDDDSSSSSS\x08") << "a malformed frame is left alone";
+}
+
+TEST(Forward, SendsOutOfTheOtherPortUnchanged) {
+  std::vector<std::string> packets = {"DDDDDDSSSSSS..payload"};
+  for (const uint8_t port : {0, 1}) {
+    Burst burst = BurstOf(packets, port);
+    (*MakeNetworkFunction("forward", 2))->Process(burst);
+    EXPECT_EQ(burst.frames[0].verdict, Verdict::Transmit(1U - port));
+    EXPECT_EQ(packets[0], "DDDDDDSSSSSS..payload");
+  }
+}
+
+TEST(FunctionRegistry, SaysWhatItCannotMake) {
+  for (const uint32_t ports : {0U, 1U, 3U, 4U}) {
+    const auto function = MakeNetworkFunction("forward", ports);
+    EXPECT_EQ(function.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(function.status().message().find("works on 2 ports"), absl::string_view::npos);
+  }
+  EXPECT_FALSE(MakeNetworkFunction("reflect", kMaxPorts + 1).ok());
+  const auto unknown = MakeNetworkFunction("nat", 2);
+  EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(unknown.status().message().find("reflect, forward"), absl::string_view::npos);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,197 @@
+#include "dataplane/handoff.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <thread>
+
+#include "dataplane/functions/reflect.h"
+#include "tests/dataplane/fake_kernel.h"
+
+namespace sluice {
+namespace {
+
+HandoffFrame Numbered(uint64_t number) { return {nullptr, number, 60, 0, 0}; }
+
+TEST(HandoffRing, IsFullUntilTheSourceHasItsFramesBack) {
+  auto ring = std::make_unique<HandoffRing>();
+  for (uint32_t lap = 0; lap < 5; ++lap) {
+    for (uint32_t i = 0; i < kHandoffFrames; ++i) {
+      ASSERT_FALSE(ring->full());
+      ring->Push(Numbered(i));
+    }
+    EXPECT_TRUE(ring->full());
+    EXPECT_EQ(ring->Peek(kHandoffFrames), 0U) << "not published";
+    ring->Publish();
+    EXPECT_EQ(ring->Peek(10), 10U);
+    ASSERT_EQ(ring->Peek(kHandoffFrames + 1), kHandoffFrames);
+    EXPECT_EQ(ring->At(17).address, 17U);
+    ring->Release(kHandoffFrames);
+    EXPECT_TRUE(ring->full()) << "copied, not reclaimed";
+    uint64_t expected = 0;
+    EXPECT_EQ(ring->Reclaim([&](uint64_t address) { EXPECT_EQ(address, expected++); }), kHandoffFrames);
+    EXPECT_EQ(ring->in_flight(), 0U);
+  }
+}
+
+TEST(HandoffInbox, ForgetsASourceOnlyWhenItIsEmpty) {
+  auto ring = std::make_unique<HandoffRing>();
+  auto inbox = std::make_unique<HandoffInbox>();
+  inbox->Attach(kBridgeLane, ring.get());
+  EXPECT_FALSE(inbox->HasNews());
+  inbox->Announce(kBridgeLane);
+  EXPECT_TRUE(inbox->HasNews());
+  int calls = 0;
+  inbox->ForEach([&](HandoffRing& from) {
+    EXPECT_EQ(&from, ring.get());
+    return ++calls < 2;
+  });
+  EXPECT_TRUE(inbox->HasNews()) << "there may be more";
+  inbox->ForEach([&](HandoffRing&) { return ++calls < 2; });
+  EXPECT_FALSE(inbox->HasNews());
+  EXPECT_EQ(calls, 2);
+}
+
+TEST(HandoffInbox, StandsAnAnnouncementOfAnUnknownSource) {
+  auto inbox = std::make_unique<HandoffInbox>();
+  inbox->Announce(3);
+  inbox->ForEach([](HandoffRing&) -> bool { ADD_FAILURE(); return false; });
+  EXPECT_FALSE(inbox->HasNews());
+}
+
+// Source and destination lane, wired as HandoffFabric does it.
+class HandoffTest : public ::testing::Test {
+ protected:
+  void Open(const FakeSocket::Options& options = {}) {
+    fake_source_ = std::make_unique<FakeLane>(1, 2048, options);
+    fake_destination_ = std::make_unique<FakeLane>(1, 2048, options);
+    source_ = fake_source_->Open(1, stats_->lanes[1]);
+    destination_ = fake_destination_->Open(0, stats_->lanes[0]);
+    destination_->inbox().Attach(1, ring_.get());
+    source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
+    source_->TransmitByHandoff(1);
+  }
+  FakeSocket& in() { return *fake_source_->sockets[0]; }
+  FakeSocket& out() { return *fake_destination_->sockets[0]; }
+
+  std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
+  Reflect reflect_;
+  std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>();
+  std::unique_ptr<FakeLane> fake_source_;
+  std::unique_ptr<FakeLane> fake_destination_;
+  std::unique_ptr<Lane> source_;
+  std::unique_ptr<Lane> destination_;
+};
+
+TEST_F(HandoffTest, CopiesAFrameOverAndGivesTheSourceItsOwnBack) {
+  Open();
+  ASSERT_TRUE(in().Deliver(UdpPacket(1, 42)));
+  source_->Poll(reflect_);
+  EXPECT_EQ(stats_->lanes[1].handoff_held.Get(), 1U);
+  EXPECT_EQ(stats_->lanes[1].handoff_out.Get(), 1U);
+  EXPECT_FALSE(source_->Quiescent());
+  EXPECT_EQ(source_->SleepBound(), absl::Milliseconds(10));
+  EXPECT_TRUE(destination_->HasNews());
+  EXPECT_GT(destination_->Poll(reflect_), 0U);
+  const auto sent = out().TakeSent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(SequenceOf(sent[0]), 42U);
+  EXPECT_EQ(stats_->lanes[0].ports[0].handoff_in.Get(), 1U);
+  source_->Poll(reflect_);  // without traffic of its own
+  destination_->Poll(reflect_);
+  EXPECT_EQ(stats_->lanes[1].handoff_held.Get(), 0U);
+  EXPECT_TRUE(source_->Quiescent());
+  EXPECT_TRUE(destination_->Quiescent());
+  EXPECT_EQ(stats_->lanes[1].free_frames.Get() + in().posted(), 2048U);
+  EXPECT_TRUE(Balance::Of(*stats_).holds());
+}
+
+TEST_F(HandoffTest, CountsWhatTheRingHasNoRoomFor) {
+  Open({.ring_size = 1024});
+  for (uint64_t i = 0; i < kHandoffFrames + 100; ++i) {
+    ASSERT_TRUE(in().Deliver(UdpPacket(1, i)));
+  }
+  for (int round = 0; round < 20; ++round) {
+    source_->Poll(reflect_);
+  }
+  EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kHandoffFull), 100U);
+  for (int round = 0; round < 20; ++round) {
+    destination_->Poll(reflect_);
+    source_->Poll(reflect_);
+  }
+  const auto sent = out().TakeSent();
+  EXPECT_EQ(sent.size(), kHandoffFrames);
+  ExpectOrder(sent);
+  EXPECT_TRUE(Balance::Of(*stats_).holds());
+}
+
+TEST_F(HandoffTest, ADestinationWithoutFramesDrops) {
+  Open({.ring_size = 1024, .completes_at_once = false});
+  uint64_t sequence = 0;
+  for (int round = 0; round < 200; ++round) {
+    for (int i = 0; i < 32; ++i) {
+      in().Deliver(UdpPacket(1, sequence++));
+    }
+    source_->Poll(reflect_);
+    destination_->Poll(reflect_);
+  }
+  source_->Poll(reflect_);
+  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kNoFrame), 6400U - 1024U);
+  EXPECT_EQ(stats_->lanes[0].ports[0].held.Get(), 1024U);
+  EXPECT_EQ(out().posted(), 1024U) << "the share to receive into is not touched";
+  EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
+}
+
+TEST_F(HandoffTest, AClosedWayHasNoRoute) {
+  Open();
+  source_->outbox().Close(0);
+  ASSERT_TRUE(in().Deliver(UdpPacket(1, 1)));
+  source_->Poll(reflect_);
+  EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kNoRoute), 1U);
+  source_->outbox().Detach(0);
+  ASSERT_TRUE(in().Deliver(UdpPacket(1, 2)));
+  source_->Poll(reflect_);
+  EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kNoRoute), 2U);
+}
+
+TEST_F(HandoffTest, KeepsOrderAndAccountsBetweenTwoThreads) {
+  Open({.ring_size = 1024});
+  std::atomic<bool> delivered{false};
+  std::atomic<bool> stop{false};
+  std::thread source([&] {
+    uint64_t sequence = 0;
+    while (sequence < 30'000) {
+      for (int i = 0; i < 48; ++i, ++sequence) {
+        in().Deliver(UdpPacket(sequence % 7, sequence));
+      }
+      source_->Poll(reflect_);
+    }
+    while (!source_->Quiescent()) {
+      source_->Poll(reflect_);
+      std::this_thread::yield();
+    }
+    delivered = true;
+  });
+  std::thread destination([&] {
+    while (!stop) {
+      if (destination_->Poll(reflect_) == 0) {
+        std::this_thread::yield();
+      }
+    }
+  });
+  source.join();
+  stop = true;
+  destination.join();
+  while (destination_->Poll(reflect_) > 0) {
+  }
+  const Balance settled = Balance::Of(*stats_);
+  EXPECT_TRUE(settled.holds()) << settled;
+  EXPECT_EQ(settled.held, 0U);
+  const auto sent = out().TakeSent();
+  EXPECT_EQ(sent.size(), settled.tx);
+  EXPECT_GT(sent.size(), 1000U);
+  ExpectOrder(sent);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,322 @@
+// Each check by made-up facts: a machine and a port with which all is well, and one thing changed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "control/doctor/doctor.h"
+
+namespace sluice {
+namespace {
+
+using wire::SEVERITY_ERROR;
+using wire::SEVERITY_NOTE;
+using wire::SEVERITY_OK;
+using wire::SEVERITY_WARNING;
+
+MachineFacts GoodMachine() {
+  MachineFacts machine;
+  machine.kernel_release = "7.3.0";
+  machine.has_btf = true;
+  machine.online_cpus = 4;
+  machine.possible_cpus = 4;
+  machine.can_lock_memory = true;
+  return machine;
+}
+
+uint64_t Bit(VirtioFeature feature) {
+  return uint64_t{1} << static_cast<uint32_t>(feature);
+}
+
+PortFacts GoodPort() {
+  PortFacts port;
+  port.name = "wan";
+  port.netdev = "eth1";
+  port.driver = "virtio_net";
+  port.mtu_bytes = 1500;
+  port.frame_size_bytes = 2048;
+  port.channels = Channels{4, 4};
+  port.queue_pairs_wanted = 4;
+  port.has_rss = true;
+  port.virtio = VirtioDevice{"virtio1",
+                             Bit(VirtioFeature::kVersion1) | Bit(VirtioFeature::kCtrlVq) | Bit(VirtioFeature::kMq) |
+                                 Bit(VirtioFeature::kMrgRxbuf) | Bit(VirtioFeature::kCtrlGuestOffloads) |
+                                 Bit(VirtioFeature::kRingReset) | Bit(VirtioFeature::kAccessPlatform) |
+                                 Bit(VirtioFeature::kRss) | Bit(VirtioFeature::kHashReport),
+                             true};
+  port.irq_cpus = {{0}, {1}, {2}, {3}};
+  return port;
+}
+
+void Clear(PortFacts& port, VirtioFeature feature) {
+  port.virtio->features &= ~Bit(feature);
+}
+void Set(PortFacts& port, VirtioFeature feature) {
+  port.virtio->features |= Bit(feature);
+}
+
+TEST(DiagnoseTest, AllWellIsSaidOfEveryCheck) {
+  const std::vector<wire::Finding> findings = Diagnose(GoodMachine(), {GoodPort()});
+  std::vector<std::string> checks;
+  for (const wire::Finding& finding : findings) {
+    EXPECT_EQ(finding.severity(), SEVERITY_OK) << finding.DebugString();
+    EXPECT_FALSE(finding.what().empty());
+    checks.push_back(finding.check());
+  }
+  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "modern", "multiqueue", "queue_pairs",
+                                           "xdp_queues", "steering", "mtu", "receive_buffers", "guest_offloads",
+                                           "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
+}
+
+TEST(DiagnoseTest, EveryPortIsNamed) {
+  PortFacts lan = GoodPort();
+  lan.name = "lan";
+  for (const wire::Finding& finding : Diagnose(GoodMachine(), {lan})) {
+    const bool of_machine = finding.check() == "kernel" || finding.check() == "btf" || finding.check() == "memlock";
+    EXPECT_EQ(finding.port(), of_machine ? "" : "lan") << finding.check();
+  }
+}
+
+struct Case {
+  const char* name;
+  const char* check;
+  std::function<void(MachineFacts&, PortFacts&)> change;
+  wire::Severity severity;
+  const char* what;  // substrings
+  const char* cost;
+  const char* fix;
+};
+
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
+
+class CheckTest : public testing::TestWithParam<Case> {};
+
+TEST_P(CheckTest, OneFinding) {
+  const Case& c = GetParam();
+  MachineFacts machine = GoodMachine();
+  PortFacts port = GoodPort();
+  c.change(machine, port);
+  std::vector<wire::Finding> findings;
+  for (const wire::Finding& finding : Diagnose(machine, {port})) {
+    if (finding.check() == c.check) {
+      findings.push_back(finding);
+    }
+  }
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].severity(), c.severity) << findings[0].DebugString();
+  EXPECT_THAT(findings[0].what(), testing::HasSubstr(c.what));
+  EXPECT_THAT(findings[0].cost(), testing::HasSubstr(c.cost));
+  EXPECT_THAT(findings[0].fix(), testing::HasSubstr(c.fix));
+  if (c.severity != SEVERITY_OK) {
+    EXPECT_FALSE(findings[0].cost().empty());
+  }
+}
+
+using M = MachineFacts;
+using P = PortFacts;
+using F = VirtioFeature;
+
+const Case kCases[] = {
+    {"KernelTooOld", "kernel", [](M& m, P&) { m.kernel_release = "5.10.0-30-amd64"; }, SEVERITY_ERROR,
+     "5.10.0-30-amd64 is older than 5.11", "share one memory", "6.1"},
+    {"KernelNotTested", "kernel", [](M& m, P&) { m.kernel_release = "5.14.0-503.el9"; }, SEVERITY_WARNING,
+     "older than 6.1", "not tested", "6.1"},
+    {"KernelMinimum", "kernel", [](M& m, P&) { m.kernel_release = "6.1.0-18-amd64"; }, SEVERITY_OK, "6.1.0", "", ""},
+    {"KernelTwoDigitMinor", "kernel", [](M& m, P&) { m.kernel_release = "6.12.1"; }, SEVERITY_OK, "6.12", "", ""},
+    {"KernelUnreadable", "kernel", [](M& m, P&) { m.kernel_release = "mine"; }, SEVERITY_NOTE, "mine", "nothing",
+     "6.1"},
+    {"NoBtf", "btf", [](M& m, P&) { m.has_btf = false; }, SEVERITY_WARNING, "no BTF", "dispatcher",
+     "CONFIG_DEBUG_INFO_BTF"},
+    {"MemlockTooSmall", "memlock",
+     [](M& m, P&) {
+       m.can_lock_memory = false;
+       m.memlock_bytes = 8 << 20;
+     },
+     SEVERITY_WARNING, "8192 KiB", "16384 KiB", "LimitMEMLOCK=infinity"},
+    {"MemlockEnough", "memlock",
+     [](M& m, P&) {
+       m.can_lock_memory = false;
+       m.memlock_bytes = 64 << 20;
+     },
+     SEVERITY_NOTE, "65536 KiB", "bounds", "CAP_IPC_LOCK"},
+    {"MemlockUnlimited", "memlock", [](M& m, P&) { m.can_lock_memory = false; }, SEVERITY_OK, "not limited", "", ""},
+    {"MemlockWithCapability", "memlock", [](M& m, P&) { m.memlock_bytes = 1; }, SEVERITY_OK, "not limited", "", ""},
+    {"Veth", "driver",
+     [](M&, P& p) {
+       p.driver = "veth";
+       p.virtio.reset();
+     },
+     SEVERITY_NOTE, "eth1 is driven by veth", "made for virtio_net", ""},
+    {"Legacy", "modern", [](M&, P& p) { Clear(p, F::kVersion1); }, SEVERITY_WARNING, "legacy", "no RSS",
+     "-device virtio-net-pci,disable-legacy=on"},
+    {"NoControlQueue", "multiqueue", [](M&, P& p) { Clear(p, F::kCtrlVq); }, SEVERITY_WARNING, "VIRTIO_NET_F_CTRL_VQ",
+     "cannot be changed", "ctrl_vq=on"},
+    {"NoMultiqueue", "multiqueue", [](M&, P& p) { Clear(p, F::kMq); }, SEVERITY_WARNING, "VIRTIO_NET_F_MQ",
+     "more than one core",
+     "QEMU: -netdev tap,queues=4,… -device virtio-net-pci,mq=on,vectors=10\n"
+     "libvirt: <driver queues='4'/>\n"
+     "KubeVirt: networkInterfaceMultiqueue: true"},
+    {"MoreWantedThanThere", "queue_pairs",
+     [](M&, P& p) {
+       p.channels = Channels{2, 2};
+     },
+     SEVERITY_ERROR, "2 of 2 queue pairs in use, 4 wanted, 4 CPUs online", "more than 2", "<driver queues='4'/>"},
+    {"MoreWantedThanThereOnVeth", "queue_pairs",
+     [](M&, P& p) {
+       p.virtio.reset();
+       p.channels = Channels{2, 2};
+     },
+     SEVERITY_ERROR, "4 wanted", "more than 2", "queue_pairs = 2"},
+    {"MorePairsThanCpus", "queue_pairs", [](M& m, P&) { m.online_cpus = 2; }, SEVERITY_NOTE, "2 CPUs online",
+     "more pairs than CPUs", "queue_pairs = 2"},
+    {"FewerPairsThanCpus", "queue_pairs", [](M& m, P&) { m.online_cpus = 8; }, SEVERITY_NOTE, "8 CPUs online",
+     "more than 4 CPUs", "<driver queues='8'/>"},
+    {"NoChannels", "queue_pairs", [](M&, P& p) { p.channels.reset(); }, SEVERITY_NOTE, "does not say", "channels lever",
+     ""},
+    {"XdpTakesExtraQueues", "xdp_queues",
+     [](M&, P& p) {
+       p.channels = Channels{4, 8};
+     },
+     SEVERITY_ERROR, "8 queue pairs, the guest 4 possible CPUs", "never leaves", "queues=4,"},
+    {"XdpWouldTakeExtraQueuesLater", "xdp_queues",
+     [](M&, P& p) {
+       p.channels = Channels{6, 6};
+       p.queue_pairs_wanted = 6;
+     },
+     SEVERITY_WARNING, "6 queue pairs", "with 2 pairs or fewer", "queues=4,"},
+    {"XdpQueuesOfOthers", "xdp_queues",
+     [](M&, P& p) {
+       p.virtio.reset();
+       p.channels = Channels{4, 64};
+     },
+     SEVERITY_OK, "adds no queue pairs", "", ""},
+    {"AutomaticSteering", "steering", [](M&, P& p) { p.has_rss = false; }, SEVERITY_NOTE, "no RSS", "4,096 flows",
+     "rss=on,hash=on\nlibvirt: <driver rss='on' rss_hash_report='on'/>"},
+    {"NoRssElsewhere", "steering",
+     [](M&, P& p) {
+       p.has_rss = false;
+       p.virtio.reset();
+     },
+     SEVERITY_NOTE, "no RSS", "spread lever", ""},
+    {"RssWithoutHash", "steering", [](M&, P& p) { Clear(p, F::kHashReport); }, SEVERITY_WARNING, "without hash report",
+     "queue 0", "hash=on"},
+    {"MtuTooLarge", "mtu",
+     [](M&, P& p) {
+       p.mtu_bytes = 9000;
+       p.frame_size_bytes = 0;
+     },
+     SEVERITY_ERROR, "MTU 9000", "several buffers", "ip link set eth1 mtu 1500"},
+    {"MtuGrewSinceTheStart", "mtu", [](M&, P& p) { p.mtu_bytes = 3000; }, SEVERITY_ERROR,
+     "needs frames of 4096 bytes, they have 2048", "dropped", "restart"},
+    {"LargeMtu", "mtu",
+     [](M&, P& p) {
+       p.mtu_bytes = 3000;
+       p.frame_size_bytes = 4096;
+     },
+     SEVERITY_OK, "MTU 3000 fits frames of 4096 bytes", "", ""},
+    {"NoMergeableBuffers", "receive_buffers", [](M&, P& p) { Clear(p, F::kMrgRxbuf); }, SEVERITY_WARNING,
+     "VIRTIO_NET_F_MRG_RXBUF", "XDP does not run", "<host mrg_rxbuf='on'/>"},
+    {"GuestOffloads", "guest_offloads",
+     [](M&, P& p) {
+       Set(p, F::kGuestCsum);
+       Set(p, F::kGuestTso4);
+     },
+     SEVERITY_NOTE, "guest_csum, guest_tso4", "6,194 to 8,428 retransmissions",
+     "QEMU: -device virtio-net-pci,guest_csum=off,guest_tso4=off\nlibvirt: <guest csum='off' tso4='off'"},
+    {"GuestOffloadsForGood", "guest_offloads",
+     [](M&, P& p) {
+       Set(p, F::kGuestUso6);
+       Clear(p, F::kCtrlGuestOffloads);
+     },
+     SEVERITY_WARNING, "VIRTIO_NET_F_CTRL_GUEST_OFFLOADS", "refuses native XDP", "guest_uso6=off"},
+    {"NapiTxOff", "napi_tx", [](M&, P& p) { p.virtio->napi_tx = false; }, SEVERITY_ERROR, "napi_tx=0", "overwritten",
+     "options virtio_net napi_tx=1"},
+    {"NapiTxUnknown", "napi_tx", [](M&, P& p) { p.virtio->napi_tx.reset(); }, SEVERITY_NOTE, "cannot be read",
+     "were it off", "napi_tx=1"},
+    {"NoRingReset", "ring_reset", [](M&, P& p) { Clear(p, F::kRingReset); }, SEVERITY_NOTE, "VIRTIO_F_RING_RESET",
+     "no zero-copy", "queue_reset=on"},
+    {"KernelWithoutZeroCopy", "zero_copy", [](M& m, P&) { m.kernel_release = "6.12.48"; }, SEVERITY_NOTE, "6.12.48",
+     "copy mode", "newer kernel"},
+    {"ZeroCopyWithoutPlatformAccess", "zero_copy", [](M&, P& p) { Clear(p, F::kAccessPlatform); }, SEVERITY_NOTE,
+     "without VIRTIO_F_ACCESS_PLATFORM", "copied once", "iommu_platform=on"},
+    {"ZeroCopyWithoutSeveral", "zero_copy",
+     [](M&, P& p) {
+       Clear(p, F::kRingReset);
+       Clear(p, F::kMrgRxbuf);
+     },
+     SEVERITY_NOTE, "VIRTIO_F_RING_RESET, VIRTIO_NET_F_MRG_RXBUF", "copied once", "<driver iommu='on'/>"},
+    {"SharedIrqCpu", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{0}, {1}, {2}, {2}};
+     },
+     SEVERITY_WARNING, "queues 2 and 3 on CPU 2", "after one another", "stop irqbalance"},
+    {"SharedIrqCpuForLackOfCpus", "irq_affinity",
+     [](M& m, P& p) {
+       m.online_cpus = 2;
+       p.irq_cpus = {{0}, {1}, {0}, {1}};
+     },
+     SEVERITY_NOTE, "queues 0 and 2 on CPU 0; queues 1 and 3 on CPU 1", "more queue pairs than CPUs",
+     "queue_pairs = 2"},
+    {"MisplacedIrqs", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{1}, {0}, {2}, {3}};
+     },
+     SEVERITY_NOTE, "queue 1 on CPU 0; queue 0 on CPU 1", "another queue", "c mod 4 = i"},
+    {"HigherCpuOfTheSameRemainder", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{4}, {5}, {2}, {3}};
+     },
+     SEVERITY_OK, "a CPU of their own", "", ""},
+    {"LooseIrqs", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{0, 1, 2, 3}, {1}, {2}, {3}};
+     },
+     SEVERITY_NOTE, "queues 0 may go to several", "caches", "irqbalance"},
+    {"NoIrqsOnVirtio", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{}, {}, {}, {}};
+     },
+     SEVERITY_NOTE, "no queue has an interrupt", "one CPU", "vectors=10"},
+    {"NoIrqsElsewhere", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{}, {}};
+       p.virtio.reset();
+     },
+     SEVERITY_OK, "nothing to place", "", ""},
+    {"OneQueueWithoutIrq", "irq_affinity",
+     [](M&, P& p) {
+       p.irq_cpus = {{0}, {1}, {2}, {}};
+     },
+     SEVERITY_NOTE, "without an interrupt: 3", "wakes", "vectors=10"},
+};
+INSTANTIATE_TEST_SUITE_P(Doctor, CheckTest, testing::ValuesIn(kCases),
+                         [](const auto& info) { return std::string(info.param.name); });
+
+TEST(DiagnoseTest, VirtioChecksAreLeftOutElsewhere) {
+  PortFacts port = GoodPort();
+  port.virtio.reset();
+  std::vector<std::string> checks;
+  for (const wire::Finding& finding : Diagnose(GoodMachine(), {port})) {
+    checks.push_back(finding.check());
+  }
+  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "queue_pairs", "xdp_queues",
+                                           "steering", "mtu", "irq_affinity"));
+}
+
+TEST(DiagnoseTest, MemlockCountsEveryPort) {
+  MachineFacts machine = GoodMachine();
+  machine.can_lock_memory = false;
+  machine.memlock_bytes = 24 << 20;
+  PortFacts lan = GoodPort();
+  lan.name = "lan";
+  EXPECT_EQ(Diagnose(machine, {GoodPort()})[2].severity(), SEVERITY_NOTE);
+  EXPECT_EQ(Diagnose(machine, {GoodPort(), lan})[2].severity(), SEVERITY_WARNING);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,204 @@
+#include "control/kernel/lane_sockets.h"
+
+#include <bpf/bpf.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "control/kernel/links.h"
+#include "control/kernel/steering_maps.h"
+#include "control/kernel/xdp_attachment.h"
+#include "tests/kernel/netns_fixture.h"
+#include "tests/kernel/status_matchers.h"
+#include "tests/kernel/wire.h"
+#include "tests/kernel/xsk_user.h"
+
+namespace sluice {
+namespace {
+
+constexpr UmemLayout kLayout{256, 2048};
+constexpr XskRingSizes kRings{128, 128, 128, 128};
+
+class LaneSocketsTest : public NetnsTest {
+ protected:
+  static absl::StatusOr<LaneSockets> Open(const std::vector<QueueAddress>& queues,
+                                          WantedXskMode wanted = WantedXskMode::kAuto, bool skb = false,
+                                          absl::Duration patience = absl::Seconds(2)) {
+    absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
+    if (!umem.ok()) {
+      return umem.status();
+    }
+    return OpenLaneSockets(std::move(*umem), kLayout, kRings, queues, wanted, skb, absl::Now() + patience);
+  }
+
+  // XDP on `netdev` that gives everything to the queue's socket.
+  void SteerEverything(const std::string& netdev, const std::string& pins) {
+    ASSERT_OK(XdpAttachment::AttachOrAdopt(netdev, SteerObject(), pins, true));
+    absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pins);
+    ASSERT_OK(maps);
+    sluice_config config{};
+    config.flags = SLUICE_CONFIG_ACTIVE;
+    ASSERT_OK(maps->SetConfig(config));
+    sluice_rule all{};
+    all.action = SLUICE_ACTION_DATAPLANE;
+    ASSERT_OK(maps->SetRules({all}));
+  }
+  static void Enter(const std::string& pins, uint32_t queue, int socket) {
+    const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pins);
+    ASSERT_OK(maps);
+    ASSERT_EQ(bpf_map_update_elem(maps->xsks_fd(), &queue, &socket, BPF_ANY), 0) << std::strerror(errno);
+  }
+};
+
+TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
+  const absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
+  ASSERT_OK(umem);
+  EXPECT_EQ(lseek(umem->get(), 0, SEEK_END), static_cast<off_t>(kLayout.total_bytes()));
+  EXPECT_NE(ftruncate(umem->get(), 4096), 0);
+}
+
+TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
+  MakePort("wan0", "inet0", 2);
+  MakePort("lan0", "host0", 2);
+  SteerEverything("wan0", pin_dir_ + "wan");
+  SteerEverything("lan0", pin_dir_ + "lan");
+  const absl::StatusOr<LaneSockets> lane = Open({{"wan0", 0}, {"lan0", 0}});
+  ASSERT_OK(lane);
+  ASSERT_EQ(lane->sockets.size(), 2u);
+  EXPECT_EQ(lane->mode, XskMode::kCopy);
+  EXPECT_NE(lane->mode_reason.find("wan0 has no zero-copy: bind said"), std::string::npos) << lane->mode_reason;
+
+  XskUser wan(*lane, 0, 0, 128);
+  XskUser lan(*lane, 1, 128, 128);
+  Enter(pin_dir_ + "wan", 0, wan.fd());
+  Enter(pin_dir_ + "lan", 0, lan.fd());
+
+  FrameSpec spec;
+  spec.destination = GetLink("wan0")->mac;
+  Wire inet("inet0");
+  Wire host("host0");
+  const Bytes frame = PartialChecksumFrame(spec);
+  // The kernel picks the transmit queue, thereby our receive queue; queue 0 is what we listen on.
+  Run("ethtool -L inet0 tx 1");
+  inet.Send(frame);
+  const std::vector<Bytes> received = wan.Receive(1, absl::Seconds(2));
+  ASSERT_EQ(received.size(), 1u);
+  EXPECT_EQ(received[0].size(), frame.size());
+  lan.Send(received[0]);
+  EXPECT_EQ(host.Receive(1, absl::Seconds(2)), received);
+
+  const absl::StatusOr<xdp_statistics> statistics = ReadXskStatistics(wan.fd());
+  ASSERT_OK(statistics);
+  EXPECT_EQ(statistics->rx_dropped, 0u);
+  EXPECT_EQ(statistics->rx_invalid_descs, 0u);
+}
+
+TEST_F(LaneSocketsTest, StatisticsCountWhatFoundNoFrame) {
+  MakePort("port0", "wire0", 1);
+  SteerEverything("port0", pin_dir_);
+  const absl::StatusOr<LaneSockets> lane = Open({{"port0", 0}});
+  ASSERT_OK(lane);
+  Enter(pin_dir_, 0, lane->sockets[0].get());  // nobody fills its fill ring
+  FrameSpec spec;
+  spec.destination = GetLink("port0")->mac;
+  Wire wire("wire0");
+  wire.Send(PartialChecksumFrame(spec));
+  uint64_t dropped = 0;
+  for (int i = 0; i < 100 && dropped == 0; ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+    const absl::StatusOr<xdp_statistics> statistics = ReadXskStatistics(lane->sockets[0].get());
+    ASSERT_OK(statistics);
+    dropped = statistics->rx_dropped + statistics->rx_fill_ring_empty_descs;
+  }
+  EXPECT_GT(dropped, 0u);
+}
+
+TEST_F(LaneSocketsTest, ZeroCopyThatIsDemandedIsRefusedWhereThereIsNone) {
+  MakePort("port0", "wire0", 1);
+  const absl::Status status = Open({{"port0", 0}}, WantedXskMode::kZeroCopy).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_NE(status.message().find("queue 0 of port0 in zero-copy mode"), absl::string_view::npos) << status;
+}
+
+TEST_F(LaneSocketsTest, ModesAndTheirReasons) {
+  MakePort("port0", "wire0", 1);
+  const struct {
+    WantedXskMode wanted;
+    bool skb;
+    XskMode mode;
+    const char* reason;
+  } cases[] = {
+      {WantedXskMode::kAuto, false, XskMode::kCopy, "port0 has no zero-copy: bind said \"Operation not supported\""},
+      {WantedXskMode::kCopy, false, XskMode::kCopy, "asked for by the configuration"},
+      {WantedXskMode::kAuto, true, XskMode::kSkb, "XDP runs in skb mode"},
+      {WantedXskMode::kSkb, true, XskMode::kSkb, "XDP runs in skb mode"},
+  };
+  for (const auto& c : cases) {
+    const absl::StatusOr<LaneSockets> lane = Open({{"port0", 0}}, c.wanted, c.skb);
+    ASSERT_OK(lane);
+    EXPECT_EQ(lane->mode, c.mode);
+    EXPECT_EQ(lane->mode_reason, c.reason);
+    const absl::StatusOr<bool> zero_copy = IsZeroCopy(lane->sockets[0].get());
+    ASSERT_OK(zero_copy);
+    EXPECT_FALSE(*zero_copy);
+  }
+  EXPECT_EQ(Open({{"port0", 0}}, WantedXskMode::kZeroCopy, true).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(LaneSocketsTest, BusyQueueIsRetriedUntilItIsFree) {
+  MakePort("port0", "wire0", 1);
+  absl::StatusOr<LaneSockets> first = Open({{"port0", 0}});
+  ASSERT_OK(first);
+  std::thread closer([&first] {
+    absl::SleepFor(absl::Milliseconds(200));
+    first->sockets.clear();
+  });
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<LaneSockets> second = Open({{"port0", 0}}, WantedXskMode::kCopy, false, absl::Seconds(5));
+  closer.join();
+  ASSERT_OK(second);
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(150));
+}
+
+TEST_F(LaneSocketsTest, BusySecondPortIsRetriedToo) {
+  MakePort("wan0", "inet0", 1);
+  MakePort("lan0", "host0", 1);
+  absl::StatusOr<LaneSockets> first = Open({{"lan0", 0}});
+  ASSERT_OK(first);
+  std::thread closer([&first] {
+    absl::SleepFor(absl::Milliseconds(100));
+    first->sockets.clear();
+  });
+  const absl::StatusOr<LaneSockets> second = Open({{"wan0", 0}, {"lan0", 0}}, WantedXskMode::kCopy);
+  closer.join();
+  EXPECT_OK(second);
+}
+
+TEST_F(LaneSocketsTest, QueueThatStaysBusyIsNamedAndNothingStaysBound) {
+  MakePort("wan0", "inet0", 1);
+  MakePort("lan0", "host0", 1);
+  const absl::StatusOr<LaneSockets> holder = Open({{"lan0", 0}});
+  ASSERT_OK(holder);
+  const absl::Status status =
+      Open({{"wan0", 0}, {"lan0", 0}}, WantedXskMode::kCopy, false, absl::Milliseconds(50)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("queue 0 of lan0"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("still holds the queue"), absl::string_view::npos) << status;
+  EXPECT_OK(Open({{"wan0", 0}}));
+}
+
+TEST_F(LaneSocketsTest, MissingQueueAndNetdevAreNamed) {
+  MakePort("port0", "wire0", 2);
+  absl::Status status = Open({{"port0", 7}}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("queue 7 of port0"), absl::string_view::npos) << status;
+  status = Open({{"nothing0", 0}}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
+  EXPECT_EQ(Open({}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,74 @@
+// What needs no kernel: the CPU list parser, virtio feature bits, error classes.
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+#include "control/kernel/affinity.h"
+#include "control/kernel/kernel_error.h"
+#include "control/kernel/virtio_device.h"
+
+namespace sluice {
+namespace {
+
+TEST(ParseCpuList, TakesTheKernelsFormat) {
+  const struct {
+    const char* text;
+    std::vector<uint32_t> cpus;
+  } cases[] = {
+      {"", {}},
+      {"\n", {}},
+      {"0", {0}},
+      {"0\n", {0}},
+      {"0-3,6", {0, 1, 2, 3, 6}},
+      {"5-5", {5}},
+      {"6,0-1", {0, 1, 6}},
+      {"1,1-2", {1, 2}},
+      {"1023", {1023}},
+  };
+  for (const auto& c : cases) {
+    const absl::StatusOr<std::vector<uint32_t>> cpus = ParseCpuList(c.text);
+    ASSERT_TRUE(cpus.ok()) << c.text << ": " << cpus.status();
+    EXPECT_EQ(*cpus, c.cpus) << c.text;
+  }
+}
+
+TEST(ParseCpuList, RefusesWhatIsNone) {
+  for (const char* text : {"x", "1-", "-1", "3-1", "1;2", "1-2-3", "0x3", "99999999999", "0-4000000000", "1 2"}) {
+    const absl::StatusOr<std::vector<uint32_t>> cpus = ParseCpuList(text);
+    EXPECT_EQ(cpus.status().code(), absl::StatusCode::kInvalidArgument) << text;
+  }
+}
+
+TEST(VirtioDevice, KnowsFeatureBits) {
+  VirtioDevice device;
+  EXPECT_FALSE(device.OffersGuestOffloads());
+  device.features = uint64_t{1} << 60 | uint64_t{1} << 22;
+  EXPECT_TRUE(device.Has(VirtioFeature::kRss));
+  EXPECT_TRUE(device.Has(VirtioFeature::kMq));
+  EXPECT_FALSE(device.Has(VirtioFeature::kHashReport));
+  EXPECT_FALSE(device.OffersGuestOffloads());
+  for (const uint32_t bit : {1, 7, 8, 9, 10, 54, 55}) {
+    device.features = uint64_t{1} << bit;
+    EXPECT_TRUE(device.OffersGuestOffloads()) << bit;
+  }
+}
+
+TEST(KernelError, KeepsErrnoAndTheKernelsWords) {
+  const struct {
+    int error;
+    absl::StatusCode code;
+  } cases[] = {
+      {ENODEV, absl::StatusCode::kNotFound},           {EOPNOTSUPP, absl::StatusCode::kUnimplemented},
+      {EINVAL, absl::StatusCode::kFailedPrecondition}, {EBUSY, absl::StatusCode::kFailedPrecondition},
+      {EPERM, absl::StatusCode::kInternal},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(KernelError(c.error, "doing it").code(), c.code) << c.error;
+  }
+  EXPECT_EQ(KernelError(EBUSY, "doing it").message(), "doing it: Device or resource busy");
+  EXPECT_EQ(KernelError(EBUSY, "doing it", "not now").message(),
+            "doing it: Device or resource busy (kernel: not now)");
+}
+
+}  // namespace
+}  // namespace sluice

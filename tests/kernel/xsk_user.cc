@@ -1,0 +1,97 @@
+#include "tests/kernel/xsk_user.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cstring>
+
+#include "absl/time/clock.h"
+
+namespace sluice {
+namespace {
+
+template <typename Ring>
+void PointInto(Ring& ring, void* area, const xdp_ring_offset& offset, uint32_t size) {
+  auto* base = static_cast<uint8_t*>(area);
+  ring.producer = reinterpret_cast<uint32_t*>(base + offset.producer);
+  ring.consumer = reinterpret_cast<uint32_t*>(base + offset.consumer);
+  ring.flags = reinterpret_cast<uint32_t*>(base + offset.flags);
+  ring.ring = base + offset.desc;
+  ring.size = size;
+  ring.mask = size - 1;
+}
+
+}  // namespace
+
+void* XskUser::Map(int fd, size_t bytes, off_t offset) {
+  void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+  EXPECT_NE(start, MAP_FAILED) << std::strerror(errno);
+  areas_.push_back({start, bytes});
+  return start;
+}
+
+XskUser::XskUser(const LaneSockets& lane, size_t socket_index, uint32_t first_frame, uint32_t frame_count)
+    : fd_(lane.sockets[socket_index].get()), frame_size_(lane.layout.frame_size_bytes) {
+  frames_ = static_cast<uint8_t*>(Map(lane.umem.get(), lane.layout.frames_bytes(), 0));
+  xdp_mmap_offsets offsets{};
+  socklen_t length = sizeof(offsets);
+  EXPECT_EQ(getsockopt(fd_, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &length), 0);
+  const XskRingSizes& size = lane.rings;
+  PointInto(fill_, Map(fd_, offsets.fr.desc + size.fill * sizeof(uint64_t), XDP_UMEM_PGOFF_FILL_RING), offsets.fr,
+            size.fill);
+  PointInto(completion_,
+            Map(fd_, offsets.cr.desc + size.completion * sizeof(uint64_t), XDP_UMEM_PGOFF_COMPLETION_RING), offsets.cr,
+            size.completion);
+  PointInto(rx_, Map(fd_, offsets.rx.desc + size.rx * sizeof(xdp_desc), XDP_PGOFF_RX_RING), offsets.rx, size.rx);
+  PointInto(tx_, Map(fd_, offsets.tx.desc + size.tx * sizeof(xdp_desc), XDP_PGOFF_TX_RING), offsets.tx, size.tx);
+  fill_.cached_cons = size.fill;
+  tx_.cached_cons = size.tx;
+
+  const uint32_t to_receive = frame_count / 2;
+  uint32_t position = 0;
+  EXPECT_EQ(xsk_ring_prod__reserve(&fill_, to_receive, &position), to_receive);
+  for (uint32_t i = 0; i < to_receive; ++i) {
+    *xsk_ring_prod__fill_addr(&fill_, position + i) = uint64_t{first_frame + i} * frame_size_;
+  }
+  xsk_ring_prod__submit(&fill_, to_receive);
+  next_tx_address_ = uint64_t{first_frame + to_receive} * frame_size_;
+}
+
+XskUser::~XskUser() {
+  for (const Area& area : areas_) {
+    munmap(area.start, area.bytes);
+  }
+}
+
+std::vector<Bytes> XskUser::Receive(size_t count, absl::Duration patience) {
+  std::vector<Bytes> received;
+  const absl::Time end = absl::Now() + patience;
+  while (received.size() < count && absl::Now() < end) {
+    pollfd readable{fd_, POLLIN, 0};
+    poll(&readable, 1, 10);
+    uint32_t position = 0;
+    while (xsk_ring_cons__peek(&rx_, 1, &position) == 1) {
+      const xdp_desc* descriptor = xsk_ring_cons__rx_desc(&rx_, position);
+      const uint8_t* start = frames_ + descriptor->addr;
+      received.emplace_back(start, start + descriptor->len);
+      xsk_ring_cons__release(&rx_, 1);
+    }
+  }
+  return received;
+}
+
+void XskUser::Send(const Bytes& frame) {
+  std::memcpy(frames_ + next_tx_address_, frame.data(), frame.size());
+  uint32_t position = 0;
+  ASSERT_EQ(xsk_ring_prod__reserve(&tx_, 1, &position), 1u);
+  xdp_desc* descriptor = xsk_ring_prod__tx_desc(&tx_, position);
+  descriptor->addr = next_tx_address_;
+  descriptor->len = static_cast<uint32_t>(frame.size());
+  xsk_ring_prod__submit(&tx_, 1);
+  next_tx_address_ += frame_size_;
+  sendto(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, 0);
+}
+
+}  // namespace sluice

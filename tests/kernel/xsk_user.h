@@ -1,0 +1,50 @@
+// The dataplane's side of one AF_XDP socket, as far as tests need it: maps UMEM and rings, puts frames on
+// the fill ring, takes and sends frames. One thread.
+#ifndef SLUICE_TESTS_KERNEL_XSK_USER_H_
+#define SLUICE_TESTS_KERNEL_XSK_USER_H_
+
+#include <xdp/xsk.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "control/kernel/lane_sockets.h"
+
+namespace sluice {
+
+using Bytes = std::vector<uint8_t>;
+
+class XskUser {
+ public:
+  // Uses frames [first_frame, first_frame + frame_count) of the lane: the first half to receive into.
+  XskUser(const LaneSockets& lane, size_t socket_index, uint32_t first_frame, uint32_t frame_count);
+  ~XskUser();
+  XskUser(const XskUser&) = delete;
+  XskUser& operator=(const XskUser&) = delete;
+
+  // Frames received until there are `count` or the time is up.
+  std::vector<Bytes> Receive(size_t count, absl::Duration patience);
+  void Send(const Bytes& frame);
+  int fd() const { return fd_; }
+
+ private:
+  struct Area {
+    void* start;
+    size_t bytes;
+  };
+  void* Map(int fd, size_t bytes, off_t offset);
+
+  int fd_;
+  uint32_t frame_size_;
+  uint64_t next_tx_address_;
+  uint8_t* frames_ = nullptr;
+  xsk_ring_prod fill_{}, tx_{};
+  xsk_ring_cons rx_{}, completion_{};
+  std::vector<Area> areas_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_KERNEL_XSK_USER_H_

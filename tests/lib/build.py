@@ -1,0 +1,41 @@
+"""Where the programs under test are: the build folder in SLUICE_BUILD, else build/dev."""
+
+import os
+import pathlib
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+
+
+def folder():
+    return pathlib.Path(os.environ.get("SLUICE_BUILD", REPOSITORY / "build/dev")).resolve()
+
+
+class Programs:
+    """Paths of what a build leaves behind; FileNotFoundError names what is missing."""
+
+    def _find(self, relative):
+        path = folder() / relative
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is not built (SLUICE_BUILD says where the build is)")
+        return path
+
+    @property
+    def flowgen(self):
+        return self._find("tests/traffic/flowgen")
+
+    @property
+    def agent(self):
+        return self._find("control/agent/sluice-agent")
+
+    @property
+    def ctl(self):
+        return self._find("control/cli/sluicectl")
+
+    @property
+    def dataplane(self):
+        return self._find("dataplane/sluice-dataplane")
+
+    @property
+    def bpf(self):
+        """The folder of the .bpf.o files."""
+        return self._find("bpf/sluice_steer.bpf.o").parent

@@ -1,0 +1,58 @@
+"""Running flowgen and reading its report.
+
+    report = flowgen.run(programs, tx=(gen, "a0"), dst_mac=dut.mac("wan"), flows=8, rate=4000, duration=2)
+    assert report["exact"]
+"""
+
+from tests.lib import command, protojson
+
+
+def _arguments(programs, tx, rx, options):
+    argv = [programs.flowgen, "--output", "json", "--netns", tx[0].name, "--tx", tx[1]]
+    if rx is not None:
+        argv += ["--rx-netns", rx[0].name, "--rx", rx[1]]
+    for name, value in options.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            argv.append(flag)
+        elif value is not None and value is not False:
+            argv += [flag, value]
+    return argv
+
+
+def run(programs, tx, rx=None, timeout=120, **options):
+    """`tx` and `rx` are (Netns, interface); options as on the command line, '-' as '_'."""
+    return protojson.loads(command.run(*_arguments(programs, tx, rx, options), timeout=timeout).stdout)
+
+
+class Background:
+    """Sends until stop(), which returns the report. A context manager, too: stops when left."""
+
+    def __init__(self, programs, tx, rx=None, **options):
+        argv = _arguments(programs, tx, rx, options)
+        self.process = tx[0].world.start(*argv)
+        self.report = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.report is None and self.process.running():
+            self.stop()
+
+    def stop(self, timeout=60):
+        code = self.process.stop(timeout)
+        output = self.process.output()
+        if code != 0:
+            raise command.CommandFailed(self.process.argv, code, output, "")
+        self.report = protojson.loads(output)
+        return self.report
+
+
+def counts(report):
+    """What a test compares: (lost, reordered, duplicated, corrupted), all directions together."""
+    total = report["total"]
+    return total["lost"], total["reordered"], total["duplicated"], total["corrupted"]
+
+
+EXACT = (0, 0, 0, 0)

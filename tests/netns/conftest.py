@@ -1,0 +1,95 @@
+"""The two set-ups of these tests, as fixtures.
+
+    reflector   gen: a0 ══ wan0 :dut            sluice-agent in dut, function "reflect"
+    wire        left: a0 ══ wan0 :dut: lan0 ══ b0 :right     function "forward"
+
+Each end of each veth pair can have four queues. A device whose XDP program is on has at least as many RX
+queues as its peer has TX queues (drivers/net/veth.c: veth_xdp_set), so the peers' TX queues go with the
+device's pairs: see Peers.
+"""
+
+import pytest
+
+from tests.lib.agent import Agent, config
+
+QUEUES = 4
+
+
+class Peers:
+    """The far ends of a device under test."""
+
+    def __init__(self, *ends):
+        self.ends = ends
+
+    def transmit_on(self, queues):
+        for netns, netdev in self.ends:
+            netns.run("ethtool", "-L", netdev, "tx", queues, "rx", QUEUES)
+
+
+class Device:
+    """A namespace `dut` with an agent that is not started yet, and what it is wired to."""
+
+    def __init__(self, world, programs, dut, ports, function, peers, queue_pairs=1, **config_options):
+        self.world = world
+        self.programs = programs
+        self.dut = dut
+        self.peers = peers
+        self.queue_pairs = queue_pairs
+        self.agent = Agent(world, programs, dut, config(ports, function, queue_pairs, **config_options))
+        peers.transmit_on(queue_pairs)
+
+    def start(self, *options):
+        self.agent.start(*options)
+        return self
+
+    def resize(self, pairs, *options):
+        """`queues set`, the peers' TX queues first or afterwards."""
+        if pairs < self.queue_pairs:
+            self.peers.transmit_on(pairs)
+        answer = self.agent.ask("queues", "set", pairs, *options)
+        if pairs > self.queue_pairs:
+            self.peers.transmit_on(pairs)
+        self.queue_pairs = pairs
+        return answer
+
+
+class Reflector(Device):
+    def __init__(self, world, programs, **options):
+        self.gen, dut = world.netns("gen"), world.netns("dut")
+        world.veth(self.gen, "a0", dut, "wan0", queues=QUEUES)
+        super().__init__(world, programs, dut, {"wan": "wan0"}, "reflect", Peers((self.gen, "a0")), **options)
+        self.mac = dut.mac("wan0")
+
+    def traffic(self):
+        """The options of flowgen that send through this device."""
+        return {"tx": (self.gen, "a0"), "dst_mac": self.mac}
+
+
+class Wire(Device):
+    def __init__(self, world, programs, offloads=False, **options):
+        self.left, dut, self.right = world.netns("left"), world.netns("dut"), world.netns("right")
+        world.veth(self.left, "a0", dut, "wan0", queues=QUEUES, offloads=offloads)
+        world.veth(self.right, "b0", dut, "lan0", queues=QUEUES, offloads=offloads)
+        super().__init__(world, programs, dut, {"wan": "wan0", "lan": "lan0"}, "forward",
+                         Peers((self.left, "a0"), (self.right, "b0")), **options)
+
+    def traffic(self):
+        return {"tx": (self.left, "a0"), "rx": (self.right, "b0"), "both": True}
+
+    def give_addresses(self):
+        self.left.run("ip", "addr", "add", "192.0.2.1/24", "dev", "a0")
+        self.right.run("ip", "addr", "add", "192.0.2.2/24", "dev", "b0")
+        for netns, netdev in ((self.left, "a0"), (self.right, "b0")):
+            netns.run("sysctl", "-qw", f"net.ipv6.conf.{netdev}.disable_ipv6=0")
+        self.left.run("ip", "addr", "add", "2001:db8::1/64", "dev", "a0", "nodad")
+        self.right.run("ip", "addr", "add", "2001:db8::2/64", "dev", "b0", "nodad")
+
+
+@pytest.fixture
+def reflector(world, programs):
+    return lambda **options: Reflector(world, programs, **options)
+
+
+@pytest.fixture
+def wire(world, programs):
+    return lambda **options: Wire(world, programs, **options)

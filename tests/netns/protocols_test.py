@@ -1,0 +1,62 @@
+"""Ordinary programs of two hosts that are joined by `forward`, which they cannot see."""
+
+import json
+import os
+
+import pytest
+
+from tests.lib.command import wait_until
+
+
+@pytest.fixture(params=[1, 4], ids=["one-pair", "four-pairs"])
+def hosts(wire, request):
+    device = wire(queue_pairs=request.param)
+    device.give_addresses()
+    return device.start()
+
+
+def iperf3(device, *options, server="192.0.2.2"):
+    daemon = device.right.start("iperf3", "--server", "--one-off")
+    wait_until(lambda: ":5201" in device.right.run("ss", "-Hltn").stdout, 10, "iperf3 server")
+    done = device.left.run("iperf3", "--client", server, "--json", "--time", 3, *options)
+    daemon.wait(10)
+    return json.loads(done.stdout)["end"]
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
+def test_ping(hosts, address):
+    done = hosts.left.run("ping", "-c", 20, "-i", 0.05, "-W", 1, address)
+    assert " 0% packet loss" in done.stdout
+    hosts.agent.settled()
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1472])
+def test_ping_of_every_size(hosts, size):
+    done = hosts.left.run("ping", "-c", 5, "-i", 0.05, "-M", "do", "-s", size, "-W", 1, "192.0.2.2")
+    assert " 0% packet loss" in done.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("--reverse",), ("--parallel", "4")], ids=["up", "down", "parallel"])
+def test_tcp(hosts, options):
+    end = iperf3(hosts, *options)
+    assert end["sum_received"]["bits_per_second"] > 10e6
+    hosts.agent.settled()
+
+
+def test_udp_below_capacity_loses_nothing(hosts):
+    end = iperf3(hosts, "--udp", "--bitrate", "10M", "--length", "1000")
+    assert end["sum"]["lost_packets"] == 0
+    assert end["sum"]["packets"] > 3000
+    hosts.agent.settled()
+
+
+def test_tcp_survives_worker_changes(hosts):
+    server = hosts.right.start("iperf3", "--server", "--one-off")
+    wait_until(lambda: ":5201" in hosts.right.run("ss", "-Hltn").stdout, 10, "iperf3 server")
+    client = hosts.left.start("iperf3", "--client", "192.0.2.2", "--json", "--time", 4)
+    most = hosts.queue_pairs if os.cpu_count() >= hosts.queue_pairs else 1
+    for workers in (1, most, 1, most):
+        hosts.agent.ctl("workers", "set", workers)
+    assert client.wait(20) == 0, client.output()
+    server.wait(10)
+    assert json.loads(client.output())["end"]["sum_received"]["bytes"] > 0
