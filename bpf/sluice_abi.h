@@ -37,9 +37,13 @@
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
 
 // What becomes of a packet. The order is the index into sluice_counters.packets.
+//
+// A packet is counted where it leaves our hands, once: what XDP passes meets clsact next, so PASS is counted
+// there and only there. Hence, with XDP attached or not: received = the sum of all verdicts but NO_SOCKET,
+// which says why XDP left a packet to the bridge.
 enum sluice_verdict {
   SLUICE_VERDICT_DATAPLANE = 0,  // redirected into the queue's AF_XDP socket
-  SLUICE_VERDICT_PASS = 1,       // to the kernel stack, by rule or default
+  SLUICE_VERDICT_PASS = 1,       // to the kernel stack, by rule or default; counted by clsact
   SLUICE_VERDICT_DROP = 2,       // dropped by a rule
   SLUICE_VERDICT_NO_SOCKET = 3,  // meant for the dataplane, no socket on this queue: left to the bridge
   SLUICE_VERDICT_MALFORMED = 4,  // headers that contradict the packet's length: dropped

@@ -47,8 +47,8 @@ absl::StatusOr<Mapping> MapStats(int fd) {
     stats->magic = kStatsMagic;
   }
   if (stats->magic != kStatsMagic || stats->version != kStatsVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the stats segment has version ", stats->version,
-                                                      ", this dataplane writes ", kStatsVersion));
+    return absl::FailedPreconditionError(
+        absl::StrCat("the stats segment has version ", stats->version, ", this dataplane writes ", kStatsVersion));
   }
   return memory;
 }

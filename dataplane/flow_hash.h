@@ -56,7 +56,8 @@ inline uint32_t FlowHash(const uint8_t* data, uint32_t length_bytes) {
   }
   uint32_t at = kMacs;
   uint16_t ethertype = __builtin_bswap16(Load<uint16_t>(data + at));
-  for (int tags = 0; tags < 2 && (ethertype == 0x8100 || ethertype == 0x88a8) && at + kTag + 2 <= length_bytes; ++tags) {
+  for (int tags = 0; tags < 2 && (ethertype == 0x8100 || ethertype == 0x88a8) && at + kTag + 2 <= length_bytes;
+       ++tags) {
     at += kTag;
     ethertype = __builtin_bswap16(Load<uint16_t>(data + at));
   }

@@ -150,7 +150,9 @@ class HandoffOutbox {
   explicit HandoffOutbox(uint32_t source) : source_(source) {}
 
   // No ring: frames for that lane have no route. Only while nothing is in flight there.
-  void Attach(uint32_t destination, HandoffRing* ring, HandoffInbox* inbox) { ways_[destination] = {ring, inbox, true}; }
+  void Attach(uint32_t destination, HandoffRing* ring, HandoffInbox* inbox) {
+    ways_[destination] = {ring, inbox, true};
+  }
   // New frames for that lane have no route; those in flight are still reclaimed.
   void Close(uint32_t destination) { ways_[destination].open = false; }
   void Detach(uint32_t destination) { ways_[destination] = {}; }

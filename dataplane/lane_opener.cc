@@ -18,13 +18,12 @@ absl::Status CheckIndex(const dataplane::LaneSpec& spec) {
     case dataplane::LANE_KIND_PAIR:
       return spec.index() < kMaxPairLanes
                  ? absl::OkStatus()
-                 : absl::InvalidArgumentError(absl::StrCat("pair lane ", spec.index(), ": the last possible one is ",
-                                                           kMaxPairLanes - 1));
+                 : absl::InvalidArgumentError(
+                       absl::StrCat("pair lane ", spec.index(), ": the last possible one is ", kMaxPairLanes - 1));
     case dataplane::LANE_KIND_BRIDGE:
-      return spec.index() == kBridgeLane
-                 ? absl::OkStatus()
-                 : absl::InvalidArgumentError(absl::StrCat("the bridge lane has number ", kBridgeLane, ", not ",
-                                                           spec.index()));
+      return spec.index() == kBridgeLane ? absl::OkStatus()
+                                         : absl::InvalidArgumentError(absl::StrCat(
+                                               "the bridge lane has number ", kBridgeLane, ", not ", spec.index()));
     default:
       return absl::InvalidArgumentError(absl::StrCat("lane ", spec.index(), " is of no known kind"));
   }

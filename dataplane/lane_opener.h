@@ -16,9 +16,15 @@
 namespace sluice {
 
 // Where in a lane's descriptors each one is (contract/dataplane.proto: LaneSpec).
-constexpr size_t UmemFdAt() { return 0; }
-constexpr size_t SocketFdAt(int socket) { return 1 + 2 * static_cast<size_t>(socket); }
-constexpr size_t XskMapFdAt(int socket) { return 2 + 2 * static_cast<size_t>(socket); }
+constexpr size_t UmemFdAt() {
+  return 0;
+}
+constexpr size_t SocketFdAt(int socket) {
+  return 1 + 2 * static_cast<size_t>(socket);
+}
+constexpr size_t XskMapFdAt(int socket) {
+  return 2 + 2 * static_cast<size_t>(socket);
+}
 
 // The descriptors stay the caller's and must outlive the lane. A lane that comes back has its fill rings
 // stocked; it is not in any XSKMAP yet.

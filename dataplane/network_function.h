@@ -1,8 +1,8 @@
 // What a network function is: it gets a burst and gives each frame a verdict.
 //
 // It may change a frame's bytes, its length, and its start (`data` and `address` together) within the
-// UMEM frame. It must not keep pointers: after Process the frames are gone. One object serves every lane, and workers call it at the same time,
-// each with bursts of its own lanes; state that flows share must stand that.
+// UMEM frame. It must not keep pointers: after Process the frames are gone. One object serves every lane, and workers
+// call it at the same time, each with bursts of its own lanes; state that flows share must stand that.
 //
 // Process runs in the packet path: no allocation, no lock, no log, no exception.
 #ifndef SLUICE_DATAPLANE_NETWORK_FUNCTION_H_

@@ -13,7 +13,9 @@ constexpr uint32_t kMaxTxWakeups = 8;
 // Every frame we post comes back as one received entry, and every frame we send as one completion, so
 // the difference of the free-running indices is what the kernel still has. Unlike anything in our own
 // memory they survive us.
-uint32_t PostedByIndices(const XskSocket& socket) { return socket.fill.submitted() - socket.rx.consumed(); }
+uint32_t PostedByIndices(const XskSocket& socket) {
+  return socket.fill.submitted() - socket.rx.consumed();
+}
 uint32_t HeldByIndices(const XskSocket& socket) {
   return socket.tx.exists() ? socket.tx.submitted() - socket.completion.consumed() : 0;
 }

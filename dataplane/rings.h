@@ -75,9 +75,7 @@ class ProducerRing {
 class FillRing : public ProducerRing {
  public:
   using ProducerRing::ProducerRing;
-  uint64_t& Address(uint32_t index) {
-    return *reinterpret_cast<uint64_t*>(xsk_ring_prod__fill_addr(&ring_, index));
-  }
+  uint64_t& Address(uint32_t index) { return *reinterpret_cast<uint64_t*>(xsk_ring_prod__fill_addr(&ring_, index)); }
 };
 
 class TxRing : public ProducerRing {

@@ -16,7 +16,7 @@ class Verdict {
   static constexpr Verdict Drop(DropReason reason) { return Verdict(false, static_cast<uint8_t>(reason)); }
 
   constexpr bool transmits() const { return transmits_; }
-  constexpr uint32_t port() const { return detail_; }  // when it transmits
+  constexpr uint32_t port() const { return detail_; }                               // when it transmits
   constexpr DropReason reason() const { return static_cast<DropReason>(detail_); }  // when it does not
 
   friend constexpr bool operator==(const Verdict&, const Verdict&) = default;

@@ -35,8 +35,9 @@ class BoundXsk final : public XskKernel {
     }
     uint8_t* start = memory->start();
     rings_[ring_count_++] = *std::move(memory);
-    return RingMemory{reinterpret_cast<uint32_t*>(start + at.producer), reinterpret_cast<uint32_t*>(start + at.consumer),
-                      reinterpret_cast<uint32_t*>(start + at.flags), start + at.desc, size};
+    return RingMemory{reinterpret_cast<uint32_t*>(start + at.producer),
+                      reinterpret_cast<uint32_t*>(start + at.consumer), reinterpret_cast<uint32_t*>(start + at.flags),
+                      start + at.desc, size};
   }
 
  private:
@@ -78,8 +79,8 @@ absl::StatusOr<XskSocket> MapXskSocket(int fd, const XskRingSizes& sizes) {
     status = map(socket.tx, "the transmit ring", offsets.tx, XDP_PGOFF_TX_RING, sizes.tx, sizeof(xdp_desc));
   }
   if (status.ok() && sizes.tx != 0) {
-    status = map(socket.completion, "the completion ring", offsets.cr, XDP_UMEM_PGOFF_COMPLETION_RING,
-                 sizes.completion, sizeof(uint64_t));
+    status = map(socket.completion, "the completion ring", offsets.cr, XDP_UMEM_PGOFF_COMPLETION_RING, sizes.completion,
+                 sizeof(uint64_t));
   }
   if (!status.ok()) {
     return status;

@@ -96,12 +96,12 @@ def print_table(phases: list[Phase], steady: dict[str, Any]) -> None:
             blocked = phase.resize["blocked_ns"] / 1e6
             row += f"   {took:6.0f} ms  {blocked:6.0f} ms   {phase.resize['held']:5} packets"
         say(row)
-    say("\n                          sent   received   lost   reordered   duplicated")
+    say("\n                            sent   received   lost   reordered   duplicated")
     rows = [("steady stream, all along", steady)]
     rows += [(f"fresh flows, {p.pairs} pair{'s' if p.pairs > 1 else ' '}", p.fresh) for p in phases]
     for name, t in rows:
         numbers = (t["sent"], t["received"], t["lost"], t["reordered"], t["duplicated"])
-        say("  {:<24}{:>5}{:>11}{:>7}{:>12}{:>13}".format(name, *numbers))
+        say("  {:<24}{:>6}{:>11}{:>7}{:>12}{:>13}".format(name, *numbers))
 
 
 def show(build: Path, net: TestNet, function: NetworkFunction) -> None:
@@ -129,7 +129,7 @@ def main() -> int:
     qemu, kernel = fetch_qemu(), fetch_kernel(_SERIES)
     with terminate_cleanly(), TestNet(taps=2, queues=_QUEUES) as net:
         nics = [Nic(tap, queues=_QUEUES) for tap in net.taps]
-        say(f"   booting kernel {kernel.release} in QEMU {qemu.major_version}, 4 vCPUs, two 4-pair virtio-net NICs")
+        say(f"   booting kernel {kernel.release} in QEMU {qemu.major_version()}, 4 vCPUs, two 4-pair virtio-net NICs")
         with Guest(_SERIES, files=product_files(build), nics=nics, netns=net.name) as guest:
             how = "hardware virtualisation" if guest.accel == "kvm" else "emulation: slow, but real"
             say(f"   up after {guest.boot_seconds:.0f} s ({guest.accel}, {how})")

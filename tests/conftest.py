@@ -13,7 +13,7 @@ TESTS = pathlib.Path(__file__).parent
 def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.vm if folder == "vm" else pytest.mark.netns)
+        item.add_marker(folder if folder in ("style", "vm") else "netns")
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ class Instance {
   absl::Status StartDataplaneProcess();
   absl::Status ConfigureDataplane(bool takeover);
 
+  absl::Status ShutDownDataplane();
   absl::Status Call(const dataplane::Request& request, std::vector<int> fds = {});
   absl::Status SendLane(uint32_t index);
   absl::Status RemoveLane(uint32_t index);

@@ -130,7 +130,7 @@ ExitCode RunQueues(const Context& context, const std::string& port) {
     wire::StatusResponse one = *status;
     one.clear_ports();
     for (const wire::Port& candidate : status->ports()) {
-      if (candidate.name() == port) {
+      if (candidate.name() == port || candidate.netdev() == port) {
         *one.add_ports() = candidate;
       }
     }

@@ -27,7 +27,7 @@ struct SetQueues {
   std::optional<absl::Duration> timeout;  // nullopt: the agent's own bound
 };
 
-// Through the agent (commands.cc). `port` empty: all ports.
+// Through the agent (commands.cc). `port`: its name or netdev; empty: all ports.
 ExitCode RunStatus(const Context& context);
 ExitCode RunQueues(const Context& context, const std::string& port);
 ExitCode RunSetQueues(const Context& context, const SetQueues& wanted);

@@ -28,7 +28,7 @@ ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, 
   }
   std::vector<PortToExamine> ports;
   for (const PortConfig& candidate : config->ports) {
-    if (port.empty() || port == candidate.name) {
+    if (port.empty() || port == candidate.name || port == candidate.netdev) {
       ports.push_back({candidate.name, candidate.netdev, config->dataplane.queue_pairs});
     }
   }

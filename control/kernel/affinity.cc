@@ -60,7 +60,9 @@ std::string XpsFile(const std::string& netdev, uint32_t queue) {
   return absl::StrCat("/sys/class/net/", netdev, "/queues/tx-", queue, "/xps_cpus");
 }
 
-std::string IrqFile(uint32_t irq) { return absl::StrCat("/proc/irq/", irq, "/smp_affinity_list"); }
+std::string IrqFile(uint32_t irq) {
+  return absl::StrCat("/proc/irq/", irq, "/smp_affinity_list");
+}
 
 // The kernel's bitmap format: 32-bit groups in hex, highest first.
 std::string CpuMask(uint32_t cpu) {

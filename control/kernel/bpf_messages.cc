@@ -63,7 +63,9 @@ BpfMessages::~BpfMessages() {
   libxdp_set_print(former_libxdp_);
 }
 
-std::string BpfMessages::Best() const { return g_extack.empty() ? g_last_warning : g_extack; }
+std::string BpfMessages::Best() const {
+  return g_extack.empty() ? g_last_warning : g_extack;
+}
 
 absl::Status BpfMessages::Error(int error, absl::string_view doing) {
   const absl::Status status = KernelError(std::abs(error), doing, Best());

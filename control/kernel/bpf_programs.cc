@@ -136,9 +136,9 @@ absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_d
     }
     const absl::StatusOr<bpf_map_info> info = MapInfo(pinned->get());
     if (!info.ok() || info->id != id) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("program ", program.name, " (id ", program.id, ") uses a map ", name, " (id ", id,
-                       ") other than the one pinned as ", pin_dir, "/", name));
+      return absl::FailedPreconditionError(absl::StrCat("program ", program.name, " (id ", program.id, ") uses a map ",
+                                                        name, " (id ", id, ") other than the one pinned as ", pin_dir,
+                                                        "/", name));
     }
   }
   return absl::OkStatus();

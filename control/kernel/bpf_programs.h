@@ -14,9 +14,9 @@ namespace sluice {
 
 struct BpfProgram {
   uint32_t id = 0;
-  std::string name;                            // at most 15 characters: the kernel cuts the rest off
+  std::string name;  // at most 15 characters: the kernel cuts the rest off
   uint32_t btf_id = 0;
-  std::map<std::string, uint32_t> map_ids;     // by map name
+  std::map<std::string, uint32_t> map_ids;  // by map name
 };
 
 absl::StatusOr<BpfProgram> DescribeProgram(int program_fd);

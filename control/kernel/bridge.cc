@@ -52,8 +52,12 @@ bool MadeClsact(const std::string& near) {
 }
 
 // Both ends are named after the port's ifindex, which fits IFNAMSIZ whatever the port is called.
-std::string NearName(int port_ifindex) { return absl::StrCat("slu", port_ifindex, "n"); }
-std::string FarName(int port_ifindex) { return absl::StrCat("slu", port_ifindex, "f"); }
+std::string NearName(int port_ifindex) {
+  return absl::StrCat("slu", port_ifindex, "n");
+}
+std::string FarName(int port_ifindex) {
+  return absl::StrCat("slu", port_ifindex, "f");
+}
 
 bpf_tc_hook IngressHook(int ifindex) {
   bpf_tc_hook hook{};
@@ -116,8 +120,9 @@ absl::Status RemoveFilter(int port_ifindex, const std::string& netdev) {
   const bpf_tc_hook hook = IngressHook(port_ifindex);
   const bpf_tc_opts place = FilterPlace();
   const int error = bpf_tc_detach(&hook, &place);
-  return error == 0 || error == -ENOENT ? absl::OkStatus()
-                                        : messages.Error(error, absl::StrCat("removing the bridge's filter of ", netdev));
+  return error == 0 || error == -ENOENT
+             ? absl::OkStatus()
+             : messages.Error(error, absl::StrCat("removing the bridge's filter of ", netdev));
 }
 
 // Whether anybody still has a filter on the port's clsact qdisc.
@@ -163,8 +168,9 @@ absl::Status SwitchOffloadsOff(const std::string& near) {
   }
   std::vector<std::pair<std::string, bool>> off;
   for (const std::string& name : *active) {
-    if (absl::StartsWith(name, "tx-") && (absl::StrContains(name, "checksum") || absl::StrContains(name, "segmentation") ||
-                                          absl::StrContains(name, "gso") || absl::StrContains(name, "vlan"))) {
+    if (absl::StartsWith(name, "tx-") &&
+        (absl::StrContains(name, "checksum") || absl::StrContains(name, "segmentation") ||
+         absl::StrContains(name, "gso") || absl::StrContains(name, "vlan"))) {
       off.emplace_back(name, false);
     }
   }

@@ -156,13 +156,13 @@ absl::Status SetChannels(const std::string& netdev, uint32_t count) {
 }
 
 absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<std::string, bool>> wanted) {
-  const std::string doing = absl::StrCat(
-      "switching features of ", netdev, " (",
-      absl::StrJoin(wanted, ", ",
-                    [](std::string* out, const std::pair<std::string, bool>& feature) {
-                      absl::StrAppend(out, feature.first, feature.second ? " on" : " off");
-                    }),
-      ")");
+  const std::string doing =
+      absl::StrCat("switching features of ", netdev, " (",
+                   absl::StrJoin(wanted, ", ",
+                                 [](std::string* out, const std::pair<std::string, bool>& feature) {
+                                   absl::StrAppend(out, feature.first, feature.second ? " on" : " off");
+                                 }),
+                   ")");
   const absl::Status status = AskEthtool(
       ETHTOOL_MSG_FEATURES_SET, netdev, doing,
       [wanted](NetlinkRequest& request) {

@@ -42,7 +42,9 @@ class Mapping {
   void* start_;
 };
 
-std::string NameOf(const QueueAddress& queue) { return absl::StrCat("queue ", queue.queue, " of ", queue.netdev); }
+std::string NameOf(const QueueAddress& queue) {
+  return absl::StrCat("queue ", queue.queue, " of ", queue.netdev);
+}
 
 absl::Status SetRing(int socket, int option, uint32_t entries, const char* ring, const QueueAddress& queue) {
   if (setsockopt(socket, SOL_XDP, option, &entries, sizeof(entries)) != 0) {
@@ -85,8 +87,9 @@ absl::Status RegisterUmem(int socket, const Mapping& memory, const UmemLayout& l
   const std::string doing = absl::StrCat("registering a UMEM of ", layout.frames_bytes(), " bytes for ", NameOf(queue));
   if (errno == ENOBUFS) {  // net/xdp/xdp_umem.c: xdp_umem_account_pages
     return absl::ResourceExhaustedError(
-        absl::StrCat(doing, ": the pages exceed this process's memlock limit; give the agent CAP_IPC_LOCK or raise "
-                            "LimitMEMLOCK (ulimit -l)"));
+        absl::StrCat(doing,
+                     ": the pages exceed this process's memlock limit; give the agent CAP_IPC_LOCK or raise "
+                     "LimitMEMLOCK (ulimit -l)"));
   }
   return KernelError(errno, doing);
 }
@@ -187,7 +190,9 @@ absl::Status BindError(const BindFailure& failure, bool zero_copy) {
   }
 }
 
-std::string ErrnoText(int error) { return std::generic_category().message(error); }
+std::string ErrnoText(int error) {
+  return std::generic_category().message(error);
+}
 
 }  // namespace
 
@@ -237,8 +242,8 @@ absl::StatusOr<LaneSockets> OpenLaneSockets(UniqueFd umem, const UmemLayout& lay
         return zero_copy.status();
       }
       if (!*zero_copy && wanted == WantedXskMode::kZeroCopy) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            NameOf(queues.front()), ": the kernel took a zero-copy bind and copies all the same"));
+        return absl::FailedPreconditionError(
+            absl::StrCat(NameOf(queues.front()), ": the kernel took a zero-copy bind and copies all the same"));
       }
       lane.umem = std::move(umem);
       lane.sockets = std::move(attempt->sockets);

@@ -20,8 +20,9 @@
 namespace sluice {
 namespace {
 
-absl::Status AskRoute(NetlinkRequest& request, absl::string_view doing,
-                      absl::FunctionRef<void(const nlmsghdr*)> on_answer = [](const nlmsghdr*) {}) {
+absl::Status AskRoute(
+    NetlinkRequest& request, absl::string_view doing,
+    absl::FunctionRef<void(const nlmsghdr*)> on_answer = [](const nlmsghdr*) {}) {
   absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_ROUTE);
   if (!netlink.ok()) {
     return netlink.status();
@@ -72,7 +73,8 @@ bool IsLoopback(const sluice_address& address) {
   if (address.family == 4) {
     return (ntohl(address.addr_be[0]) >> 24) == 127;
   }
-  return address.addr_be[0] == 0 && address.addr_be[1] == 0 && address.addr_be[2] == 0 && address.addr_be[3] == htonl(1);
+  return address.addr_be[0] == 0 && address.addr_be[1] == 0 && address.addr_be[2] == 0 &&
+         address.addr_be[3] == htonl(1);
 }
 
 }  // namespace

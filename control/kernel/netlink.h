@@ -33,7 +33,9 @@ class NetlinkRequest {
   void PutU32(uint16_t attribute, uint32_t value) { mnl_attr_put_u32(header(), attribute, value); }
   void PutU8(uint16_t attribute, uint8_t value) { mnl_attr_put_u8(header(), attribute, value); }
   void PutFlag(uint16_t attribute) { mnl_attr_put(header(), attribute, 0, nullptr); }
-  void PutString(uint16_t attribute, const std::string& value) { mnl_attr_put_strz(header(), attribute, value.c_str()); }
+  void PutString(uint16_t attribute, const std::string& value) {
+    mnl_attr_put_strz(header(), attribute, value.c_str());
+  }
   nlattr* BeginNest(uint16_t attribute) { return mnl_attr_nest_start(header(), attribute); }
   void EndNest(nlattr* nest) { mnl_attr_nest_end(header(), nest); }
 

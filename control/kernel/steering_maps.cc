@@ -98,8 +98,7 @@ absl::Status SteeringMaps::SetConfig(const sluice_config& config) {
 // covers both sets, then the bank flips, then the count shrinks to the new set's.
 absl::Status SteeringMaps::SetRules(absl::Span<const sluice_rule> rules) {
   if (rules.size() > SLUICE_MAX_RULES) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(rules.size(), " rules; a port can have ", SLUICE_MAX_RULES));
+    return absl::InvalidArgumentError(absl::StrCat(rules.size(), " rules; a port can have ", SLUICE_MAX_RULES));
   }
   absl::StatusOr<sluice_config> config = GetConfig();
   if (!config.ok()) {
@@ -145,9 +144,8 @@ absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses)
     wanted.insert(BytesOf(address));
   }
   if (wanted.size() > SLUICE_MAX_LOCAL_ADDRESSES) {
-    return absl::ResourceExhaustedError(absl::StrCat("the guest has ", wanted.size(),
-                                                     " addresses; the steering program can know ",
-                                                     SLUICE_MAX_LOCAL_ADDRESSES));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the guest has ", wanted.size(), " addresses; the steering program can know ", SLUICE_MAX_LOCAL_ADDRESSES));
   }
   std::set<AddressBytes> present;
   AddressBytes key;

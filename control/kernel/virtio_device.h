@@ -33,8 +33,8 @@ enum class VirtioFeature : uint32_t {
 };
 
 struct VirtioDevice {
-  std::string name;       // "virtio1"
-  uint64_t features = 0;  // bit i: feature i negotiated
+  std::string name;             // "virtio1"
+  uint64_t features = 0;        // bit i: feature i negotiated
   std::optional<bool> napi_tx;  // module parameter; nullopt when it cannot be read
 
   bool Has(VirtioFeature f) const { return (features >> static_cast<uint32_t>(f) & 1) != 0; }

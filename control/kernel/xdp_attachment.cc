@@ -92,9 +92,13 @@ xdp_program* FindById(xdp_multiprog* multiprog, uint32_t id) {
   return nullptr;
 }
 
-uint32_t OtherPrograms(xdp_multiprog* multiprog) { return static_cast<uint32_t>(Programs(multiprog).size()) - 1; }
+uint32_t OtherPrograms(xdp_multiprog* multiprog) {
+  return static_cast<uint32_t>(Programs(multiprog).size()) - 1;
+}
 
-uint32_t ModeFlag(XdpMode mode) { return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE; }
+uint32_t ModeFlag(XdpMode mode) {
+  return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
+}
 
 XdpMode ModeOf(const xdp_multiprog* multiprog) {
   return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
@@ -224,8 +228,8 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
         "), which is not in a libxdp dispatcher and leaves no room for another; unload it first: xdp-loader unload ",
         netdev, " --all, or: ip link set dev ", netdev, " xdp off"));
   }
-  const absl::Status status = attachment.Load(object_path, allow_skb, *found != nullptr ? ModeOf(found->get())
-                                                                                        : XdpMode::kNative);
+  const absl::Status status =
+      attachment.Load(object_path, allow_skb, *found != nullptr ? ModeOf(found->get()) : XdpMode::kNative);
   if (!status.ok()) {
     return status;
   }
@@ -238,11 +242,10 @@ absl::Status XdpAttachment::Adopt(int program_fd) {
     return program.status();
   }
   const auto refuse = [this](const absl::Status& why) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(netdev_, ": cannot adopt what is attached: ", why.message(),
-                     "; unload it and let the agent load its own: xdp-loader unload ", netdev_,
-                     " --all, or load this version with: xdp-loader load -p ", pin_dir_, " ", netdev_,
-                     " sluice_steer.bpf.o"));
+    return absl::FailedPreconditionError(absl::StrCat(netdev_, ": cannot adopt what is attached: ", why.message(),
+                                                      "; unload it and let the agent load its own: xdp-loader unload ",
+                                                      netdev_, " --all, or load this version with: xdp-loader load -p ",
+                                                      pin_dir_, " ", netdev_, " sluice_steer.bpf.o"));
   };
   if (const absl::Status status = CheckAbiVersion(*program); !status.ok()) {
     return refuse(status);
@@ -310,9 +313,10 @@ absl::Status XdpAttachment::Suspend() {
   }
   // Others may have joined or left the dispatcher since, which makes a new one.
   absl::Status status = Refresh();
-  if (!status.ok()) {
-    return status;
-  }
+  return status.ok() ? TakeOff() : status;
+}
+
+absl::Status XdpAttachment::TakeOff() {
   BpfMessages messages;
   bpf_xdp_attach_opts options{};
   options.sz = sizeof(options);
@@ -334,8 +338,13 @@ absl::Status XdpAttachment::Resume() {
     return status;
   }
   suspended_ = false;
-  // Says so if a clean-up of libxdp's pins took our part out of the dispatcher meanwhile.
-  return Refresh();
+  status = Refresh();
+  if (!status.ok()) {
+    // Somebody cleaned libxdp's pins up meanwhile (xdp-loader clean), which takes all parts out of the
+    // dispatcher. Nobody can work with what is left of it.
+    TakeOff().IgnoreError();
+  }
+  return status;
 }
 
 absl::Status XdpAttachment::Remove(bool leave_adopted) {

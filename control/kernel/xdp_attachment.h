@@ -56,6 +56,7 @@ class XdpAttachment {
   XdpAttachment() = default;
   absl::Status Adopt(int program_fd);
   absl::Status Load(const std::string& object_path, bool allow_skb, XdpMode first_mode);
+  absl::Status TakeOff();
 
   std::string netdev_;
   int ifindex_ = 0;
@@ -64,8 +65,8 @@ class XdpAttachment {
   bool adopted_ = false;
   bool suspended_ = false;
   uint32_t other_programs_ = 0;
-  UniqueFd attached_fd_;      // the dispatcher, or our program when it is alone
-  uint32_t program_id_ = 0;   // our own program's id, inside or alone
+  UniqueFd attached_fd_;     // the dispatcher, or our program when it is alone
+  uint32_t program_id_ = 0;  // our own program's id, inside or alone
 };
 
 }  // namespace sluice

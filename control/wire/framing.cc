@@ -43,12 +43,16 @@ absl::Status SendAll(int socket, const std::string& bytes) {
   return absl::OkStatus();
 }
 
-// Receives `size` bytes, or fewer when the stream ends before.
+// Receives `size` bytes, or fewer when the stream ends before. MSG_WAITALL: SO_RCVTIMEO then bounds the whole
+// (net/unix/af_unix.c: unix_stream_read_generic goes on with what is left of it), so a peer that drips bytes
+// cannot hold us. A short count means that time ran out or the stream ended; what comes next tells which.
 absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) {
   received = 0;
+  int flags = MSG_WAITALL;
   while (received < size) {
-    const ssize_t n = recv(socket, data + received, size - received, 0);
+    const ssize_t n = recv(socket, data + received, size - received, flags);
     if (n > 0) {
+      flags = MSG_DONTWAIT;
       received += static_cast<size_t>(n);
     } else if (n == 0) {
       return absl::OkStatus();

@@ -232,6 +232,7 @@ TEST_F(SluicectlTest, JsonIsTheMessage) {
 TEST_F(SluicectlTest, QueuesOfOnePort) {
   Agent(Healthy);
   EXPECT_THAT(Run({"queues", "wan"}).out, HasSubstr("wan"));
+  EXPECT_THAT(Run({"queues", "eth1"}).out, HasSubstr("wan"));
   const Outcome outcome = Run({"queues", "lan"});
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.err, HasSubstr("no port lan; there are: wan"));

@@ -71,16 +71,17 @@ TEST(Confinement, AllowsMapElementsAndNoPrograms) {
     GTEST_SKIP() << "making a map needs root: " << strerror(errno);
   }
   EXPECT_EQ(Confined([] { return LoadProgram() < 0 && errno == EPERM ? 0 : 1; }), 0);
-  EXPECT_EQ(Confined([map] {
-              const uint32_t key = 0;
-              const uint32_t written = 42;
-              uint32_t read = 0;
-              if (bpf_map_update_elem(map, &key, &written, BPF_ANY) != 0 || bpf_map_lookup_elem(map, &key, &read) != 0) {
-                return 1;
-              }
-              return read == written ? 0 : 2;
-            }),
-            0);
+  EXPECT_EQ(
+      Confined([map] {
+        const uint32_t key = 0;
+        const uint32_t written = 42;
+        uint32_t read = 0;
+        if (bpf_map_update_elem(map, &key, &written, BPF_ANY) != 0 || bpf_map_lookup_elem(map, &key, &read) != 0) {
+          return 1;
+        }
+        return read == written ? 0 : 2;
+      }),
+      0);
   EXPECT_EQ(Confined([] {
               return bpf_map_create(BPF_MAP_TYPE_ARRAY, "test", 4, 4, 1, nullptr) < 0 && errno == EPERM ? 0 : 1;
             }),

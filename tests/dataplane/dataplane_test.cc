@@ -18,8 +18,7 @@ class DataplaneTest : public ::testing::Test {
  protected:
   DataplaneTest() : stats_fd_(memfd_create("stats", MFD_CLOEXEC)) {
     EXPECT_EQ(ftruncate(stats_fd_.get(), sizeof(StatsSegment)), 0);
-    stats_ = static_cast<StatsSegment*>(
-        mmap(nullptr, sizeof(StatsSegment), PROT_READ, MAP_SHARED, stats_fd_.get(), 0));
+    stats_ = static_cast<StatsSegment*>(mmap(nullptr, sizeof(StatsSegment), PROT_READ, MAP_SHARED, stats_fd_.get(), 0));
     cpu_set_t cores;
     sched_getaffinity(0, sizeof(cores), &cores);
     while (!CPU_ISSET(core_, &cores)) {

@@ -46,7 +46,9 @@ class FakeRing {
  public:
   FakeRing(uint32_t size, uint32_t start) : producer_(start), consumer_(start), entries_(size) {}
 
-  RingMemory memory() { return {&producer_, &consumer_, &flags_, entries_.data(), static_cast<uint32_t>(entries_.size())}; }
+  RingMemory memory() {
+    return {&producer_, &consumer_, &flags_, entries_.data(), static_cast<uint32_t>(entries_.size())};
+  }
   uint32_t filled() const { return Load(producer_) - Load(consumer_); }
   bool full() const { return filled() == entries_.size(); }
   void Put(const Entry& entry) {
@@ -216,8 +218,8 @@ class FakeUmem {
  public:
   explicit FakeUmem(uint32_t frame_count) : layout{frame_count, 2048}, fd(memfd_create("umem", MFD_CLOEXEC)) {
     EXPECT_EQ(ftruncate(fd.get(), static_cast<off_t>(layout.total_bytes())), 0);
-    memory = static_cast<uint8_t*>(
-        mmap(nullptr, layout.total_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+    memory =
+        static_cast<uint8_t*>(mmap(nullptr, layout.total_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
   }
   ~FakeUmem() { munmap(memory, layout.total_bytes()); }
   FakeUmem(const FakeUmem&) = delete;

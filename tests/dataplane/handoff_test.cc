@@ -11,7 +11,9 @@
 namespace sluice {
 namespace {
 
-HandoffFrame Numbered(uint64_t number) { return {nullptr, number, 60, 0, 0}; }
+HandoffFrame Numbered(uint64_t number) {
+  return {nullptr, number, 60, 0, 0};
+}
 
 TEST(HandoffRing, IsFullUntilTheSourceHasItsFramesBack) {
   auto ring = std::make_unique<HandoffRing>();
@@ -55,7 +57,10 @@ TEST(HandoffInbox, ForgetsASourceOnlyWhenItIsEmpty) {
 TEST(HandoffInbox, StandsAnAnnouncementOfAnUnknownSource) {
   auto inbox = std::make_unique<HandoffInbox>();
   inbox->Announce(3);
-  inbox->ForEach([](HandoffRing&) -> bool { ADD_FAILURE(); return false; });
+  inbox->ForEach([](HandoffRing&) -> bool {
+    ADD_FAILURE();
+    return false;
+  });
   EXPECT_FALSE(inbox->HasNews());
 }
 

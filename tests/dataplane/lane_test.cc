@@ -156,8 +156,7 @@ TEST_F(LaneTest, KeepsItsAccountsUnderRandomTraffic) {
         auto some = fake.sockets[port]->TakeSent();
         sent[port].insert(sent[port].end(), some.begin(), some.end());
       }
-      ASSERT_EQ(Balance::Of(*stats_).rx,
-                delivered - fake.sockets[0]->rx().filled() - fake.sockets[1]->rx().filled());
+      ASSERT_EQ(Balance::Of(*stats_).rx, delivered - fake.sockets[0]->rx().filled() - fake.sockets[1]->rx().filled());
       ASSERT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
     }
     for (int round = 0; round < 100; ++round) {

@@ -23,7 +23,7 @@ TEST(Settlement, DropsWhatIsNotStillHeld) {
   auto stats = std::make_unique<StatsSegment>();
   stats->lanes[0].ports[0].rx_packets.Set(100);
   stats->lanes[0].ports[0].tx_packets.Set(60);
-  stats->lanes[0].ports[0].held.Set(999);         // the dead process's gauges do not count
+  stats->lanes[0].ports[0].held.Set(999);  // the dead process's gauges do not count
   stats->lanes[0].handoff_held.Set(999);
   Settlement settlement(*stats);
   settlement.Adopt(0, 30);

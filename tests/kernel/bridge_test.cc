@@ -106,7 +106,7 @@ class StackListener {
 };
 
 TEST_F(BridgeTest, NearEndHasNoTransmitOffloadsAndBothEndsFitThePort) {
-  Run("ip link set wire0 mtu 2000 && ip link set port0 mtu 2000");
+  Shell("ip link set wire0 mtu 2000 && ip link set port0 mtu 2000");
   const absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);
   EXPECT_FALSE(bridge->adopted());
@@ -135,7 +135,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
   Steer(*bridge, SLUICE_BRIDGE_REDIRECT);
   ASSERT_OK(xdp_->Suspend());
 
-  Run("ip addr add 10.7.0.2/24 dev port0");
+  Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
   Wire wire("wire0");
   FrameSpec plain;
@@ -257,7 +257,7 @@ TEST_F(BridgeTest, IncompleteBridgeIsMadeAnew) {
     if (const size_t at = damage.find('%'); at != std::string::npos) {
       damage.replace(at, 1, std::to_string(GetLink("port0")->ifindex));
     }
-    Run(damage);
+    Shell(damage);
     const absl::StatusOr<Bridge> again = Make();
     ASSERT_OK(again) << c.what;
     EXPECT_FALSE(again->adopted()) << c.what;
@@ -289,16 +289,16 @@ TEST_F(BridgeTest, RemovalAfterThePortsMapsLeavesNoFolder) {
 }
 
 TEST_F(BridgeTest, OthersClsactAndFiltersStay) {
-  Run("tc qdisc add dev port0 clsact");
+  Shell("tc qdisc add dev port0 clsact");
   absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);
   EXPECT_OK(bridge->Remove());
   EXPECT_NE(Output("tc qdisc show dev port0 clsact"), "") << "it was there before us";
-  Run("tc qdisc del dev port0 clsact");
+  Shell("tc qdisc del dev port0 clsact");
 
   bridge = Make();
   ASSERT_OK(bridge);
-  Run("tc filter add dev port0 egress bpf bytecode '1,6 0 0 0,' flowid 1:1");
+  Shell("tc filter add dev port0 egress bpf bytecode '1,6 0 0 0,' flowid 1:1");
   EXPECT_OK(bridge->Remove());
   EXPECT_NE(Output("tc filter show dev port0 egress").find("bytecode"), std::string::npos) << "somebody uses it now";
 }

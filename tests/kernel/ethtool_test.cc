@@ -44,7 +44,7 @@ TEST_F(EthtoolTest, FewerChannelsThanThePeerSendsOnAreRefusedWithXdp) {
   const absl::Status status = SetChannels("port0", 2);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_EQ(GetChannels("port0")->combined, 4u);
-  Run("xdp-loader unload port0 --all");
+  Shell("xdp-loader unload port0 --all");
   EXPECT_OK(SetChannels("port0", 2));
 }
 

@@ -81,7 +81,7 @@ TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
   Wire host("host0");
   const Bytes frame = PartialChecksumFrame(spec);
   // The kernel picks the transmit queue, thereby our receive queue; queue 0 is what we listen on.
-  Run("ethtool -L inet0 tx 1");
+  Shell("ethtool -L inet0 tx 1");
   inet.Send(frame);
   const std::vector<Bytes> received = wan.Receive(1, absl::Seconds(2));
   ASSERT_EQ(received.size(), 1u);

@@ -48,7 +48,9 @@ TEST_F(LinksTest, VethPairHasOneQueueTheMtuAndNoAddress) {
   EXPECT_EQ(GetLink("far0").status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(LinksTest, DeletingWhatIsNotThereIsNoError) { EXPECT_OK(DeleteLink("nothing0")); }
+TEST_F(LinksTest, DeletingWhatIsNotThereIsNoError) {
+  EXPECT_OK(DeleteLink("nothing0"));
+}
 
 TEST_F(LinksTest, SecondPairOfTheSameNameIsRefusedAndLeavesTheFirst) {
   ASSERT_OK(CreateVeth("near0", "far0", 1500));
@@ -78,15 +80,15 @@ TEST_F(LinksTest, PromiscuousIsWhatUsersSetNotWhatPacketSocketsCause) {
 
 TEST_F(LinksTest, ListsAddressesOfBothFamiliesWithoutLoopbacks) {
   MakePort("d0", "d1", 1);
-  Run("ip addr add 192.0.2.1/24 dev d0");
-  Run("ip addr add 192.0.2.9/24 dev d0");
-  Run("ip addr add 198.51.100.1 peer 198.51.100.2 dev d0");
-  Run("ip -6 addr add 2001:db8::1/64 dev d0 nodad");
-  Run("ip addr add 203.0.113.7/32 dev lo");
+  Shell("ip addr add 192.0.2.1/24 dev d0");
+  Shell("ip addr add 192.0.2.9/24 dev d0");
+  Shell("ip addr add 198.51.100.1 peer 198.51.100.2 dev d0");
+  Shell("ip -6 addr add 2001:db8::1/64 dev d0 nodad");
+  Shell("ip addr add 203.0.113.7/32 dev lo");
   const absl::StatusOr<std::vector<sluice_address>> addresses = LocalAddresses();
   ASSERT_OK(addresses);
-  EXPECT_EQ(AsText(*addresses), (std::vector<std::string>{"192.0.2.1", "192.0.2.9", "198.51.100.1", "2001:db8::1",
-                                                          "203.0.113.7"}));
+  EXPECT_EQ(AsText(*addresses),
+            (std::vector<std::string>{"192.0.2.1", "192.0.2.9", "198.51.100.1", "2001:db8::1", "203.0.113.7"}));
 }
 
 }  // namespace

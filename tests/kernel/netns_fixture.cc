@@ -21,9 +21,11 @@ namespace {
 
 constexpr char kBpffs[] = "/sys/fs/bpf";
 
-std::string Failed(const std::string& what) { return what + ": " + std::strerror(errno); }
+std::string Failed(const std::string& what) {
+  return what + ": " + std::strerror(errno);
+}
 
-// "" when this process has a mount namespace and a bpffs of its own, else what went wrong.
+// "" when this process has a mount namespace, a bpffs and a /run of its own, else what went wrong.
 std::string PrivateMounts() {
   static const std::string kProblem = []() -> std::string {
     if (unshare(CLONE_NEWNS) != 0) {
@@ -31,6 +33,10 @@ std::string PrivateMounts() {
     }
     if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
       return Failed("making mounts private");
+    }
+    // xdp-loader's lock is a file in /run, and it does not wait for another test's.
+    if (mount("tmpfs", "/run", "tmpfs", 0, nullptr) != 0) {
+      return Failed("mounting a /run");
     }
     return mount("bpf", kBpffs, "bpf", 0, "mode=0700") == 0 ? "" : Failed("mounting a bpf filesystem");
   }();
@@ -64,7 +70,7 @@ void NetnsTest::SetUp() {
   if (!problem.empty()) {
     GTEST_SKIP() << "no network namespace here: " << problem;
   }
-  Run("ip link set lo up");
+  Shell("ip link set lo up");
   std::filesystem::create_directory(std::string(kBpffs) + "/sluice");
   pin_dir_ = std::string(kBpffs) + "/sluice/" + testing::UnitTest::GetInstance()->current_test_info()->name();
 }
@@ -90,27 +96,31 @@ std::string Output(const std::string& command) {
   return output;
 }
 
-void Run(const std::string& command) { Output(command); }
+void Shell(const std::string& command) {
+  Output(command);
+}
 
 void NetnsTest::MakePort(const std::string& port, const std::string& wire, int queues) {
   const std::string count = std::to_string(queues);
   const std::string size = " numtxqueues " + count + " numrxqueues " + count;
-  Run("ip link add " + port + size + " type veth peer name " + wire + size);
+  Shell("ip link add " + port + size + " type veth peer name " + wire + size);
   for (const std::string& end : {port, wire}) {
-    Run("ip link set " + end + " addrgenmode none");  // no frames of the stack's own between the test's
-    Run("ip link set " + end + " up");
+    Shell("ip link set " + end + " addrgenmode none");  // no frames of the stack's own between the test's
+    Shell("ip link set " + end + " up");
   }
 }
 
 void NetnsTest::LoadByXdpLoader(const std::string& netdev, const std::string& pin_dir) {
   std::filesystem::create_directories(pin_dir);
-  Run("xdp-loader load -m native -p " + pin_dir + " " + netdev + " " + SteerObject());
+  Shell("xdp-loader load -m native -p " + pin_dir + " " + netdev + " " + SteerObject());
 }
 
 std::string ObjectDir() {
   const char* elsewhere = getenv("SLUICE_BPF_OBJECT_DIR");  // in a guest there is no build folder
   return elsewhere != nullptr ? elsewhere : SLUICE_BPF_OBJECT_DIR;
 }
-std::string SteerObject() { return ObjectDir() + "/sluice_steer.bpf.o"; }
+std::string SteerObject() {
+  return ObjectDir() + "/sluice_steer.bpf.o";
+}
 
 }  // namespace sluice

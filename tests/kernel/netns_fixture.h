@@ -1,7 +1,7 @@
 // A fresh network namespace for each test, with its own /sys and an empty bpf filesystem, so that nothing
 // a test does reaches the host or another test:
 //
-//   process: private mount namespace, one bpffs of its own (libxdp remembers its folders for a process)
+//   process: private mount namespace, one bpffs (libxdp remembers its folders for a process), an empty /run
 //   test:    new network namespace, /sys mounted anew (it shows the netdevs of the namespace that mounts it)
 //
 // The kernel takes everything away with the process. Tests are skipped, with the reason, without privileges.
@@ -15,7 +15,7 @@
 namespace sluice {
 
 // Runs a shell command; the test fails when it does.
-void Run(const std::string& command);
+void Shell(const std::string& command);
 // The same, giving what it printed.
 std::string Output(const std::string& command);
 

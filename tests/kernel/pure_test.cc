@@ -15,15 +15,8 @@ TEST(ParseCpuList, TakesTheKernelsFormat) {
     const char* text;
     std::vector<uint32_t> cpus;
   } cases[] = {
-      {"", {}},
-      {"\n", {}},
-      {"0", {0}},
-      {"0\n", {0}},
-      {"0-3,6", {0, 1, 2, 3, 6}},
-      {"5-5", {5}},
-      {"6,0-1", {0, 1, 6}},
-      {"1,1-2", {1, 2}},
-      {"1023", {1023}},
+      {"", {}},     {"\n", {}},           {"0", {0}},        {"0\n", {0}},     {"0-3,6", {0, 1, 2, 3, 6}},
+      {"5-5", {5}}, {"6,0-1", {0, 1, 6}}, {"1,1-2", {1, 2}}, {"1023", {1023}},
   };
   for (const auto& c : cases) {
     const absl::StatusOr<std::vector<uint32_t>> cpus = ParseCpuList(c.text);
@@ -58,16 +51,17 @@ TEST(KernelError, KeepsErrnoAndTheKernelsWords) {
     int error;
     absl::StatusCode code;
   } cases[] = {
-      {ENODEV, absl::StatusCode::kNotFound},           {EOPNOTSUPP, absl::StatusCode::kUnimplemented},
-      {EINVAL, absl::StatusCode::kFailedPrecondition}, {EBUSY, absl::StatusCode::kFailedPrecondition},
+      {ENODEV, absl::StatusCode::kNotFound},
+      {EOPNOTSUPP, absl::StatusCode::kUnimplemented},
+      {EINVAL, absl::StatusCode::kFailedPrecondition},
+      {EBUSY, absl::StatusCode::kFailedPrecondition},
       {EPERM, absl::StatusCode::kInternal},
   };
   for (const auto& c : cases) {
     EXPECT_EQ(KernelError(c.error, "doing it").code(), c.code) << c.error;
   }
   EXPECT_EQ(KernelError(EBUSY, "doing it").message(), "doing it: Device or resource busy");
-  EXPECT_EQ(KernelError(EBUSY, "doing it", "not now").message(),
-            "doing it: Device or resource busy (kernel: not now)");
+  EXPECT_EQ(KernelError(EBUSY, "doing it", "not now").message(), "doing it: Device or resource busy (kernel: not now)");
 }
 
 }  // namespace

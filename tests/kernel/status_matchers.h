@@ -9,7 +9,9 @@
 
 namespace sluice {
 
-inline absl::Status StatusOf(const absl::Status& status) { return status; }
+inline absl::Status StatusOf(const absl::Status& status) {
+  return status;
+}
 template <typename T>
 absl::Status StatusOf(const absl::StatusOr<T>& result) {
   return result.status();

@@ -187,13 +187,14 @@ TEST_F(SteeringMapsTest, CountersAreSummedOverCpus) {
   EXPECT_FALSE(maps_->ReadCounters(SLUICE_MAX_QUEUES).ok());
 }
 
-TEST_F(SteeringMapsTest, RemovingAnAbsentSocketIsNoError) { EXPECT_OK(maps_->RemoveSocket(3)); }
+TEST_F(SteeringMapsTest, RemovingAnAbsentSocketIsNoError) {
+  EXPECT_OK(maps_->RemoveSocket(3));
+}
 
 TEST_F(SteeringMapsTest, MissingPinNamesTheMap) {
   const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open("/sys/fs/bpf/nowhere");
   EXPECT_EQ(maps.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_NE(maps.status().message().find("/sys/fs/bpf/nowhere/sluice_xsks"), absl::string_view::npos)
-      << maps.status();
+  EXPECT_NE(maps.status().message().find("/sys/fs/bpf/nowhere/sluice_xsks"), absl::string_view::npos) << maps.status();
 }
 
 }  // namespace

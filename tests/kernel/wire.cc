@@ -51,7 +51,9 @@ size_t IpOffset(const Bytes& frame) {
   return sizeof(ether_header) + (VlanOf(frame).has_value() ? kTagBytes : 0);
 }
 
-size_t TransportOffset(const Bytes& frame) { return IpOffset(frame) + sizeof(iphdr); }
+size_t TransportOffset(const Bytes& frame) {
+  return IpOffset(frame) + sizeof(iphdr);
+}
 
 uint32_t PseudoHeaderSum(const Bytes& frame) {
   const uint8_t* ip = frame.data() + IpOffset(frame);
@@ -63,7 +65,9 @@ size_t ChecksumField(uint8_t protocol) {
   return protocol == IPPROTO_TCP ? offsetof(tcphdr, check) : offsetof(udphdr, check);
 }
 
-uint8_t ProtocolOf(const Bytes& frame) { return frame[IpOffset(frame) + offsetof(iphdr, protocol)]; }
+uint8_t ProtocolOf(const Bytes& frame) {
+  return frame[IpOffset(frame) + offsetof(iphdr, protocol)];
+}
 
 }  // namespace
 

@@ -41,9 +41,8 @@ XskUser::XskUser(const LaneSockets& lane, size_t socket_index, uint32_t first_fr
   const XskRingSizes& size = lane.rings;
   PointInto(fill_, Map(fd_, offsets.fr.desc + size.fill * sizeof(uint64_t), XDP_UMEM_PGOFF_FILL_RING), offsets.fr,
             size.fill);
-  PointInto(completion_,
-            Map(fd_, offsets.cr.desc + size.completion * sizeof(uint64_t), XDP_UMEM_PGOFF_COMPLETION_RING), offsets.cr,
-            size.completion);
+  PointInto(completion_, Map(fd_, offsets.cr.desc + size.completion * sizeof(uint64_t), XDP_UMEM_PGOFF_COMPLETION_RING),
+            offsets.cr, size.completion);
   PointInto(rx_, Map(fd_, offsets.rx.desc + size.rx * sizeof(xdp_desc), XDP_PGOFF_RX_RING), offsets.rx, size.rx);
   PointInto(tx_, Map(fd_, offsets.tx.desc + size.tx * sizeof(xdp_desc), XDP_PGOFF_TX_RING), offsets.tx, size.tx);
   fill_.cached_cons = size.fill;

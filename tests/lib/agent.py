@@ -47,9 +47,9 @@ class Agent:
         return self
 
     def launch(self, *options):
-        self.process = self.netns.start(
+        self.process = self.world.start(*self.netns.enter_with_sys(
             self.programs.agent, "--config", self.config, "--socket", self.socket, "--bpf-dir", self.programs.bpf,
-            "--pin-root", self.pin_root, "--dataplane", self.programs.dataplane, "--verbose", *options)
+            "--pin-root", self.pin_root, "--dataplane", self.programs.dataplane, "--verbose", *options))
 
     def _ready(self):
         if not self.process.running():

@@ -5,8 +5,8 @@
         world.veth(gen, "a0", dut, "wan", queues=4)
         gen.run("ping", ...)
 
-Names are unique to the process, so tests of several checkouts can run at once. Programs are entered into
-the network namespace only, not into a mount namespace: they see the machine's bpffs.
+Names are unique to the process, so tests of several checkouts can run at once. Programs enter the network
+namespace only, no mount namespace as with `ip netns exec`: they see the machine's bpffs.
 """
 
 import ctypes
@@ -20,10 +20,19 @@ import subprocess
 import tempfile
 import threading
 
-from tests.lib.command import run
+from tests.lib.command import run, wait_until
 
 CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
+# In a mount namespace of its own; $1 is a folder to keep bpffs at while /sys is replaced.
+WITH_SYS = """set -e
+mkdir -p "$1/bpf"
+mount --bind /sys/fs/bpf "$1/bpf"
+mount -t sysfs sysfs /sys
+mount --bind "$1/bpf" /sys/fs/bpf
+shift
+exec "$@"
+"""
 OFFLOADS = ("gro", "gso", "tso", "rx", "tx", "sg", "rxvlan", "txvlan")
 
 
@@ -97,6 +106,10 @@ class Netns:
     def enter(self, *argv):
         return ("nsenter", f"--net=/run/netns/{self.name}", *argv)
 
+    def enter_with_sys(self, *argv):
+        """For programs that look into /sys: it shows this namespace's devices, and the machine's bpffs."""
+        return self.enter("unshare", "--mount", "sh", "-c", WITH_SYS, "sh", self.world.folder, *argv)
+
     def run(self, *argv, **options):
         return run(*self.enter(*argv), **options)
 
@@ -108,6 +121,10 @@ class Netns:
 
     def mac(self, netdev):
         return self.json("ip", "-j", "link", "show", netdev)[0]["address"]
+
+    def counters(self, netdev):
+        """{"rx": {"packets": …, "dropped": …}, "tx": …}"""
+        return self.json("ip", "-j", "-s", "link", "show", netdev)[0]["stats64"]
 
     def ifindex(self, netdev):
         return self.json("ip", "-j", "link", "show", netdev)[0]["ifindex"]
@@ -125,6 +142,7 @@ class World:
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-"))
+        self.folder.chmod(0o755)  # the dataplane, which is nobody, finds the agent's socket there
         # Not below /sys/fs/bpf/sluice: an agent that serves this machine stays apart.
         self.pin_root = pathlib.Path(f"/sys/fs/bpf/{self.folder.name}")
         return self
@@ -163,9 +181,11 @@ class World:
                 for feature in OFFLOADS:  # one by one: some kernels have some of them fixed
                     space.run("ethtool", "-K", name, feature, "off", check=False)
             space.run("ip", "link", "set", name, "up")
+        for space, name in ((left, left_name), (right, right_name)):
+            wait_until(lambda: space.json("ip", "-j", "link", "show", name)[0]["operstate"] == "UP", 5, f"{name} up")
 
     def start(self, *argv):
-        log = self.folder / f"{len(self.processes)}-{pathlib.Path(str(argv[2 if argv[0] == 'nsenter' else 0])).name}.log"
+        log = self.folder / f"{len(self.processes)}.log"
         process = Process(argv, log)
         self.processes.append(process)
         return process

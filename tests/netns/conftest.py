@@ -33,6 +33,7 @@ class Device:
         self.world = world
         self.programs = programs
         self.dut = dut
+        self.netdevs = list(ports.values())
         self.peers = peers
         self.queue_pairs = queue_pairs
         self.agent = Agent(world, programs, dut, config(ports, function, queue_pairs, **config_options))

@@ -37,7 +37,7 @@ REFUSALS = [
     (["queues", "set", "0"], "at least one"),
     (["queues", "set", "5"], "wan0"),
     (["queues", "set", "1000"], "1000"),
-    (["queues", "set", "1", "--method", "spread"], "wan0"),
+    (["queues", "set", "1", "--method", "spread"], "RSS"),
     (["queues", "nosuchport"], "nosuchport"),
     (["workers", "set", "0"], "worker"),
     (["workers", "set", "5"], "5"),

@@ -1,4 +1,8 @@
-"""Resizing under traffic: frames are conserved whatever the sequence, and the answer says what was done."""
+"""Resizing under traffic: frames are conserved whatever the sequence, and the answer says what was done.
+
+On veth, so what the levers cost on virtio-net is measured elsewhere; what is lost here is lost by veth, and
+counted by it to the packet.
+"""
 
 import random
 
@@ -10,14 +14,21 @@ from tests.lib import flowgen
 SEED = 20120704
 
 
-def sequence(length, low, high):
+def sequence(length, start, most):
+    """So many sizes from 1 to `most`, each another one than the one before."""
     numbers = random.Random(SEED)
-    sizes = []
-    while len(sizes) < length:
-        size = numbers.randint(low, high)
-        if not sizes or size != sizes[-1]:
+    sizes = [start]
+    while len(sizes) <= length:
+        size = numbers.randint(1, most)
+        if size != sizes[-1]:
             sizes.append(size)
-    return sizes
+    return sizes[1:]
+
+
+def carrier_drops(device):
+    """What the device itself threw away. veth switches its carrier off during `ethtool -L` (drivers/net/veth.c:
+    veth_set_channels), and what is sent meanwhile is dropped and counted (net/core/dev.c: __dev_direct_xmit)."""
+    return sum(device.dut.counters(netdev)["tx"]["dropped"] for netdev in device.netdevs)
 
 
 def background(device, programs, **options):
@@ -28,7 +39,7 @@ def background(device, programs, **options):
 @pytest.mark.parametrize("kind", ["reflector", "wire"])
 def test_random_channel_resizes_conserve_frames(request, programs, kind):
     device = request.getfixturevalue(kind)(queue_pairs=4).start()
-    sizes = sequence(8, 1, 4)
+    sizes = sequence(8, start=4, most=4)
     with background(device, programs) as traffic:
         for size in sizes:
             answer = device.resize(size)
@@ -38,7 +49,7 @@ def test_random_channel_resizes_conserve_frames(request, programs, kind):
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
     # Reordering is the test bed's here: its TX queue changes with the number of queues, without a fence.
-    assert (lost, duplicated, corrupted) == (0, 0, 0), (sizes, report)
+    assert (lost, duplicated, corrupted) == (carrier_drops(device), 0, 0), (sizes, report)
     status = device.agent.settled()
     assert status["balance"]["dropped"] == 0, status
     assert status["balance"]["received"] == status["balance"]["transmitted"] == report["total"]["sent"]
@@ -47,7 +58,7 @@ def test_random_channel_resizes_conserve_frames(request, programs, kind):
 def test_workers_under_traffic_cost_nothing(reflector, programs):
     device = reflector(queue_pairs=4, dataplane={"workers": 1, "cores": [0, 1]}).start()
     with background(device, programs) as traffic:
-        for workers in sequence(2, 1, 2) * 10:
+        for workers in sequence(20, start=1, most=2):
             device.agent.ctl("workers", "set", workers)
             lanes = sorted(lane for worker in device.agent.status()["workers"] for lane in worker["lanes"] if lane < 4)
             assert lanes == [0, 1, 2, 3]
@@ -64,7 +75,7 @@ def test_one_way_traffic_while_resizing(wire, programs):
             device.resize(size)
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
-    assert (lost, duplicated, corrupted) == (0, 0, 0), report
+    assert (lost, duplicated, corrupted) == (carrier_drops(device), 0, 0), report
     device.agent.settled()
 
 

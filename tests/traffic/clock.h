@@ -16,7 +16,9 @@ inline int64_t ReadClockNs(clockid_t clock) {
   return now.tv_sec * kNsPerSecond + now.tv_nsec;
 }
 
-inline int64_t NowNs() { return ReadClockNs(CLOCK_MONOTONIC); }
+inline int64_t NowNs() {
+  return ReadClockNs(CLOCK_MONOTONIC);
+}
 
 inline void SleepUntilNs(int64_t at_ns) {
   const timespec at = {.tv_sec = at_ns / kNsPerSecond, .tv_nsec = at_ns % kNsPerSecond};

@@ -15,7 +15,9 @@ TrafficDirection::TrafficDirection(std::string from, std::string to, const Frame
       sender_(std::move(sender)),
       receiver_(std::move(receiver)) {}
 
-TrafficDirection::~TrafficDirection() { Finish().IgnoreError(); }
+TrafficDirection::~TrafficDirection() {
+  Finish().IgnoreError();
+}
 
 void TrafficDirection::Start() {
   receive_thread_ = std::thread([this] { receiver_->Run(stop_receiving_); });

@@ -23,9 +23,13 @@ void Put16(uint8_t* at, uint32_t value) {
   at[1] = static_cast<uint8_t>(value);
 }
 
-uint16_t Get16(const uint8_t* at) { return static_cast<uint16_t>(at[0] << 8 | at[1]); }
+uint16_t Get16(const uint8_t* at) {
+  return static_cast<uint16_t>(at[0] << 8 | at[1]);
+}
 
-uint32_t Get32(const uint8_t* at) { return static_cast<uint32_t>(Get16(at)) << 16 | Get16(at + 2); }
+uint32_t Get32(const uint8_t* at) {
+  return static_cast<uint32_t>(Get16(at)) << 16 | Get16(at + 2);
+}
 
 void Put32(uint8_t* at, uint32_t value) {
   Put16(at, value >> 16);

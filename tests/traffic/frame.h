@@ -21,10 +21,10 @@ struct FrameFormat {
   bool ipv6 = false;
   std::array<uint8_t, 16> src_ip{};  // IPv4 in the first four bytes
   std::array<uint8_t, 16> dst_ip{};
-  uint16_t dst_port = 9;       // discard
-  bool reversed = false;       // source and destination of IP and UDP change places (B to A)
+  uint16_t dst_port = 9;         // discard
+  bool reversed = false;         // source and destination of IP and UDP change places (B to A)
   std::optional<uint16_t> vlan;  // 802.1Q id
-  uint32_t size_bytes = 64;    // without the tag: a tagged frame is four bytes longer on the wire
+  uint32_t size_bytes = 64;      // without the tag: a tagged frame is four bytes longer on the wire
 };
 
 // Source ports 1024..61023, then the next source address: 60,000 flows an address.

@@ -5,7 +5,9 @@
 namespace sluice::flowgen {
 namespace {
 
-TEST(Histogram, EmptyIsZero) { EXPECT_EQ(Histogram().Percentile(0.99), 0); }
+TEST(Histogram, EmptyIsZero) {
+  EXPECT_EQ(Histogram().Percentile(0.99), 0);
+}
 
 TEST(Histogram, PercentilesAreWithinASixteenth) {
   Histogram histogram;

@@ -17,7 +17,9 @@ Arrival Packet(uint64_t number, uint32_t flow = 0, int64_t late_ns = 0) {
           .spacing_ns = number == 0 ? 0 : kSpacingNs};
 }
 
-Ledger OneFlow() { return Ledger(1, kStartNs, 0); }
+Ledger OneFlow() {
+  return Ledger(1, kStartNs, 0);
+}
 
 TEST(Ledger, InOrderIsExactAcrossTheWrap) {
   Ledger ledger = OneFlow();

@@ -17,8 +17,8 @@ constexpr uint32_t kLargestFrameBytes = 1514;
 
 bool ReadMac(const std::string& text, MacAddress& mac) {
   int end = 0;
-  return std::sscanf(text.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3],
-                     &mac[4], &mac[5], &end) == 6 &&
+  return std::sscanf(text.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
+                     &mac[5], &end) == 6 &&
          static_cast<size_t>(end) == text.size();
 }
 

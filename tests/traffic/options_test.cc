@@ -48,7 +48,9 @@ TEST(Options, MistakesAreUsageErrors) {
   }
 }
 
-TEST(Options, HelpIsNotAnError) { EXPECT_EQ(Parse({"--help"}).exit_code, 0); }
+TEST(Options, HelpIsNotAnError) {
+  EXPECT_EQ(Parse({"--help"}).exit_code, 0);
+}
 
 }  // namespace
 }  // namespace sluice::flowgen

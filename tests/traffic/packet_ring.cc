@@ -29,7 +29,9 @@ constexpr size_t kBlockBytes = 1 << 18;  // a multiple of the page size; slots d
 constexpr size_t kSlotHeadBytes = 96;
 constexpr uint32_t kVlanBytes = 4;
 
-size_t AlignSlot(size_t bytes) { return (bytes + TPACKET_ALIGNMENT - 1) / TPACKET_ALIGNMENT * TPACKET_ALIGNMENT; }
+size_t AlignSlot(size_t bytes) {
+  return (bytes + TPACKET_ALIGNMENT - 1) / TPACKET_ALIGNMENT * TPACKET_ALIGNMENT;
+}
 
 // Accepts a frame with the magic where a stamp can be: behind 42 (IPv4) or 62 bytes (IPv6), four more when
 // a tag is still in the frame. A frame too short for a load is refused by the load itself, so the length
@@ -37,7 +39,7 @@ size_t AlignSlot(size_t bytes) { return (bytes + TPACKET_ALIGNMENT - 1) / TPACKE
 absl::Status AttachFilter(int fd) {
   constexpr uint32_t kAccept = UINT32_MAX;
   std::array<sock_filter, 14> code = {{
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),                  // every frame of ours has this much
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),                   // every frame of ours has this much
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kStampMagic, 11, 0),  // -> accept
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 46),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kStampMagic, 9, 0),

@@ -28,14 +28,14 @@ struct ReceivePlan {
 
 // What is seen in packets beside flow and sequence.
 struct ReceiveTotals {
-  uint64_t foreign = 0;        // not of this run, though the magic is there
-  uint64_t corrupted = 0;      // ours, but the stamp's checksum does not match; not received, so also lost
-  uint64_t misdirected = 0;    // of the other direction: came back where it was sent
-  uint64_t bad_checksum = 0;   // IPv4 or UDP checksum wrong, stamp intact
-  uint64_t bad_vlan = 0;       // not the tag that was sent
+  uint64_t foreign = 0;       // not of this run, though the magic is there
+  uint64_t corrupted = 0;     // ours, but the stamp's checksum does not match; not received, so also lost
+  uint64_t misdirected = 0;   // of the other direction: came back where it was sent
+  uint64_t bad_checksum = 0;  // IPv4 or UDP checksum wrong, stamp intact
+  uint64_t bad_vlan = 0;      // not the tag that was sent
   uint64_t macs_swapped = 0;
   uint64_t macs_unchanged = 0;
-  uint64_t dropped = 0;        // by the kernel, because our own ring was full: not the device's fault
+  uint64_t dropped = 0;  // by the kernel, because our own ring was full: not the device's fault
 };
 
 class Receiver {

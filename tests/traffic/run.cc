@@ -45,7 +45,9 @@ absl::StatusOr<End> OpenEnd(const std::string& name, const std::string& netns) {
   return End{.name = name, .netns = netns, .info = *info, .before = ReadNetifCounters(name)};
 }
 
-absl::Status Enter(const End& end) { return end.netns.empty() ? absl::OkStatus() : EnterNetns(end.netns); }
+absl::Status Enter(const End& end) {
+  return end.netns.empty() ? absl::OkStatus() : EnterNetns(end.netns);
+}
 
 absl::StatusOr<std::unique_ptr<TrafficDirection>> OpenDirection(const Options& options, const End& from, const End& to,
                                                                 uint8_t index, uint16_t run, int64_t start_ns) {
@@ -64,28 +66,29 @@ absl::StatusOr<std::unique_ptr<TrafficDirection>> OpenDirection(const Options& o
     return ring.status();
   }
   auto receiver = std::make_unique<Receiver>(*std::move(ring), ReceivePlan{.run = run,
-                                                                          .direction = index,
-                                                                          .flows = options.flows,
-                                                                          .src_mac = format.src_mac,
-                                                                          .dst_mac = format.dst_mac,
-                                                                          .vlan = format.vlan,
-                                                                          .start_ns = start_ns,
-                                                                          .interval_ns = interval_ns});
+                                                                           .direction = index,
+                                                                           .flows = options.flows,
+                                                                           .src_mac = format.src_mac,
+                                                                           .dst_mac = format.dst_mac,
+                                                                           .vlan = format.vlan,
+                                                                           .start_ns = start_ns,
+                                                                           .interval_ns = interval_ns});
   entered = Enter(from);
   if (!entered.ok()) {
     return entered;
   }
-  SendPlan plan{.run = run,
-                .direction = index,
-                .flows = options.flows,
-                .rate_pps = options.rate_pps,
-                .count = options.count,
-                .end_ns = options.duration_s > 0 ? start_ns + static_cast<int64_t>(options.duration_s * kNsPerSecond) : 0,
-                .window = options.window,
-                .start_ns = start_ns,
-                .interval_ns = interval_ns};
-  absl::StatusOr<Sender> sender = Sender::Open(from.info.index, format, plan,
-                                               [ledger = &receiver->ledger()] { return ledger->received(); });
+  SendPlan plan{
+      .run = run,
+      .direction = index,
+      .flows = options.flows,
+      .rate_pps = options.rate_pps,
+      .count = options.count,
+      .end_ns = options.duration_s > 0 ? start_ns + static_cast<int64_t>(options.duration_s * kNsPerSecond) : 0,
+      .window = options.window,
+      .start_ns = start_ns,
+      .interval_ns = interval_ns};
+  absl::StatusOr<Sender> sender =
+      Sender::Open(from.info.index, format, plan, [ledger = &receiver->ledger()] { return ledger->received(); });
   if (!sender.ok()) {
     return sender.status();
   }

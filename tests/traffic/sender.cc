@@ -90,8 +90,8 @@ uint64_t Sender::DueAt(int64_t now_ns) {
     return kBatch;
   }
   const double packet_ns = kNsPerSecond / plan_.rate_pps;
-  const double late_ns = static_cast<double>(now_ns - plan_.start_ns) - slipped_ns_ -
-                         static_cast<double>(totals_.sent) * packet_ns;
+  const double late_ns =
+      static_cast<double>(now_ns - plan_.start_ns) - slipped_ns_ - static_cast<double>(totals_.sent) * packet_ns;
   if (late_ns < 0) {
     return 0;
   }

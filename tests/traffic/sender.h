@@ -29,19 +29,19 @@ struct SendPlan {
   uint16_t run = 0;
   uint8_t direction = 0;
   uint32_t flows = 1;
-  double rate_pps = 0;   // 0: as fast as the kernel takes them
-  uint64_t count = 0;    // 0: until `end_ns` or told to stop
-  int64_t end_ns = 0;    // 0: until `count` or told to stop
-  uint64_t window = 0;   // 0: open loop
+  double rate_pps = 0;  // 0: as fast as the kernel takes them
+  uint64_t count = 0;   // 0: until `end_ns` or told to stop
+  int64_t end_ns = 0;   // 0: until `count` or told to stop
+  uint64_t window = 0;  // 0: open loop
   int64_t start_ns = 0;
   int64_t interval_ns = 0;  // of the timeline; 0: none
 };
 
 struct SendTotals {
   uint64_t sent = 0;
-  uint64_t refused = 0;       // ENOBUFS, tried again
-  uint64_t errors = 0;        // anything else, tried again: an interface that is down, mostly
-  uint64_t written_off = 0;   // outstanding packets that a full window stopped waiting for
+  uint64_t refused = 0;          // ENOBUFS, tried again
+  uint64_t errors = 0;           // anything else, tried again: an interface that is down, mostly
+  uint64_t written_off = 0;      // outstanding packets that a full window stopped waiting for
   int64_t longest_stall_ns = 0;  // how late the sender itself was, at most
   int64_t first_send_ns = 0;
   int64_t last_send_ns = 0;
@@ -85,9 +85,9 @@ class Sender {
   std::vector<FrameBuilder> frames_;  // kBatch of them
   std::vector<Flow> flows_;
   uint32_t next_flow_ = 0;
-  double slipped_ns_ = 0;        // of the schedule, given up
-  int64_t window_full_ns_ = 0;   // since when; 0: it is not
-  uint64_t window_received_ = 0; // arrivals when the window was last looked at
+  double slipped_ns_ = 0;         // of the schedule, given up
+  int64_t window_full_ns_ = 0;    // since when; 0: it is not
+  uint64_t window_received_ = 0;  // arrivals when the window was last looked at
   int64_t failing_since_ns_ = 0;
   SendTotals totals_;
   std::vector<uint64_t> timeline_;

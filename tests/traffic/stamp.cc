@@ -49,7 +49,9 @@ uint16_t Checksum(absl::Span<const uint8_t> payload) {
   return static_cast<uint16_t>(hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48));
 }
 
-uint64_t Ticks(int64_t ns) { return static_cast<uint64_t>(ns) / kTickNs; }
+uint64_t Ticks(int64_t ns) {
+  return static_cast<uint64_t>(ns) / kTickNs;
+}
 
 }  // namespace
 

@@ -6,8 +6,12 @@
 namespace sluice::flowgen {
 namespace {
 
-double Us(int64_t ns) { return static_cast<double>(ns) / 1e3; }
-double Ms(int64_t ns) { return static_cast<double>(ns) / 1e6; }
+double Us(int64_t ns) {
+  return static_cast<double>(ns) / 1e3;
+}
+double Ms(int64_t ns) {
+  return static_cast<double>(ns) / 1e6;
+}
 
 // A line that only appears when there is something to say.
 void AppendIf(std::string& out, uint64_t value, const char* what) {

@@ -1,0 +1,112 @@
+"""Guests with Sluice in them, for the tests in tests/vm.
+
+    with booted("6.12", nics=2) as vm:
+        function = vm.start("forward", ports=2)
+        with vm.stream(rate=1000) as stream:
+            function.ctl("queues", "set", "4").check()
+        assert stream.total["duplicated"] == 0
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.lib import build
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
+
+from guest import Guest, Nic, TestNet  # noqa: E402
+from network_function import NetworkFunction, config, product_files  # noqa: E402
+
+QUEUES = 4
+
+
+def mac(index: int) -> str:
+    """The address of the guest's device number `index`."""
+    return f"52:54:00:51:1c:{index:02x}"
+
+
+class Stream:
+    """flowgen, sending until told to stop; `total` and `direction` once it has."""
+
+    def __init__(self, words: list[str]) -> None:
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.total: dict[str, int] = {}
+        self.report: dict[str, Any] = {}
+
+    def finish(self, stop: bool = True) -> None:
+        """Ends it, waits for late packets, reads its report."""
+        if self._process.poll() is None and stop:
+            self._process.terminate()
+        out, err = self._process.communicate(timeout=300)
+        assert out, f"flowgen said nothing: {err}"
+        self.report = json.loads(out)
+        self.total = {key: int(value) for key, value in self.report["total"].items()}
+
+
+class Vm:
+    """A guest, the taps its devices hang on, and what runs in it."""
+
+    def __init__(self, guest: Guest, net: TestNet) -> None:
+        self.guest = guest
+        self.net = net
+        self._functions: list[NetworkFunction] = []
+
+    def start(self, function: str, ports: int = 1, *options: str, **more: Any) -> NetworkFunction:
+        """Starts the agent with a configuration (network_function.config) and waits until it answers."""
+        made = NetworkFunction(self.guest, config(function, ports, **more))
+        made.start(*options)
+        self._functions.append(made)
+        return made
+
+    def refuses(self, function: str, ports: int = 1, **more: Any) -> str:
+        """Starts an agent that is expected to refuse; returns its words."""
+        self.guest.put("/etc/sluice/sluice.toml", config(function, ports, **more))
+        done = self.guest.run("sluice-agent", timeout=60)
+        assert done.rc == 1, f"ended with {done.rc}: {done.out}"
+        return done.out
+
+    @contextlib.contextmanager
+    def stream(self, *options: str, tap: int = 0, flows: int = 16, rate: int = 1000, **more: str) -> Iterator[Stream]:
+        """Traffic into a tap, and back out of it unless `rx` names another, for the length of the block."""
+        words = [str(build.Programs().flowgen), "--netns", self.net.name, "--tx", self.net.taps[tap]]
+        words += ["--flows", str(flows), "--rate", str(rate), "--dst-mac", mac(tap), "-o", "json", *options]
+        for name, value in more.items():
+            words += [f"--{name.replace('_', '-')}", value]
+        stream = Stream(words)
+        try:
+            yield stream
+        finally:
+            stream.finish()
+
+    def stack_packets(self) -> int:
+        """IP packets that the guest's own stack has seen."""
+        lines = [line.split() for line in self.guest.get("/proc/net/snmp").decode().splitlines()]
+        names, values = (line for line in lines if line[0] == "Ip:")
+        return int(dict(zip(names, values))["InReceives"])
+
+    def kernel_state(self) -> str:
+        """What an agent that has ended must leave as it was."""
+        return self.guest.run(
+            "for i in 0 1; do [ -e /sys/class/net/eth$i ] || continue;"
+            " ethtool -l eth$i; ip -d link show eth$i; tc qdisc show dev eth$i; tc filter show dev eth$i ingress;"
+            " for f in /sys/class/net/eth$i/queues/tx-*/xps_cpus; do cat $f; done; done;"
+            " ip -br link | cut -d' ' -f1; find /sys/fs/bpf -mindepth 1 -not -path '/sys/fs/bpf/xdp*' | sort"
+        ).out
+
+
+@contextlib.contextmanager
+def booted(kernel: str, nics: int = 1, cpus: int = 4, queues: int = QUEUES, **nic: Any) -> Iterator[Vm]:
+    """A guest of that kernel; `nic` is for guest.Nic. Its kernel must be healthy at the end."""
+    with TestNet(taps=nics, queues=queues) as net:
+        devices = [Nic(tap, queues=queues, mac=mac(index), **nic) for index, tap in enumerate(net.taps)]
+        files = product_files(build.folder())
+        with Guest(kernel, files=files, nics=devices, netns=net.name, cpus=cpus) as guest:
+            yield Vm(guest, net)
+            guest.assert_healthy()

@@ -1,0 +1,87 @@
+"""Formatting, scripts that parse, and headers that stand on their own."""
+
+import concurrent.futures
+import json
+import os
+import py_compile
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+from tests.lib import build
+from tests.style import sources
+
+
+def in_parallel(function, paths):
+    """The failures, as text: `function` answers what is wrong with a path, or nothing."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [answer for answer in pool.map(function, paths) if answer]
+
+
+def test_clang_format():
+    def check(path):
+        done = subprocess.run(["clang-format", "--dry-run", "--Werror", path], capture_output=True, text=True)
+        return done.stderr if done.returncode else ""
+
+    wrong = in_parallel(check, [path for path in sources.with_suffix(*sources.CPP) if not sources.is_bpf(path)])
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_python_compiles(tmp_path):
+    wrong = []
+    for path in sources.python_files():
+        try:
+            py_compile.compile(str(path), cfile=str(tmp_path / "out.pyc"), doraise=True)
+        except py_compile.PyCompileError as error:
+            wrong.append(str(error))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_shell_scripts_parse():
+    wrong = in_parallel(lambda path: subprocess.run(["bash", "-n", path], capture_output=True, text=True).stderr,
+                        sources.shell_files())
+    assert not wrong, "\n".join(wrong)
+
+
+def test_shellcheck():
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not installed")
+    done = subprocess.run(["shellcheck", "--severity=warning", *sources.shell_files()], capture_output=True, text=True)
+    assert done.returncode == 0, "\n" + done.stdout
+
+
+def compile_flags():
+    """Folder at the top of the tree -> the flags its sources are compiled with."""
+    commands = json.loads((build.folder() / "compile_commands.json").read_text())
+    flags = {}
+    for command in commands:
+        words = shlex.split(command["command"])
+        top = os.path.relpath(command["file"], build.REPOSITORY).split(os.sep)[0]
+        keep = [word for word in words if word.startswith(("-I", "-D", "-std=", "-W", "-f"))]
+        keep += [word for flag, folder in zip(words, words[1:]) if flag == "-isystem" for word in (flag, folder)]
+        flags.setdefault(top, []).extend(word for word in keep if word not in flags.get(top, []))
+    return flags
+
+
+def test_headers_are_self_contained():
+    flags = compile_flags()
+
+    def check(path):
+        top = sources.name(path).split(os.sep)[0]
+        done = subprocess.run(["g++", "-fsyntax-only", "-Wno-pragma-once-outside-header", "-x", "c++",
+                               *_pairs(flags[top]), path], capture_output=True, text=True)
+        return f"{sources.name(path)}:\n{done.stderr}" if done.returncode else ""
+
+    headers = [path for path in sources.with_suffix(".h") if not sources.is_bpf(path)]
+    headers.append(build.REPOSITORY / "bpf/sluice_abi.h")
+    flags.setdefault("bpf", ["-std=c++20", f"-I{build.REPOSITORY}"])
+    wrong = in_parallel(check, headers)
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def _pairs(words):
+    """-isystem belongs before each of its folders, which are listed once."""
+    return [part for word in words if word != "-isystem"
+            for part in (("-isystem", word) if word.startswith("/") else (word,))]

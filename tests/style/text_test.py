@@ -1,0 +1,68 @@
+"""What .editorconfig says and the house rules on files, for every text file."""
+
+import re
+
+from tests.style import sources
+
+MAX_LINES = 450
+MAX_COLUMNS = 120
+# Spelled so that this file does not find itself.
+UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
+# Where a line is not ours to break.
+FREE_WIDTH = (".md", ".json", ".xml")
+
+
+def problems(check):
+    """Each file's problems by `check`, which answers (line, what) pairs for a file's text."""
+    found = []
+    for path in sources.text_files():
+        text = path.read_bytes().decode("utf-8", errors="surrogateescape")
+        found += [f"{sources.name(path)}:{line}: {what}" for line, what in check(path, text)]
+    assert not found, "\n" + "\n".join(found)
+
+
+def test_encoding_and_ends_of_lines():
+    def check(path, text):
+        if any("\udc80" <= char <= "\udcff" for char in text):
+            yield 1, "not UTF-8"
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.endswith("\r"):
+                yield number, "ends with CR"
+        if text and not text.endswith("\n"):
+            yield text.count("\n") + 1, "no newline at the end"
+        if text.endswith("\n\n"):
+            yield text.count("\n"), "empty line at the end"
+
+    problems(check)
+
+
+def test_trailing_whitespace():
+    problems(lambda path, text: ((number, "trailing whitespace") for number, line in enumerate(text.split("\n"), 1)
+                                 if path.suffix != ".md" and line != line.rstrip(" \t")))
+
+
+def test_line_width():
+    problems(lambda path, text: ((number, f"{len(line)} columns, at most {MAX_COLUMNS}")
+                                 for number, line in enumerate(text.split("\n"), 1)
+                                 if path.suffix not in FREE_WIDTH and len(line) > MAX_COLUMNS))
+
+
+def test_length():
+    problems(lambda path, text: [(text.count("\n"), f"more than {MAX_LINES} lines: split it")]
+             if path.suffix not in FREE_WIDTH and text.count("\n") > MAX_LINES else [])
+
+
+def test_nothing_is_left_to_do():
+    problems(lambda path, text: ((number, "an unfinished thing is an issue, not a comment")
+                                 for number, line in enumerate(text.split("\n"), 1) if UNFINISHED.search(line)))
+
+
+def test_header_guards_are_named_after_the_file():
+    def check(path, text):
+        if path.suffix != ".h":
+            return
+        guard = re.sub(r"[^A-Z0-9]", "_", f"SLUICE_{sources.name(path)}".upper()) + "_"
+        if f"#ifndef {guard}\n#define {guard}\n" not in text:
+            yield 1, f"no guard {guard}"
+
+    problems(check)

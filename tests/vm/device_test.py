@@ -1,0 +1,77 @@
+"""Devices that are not what one would wish for: what works all the same, and what is refused with which words."""
+
+import pytest
+
+from tests.lib.vm import booted
+
+
+@pytest.mark.parametrize("extra, reason", [("", "VIRTIO_NET_F_MQ"), ("ctrl_vq=off", "control queue")])
+def test_one_pair_is_enough(extra, reason):
+    """No multiqueue, or no control queue: one queue carries traffic, a second is refused with the reason."""
+    with booted("6.12", queues=1, extra=extra) as vm:
+        function = vm.start("reflect")
+        with vm.stream("--count", "200", "--window", "16", rate=0) as stream:
+            stream.finish(stop=False)
+        assert stream.total["received"] == stream.total["sent"] == 200
+        refused = function.ctl("queues", "set", "2")
+        assert refused.rc == 1
+        assert reason in refused.out
+        assert function.status()["ports"][0]["queue_pairs"]["current"] == 1
+
+
+def test_more_queues_than_vcpus_are_refused():
+    """XDP would take queues of its own, whose transmit silently never happens."""
+    with booted("6.12", cpus=2, queues=8) as vm:
+        before = vm.kernel_state()
+        assert "at most as many" in vm.refuses("reflect", queue_pairs=4)
+        assert vm.kernel_state() == before
+
+
+def test_napi_tx_off_is_refused():
+    """Transmits would complete before the device has read the frame."""
+    with booted("6.12") as vm:
+        vm.guest.run("rmmod virtio_net && modprobe virtio_net napi_tx=0").check()
+        vm.guest.run("until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done").check()
+        before = vm.kernel_state()
+        assert "napi_tx" in vm.refuses("reflect")
+        assert vm.kernel_state() == before
+
+
+def test_guest_offloads_are_warned_about():
+    """The dry run and doctor say beforehand what a channels resize then costs."""
+    with booted("6.12", offloads=True) as vm:
+        function = vm.start("reflect")
+        assert "guest offloads" in function.ctl("queues", "set", "4", "--dry-run").check().out
+        doctor = function.ctl("doctor").check().out
+        assert "guest_offloads" in doctor and "guest_tso4=off" in doctor
+
+
+def test_an_mtu_that_does_not_fit_is_refused_with_the_number():
+    with booted("6.12", extra="host_mtu=9000") as vm:
+        vm.guest.run("ip link set eth0 mtu 9000").check()
+        assert "9000" in vm.refuses("reflect")
+
+
+def test_a_cpu_that_goes_and_comes_back():
+    """Workers, interrupts and XPS follow the CPUs; no pair is left without a worker."""
+    with booted("6.12") as vm:
+        function = vm.start("reflect", queue_pairs=4)
+        assert [worker["core"] for worker in function.status()["workers"]] == [0, 1, 2, 3]
+        with vm.stream(rate=300) as stream:
+            vm.guest.run("echo 0 > /sys/devices/system/cpu/cpu3/online").check()
+            wait_for_cores(vm, function, [0, 1, 2])
+            lanes = sorted(lane for worker in function.status()["workers"] for lane in worker.get("lanes", []))
+            assert lanes == [0, 1, 2, 3]
+            vm.guest.run("echo 1 > /sys/devices/system/cpu/cpu3/online").check()
+            wait_for_cores(vm, function, [0, 1, 2, 3])
+        assert stream.total["duplicated"] == 0
+
+
+def wait_for_cores(vm, function, cores):
+    """Until the workers are on these cores, at most half a minute."""
+    for _ in range(60):
+        now = [worker["core"] for worker in function.status()["workers"]]
+        if now == cores:
+            return
+        vm.guest.run("sleep 0.5")
+    raise AssertionError(f"workers are on {now}, not {cores}: {function.agent.output()}")

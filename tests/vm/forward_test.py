@@ -1,0 +1,69 @@
+"""Real clients through a guest that is a bump in the wire, while it is resized."""
+
+import contextlib
+import json
+import subprocess
+import time
+
+import pytest
+
+from tests.lib.vm import booted
+
+LEFT, RIGHT = "198.18.0.1", "198.18.0.2"
+
+
+@contextlib.contextmanager
+def wire(kernel, **nic):
+    """left ══ guest ══ right: each tap in a namespace of its own, with an address."""
+    with booted(kernel, nics=2, **nic) as vm:
+        spaces = [vm.net.isolate(tap) for tap in vm.net.taps]
+        for space, tap, address in zip(spaces, vm.net.taps, (LEFT, RIGHT)):
+            vm.net.exec(["ip", "addr", "add", f"{address}/24", "dev", tap], netns=space)
+        function = vm.start("forward", ports=2, queue_pairs=2)
+        server = subprocess.Popen(
+            vm.net.command(["iperf3", "-s", "-B", RIGHT], netns=spaces[1]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(0.5)
+        try:
+            yield vm, function, spaces
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def iperf(vm, space, *words):
+    """Starts a client; its report is the process's JSON output."""
+    command = vm.net.command(["iperf3", "-c", RIGHT, "-J", *words], netns=space)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def report(process):
+    """The client's report, once it has ended well."""
+    out, _ = process.communicate(timeout=120)
+    result = json.loads(out)
+    assert "error" not in result, result["error"]
+    return result["end"]
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12"])
+def test_ping_and_iperf_across_resizes(kernel):
+    """TCP survives every resize, UDP loss is counted, ARP and ping pass, and the balance holds."""
+    with wire(kernel) as (vm, function, (left, _right)):
+        ping = vm.net.exec(["ping", "-c", "5", "-i", "0.2", "-W", "3", RIGHT], netns=left, check=False)
+        assert b" 0% packet loss" in ping.stdout, ping.stdout.decode()
+
+        tcp = iperf(vm, left, "-t", "8", "-P", "4")
+        for pairs in (4, 1, 2):
+            time.sleep(1.5)
+            function.ctl("queues", "set", str(pairs)).check()
+        end = report(tcp)
+        assert end["sum_received"]["bytes"] > 0
+        print(f"{kernel}: TCP {end['sum_received']['bytes']} bytes, {end['sum_sent']['retransmits']} retransmits")
+
+        udp = report(iperf(vm, left, "-u", "-b", "2M", "-l", "512", "-t", "2"))
+        print(f"{kernel}: UDP {udp['sum']['lost_packets']} of {udp['sum']['packets']} lost")
+        assert udp["sum"]["packets"] > 0 and udp["sum"]["lost_packets"] < udp["sum"]["packets"] * 0.1
+        time.sleep(0.5)
+        assert function.status()["balance"]["unaccounted"] == 0

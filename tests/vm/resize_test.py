@@ -1,0 +1,90 @@
+"""Resizing a reflecting guest under traffic, on every kernel we say we run on."""
+
+import time
+
+import pytest
+
+from tests.lib.vm import booted
+
+# Kernel, what the device is like, and the mode the sockets must end in.
+MATRIX = [
+    pytest.param("6.1", {}, "copy", id="6.1-copy"),
+    pytest.param("6.12", {}, "copy", id="6.12-copy"),
+    pytest.param("7", {}, "copy", id="7-copy"),
+    pytest.param("7", {"iommu_platform": True}, "zerocopy", id="7-zerocopy"),
+]
+
+
+def wait_still(function):
+    """Until nothing is on its way; returns the status."""
+    for _ in range(50):
+        status = function.status()
+        if status["balance"]["held"] == 0 and status["balance"]["unaccounted"] == 0:
+            return status
+        time.sleep(0.1)
+    return status
+
+
+@pytest.mark.parametrize("kernel, nic, mode", MATRIX)
+def test_channels(kernel, nic, mode, record_property):
+    """1 -> 4 -> 2 -> 1 under traffic: every packet is accounted for, none is doubled or reaches the stack."""
+    with booted(kernel, **nic) as vm:
+        before = vm.kernel_state()
+        function = vm.start("reflect")
+        queue = function.status()["ports"][0]["queues"][0]
+        # Bound before any packet came, so the reason is known too.
+        assert queue["mode"] == mode, queue["mode_reason"]
+        stack_before = vm.stack_packets()
+        lost = []
+        with vm.stream(rate=500) as stream:
+            for pairs in (4, 2, 1):
+                time.sleep(1)
+                function.ctl("queues", "set", str(pairs)).check()
+                status = function.status()
+                assert status["ports"][0]["queue_pairs"]["current"] == pairs
+                assert status["last_resize"]["result"] == "done"
+                assert f"Combined:\t{pairs}" in vm.guest.run("ethtool -l eth0 | tail -4").out.replace("  ", "")
+                lost.append(status["last_resize"]["lost"])
+            time.sleep(1)
+        status = wait_still(function)
+        record_property("lost", f"{stream.total['lost']} of {stream.total['sent']}, known to us {lost}")
+        print(f"{kernel} {mode}: {stream.total}, counted by us per resize {lost}")
+        assert stream.total["duplicated"] == 0
+        assert stream.total["corrupted"] == 0
+        assert stream.total["received"] > stream.total["sent"] * 0.9
+        assert status["balance"]["unaccounted"] == 0
+        assert vm.stack_packets() == stack_before
+        assert function.stop().rc == 0, function.agent.output()
+        assert vm.kernel_state() == before
+
+
+def test_new_flows_use_every_pair():
+    """After growing, the device spreads flows it has not seen yet."""
+    with booted("6.12") as vm:
+        function = vm.start("reflect", queue_pairs=4)
+        with vm.stream("--count", "2000", flows=64, rate=500) as stream:
+            time.sleep(5)
+        queues = function.status()["ports"][0]["queues"]
+        assert all(queue["rx_packets"] > 0 for queue in queues), [queue["rx_packets"] for queue in queues]
+        assert stream.total["duplicated"] == 0
+
+
+def test_spread_on_a_device_with_rss():
+    """With RSS pairs stay open and XDP attached; idle pairs get nothing."""
+    with booted("6.12", rss=True) as vm:
+        function = vm.start("reflect", queue_pairs=4)
+        assert "spread" in function.ctl("queues", "set", "2", "--dry-run").check().out
+        with vm.stream(flows=64, rate=500) as stream:
+            time.sleep(1)
+            function.ctl("queues", "set", "2").check()
+            # What the device had put on the old queues before it took the new table.
+            time.sleep(1)
+            idle_before = [q["rx_packets"] for q in function.status()["ports"][0]["queues"]]
+            time.sleep(1)
+            status = function.status()
+        idle_after = [q["rx_packets"] for q in status["ports"][0]["queues"]]
+        assert status["last_resize"]["method"] == "spread"
+        assert status["ports"][0]["queue_pairs"] == {"current": 2, "max": 4, "wanted": 2, "open": 4}
+        assert idle_after[2:] == idle_before[2:]
+        assert idle_after[0] > idle_before[0] and idle_after[1] > idle_before[1]
+        assert stream.total["duplicated"] == 0
