@@ -41,6 +41,10 @@ class Mapping {
   static absl::StatusOr<Mapping> Share(int fd, size_t bytes, off_t offset, absl::string_view what) {
     void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
     if (start == MAP_FAILED) {
+      if (errno == EBUSY) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("mmap of ", what, ": the socket is bound already, which kernels before 6.4 refuse to map"));
+      }
       return absl::InternalError(absl::StrCat("mmap of ", what, ", ", bytes, " bytes: ", strerror(errno)));
     }
     return Mapping(static_cast<uint8_t*>(start), bytes);

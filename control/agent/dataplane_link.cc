@@ -76,6 +76,10 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
   if (!peer.ok()) {
     return peer.status();
   }
+  if (connected()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("process ", peer->pid, " wants to be a second dataplane beside ", pid_, "; it was sent away"));
+  }
   if (peer->uid != uid_ && peer->uid != 0) {
     return absl::PermissionDeniedError(absl::StrCat("process ", peer->pid, " of uid ", peer->uid,
                                                     " is not the dataplane's user ", uid_));
@@ -136,6 +140,9 @@ absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const in
     return absl::DataLossError("the dataplane answered something else than it was asked");
   }
   const dataplane::Reply& reply = report.reply();
+  if (reply.code() == static_cast<uint32_t>(absl::StatusCode::kUnavailable)) {
+    return absl::InternalError(reply.message());  // it is there: it answered
+  }
   return absl::Status(static_cast<absl::StatusCode>(reply.code()), reply.message());
 }
 

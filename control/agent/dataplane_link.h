@@ -47,8 +47,8 @@ class DataplaneLink {
   // Readable when the process has ended. -1: none.
   int pidfd() const { return pidfd_.get(); }
 
-  // Waits for a dataplane, takes it in and hears its greeting. Errors: DeadlineExceeded; PermissionDenied
-  // for somebody else; FailedPrecondition for another contract version.
+  // Waits for a dataplane, takes it in and hears its greeting. Errors: DeadlineExceeded; AlreadyExists when
+  // one is connected; PermissionDenied for somebody else; FailedPrecondition for another contract version.
   absl::StatusOr<Greeting> Accept(absl::Time deadline);
 
   // Sends `request` (its id is set here) and waits for its reply. The reply's error comes back as it is.

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -18,7 +19,6 @@
 namespace sluice {
 namespace {
 
-constexpr absl::Duration kDataplaneStartBound = absl::Seconds(20);
 // A far end that a former agent's socket still holds is free again in some 150 ms (lane_sockets.h).
 constexpr absl::Duration kBindBound = absl::Seconds(10);
 
@@ -96,31 +96,10 @@ absl::Status Instance::BringUp() {
       return s;
     }
   } else {
-    absl::StatusOr<StatsView> stats = StatsView::Make();
-    if (!stats.ok()) {
-      return stats.status();
-    }
-    stats_ = *std::move(stats);
-    const uint32_t pairs = ports_.front().queue_pairs();
-    active_pairs_ = transmit_lanes_ = wanted_pairs_ = pairs;
-    down_ = true;  // OpenLanes() only binds until there is a dataplane
-    absl::Status s = OpenLanes(0, pairs, absl::InfiniteFuture());
-    if (s.ok()) {
-      s = OpenBridgeLane();
-    }
-    if (s.ok() && !link_->connected()) {
-      s = StartDataplaneProcess();
-      if (s.ok()) {
-        s = link_->Accept(absl::Now() + kDataplaneStartBound).status();
-      }
-    }
-    if (s.ok()) {
-      s = ConfigureDataplane(/*takeover=*/false);
-    }
-    if (!s.ok()) {
+    active_pairs_ = transmit_lanes_ = wanted_pairs_ = ports_.front().queue_pairs();
+    if (absl::Status s = StartFresh(); !s.ok()) {
       return s;
     }
-    down_ = false;
   }
   for (AgentPort& port : ports_) {
     if (absl::Status s = port.Activate(config_.rules); !s.ok()) {
@@ -233,32 +212,45 @@ UmemLayout Instance::LaneLayout() const {
   return {static_cast<uint32_t>(ports_.size()) * (rings.fill + rings.tx), frame_size};
 }
 
-absl::StatusOr<LaneSockets> Instance::BindPairLane(uint32_t index, UniqueFd umem, absl::Time deadline) const {
-  std::vector<QueueAddress> queues;
-  bool skb = false;
-  for (const AgentPort& port : ports_) {
-    queues.push_back({port.netdev(), index});
-    skb = skb || port.xdp().mode() == XdpMode::kSkb;
+// The dataplane maps the rings before they are bound (lane_sockets.h). While there is none the lane is bound all
+// the same, for the one that takes over.
+absl::Status Instance::OpenLane(uint32_t index, std::vector<QueueAddress> queues, absl::StatusOr<UniqueFd> umem,
+                                absl::Time deadline) {
+  if (!umem.ok()) {
+    return umem.status();
   }
-  return OpenLaneSockets(std::move(umem), LaneLayout(), XskRingSizes(), queues, Wanted(config_.dataplane.mode), skb,
-                         deadline);
+  const bool is_bridge = index == kBridgeLane;
+  absl::StatusOr<LaneSockets> made =
+      MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), std::move(queues));
+  if (!made.ok()) {
+    return made.status();
+  }
+  LaneSockets& sockets =
+      lanes_.Add(index, is_bridge ? dataplane::LANE_KIND_BRIDGE : dataplane::LANE_KIND_PAIR, *std::move(made));
+  if (!down_) {
+    if (absl::Status s = SendLane(index); !s.ok()) {
+      return s;
+    }
+  }
+  const bool skb = std::any_of(ports_.begin(), ports_.end(),
+                               [](const AgentPort& port) { return port.xdp().mode() == XdpMode::kSkb; });
+  // veth, the bridge's far end, has no zero-copy, and always native XDP.
+  return is_bridge ? BindLaneSockets(sockets, WantedXskMode::kCopy, /*xdp_is_skb=*/false, deadline)
+                   : BindLaneSockets(sockets, Wanted(config_.dataplane.mode), skb, deadline);
 }
 
 absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadline,
                                  std::map<uint32_t, UniqueFd> prepared) {
   for (uint32_t index = first; index < end; ++index) {
-    absl::StatusOr<UniqueFd> umem = prepared.count(index) != 0
-                                        ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
-                                        : MakeUmemMemory(LaneLayout(), absl::StrCat("sluice-lane-", index));
-    absl::Status s = umem.status();
-    if (s.ok()) {
-      absl::StatusOr<LaneSockets> sockets = BindPairLane(index, *std::move(umem), deadline);
-      s = sockets.status();
-      if (s.ok()) {
-        lanes_.Add(index, dataplane::LANE_KIND_PAIR, *std::move(sockets));
-        s = down_ ? absl::OkStatus() : SendLane(index);
-      }
+    std::vector<QueueAddress> queues;
+    for (const AgentPort& port : ports_) {
+      queues.push_back({port.netdev(), index});
     }
+    absl::Status s = OpenLane(index, std::move(queues),
+                              prepared.count(index) != 0
+                                  ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
+                                  : MakeUmemMemory(LaneLayout(), absl::StrCat("sluice-lane-", index)),
+                              deadline);
     if (!s.ok()) {
       for (uint32_t opened = first; opened <= index; ++opened) {
         if (absl::Status undone = RemoveLane(opened); !undone.ok()) {
@@ -272,23 +264,12 @@ absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadli
 }
 
 absl::Status Instance::OpenBridgeLane() {
-  absl::StatusOr<UniqueFd> umem = MakeUmemMemory(LaneLayout(), "sluice-bridge");
-  if (!umem.ok()) {
-    return umem.status();
-  }
   std::vector<QueueAddress> queues;
   for (const AgentPort& port : ports_) {
     queues.push_back({port.bridge().far_netdev(), 0});
   }
-  // veth has no zero-copy.
-  absl::StatusOr<LaneSockets> sockets =
-      OpenLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), queues, WantedXskMode::kCopy,
-                      /*xdp_is_skb=*/false, absl::Now() + kBindBound);
-  if (!sockets.ok()) {
-    return sockets.status();
-  }
-  lanes_.Add(kBridgeLane, dataplane::LANE_KIND_BRIDGE, *std::move(sockets));
-  return absl::OkStatus();
+  return OpenLane(kBridgeLane, std::move(queues), MakeUmemMemory(LaneLayout(), "sluice-bridge"),
+                  absl::Now() + kBindBound);
 }
 
 void Instance::SaveState() {
@@ -323,6 +304,8 @@ absl::Status Instance::Stop() {
     note(port.TakeDown());
   }
   ports_.clear();
+  // Ours alone when it is empty; another agent's ports may be in it.
+  (void)rmdir(settings_.pin_root.c_str());
   note(RemoveStateFile(settings_.state_file));
   return first;
 }

@@ -96,8 +96,14 @@ class Instance {
   // the window is taken from `prepared`, by lane.
   absl::Status OpenLanes(uint32_t first, uint32_t end, absl::Time deadline, std::map<uint32_t, UniqueFd> prepared = {});
   absl::Status OpenBridgeLane();
+  absl::Status OpenLane(uint32_t index, std::vector<QueueAddress> queues, absl::StatusOr<UniqueFd> umem,
+                        absl::Time deadline);
   absl::Status StartDataplaneProcess();
-  absl::Status ConfigureDataplane(bool takeover);
+  absl::Status StartFresh();
+  absl::Status ConfigureDataplane(uint32_t workers);
+  absl::Status OpenAllLanes(uint32_t pairs);
+  absl::Status HandLanesToSuccessor();
+  absl::Status SendAllLanes();
 
   absl::Status ShutDownDataplane();
   absl::Status Call(const dataplane::Request& request, std::vector<int> fds = {});
@@ -110,7 +116,6 @@ class Instance {
   void FollowCpus();
   // Those the config allows, as far as they are online.
   absl::StatusOr<std::vector<uint32_t>> UsableCores() const;
-  absl::StatusOr<LaneSockets> BindPairLane(uint32_t index, UniqueFd umem, absl::Time deadline) const;
   UmemLayout LaneLayout() const;
   ResizeState CurrentState() const;
   absl::Status RunResize(const ResizePlan& plan, absl::Time deadline);

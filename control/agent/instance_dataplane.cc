@@ -12,6 +12,7 @@ namespace {
 
 // A dataplane that answers at all does so in microseconds; draining a lane has its own bound below this.
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
+constexpr absl::Duration kDataplaneStartBound = absl::Seconds(20);
 // How long a lane that goes may wait for the kernel to give its last frames back.
 constexpr uint32_t kDrainMs = 1000;
 
@@ -43,7 +44,28 @@ absl::Status Instance::StartDataplaneProcess() {
   return absl::OkStatus();
 }
 
-absl::Status Instance::ConfigureDataplane(bool takeover) {
+absl::Status Instance::StartFresh() {
+  absl::StatusOr<StatsView> stats = StatsView::Make();
+  if (!stats.ok()) {
+    return stats.status();
+  }
+  stats_ = *std::move(stats);
+  if (!link_->connected()) {
+    if (absl::Status s = StartDataplaneProcess(); !s.ok()) {
+      return s;
+    }
+    if (absl::Status s = link_->Accept(absl::Now() + kDataplaneStartBound).status(); !s.ok()) {
+      return s;
+    }
+  }
+  if (absl::Status s = ConfigureDataplane(WorkersFor(CurrentState(), active_pairs_)); !s.ok()) {
+    return s;
+  }
+  return OpenAllLanes(active_pairs_);
+}
+
+// Tells it function, ports and cores; it has workers then, and no lane.
+absl::Status Instance::ConfigureDataplane(uint32_t workers) {
   dataplane::Request request;
   dataplane::Configure* configure = request.mutable_configure();
   configure->set_function(config_.function.type);
@@ -56,29 +78,58 @@ absl::Status Instance::ConfigureDataplane(bool takeover) {
   if (absl::Status s = Call(request, {stats_->fd()}); !s.ok()) {
     return s;
   }
-  const uint32_t workers = takeover ? std::min<uint32_t>(static_cast<uint32_t>(worker_cores_.size()),
-                                                         static_cast<uint32_t>(usable_cores_.size()))
-                                    : WorkersFor(CurrentState(), active_pairs_);
-  worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + std::max<uint32_t>(workers, 1));
+  workers = std::clamp<uint32_t>(workers, 1, static_cast<uint32_t>(usable_cores_.size()));
+  worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + workers);
   dataplane::Request place;
   place.mutable_place_lanes()->mutable_cores()->Assign(worker_cores_.begin(), worker_cores_.end());
-  if (absl::Status s = Call(place); !s.ok()) {
+  return Call(place);
+}
+
+absl::Status Instance::OpenAllLanes(uint32_t pairs) {
+  absl::Status s = OpenLanes(0, pairs, absl::Now() + kCallTimeout);
+  if (s.ok()) {
+    // Before the bridge lane, whose frames leave by pair lanes.
+    s = SendTransmitLanes(transmit_lanes_);
+  }
+  if (s.ok()) {
+    s = OpenBridgeLane();
+  }
+  return s.ok() ? Place(static_cast<uint32_t>(worker_cores_.size())) : s;
+}
+
+absl::Status Instance::HandLanesToSuccessor() {
+  if (absl::Status s = ConfigureDataplane(static_cast<uint32_t>(worker_cores_.size())); !s.ok()) {
     return s;
   }
+  absl::Status s = SendAllLanes();
+  if (absl::IsFailedPrecondition(s)) {
+    // A kernel before 6.4 lets nobody map a bound socket's rings: what waits in them is lost, and counted
+    // by SettleTakeover. The lanes are made anew.
+    spdlog::warn("{}; making the lanes anew", std::string(s.message()));
+    lanes_.Clear();
+    down_ = false;
+    s = OpenAllLanes(ports_.front().queue_pairs());
+  }
+  if (!s.ok()) {
+    return s;
+  }
+  dataplane::Request settle;
+  settle.mutable_settle_takeover();
+  return Call(settle);
+}
+
+absl::Status Instance::SendAllLanes() {
   for (const auto& [index, lane] : lanes_.lanes()) {
-    if (absl::Status s = SendLane(index); !s.ok()) {
+    absl::Status s;
+    if (index == kBridgeLane) {
+      s = SendTransmitLanes(transmit_lanes_);
+    }
+    if (s.ok()) {
+      s = SendLane(index);
+    }
+    if (!s.ok()) {
       return s;
     }
-  }
-  if (takeover) {
-    dataplane::Request settle;
-    settle.mutable_settle_takeover();
-    if (absl::Status s = Call(settle); !s.ok()) {
-      return s;
-    }
-  }
-  if (absl::Status s = SendTransmitLanes(transmit_lanes_); !s.ok()) {
-    return s;
   }
   return Place(static_cast<uint32_t>(worker_cores_.size()));
 }
@@ -142,6 +193,8 @@ uint32_t Instance::WorkerOf(uint32_t lane) const {
 
 absl::Status Instance::Place(uint32_t workers) {
   const std::vector<uint32_t> before = worker_cores_;
+  // A CPU may have gone since the plan was made.
+  workers = std::min(workers, static_cast<uint32_t>(usable_cores_.size()));
   worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + workers);
   dataplane::Request request;
   dataplane::PlaceLanes* place = request.mutable_place_lanes();

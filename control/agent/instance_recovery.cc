@@ -45,20 +45,18 @@ void Instance::DataplaneLost() {
 }
 
 absl::Status Instance::TakeInDataplane(absl::Time deadline) {
-  const bool was_connected = link_->connected();
   absl::StatusOr<Greeting> greeting = link_->Accept(deadline);
   if (!greeting.ok()) {
     return greeting.status();
-  }
-  if (was_connected || !down_) {
-    return absl::OkStatus();
   }
   if (greeting->hello.configured()) {
     link_->Drop();
     return absl::FailedPreconditionError("a dataplane came with lanes of its own while ours were waiting; ended it");
   }
-  if (absl::Status s = ConfigureDataplane(/*takeover=*/true); !s.ok()) {
+  if (absl::Status s = HandLanesToSuccessor(); !s.ok()) {
     link_->Drop();
+    down_ = true;
+    dataplane_gone_ = false;
     restart_at_ = absl::Now() + RestartDelay(restarts_in_a_row_++);
     return s;
   }

@@ -25,7 +25,7 @@ KernelDrops& KernelDrops::operator+=(const KernelDrops& other) {
   return *this;
 }
 
-void LaneTable::Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets) {
+LaneSockets& LaneTable::Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets) {
   LaneEntry entry;
   entry.spec.set_index(index);
   entry.spec.set_kind(kind);
@@ -39,10 +39,9 @@ void LaneTable::Add(uint32_t index, dataplane::LaneKind kind, LaneSockets socket
     s->set_completion_size(sockets.rings.completion);
     s->set_rx_size(sockets.rings.rx);
     s->set_tx_size(sockets.rings.tx);
-    s->set_zero_copy(sockets.mode == XskMode::kZeroCopy);
   }
   entry.sockets = std::move(sockets);
-  lanes_.insert_or_assign(index, std::move(entry));
+  return lanes_.insert_or_assign(index, std::move(entry)).first->second.sockets;
 }
 
 absl::Status LaneTable::Adopt(HeldLane held) {

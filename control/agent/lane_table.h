@@ -37,8 +37,8 @@ struct LaneEntry {
 
 class LaneTable {
  public:
-  // Takes in what OpenLaneSockets made. `index` must be free.
-  void Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets);
+  // Takes in what MakeLaneSockets made. `index` must be free. Returns it, to be bound.
+  LaneSockets& Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets);
   // Takes in what a surviving dataplane handed over.
   absl::Status Adopt(HeldLane held);
   // Harvests its statistics and closes the agent's descriptors.

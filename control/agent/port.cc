@@ -298,6 +298,8 @@ absl::Status AgentPort::TakeDown() {
     note(maps_.SetConfig(sluice_config{}));
   }
   note(bridge_.Remove());
+  // Before the channels: setting those makes virtio_net place its interrupts anew (virtnet_set_affinity).
+  note(affinity_.Restore());
   if (saved_.adopted_xdp() && queue_pairs_ != saved_.queue_pairs()) {
     note(xdp_.Suspend());
     note(SetQueuePairs(saved_.queue_pairs(), absl::InfiniteFuture()));
@@ -311,7 +313,6 @@ absl::Status AgentPort::TakeDown() {
     const std::vector<uint32_t> table(saved_.rss_table().begin(), saved_.rss_table().end());
     note(SetRssTable(netdev(), table));
   }
-  note(affinity_.Restore());
   if (!saved_.promiscuous()) {
     note(SetPromiscuous(netdev(), false));
   }

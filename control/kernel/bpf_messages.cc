@@ -68,7 +68,7 @@ std::string BpfMessages::Best() const {
 }
 
 absl::Status BpfMessages::Error(int error, absl::string_view doing) {
-  const absl::Status status = KernelError(std::abs(error), doing, Best());
+  absl::Status status = KernelError(std::abs(error), doing, Best());
   Forget();
   return status;
 }

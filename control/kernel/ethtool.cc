@@ -163,7 +163,7 @@ absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<s
                                    absl::StrAppend(out, feature.first, feature.second ? " on" : " off");
                                  }),
                    ")");
-  const absl::Status status = AskEthtool(
+  absl::Status status = AskEthtool(
       ETHTOOL_MSG_FEATURES_SET, netdev, doing,
       [wanted](NetlinkRequest& request) {
         nlattr* bitset = request.BeginNest(ETHTOOL_A_FEATURES_WANTED | NLA_F_NESTED);

@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <optional>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -94,104 +92,39 @@ absl::Status RegisterUmem(int socket, const Mapping& memory, const UmemLayout& l
   return KernelError(errno, doing);
 }
 
-// A bind that failed; `error` tells the caller whether another mode or moment may do.
-struct BindFailure {
-  int error = 0;
-  QueueAddress queue;
-};
-
-// One try of a whole lane in one mode: sockets, or why not.
-struct Attempt {
-  std::vector<UniqueFd> sockets;
-  std::optional<BindFailure> bind_failure;
-};
-
-class LaneOpener {
- public:
-  LaneOpener(const Mapping& memory, const UmemLayout& layout, const XskRingSizes& rings,
-             absl::Span<const QueueAddress> queues, absl::Time deadline)
-      : memory_(memory), layout_(layout), rings_(rings), queues_(queues), deadline_(deadline) {}
-
-  // Binds all queues with `mode_flag` (XDP_ZEROCOPY or XDP_COPY). An error status is one that no other
-  // mode would cure.
-  absl::StatusOr<Attempt> Open(uint16_t mode_flag) {
-    Attempt attempt;
-    for (const QueueAddress& queue : queues_) {
-      absl::StatusOr<UniqueFd> bound = BindWhenFree(queue, mode_flag, attempt);
-      if (!bound.ok()) {
-        return bound.status();
-      }
-      if (attempt.bind_failure.has_value()) {
-        attempt.sockets.clear();
-        break;
-      }
-      attempt.sockets.push_back(std::move(*bound));
-    }
-    return attempt;
-  }
-
- private:
-  // Each try has a fresh socket: some kernels leave the rings of one whose bind failed half torn down.
-  absl::StatusOr<UniqueFd> BindWhenFree(const QueueAddress& queue, uint16_t mode_flag, Attempt& attempt) {
-    while (true) {
-      absl::StatusOr<UniqueFd> xsk = MakeSocket(rings_, queue);
-      if (!xsk.ok()) {
-        return xsk;
-      }
-      sockaddr_xdp address{};
-      address.sxdp_family = AF_XDP;
-      address.sxdp_ifindex = if_nametoindex(queue.netdev.c_str());
-      address.sxdp_queue_id = queue.queue;
-      if (address.sxdp_ifindex == 0) {
-        return KernelError(ENODEV, absl::StrCat("binding an AF_XDP socket to ", NameOf(queue)));
-      }
-      if (attempt.sockets.empty()) {
-        absl::Status status = RegisterUmem(xsk->get(), memory_, layout_, queue);
-        if (!status.ok()) {
-          return status;
-        }
-        address.sxdp_flags = mode_flag | XDP_USE_NEED_WAKEUP;
-      } else {
-        // Mode and wakeup flag are the first socket's (net/xdp/xsk_buff_pool.c: xp_assign_dev_shared).
-        address.sxdp_flags = XDP_SHARED_UMEM;
-        address.sxdp_shared_umem_fd = static_cast<uint32_t>(attempt.sockets.front().get());
-      }
-      if (bind(xsk->get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0) {
-        return xsk;
-      }
-      const int error = errno;
-      if (error == EBUSY && absl::Now() + kBusyRetryPause < deadline_) {
-        xsk->Reset();
-        absl::SleepFor(kBusyRetryPause);
-        continue;
-      }
-      attempt.bind_failure = BindFailure{error, queue};
-      return UniqueFd();
-    }
-  }
-
-  const Mapping& memory_;
-  const UmemLayout& layout_;
-  const XskRingSizes& rings_;
-  absl::Span<const QueueAddress> queues_;
-  absl::Time deadline_;
-};
-
-absl::Status BindError(const BindFailure& failure, bool zero_copy) {
-  const std::string doing = absl::StrCat("binding an AF_XDP socket to ", NameOf(failure.queue),
-                                         zero_copy ? " in zero-copy mode" : " in copy mode");
-  switch (failure.error) {
+// Our words, not the kernel's: what the errno means for a bind.
+const char* BindAdvice(int error) {
+  switch (error) {
     case EBUSY:
-      return KernelError(failure.error, doing, "another AF_XDP socket, or one being closed, still holds the queue");
+      return "; another AF_XDP socket, or one being closed, still holds the queue";
     case EINVAL:
-      return KernelError(failure.error, doing, "does the device have this queue?");
+      return "; does the device have this queue?";
+    case EOPNOTSUPP:
+      return "; the device does not offer this mode";
     default:
-      return KernelError(failure.error, doing);
+      return "";
   }
 }
 
-std::string ErrnoText(int error) {
-  return std::generic_category().message(error);
+// A failed bind leaves the socket and its rings as they were (net/xdp/xsk.c: xsk_bind gives the rings to the
+// pool last), so it may be tried again, and rings that are mapped stay the ones the kernel will use.
+absl::Status BindWhenFree(int socket, const QueueAddress& queue, sockaddr_xdp address, absl::Time deadline) {
+  const std::string doing = absl::StrCat("binding an AF_XDP socket to ", NameOf(queue));
+  address.sxdp_family = AF_XDP;
+  address.sxdp_ifindex = if_nametoindex(queue.netdev.c_str());
+  address.sxdp_queue_id = queue.queue;
+  if (address.sxdp_ifindex == 0) {
+    return KernelError(ENODEV, doing);
+  }
+  while (bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    const int error = errno;
+    if (error != EBUSY || absl::Now() + kBusyRetryPause >= deadline) {
+      const absl::Status status = KernelError(error, doing);
+      return absl::Status(status.code(), absl::StrCat(status.message(), BindAdvice(error)));
+    }
+    absl::SleepFor(kBusyRetryPause);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -211,15 +144,10 @@ absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::str
   return memory;
 }
 
-absl::StatusOr<LaneSockets> OpenLaneSockets(UniqueFd umem, const UmemLayout& layout, const XskRingSizes& rings,
-                                            absl::Span<const QueueAddress> queues, WantedXskMode wanted,
-                                            bool xdp_is_skb, absl::Time deadline) {
+absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& layout, const XskRingSizes& rings,
+                                            std::vector<QueueAddress> queues) {
   if (queues.empty()) {
     return absl::InvalidArgumentError("a lane without queues");
-  }
-  if (xdp_is_skb && wanted == WantedXskMode::kZeroCopy) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("zero-copy needs native XDP; ", queues.front().netdev, " has it in skb mode"));
   }
   const Mapping memory(umem.get(), layout.frames_bytes());
   if (!memory.ok()) {
@@ -228,51 +156,68 @@ absl::StatusOr<LaneSockets> OpenLaneSockets(UniqueFd umem, const UmemLayout& lay
   LaneSockets lane;
   lane.layout = layout;
   lane.rings = rings;
-  LaneOpener opener(memory, layout, rings, queues, deadline);
-
-  if (!xdp_is_skb && (wanted == WantedXskMode::kAuto || wanted == WantedXskMode::kZeroCopy)) {
-    absl::StatusOr<Attempt> attempt = opener.Open(XDP_ZEROCOPY);
-    if (!attempt.ok()) {
-      return attempt.status();
+  for (const QueueAddress& queue : queues) {
+    absl::StatusOr<UniqueFd> xsk = MakeSocket(rings, queue);
+    if (!xsk.ok()) {
+      return xsk.status();
     }
-    if (!attempt->bind_failure.has_value()) {
-      // What was asked for is not always what it became: the kernel's word counts.
-      const absl::StatusOr<bool> zero_copy = IsZeroCopy(attempt->sockets.front().get());
-      if (!zero_copy.ok()) {
-        return zero_copy.status();
+    if (lane.sockets.empty()) {
+      absl::Status status = RegisterUmem(xsk->get(), memory, layout, queue);
+      if (!status.ok()) {
+        return status;
       }
-      if (!*zero_copy && wanted == WantedXskMode::kZeroCopy) {
-        return absl::FailedPreconditionError(
-            absl::StrCat(NameOf(queues.front()), ": the kernel took a zero-copy bind and copies all the same"));
-      }
-      lane.umem = std::move(umem);
-      lane.sockets = std::move(attempt->sockets);
-      lane.mode = *zero_copy ? XskMode::kZeroCopy : XskMode::kCopy;
-      lane.mode_reason =
-          *zero_copy ? "device offers zero-copy" : "the kernel took a zero-copy bind and copies all the same";
-      return lane;
     }
-    const BindFailure& failure = *attempt->bind_failure;
-    if (wanted == WantedXskMode::kZeroCopy || failure.error == EBUSY) {
-      return BindError(failure, /*zero_copy=*/true);
-    }
-    lane.mode_reason =
-        absl::StrCat(failure.queue.netdev, " has no zero-copy: bind said \"", ErrnoText(failure.error), "\"");
-  } else {
-    lane.mode_reason = xdp_is_skb ? "XDP runs in skb mode" : "asked for by the configuration";
-  }
-
-  absl::StatusOr<Attempt> attempt = opener.Open(XDP_COPY);
-  if (!attempt.ok()) {
-    return attempt.status();
-  }
-  if (attempt->bind_failure.has_value()) {
-    return BindError(*attempt->bind_failure, /*zero_copy=*/false);
+    lane.sockets.push_back(*std::move(xsk));
   }
   lane.umem = std::move(umem);
-  lane.sockets = std::move(attempt->sockets);
-  lane.mode = xdp_is_skb ? XskMode::kSkb : XskMode::kCopy;
+  lane.queues = std::move(queues);
   return lane;
+}
+
+absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_is_skb, absl::Time deadline) {
+  if (xdp_is_skb && wanted == WantedXskMode::kZeroCopy) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("zero-copy needs native XDP; ", lane.queues.front().netdev, " has it in skb mode"));
+  }
+  sockaddr_xdp first{};
+  first.sxdp_flags = XDP_USE_NEED_WAKEUP;
+  if (wanted == WantedXskMode::kZeroCopy) {
+    first.sxdp_flags |= XDP_ZEROCOPY;
+  } else if (wanted != WantedXskMode::kAuto || xdp_is_skb) {
+    first.sxdp_flags |= XDP_COPY;
+  }  // With neither the kernel tries zero-copy and falls back (net/xdp/xsk_buff_pool.c: xp_assign_dev).
+  sockaddr_xdp shared{};
+  // Mode and wakeup flag are the first socket's (net/xdp/xsk_buff_pool.c: xp_assign_dev_shared).
+  shared.sxdp_flags = XDP_SHARED_UMEM;
+  shared.sxdp_shared_umem_fd = static_cast<uint32_t>(lane.sockets.front().get());
+  for (size_t i = 0; i < lane.sockets.size(); ++i) {
+    absl::Status status = BindWhenFree(lane.sockets[i].get(), lane.queues[i], i == 0 ? first : shared, deadline);
+    if (!status.ok()) {
+      return status;
+    }
+  }
+  // What was asked for is not always what it became: the kernel's word counts.
+  const absl::StatusOr<bool> zero_copy = IsZeroCopy(lane.sockets.front().get());
+  if (!zero_copy.ok()) {
+    return zero_copy.status();
+  }
+  const std::string& netdev = lane.queues.front().netdev;
+  if (*zero_copy) {
+    lane.mode = XskMode::kZeroCopy;
+    lane.mode_reason = absl::StrCat(netdev, " offers zero-copy");
+  } else if (wanted == WantedXskMode::kZeroCopy) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(NameOf(lane.queues.front()), ": the kernel took a zero-copy bind and copies all the same"));
+  } else if (xdp_is_skb) {
+    lane.mode = XskMode::kSkb;
+    lane.mode_reason = "XDP runs in skb mode";
+  } else {
+    lane.mode = XskMode::kCopy;
+    lane.mode_reason = wanted == WantedXskMode::kAuto
+                           ? absl::StrCat(netdev, " offers no zero-copy on this kernel (sluicectl doctor says more)")
+                           : "asked for by the configuration";
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket) {

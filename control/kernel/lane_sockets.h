@@ -5,9 +5,12 @@
 // XDP_SHARED_UMEM to the first, on their own (netdev, queue), with their own fill and completion rings
 // (net/xdp/xsk.c: xsk_bind, xp_create_and_assign_umem). All are bound with XDP_USE_NEED_WAKEUP.
 //
+// Two phases, since before Linux 6.4 the rings of a bound socket cannot be mapped (net/xdp/xsk.c: xsk_mmap
+// says EBUSY): Make, then the dataplane maps the rings and fills them, then Bind.
+//
 // After the agent's and the dataplane's descriptors are closed, the kernel releases the queue from a
 // workqueue (net/xdp/xsk_buff_pool.c: xp_release_deferred): binding the queue again meanwhile says
-// EBUSY, so Open() retries until `deadline`.
+// EBUSY, so Bind retries until `deadline`.
 #ifndef SLUICE_CONTROL_KERNEL_LANE_SOCKETS_H_
 #define SLUICE_CONTROL_KERNEL_LANE_SOCKETS_H_
 
@@ -50,16 +53,19 @@ struct LaneSockets {
   UniqueFd umem;
   UmemLayout layout;
   XskRingSizes rings;
-  std::vector<UniqueFd> sockets;  // in the order of the queues asked for
-  XskMode mode = XskMode::kCopy;
-  std::string mode_reason;  // "device offers zero-copy", "device has no zero-copy: bind said …"
+  std::vector<QueueAddress> queues;
+  std::vector<UniqueFd> sockets;  // in the order of `queues`
+  XskMode mode = XskMode::kCopy;  // from Bind on
+  std::string mode_reason;        // "eth0 offers zero-copy", "XDP runs in skb mode"
 };
 
-// Binds one socket per queue. `xdp_is_skb` says the port's program runs in generic mode. Errors name
-// netdev and queue; nothing stays bound then.
-absl::StatusOr<LaneSockets> OpenLaneSockets(UniqueFd umem, const UmemLayout& layout, const XskRingSizes& rings,
-                                            absl::Span<const QueueAddress> queues, WantedXskMode wanted,
-                                            bool xdp_is_skb, absl::Time deadline);
+// One socket per queue, with its rings, and the UMEM registered; nothing is bound.
+absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& layout, const XskRingSizes& rings,
+                                            std::vector<QueueAddress> queues);
+
+// Binds them all, and says in `lane` which mode it became and why. `xdp_is_skb`: the ports' program runs in
+// generic mode. Errors name netdev and queue; some sockets may then be bound, so drop the lane.
+absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_is_skb, absl::Time deadline);
 
 // XDP_STATISTICS of one socket: what the kernel dropped before the dataplane saw it.
 absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket);

@@ -177,7 +177,7 @@ absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses)
   // Adds come first, so that an address which only moved between interfaces is never missing. A full map
   // leaves no choice.
   const bool adds_fit = present.size() + missing.size() <= SLUICE_MAX_LOCAL_ADDRESSES;
-  const absl::Status first = adds_fit ? add() : remove();
+  absl::Status first = adds_fit ? add() : remove();
   if (!first.ok()) {
     return first;
   }

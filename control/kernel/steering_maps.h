@@ -26,7 +26,7 @@ class SteeringMaps {
   absl::StatusOr<sluice_config> GetConfig() const;
   // Replaces the element whole.
   absl::Status SetConfig(const sluice_config& config);
-  // Fills the idle bank, clears its hit counters and flips to it with one SetConfig: no packet sees half.
+  // Fills the idle bank, clears its hit counters and flips to it: no packet sees half.
   absl::Status SetRules(absl::Span<const sluice_rule> rules);
   // Makes the set of local addresses exactly `addresses` (adds first, then deletes).
   absl::Status SetLocals(absl::Span<const sluice_address> addresses);

@@ -1,13 +1,18 @@
 #include "control/wire/framing.h"
 
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 
 namespace sluice {
 namespace {
@@ -43,19 +48,38 @@ absl::Status SendAll(int socket, const std::string& bytes) {
   return absl::OkStatus();
 }
 
-// Receives `size` bytes, or fewer when the stream ends before. MSG_WAITALL: SO_RCVTIMEO then bounds the whole
-// (net/unix/af_unix.c: unix_stream_read_generic goes on with what is left of it), so a peer that drips bytes
-// cannot hold us. A short count means that time ran out or the stream ended; what comes next tells which.
+// SO_RCVTIMEO as a moment from now. The socket option alone bounds each recv(), so a peer that drips bytes
+// could hold us for as long as it likes.
+absl::Time ReceiveDeadline(int socket) {
+  timeval patience{};
+  socklen_t size = sizeof(patience);
+  if (getsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, &size) != 0 ||
+      (patience.tv_sec == 0 && patience.tv_usec == 0)) {
+    return absl::InfiniteFuture();
+  }
+  return absl::Now() + absl::DurationFromTimeval(patience);
+}
+
+// Until there is something to receive, the deadline, or a signal.
+void WaitReadable(int socket, absl::Time deadline) {
+  constexpr absl::Duration kLongest = absl::Minutes(1);
+  const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kLongest);
+  pollfd readable{socket, POLLIN, 0};
+  (void)poll(&readable, 1, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)))));
+}
+
+// Receives `size` bytes, or fewer when the stream ends before.
 absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) {
+  const absl::Time deadline = ReceiveDeadline(socket);
   received = 0;
-  int flags = MSG_WAITALL;
   while (received < size) {
-    const ssize_t n = recv(socket, data + received, size - received, flags);
+    const ssize_t n = recv(socket, data + received, size - received, MSG_DONTWAIT);
     if (n > 0) {
-      flags = MSG_DONTWAIT;
       received += static_cast<size_t>(n);
     } else if (n == 0) {
       return absl::OkStatus();
+    } else if (errno == EAGAIN && absl::Now() < deadline) {
+      WaitReadable(socket, deadline);
     } else if (errno != EINTR) {
       return SocketError("recv");
     }

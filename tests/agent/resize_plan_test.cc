@@ -1,6 +1,7 @@
 // Plans: which lever, which steps in which order, and what is refused with which words.
 #include "control/agent/resize_plan.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -85,7 +86,8 @@ TEST(PlanResize, EveryPortGetsItsChannelsInOneWindow) {
   ResizeState state = Guest(2);
   state.ports.push_back(VirtioPort("eth1"));
   const ResizePlan plan = MustPlan(state, {1});
-  EXPECT_EQ(std::count(Kinds(plan).begin(), Kinds(plan).end(), StepKind::kSuspendXdp), 1);
+  const std::vector<StepKind> kinds = Kinds(plan);
+  EXPECT_EQ(std::count(kinds.begin(), kinds.end(), StepKind::kSuspendXdp), 1);
   std::vector<std::string> channels;
   for (const Step& step : plan.steps) {
     if (step.kind == StepKind::kSetChannels) {

@@ -6,7 +6,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
+#include <optional>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "control/kernel/ethtool.h"
@@ -54,17 +57,19 @@ class BridgeTest : public NetnsTest {
     ASSERT_OK(maps->SetRules({all}));
   }
 
-  // The bridge lane: one socket on the far end, entered in its XSKMAP.
-  absl::StatusOr<LaneSockets> OpenLane(const Bridge& bridge) {
+  // The bridge lane: one socket for the far end. Map its rings (XskUser), then let it in.
+  static absl::StatusOr<LaneSockets> MakeLane(const Bridge& bridge) {
     absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "bridge-lane");
     if (!umem.ok()) {
       return umem.status();
     }
-    return OpenLaneSockets(std::move(*umem), kLayout, kRings, {{bridge.far_netdev(), 0}}, WantedXskMode::kAuto, false,
-                           absl::Now() + absl::Seconds(2));
+    return MakeLaneSockets(*std::move(umem), kLayout, kRings, {{bridge.far_netdev(), 0}});
   }
-  static void Enter(const Bridge& bridge, int socket) {
+  // Binds it and enters it in the bridge's XSKMAP.
+  static void LetIn(const Bridge& bridge, LaneSockets& lane) {
+    ASSERT_OK(BindLaneSockets(lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(2)));
     const uint32_t key = 0;
+    const int socket = lane.sockets[0].get();
     ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);
   }
 
@@ -128,10 +133,10 @@ TEST_F(BridgeTest, NearEndHasNoTransmitOffloadsAndBothEndsFitThePort) {
 TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
   const absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);
-  const absl::StatusOr<LaneSockets> lane = OpenLane(*bridge);
+  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge);
   ASSERT_OK(lane);
   XskUser user(*lane, 0, 0, 256);
-  Enter(*bridge, user.fd());
+  LetIn(*bridge, *lane);
   Steer(*bridge, SLUICE_BRIDGE_REDIRECT);
   ASSERT_OK(xdp_->Suspend());
 
@@ -171,10 +176,10 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
 TEST_F(BridgeTest, SuperPacketsArriveAsFramesOfTheWiresSize) {
   const absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);
-  const absl::StatusOr<LaneSockets> lane = OpenLane(*bridge);
+  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge);
   ASSERT_OK(lane);
   XskUser user(*lane, 0, 0, 256);
-  Enter(*bridge, user.fd());
+  LetIn(*bridge, *lane);
   Steer(*bridge, SLUICE_BRIDGE_REDIRECT);
   ASSERT_OK(xdp_->Suspend());
 
@@ -199,10 +204,10 @@ TEST_F(BridgeTest, SuperPacketsArriveAsFramesOfTheWiresSize) {
 TEST_F(BridgeTest, TakesQueuesWithoutSocketWhileXdpIsOn) {
   const absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);
-  const absl::StatusOr<LaneSockets> lane = OpenLane(*bridge);
+  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge);
   ASSERT_OK(lane);
   XskUser user(*lane, 0, 0, 256);
-  Enter(*bridge, user.fd());
+  LetIn(*bridge, *lane);
   Steer(*bridge, SLUICE_BRIDGE_REDIRECT);
   FrameSpec spec;
   spec.destination = GetLink("port0")->mac;
@@ -213,29 +218,30 @@ TEST_F(BridgeTest, TakesQueuesWithoutSocketWhileXdpIsOn) {
 
 TEST_F(BridgeTest, NextAgentAdoptsItAndTrafficFlowsOnMeanwhile) {
   int near_ifindex = 0;
-  absl::StatusOr<LaneSockets> lane = absl::UnknownError("not opened");
+  absl::StatusOr<LaneSockets> lane = absl::UnknownError("not made");
+  std::optional<XskUser> user;
   {
     const absl::StatusOr<Bridge> first = Make();
     ASSERT_OK(first);
     near_ifindex = first->near_ifindex();
-    lane = OpenLane(*first);
+    lane = MakeLane(*first);
     ASSERT_OK(lane);
-    Enter(*first, lane->sockets[0].get());
+    user.emplace(*lane, 0, 0, 256);
+    LetIn(*first, *lane);
     Steer(*first, SLUICE_BRIDGE_REDIRECT);
   }
-  XskUser user(*lane, 0, 0, 256);
   ASSERT_OK(xdp_->Suspend());
   FrameSpec spec;
   spec.destination = GetLink("port0")->mac;
   Wire wire("wire0");
   wire.Send(PartialChecksumFrame(spec));
-  EXPECT_EQ(user.Receive(1, absl::Seconds(2)).size(), 1u) << "without an agent";
+  EXPECT_EQ(user->Receive(1, absl::Seconds(2)).size(), 1u) << "without an agent";
   absl::StatusOr<Bridge> second = Make();
   ASSERT_OK(second);
   EXPECT_TRUE(second->adopted());
   EXPECT_EQ(second->near_ifindex(), near_ifindex);
   wire.Send(PartialChecksumFrame(spec));
-  EXPECT_EQ(user.Receive(1, absl::Seconds(2)).size(), 1u) << "after adoption, socket still entered";
+  EXPECT_EQ(user->Receive(1, absl::Seconds(2)).size(), 1u) << "after adoption, socket still entered";
   EXPECT_OK(second->Remove());
   EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "the first agent had made it, and said so";
 }

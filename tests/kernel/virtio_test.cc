@@ -26,6 +26,7 @@
 #include "control/kernel/virtio_device.h"
 #include "control/kernel/xdp_attachment.h"
 #include "tests/kernel/netns_fixture.h"
+#include "tests/kernel/open_lane.h"
 #include "tests/kernel/status_matchers.h"
 
 namespace sluice {
@@ -142,7 +143,7 @@ TEST_F(VirtioTest, ZeroCopyIsWhatTheKernelSaysItIs) {
     ASSERT_OK(lane);
     EXPECT_EQ(lane->mode, expected ? XskMode::kZeroCopy : XskMode::kCopy) << lane->mode_reason;
     EXPECT_EQ(*IsZeroCopy(lane->sockets[0].get()), expected);
-    EXPECT_EQ(lane->mode_reason == "device offers zero-copy", expected) << lane->mode_reason;
+    EXPECT_EQ(lane->mode_reason == netdev_ + " offers zero-copy", expected) << lane->mode_reason;
     EXPECT_OK(attachment->Resume()) << "with a socket bound";
   }
   EXPECT_OK(attachment->Remove(false));

@@ -18,7 +18,8 @@ using Bytes = std::vector<uint8_t>;
 
 class XskUser {
  public:
-  // Uses frames [first_frame, first_frame + frame_count) of the lane: the first half to receive into.
+  // Before the socket is bound: Linux up to 6.3 maps no rings of bound ones. Uses frames [first_frame, first_frame +
+  // frame_count) of the lane: the first half to receive into.
   XskUser(const LaneSockets& lane, size_t socket_index, uint32_t first_frame, uint32_t frame_count);
   ~XskUser();
   XskUser(const XskUser&) = delete;

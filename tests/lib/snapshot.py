@@ -17,8 +17,8 @@ def take(netns, pin_root):
         "bpffs": "\n".join(_tree(pin_root)),
     }
     for netdev in netdevs:
-        parts[f"{netdev} filters"] = "".join(
-            netns.run("tc", "filter", "show", "dev", netdev, hook, check=False).stdout for hook in ("ingress", "egress"))
+        parts[f"{netdev} filters"] = "".join(netns.run("tc", "filter", "show", "dev", netdev, hook, check=False).stdout
+                                             for hook in ("ingress", "egress"))
         parts[f"{netdev} channels"] = netns.run("ethtool", "-l", netdev, check=False).stdout
         parts[f"{netdev} features"] = netns.run("ethtool", "-k", netdev, check=False).stdout
     return parts

@@ -108,5 +108,7 @@ def booted(kernel: str, nics: int = 1, cpus: int = 4, queues: int = QUEUES, **ni
         devices = [Nic(tap, queues=queues, mac=mac(index), **nic) for index, tap in enumerate(net.taps)]
         files = product_files(build.folder())
         with Guest(kernel, files=files, nics=devices, netns=net.name, cpus=cpus) as guest:
+            for index in range(nics):
+                guest.run(f"ip link set eth{index} up").check()
             yield Vm(guest, net)
             guest.assert_healthy()

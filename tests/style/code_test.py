@@ -4,6 +4,7 @@ import concurrent.futures
 import json
 import os
 import py_compile
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,7 +24,8 @@ def in_parallel(function, paths):
 def test_clang_format():
     def check(path):
         done = subprocess.run(["clang-format", "--dry-run", "--Werror", path], capture_output=True, text=True)
-        return done.stderr if done.returncode else ""
+        lines = re.findall(rf"{path}:(\d+)", done.stderr)
+        return f"clang-format -i {sources.name(path)}  (line {', '.join(dict.fromkeys(lines))})" if lines else ""
 
     wrong = in_parallel(check, [path for path in sources.with_suffix(*sources.CPP) if not sources.is_bpf(path)])
     assert not wrong, "\n" + "\n".join(wrong)
