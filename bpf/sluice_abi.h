@@ -102,9 +102,9 @@ struct sluice_rule {
   __u32 match;   // enum sluice_match bits
   __u32 action;  // enum sluice_action
   __be16 ethertype_be;
-  __u16 vlan;            // host order, 0..4095
-  __u8 proto;            // IPPROTO_*
-  __u8 family;           // 4 or 6, of src/dst when they are matched; 0 otherwise
+  __u16 vlan;   // host order, 0..4095
+  __u8 proto;   // IPPROTO_*
+  __u8 family;  // 4 or 6, of src/dst when they are matched; 0 otherwise
   __u8 pad[2];
   __u16 src_port_first;  // host order, inclusive ranges
   __u16 src_port_last;

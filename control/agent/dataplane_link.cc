@@ -81,8 +81,8 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
         absl::StrCat("process ", peer->pid, " wants to be a second dataplane beside ", pid_, "; it was sent away"));
   }
   if (peer->uid != uid_ && peer->uid != 0) {
-    return absl::PermissionDeniedError(absl::StrCat("process ", peer->pid, " of uid ", peer->uid,
-                                                    " is not the dataplane's user ", uid_));
+    return absl::PermissionDeniedError(
+        absl::StrCat("process ", peer->pid, " of uid ", peer->uid, " is not the dataplane's user ", uid_));
   }
   Greeting greeting;
   dataplane::Report report;

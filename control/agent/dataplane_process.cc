@@ -52,8 +52,8 @@ absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::strin
   } while (got < 0 && errno == EINTR);
   if (got == static_cast<ssize_t>(sizeof(error))) {
     (void)waitpid(pid, nullptr, 0);
-    return absl::FailedPreconditionError(absl::StrCat("cannot start ", binary, " as uid ", user.uid, ": ",
-                                                      strerror(error)));
+    return absl::FailedPreconditionError(
+        absl::StrCat("cannot start ", binary, " as uid ", user.uid, ": ", strerror(error)));
   }
   return pid;
 }

@@ -37,7 +37,9 @@ WantedXskMode Wanted(ModeSetting mode) {
 }
 
 // Which of the functions look at every frame on the wire; the others only at frames sent to the port.
-bool IsBumpInTheWire(const FunctionConfig& function) { return function.type == "forward"; }
+bool IsBumpInTheWire(const FunctionConfig& function) {
+  return function.type == "forward";
+}
 
 }  // namespace
 
@@ -133,9 +135,9 @@ absl::Status Instance::BringUpPorts() {
   }
   for (const AgentPort& port : ports_) {
     if (port.queue_pairs() != ports_.front().queue_pairs()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          port.netdev(), " has ", port.queue_pairs(), " queue pairs and ", ports_.front().netdev(), " ",
-          ports_.front().queue_pairs(), "; all ports need the same number (ethtool -L)"));
+      return absl::FailedPreconditionError(absl::StrCat(port.netdev(), " has ", port.queue_pairs(), " queue pairs and ",
+                                                        ports_.front().netdev(), " ", ports_.front().queue_pairs(),
+                                                        "; all ports need the same number (ethtool -L)"));
     }
   }
   return absl::OkStatus();
@@ -162,16 +164,16 @@ absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
 
 absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   const dataplane::Configure& running = greeting.hello.configuration();
-  const bool same_ports = running.ports_size() == static_cast<int>(ports_.size()) &&
-                          std::equal(ports_.begin(), ports_.end(), running.ports().begin(),
-                                     [](const AgentPort& a, const dataplane::PortSpec& b) {
-                                       return a.config().name == b.name();
-                                     });
+  const bool same_ports =
+      running.ports_size() == static_cast<int>(ports_.size()) &&
+      std::equal(ports_.begin(), ports_.end(), running.ports().begin(),
+                 [](const AgentPort& a, const dataplane::PortSpec& b) { return a.config().name == b.name(); });
   if (!same_ports || running.function() != config_.function.type) {
     return absl::FailedPreconditionError(
         absl::StrCat("a dataplane is running function \"", running.function(),
                      "\" with other ports or another function than the config asks for; it goes on as it is. End it "
-                     "(SIGTERM to pid ", link_->pid(), ") and start again"));
+                     "(SIGTERM to pid ",
+                     link_->pid(), ") and start again"));
   }
   absl::StatusOr<StatsView> stats = StatsView::Adopt(std::move(greeting.stats));
   if (!stats.ok()) {
@@ -185,10 +187,11 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   }
   const uint32_t open = lanes_.pair_lanes();
   if (open != ports_.front().queue_pairs()) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the running dataplane has ", open, " lanes and ", ports_.front().netdev(), " ",
-                     ports_.front().queue_pairs(), " queue pairs: an agent died in the middle of a resize. End the "
-                     "dataplane (SIGTERM to pid ", link_->pid(), ") and start again"));
+    return absl::FailedPreconditionError(absl::StrCat("the running dataplane has ", open, " lanes and ",
+                                                      ports_.front().netdev(), " ", ports_.front().queue_pairs(),
+                                                      " queue pairs: an agent died in the middle of a resize. End the "
+                                                      "dataplane (SIGTERM to pid ",
+                                                      link_->pid(), ") and start again"));
   }
   active_pairs_ = wanted_pairs_ = open;
   transmit_lanes_ = greeting.hello.transmit_lanes();
@@ -220,8 +223,7 @@ absl::Status Instance::OpenLane(uint32_t index, std::vector<QueueAddress> queues
     return umem.status();
   }
   const bool is_bridge = index == kBridgeLane;
-  absl::StatusOr<LaneSockets> made =
-      MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), std::move(queues));
+  absl::StatusOr<LaneSockets> made = MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), std::move(queues));
   if (!made.ok()) {
     return made.status();
   }
@@ -246,11 +248,11 @@ absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadli
     for (const AgentPort& port : ports_) {
       queues.push_back({port.netdev(), index});
     }
-    absl::Status s = OpenLane(index, std::move(queues),
-                              prepared.count(index) != 0
-                                  ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
-                                  : MakeUmemMemory(LaneLayout(), absl::StrCat("sluice-lane-", index)),
-                              deadline);
+    absl::Status s =
+        OpenLane(index, std::move(queues),
+                 prepared.count(index) != 0 ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
+                                            : MakeUmemMemory(LaneLayout(), absl::StrCat("sluice-lane-", index)),
+                 deadline);
     if (!s.ok()) {
       for (uint32_t opened = first; opened <= index; ++opened) {
         if (absl::Status undone = RemoveLane(opened); !undone.ok()) {

@@ -31,12 +31,12 @@
 namespace sluice {
 
 struct InstanceSettings {
-  std::string object_dir;         // of the .bpf.o files
-  std::string pin_root;           // bpffs folder for the ports' maps
-  std::string dataplane_binary;   // started by us; empty: somebody else (systemd) starts it
+  std::string object_dir;        // of the .bpf.o files
+  std::string pin_root;          // bpffs folder for the ports' maps
+  std::string dataplane_binary;  // started by us; empty: somebody else (systemd) starts it
   std::string dataplane_user;
-  std::string dataplane_socket;   // where we wait for it
-  std::string state_file;         // saved_state.proto
+  std::string dataplane_socket;  // where we wait for it
+  std::string state_file;        // saved_state.proto
 };
 
 struct FinishedResize {
@@ -136,12 +136,12 @@ class Instance {
   uint32_t transmit_lanes_ = 0;
   uint32_t wanted_pairs_ = 0;
   std::optional<FinishedResize> last_resize_;
-  bool down_ = false;           // no dataplane; the policy is in force
+  bool down_ = false;            // no dataplane; the policy is in force
   bool dataplane_gone_ = false;  // and DataplaneLost() has not been called yet
   absl::Time restart_at_ = absl::InfiniteFuture();
   uint32_t restarts_in_a_row_ = 0;
   absl::Time up_since_ = absl::InfinitePast();
-  pid_t child_ = 0;             // the dataplane we started, to be reaped
+  pid_t child_ = 0;  // the dataplane we started, to be reaped
 };
 
 }  // namespace sluice

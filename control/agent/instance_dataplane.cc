@@ -35,8 +35,8 @@ absl::Status Instance::StartDataplaneProcess() {
   if (settings_.dataplane_binary.empty()) {
     return absl::OkStatus();
   }
-  absl::StatusOr<pid_t> pid = StartDataplane(settings_.dataplane_binary, settings_.dataplane_socket,
-                                             DataplaneUser(settings_.dataplane_user));
+  absl::StatusOr<pid_t> pid =
+      StartDataplane(settings_.dataplane_binary, settings_.dataplane_socket, DataplaneUser(settings_.dataplane_user));
   if (!pid.ok()) {
     return pid.status();
   }

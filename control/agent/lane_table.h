@@ -21,10 +21,10 @@ namespace sluice {
 
 // What the kernel dropped before the dataplane saw it.
 struct KernelDrops {
-  uint64_t rx_dropped = 0;       // no frame on the fill ring, or a frame too large
-  uint64_t rx_ring_full = 0;     // the worker did not keep up
-  uint64_t rx_invalid = 0;       // descriptors on the fill ring that the kernel refused
-  uint64_t tx_invalid = 0;       // descriptors on the transmit ring that the kernel refused
+  uint64_t rx_dropped = 0;    // no frame on the fill ring, or a frame too large
+  uint64_t rx_ring_full = 0;  // the worker did not keep up
+  uint64_t rx_invalid = 0;    // descriptors on the fill ring that the kernel refused
+  uint64_t tx_invalid = 0;    // descriptors on the transmit ring that the kernel refused
 
   KernelDrops& operator+=(const KernelDrops& other);
   uint64_t Sum() const { return rx_dropped + rx_ring_full + rx_invalid + tx_invalid; }

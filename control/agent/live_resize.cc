@@ -79,8 +79,7 @@ absl::Status LiveResize::Undo(const Step& step) {
 
 absl::Status LiveResize::PrepareMemory(uint32_t first, uint32_t end) {
   for (uint32_t lane = first; lane < end; ++lane) {
-    absl::StatusOr<UniqueFd> memory =
-        MakeUmemMemory(instance_.LaneLayout(), absl::StrCat("sluice-lane-", lane));
+    absl::StatusOr<UniqueFd> memory = MakeUmemMemory(instance_.LaneLayout(), absl::StrCat("sluice-lane-", lane));
     if (!memory.ok()) {
       prepared_.clear();
       return memory.status();

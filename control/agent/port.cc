@@ -40,9 +40,10 @@ struct QueueFacts {
 
 absl::StatusOr<QueueFacts> ReadQueueFacts(const std::string& netdev, const std::optional<VirtioDevice>& virtio) {
   if (virtio.has_value() && !virtio->Has(VirtioFeature::kMq)) {
-    return QueueFacts{1, 1, virtio->Has(VirtioFeature::kCtrlVq)
-                                ? "the device does not offer VIRTIO_NET_F_MQ (QEMU: mq=on, and queues=N on the netdev)"
-                                : "the device has no control queue (VIRTIO_NET_F_CTRL_VQ), so its count cannot change"};
+    return QueueFacts{1, 1,
+                      virtio->Has(VirtioFeature::kCtrlVq)
+                          ? "the device does not offer VIRTIO_NET_F_MQ (QEMU: mq=on, and queues=N on the netdev)"
+                          : "the device has no control queue (VIRTIO_NET_F_CTRL_VQ), so its count cannot change"};
   }
   absl::StatusOr<Channels> channels = GetChannels(netdev);
   if (absl::IsUnimplemented(channels.status())) {
@@ -60,8 +61,9 @@ absl::Status CheckDevice(const std::string& netdev, const std::optional<VirtioDe
   // (drivers/net/virtio_net.c: start_xmit, skb_orphan; net/xdp/xsk.c: IFF_TX_SKB_NO_LINEAR).
   if (virtio.has_value() && virtio->napi_tx == false) {
     return absl::FailedPreconditionError(absl::StrCat(
-        netdev, ": virtio_net runs with napi_tx=0, which gives frames back before the device has read them; load the "
-                "module with napi_tx=1 (kernel command line: virtio_net.napi_tx=1)"));
+        netdev,
+        ": virtio_net runs with napi_tx=0, which gives frames back before the device has read them; load the "
+        "module with napi_tx=1 (kernel command line: virtio_net.napi_tx=1)"));
   }
   return absl::OkStatus();
 }
@@ -93,15 +95,14 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   const uint32_t pairs = saved.has_value() ? queues->current : settings.queue_pairs;
   if (pairs > queues->max) {
     return absl::FailedPreconditionError(absl::StrCat(netdev, ": queue_pairs = ", pairs, ", but it has at most ",
-                                                      queues->max,
-                                                      queues->why_one.empty() ? "" : ": ", queues->why_one));
+                                                      queues->max, queues->why_one.empty() ? "" : ": ",
+                                                      queues->why_one));
   }
   absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
   if (!machine.ok()) {
     return machine.status();
   }
-  if (absl::Status s =
-          CheckNoExtraXdpQueues(netdev, pairs, queues->max, machine->possible_cpus, (*virtio).has_value());
+  if (absl::Status s = CheckNoExtraXdpQueues(netdev, pairs, queues->max, machine->possible_cpus, (*virtio).has_value());
       !s.ok()) {
     return s;
   }
@@ -116,9 +117,8 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   }
   const std::string pin_dir = absl::StrCat(settings.pin_root, "/", netdev);
   const std::string object = absl::StrCat(settings.object_dir, "/sluice_steer.bpf.o");
-  absl::StatusOr<XdpAttachment> xdp =
-      XdpAttachment::AttachOrAdopt(netdev, object, pin_dir,
-                                   settings.mode == ModeSetting::kAuto || settings.mode == ModeSetting::kSkb);
+  absl::StatusOr<XdpAttachment> xdp = XdpAttachment::AttachOrAdopt(
+      netdev, object, pin_dir, settings.mode == ModeSetting::kAuto || settings.mode == ModeSetting::kSkb);
   if (!xdp.ok()) {
     return OnPort(netdev, xdp.status());
   }
@@ -227,8 +227,7 @@ absl::Status AgentPort::ApplyDownPolicy(uint32_t queue_pairs) {
   if (!config.ok()) {
     return OnPort(netdev(), config.status());
   }
-  config->bridge_mode =
-      config_.on_dataplane_down == OnDataplaneDown::kPass ? SLUICE_BRIDGE_PASS : SLUICE_BRIDGE_DROP;
+  config->bridge_mode = config_.on_dataplane_down == OnDataplaneDown::kPass ? SLUICE_BRIDGE_PASS : SLUICE_BRIDGE_DROP;
   // First where packets fall to, then let them fall.
   if (absl::Status s = maps_.SetConfig(*config); !s.ok()) {
     return OnPort(netdev(), s);
@@ -243,8 +242,8 @@ absl::Status AgentPort::ApplyDownPolicy(uint32_t queue_pairs) {
 
 absl::Status AgentPort::RefreshLocals(const std::vector<sluice_address>& addresses) {
   const auto same = [](const sluice_address& a, const sluice_address& b) { return memcmp(&a, &b, sizeof(a)) == 0; };
-  if (addresses.size() == locals_.size() &&
-      std::equal(addresses.begin(), addresses.end(), locals_.begin(), same) && !locals_.empty()) {
+  if (addresses.size() == locals_.size() && std::equal(addresses.begin(), addresses.end(), locals_.begin(), same) &&
+      !locals_.empty()) {
     return absl::OkStatus();
   }
   if (absl::Status s = maps_.SetLocals(addresses); !s.ok()) {

@@ -22,8 +22,8 @@ absl::Status CheckCount(const ResizeState& state, uint32_t pairs) {
     return absl::InvalidArgumentError("0 queue pairs are not possible: a port needs at least one");
   }
   if (pairs > SLUICE_MAX_QUEUES) {
-    return absl::InvalidArgumentError(absl::StrCat(pairs, " queue pairs are more than the ", SLUICE_MAX_QUEUES,
-                                                   " this build handles"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(pairs, " queue pairs are more than the ", SLUICE_MAX_QUEUES, " this build handles"));
   }
   for (const ResizePort& port : state.ports) {
     if (pairs > port.max_pairs) {
@@ -42,9 +42,9 @@ bool AllHaveRss(const ResizeState& state) {
 }
 
 void AddPlacement(const ResizeState& state, uint32_t workers, ResizePlan& plan) {
-  plan.steps.push_back(MakeStep(StepKind::kPlaceLanes, state.workers, workers,
-                                absl::StrCat("place lanes on ", workers, " worker", workers == 1 ? "" : "s",
-                                             ", interrupts and XPS after them")));
+  plan.steps.push_back(MakeStep(
+      StepKind::kPlaceLanes, state.workers, workers,
+      absl::StrCat("place lanes on ", workers, " worker", workers == 1 ? "" : "s", ", interrupts and XPS after them")));
 }
 
 ResizePlan SpreadPlan(const ResizeState& state, uint32_t pairs) {
@@ -57,9 +57,8 @@ ResizePlan SpreadPlan(const ResizeState& state, uint32_t pairs) {
 
 void AddChannelSteps(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
   for (uint32_t i = 0; i < state.ports.size(); ++i) {
-    plan.steps.push_back(
-        MakeStep(StepKind::kSetChannels, state.open_pairs, pairs,
-                 absl::StrCat("ethtool -L ", state.ports[i].netdev, " combined ", pairs), i));
+    plan.steps.push_back(MakeStep(StepKind::kSetChannels, state.open_pairs, pairs,
+                                  absl::StrCat("ethtool -L ", state.ports[i].netdev, " combined ", pairs), i));
   }
 }
 
@@ -79,8 +78,7 @@ void AddShrink(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
 void AddGrow(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
   const uint32_t open = state.open_pairs;
   const std::string fresh = LaneRange(open, pairs);
-  plan.steps.push_back(
-      MakeStep(StepKind::kPrepareMemory, open, pairs, absl::StrCat("make packet memory for ", fresh)));
+  plan.steps.push_back(MakeStep(StepKind::kPrepareMemory, open, pairs, absl::StrCat("make packet memory for ", fresh)));
   plan.steps.push_back(MakeStep(StepKind::kSuspendXdp, 0, 0, "take XDP off (the bridge takes over)"));
   AddChannelSteps(state, pairs, plan);
   plan.steps.push_back(MakeStep(StepKind::kOpenLanes, open, pairs, absl::StrCat("open sockets of ", fresh)));
@@ -100,10 +98,10 @@ absl::StatusOr<ResizePlan> ChannelsPlan(const ResizeState& state, const ResizeWi
     }
     // The two counts differ only on virtio_net, see CheckNoExtraXdpQueues in control/doctor/doctor.h.
     if (port.is_virtio && wish.pairs + state.possible_cpus <= port.max_pairs) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          port.netdev, " has ", port.max_pairs, " queue pairs and the guest ", state.possible_cpus, " CPUs: with ",
-          wish.pairs, " in use the driver would take ", state.possible_cpus,
-          " more for XDP, and frames sent there vanish; give the device at most as many queues as vCPUs"));
+      return absl::FailedPreconditionError(
+          absl::StrCat(port.netdev, " has ", port.max_pairs, " queue pairs and the guest ", state.possible_cpus,
+                       " CPUs: with ", wish.pairs, " in use the driver would take ", state.possible_cpus,
+                       " more for XDP, and frames sent there vanish; give the device at most as many queues as vCPUs"));
     }
     if (port.offers_guest_offloads) {
       plan.warnings.push_back(absl::StrCat(
@@ -193,14 +191,13 @@ absl::StatusOr<ResizePlan> PlanResize(const ResizeState& state, const ResizeWish
           "spread needs a device with RSS on every port (QEMU: rss=on,hash=on); use --method channels");
     }
     if (wish.pairs > state.open_pairs) {
-      return absl::FailedPreconditionError(absl::StrCat("spread can use the ", state.open_pairs,
-                                                        " open pairs, not ", wish.pairs, "; use --method channels"));
+      return absl::FailedPreconditionError(absl::StrCat("spread can use the ", state.open_pairs, " open pairs, not ",
+                                                        wish.pairs, "; use --method channels"));
     }
   }
   // Asked for channels by name, pairs that are open but idle are to go as well.
-  const bool same = wish.lever == Lever::kChannels
-                        ? wish.pairs == state.open_pairs && wish.pairs == state.active_pairs
-                        : wish.pairs == state.active_pairs;
+  const bool same = wish.lever == Lever::kChannels ? wish.pairs == state.open_pairs && wish.pairs == state.active_pairs
+                                                   : wish.pairs == state.active_pairs;
   if (same) {
     return ResizePlan{Lever::kNone, state.active_pairs, wish.pairs, {}, {}};
   }

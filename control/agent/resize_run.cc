@@ -28,8 +28,8 @@ ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, absl::Time
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
     const absl::Time start = absl::Now();
-    absl::Status s = start >= deadline ? absl::DeadlineExceededError("the time given ran out")
-                                       : actions.Do(step, deadline);
+    absl::Status s =
+        start >= deadline ? absl::DeadlineExceededError("the time given ran out") : actions.Do(step, deadline);
     const absl::Time end = absl::Now();
     outcome.steps.push_back({step.text, end - start});
     if (step.kind == StepKind::kSuspendXdp) {

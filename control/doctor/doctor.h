@@ -22,7 +22,7 @@ struct MachineFacts {
   std::string kernel_release;  // uname -r
   bool has_btf = false;        // /sys/kernel/btf/vmlinux
   uint32_t online_cpus = 0;
-  uint32_t possible_cpus = 0;  // nr_cpu_ids: what virtnet_xdp_set asks for
+  uint32_t possible_cpus = 0;             // nr_cpu_ids: what virtnet_xdp_set asks for
   std::optional<uint64_t> memlock_bytes;  // nullopt: unlimited
   bool can_lock_memory = false;           // CAP_IPC_LOCK
 };

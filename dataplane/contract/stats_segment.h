@@ -26,11 +26,11 @@ namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
 inline constexpr uint32_t kStatsVersion = 1;
-inline constexpr uint32_t kMaxPorts = 4;                         // of one network function
-inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;     // queue pairs of one port
-inline constexpr uint32_t kBridgeLane = kMaxPairLanes;           // its index, behind all pairs
-inline constexpr uint32_t kMaxLanes = kMaxPairLanes + 1;         // pairs and the bridge
-inline constexpr uint32_t kMaxWorkers = SLUICE_MAX_QUEUES;       // a worker without a lane is useless
+inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
+inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
+inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
+inline constexpr uint32_t kMaxLanes = kMaxPairLanes + 1;      // pairs and the bridge
+inline constexpr uint32_t kMaxWorkers = SLUICE_MAX_QUEUES;    // a worker without a lane is useless
 inline constexpr size_t kStatsCacheLine = 64;
 
 // Why the dataplane dropped a frame. Names as users see them: DropReasonName.
@@ -56,9 +56,7 @@ constexpr const char* DropReasonName(DropReason reason) {
 // Single-writer counter; see the file's head for why Add() is not a locked instruction.
 class StatsCounter {
  public:
-  void Add(uint64_t n) {
-    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-  }
+  void Add(uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
   void Set(uint64_t n) { value_.store(n, std::memory_order_relaxed); }
   uint64_t Get() const { return value_.load(std::memory_order_relaxed); }
 

@@ -39,12 +39,11 @@ class FakeActions : public ResizeActions {
 
 ResizePlan Plan() {
   ResizePlan plan{Lever::kChannels, 1, 4, {}, {}};
-  for (const auto& [kind, text] : std::vector<std::pair<StepKind, std::string>>{
-           {StepKind::kPrepareMemory, "memory"},
-           {StepKind::kSuspendXdp, "suspend"},
-           {StepKind::kSetChannels, "channels"},
-           {StepKind::kResumeXdp, "resume"},
-           {StepKind::kPlaceLanes, "place"}}) {
+  for (const auto& [kind, text] : std::vector<std::pair<StepKind, std::string>>{{StepKind::kPrepareMemory, "memory"},
+                                                                                {StepKind::kSuspendXdp, "suspend"},
+                                                                                {StepKind::kSetChannels, "channels"},
+                                                                                {StepKind::kResumeXdp, "resume"},
+                                                                                {StepKind::kPlaceLanes, "place"}}) {
     plan.steps.push_back({kind, 1, 4, 0, text});
   }
   return plan;

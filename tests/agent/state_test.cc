@@ -13,7 +13,9 @@
 namespace sluice {
 namespace {
 
-std::string TempPath(const std::string& name) { return ::testing::TempDir() + "/" + name + std::to_string(getpid()); }
+std::string TempPath(const std::string& name) {
+  return ::testing::TempDir() + "/" + name + std::to_string(getpid());
+}
 
 TEST(StateFile, ComesBackAsItWasWritten) {
   const std::string path = TempPath("state");

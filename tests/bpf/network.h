@@ -2,7 +2,8 @@
 //
 // A network namespace of the test's own, with veth pairs, and the two kinds of socket that the
 // tests send and receive with.
-#pragma once
+#ifndef SLUICE_TESTS_BPF_NETWORK_H_
+#define SLUICE_TESTS_BPF_NETWORK_H_
 
 #include <cstdint>
 #include <optional>
@@ -50,3 +51,5 @@ class Wire {
 };
 
 }  // namespace sluice::bpf_test
+
+#endif  // SLUICE_TESTS_BPF_NETWORK_H_

@@ -6,7 +6,8 @@
 //
 // Every layer sets the type field of the one before it. Lengths are filled in by bytes(); a poke()
 // after a layer then overwrites bytes of that layer, which is how malformed packets are made.
-#pragma once
+#ifndef SLUICE_TESTS_BPF_PACKET_H_
+#define SLUICE_TESTS_BPF_PACKET_H_
 
 #include <arpa/inet.h>
 
@@ -223,3 +224,5 @@ class Packet {
 };
 
 }  // namespace sluice::bpf_test
+
+#endif  // SLUICE_TESTS_BPF_PACKET_H_

@@ -5,7 +5,8 @@
 //
 // A run's outcome is a line: what the program returned and which counters moved, such as
 // "PASS NO_SOCKET", "DROP MALFORMED" or "PASS -" (nothing counted).
-#pragma once
+#ifndef SLUICE_TESTS_BPF_PROGRAMS_H_
+#define SLUICE_TESTS_BPF_PROGRAMS_H_
 
 #include <gtest/gtest.h>
 
@@ -79,3 +80,5 @@ class Programs : public ::testing::Test {
 };
 
 }  // namespace sluice::bpf_test
+
+#endif  // SLUICE_TESTS_BPF_PROGRAMS_H_

@@ -33,8 +33,10 @@ const char* const kStatus = R"(
     queue_pairs { current: 2 max: 4 wanted: 2 open: 2 }
     xdp { mode: "native" attached_by: "sluice-agent" other_programs: 1 }
     queues { index: 0 lane: 0 worker: 0 mode: "copy" mode_reason: "device has no zero-copy"
-             rx_packets: 1000 tx_packets: 900 drops { key: "function" value: 3 } drops { key: "kernel_rx_full" value: 4 } }
-    queues { index: 1 lane: 1 worker: 1 mode: "copy" mode_reason: "device has no zero-copy" rx_packets: 5 tx_packets: 6 }
+             rx_packets: 1000 tx_packets: 900
+             drops { key: "function" value: 3 } drops { key: "kernel_rx_full" value: 4 } }
+    queues { index: 1 lane: 1 worker: 1 mode: "copy" mode_reason: "device has no zero-copy"
+             rx_packets: 5 tx_packets: 6 }
     bridge { lane: 64 worker: 0 mode: "copy" rx_packets: 2 }
   }
   workers { index: 0 core: 2 busy_ratio: 0.125 lanes: 0 lanes: 64 }
@@ -164,7 +166,8 @@ TEST(RatesTest, CounterThatWentBackIsNoRate) {
 const char* const kDoctor = R"(
   findings { check: "kernel" severity: SEVERITY_OK what: "kernel 6.12.0" }
   findings { check: "guest_offloads" port: "wan" severity: SEVERITY_NOTE what: "the device offers guest_csum"
-             cost: "a channels resize takes XDP off for a moment; they come back then, and attaching again drops what is queued"
+             cost: "a channels resize takes XDP off for a moment; they come back then, "
+                   "and attaching again drops what is queued"
              fix: "QEMU: -device virtio-net-pci,guest_csum=off\nlibvirt: <guest csum='off'/>" }
   findings { check: "napi_tx" port: "wan" severity: SEVERITY_ERROR what: "napi_tx=0" })";
 

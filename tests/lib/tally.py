@@ -13,8 +13,9 @@ def outcome(case):
     for tag, what in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
         found = case.find(tag)
         if found is not None:
-            reason = (found.get("message") or found.text or "").strip().splitlines()
-            return what, reason[0] if reason else ""
+            lines = [line.strip() for line in (found.get("message") or found.text or "").splitlines()]
+            lines = [line for line in lines if line and line != "AssertionError:"]
+            return what, lines[0] if lines else ""
     return "passed", ""
 
 
@@ -36,7 +37,10 @@ def main(folder):
             counts[what] += 1
             if what != "passed":
                 reason = skip_reason(case, reason) if what == "skipped" else reason
-                listed[what].append(f"  {report.stem}: {case.get('classname')}.{case.get('name')}: {reason}")
+                name = case.get("name")
+                if not name.startswith(case.get("classname", "")):
+                    name = f"{case.get('classname')}.{name}"
+                listed[what].append(f"  {report.stem}: {name}: {reason}")
     for what in ("skipped", "failed"):
         if listed[what]:
             print(f"{what}:", *listed[what], sep="\n")

@@ -2,7 +2,9 @@
 
 from tests.lib.vm import booted
 
-LOAD = "mkdir -p /sys/fs/bpf/sluice && xdp-loader load -m native -p /sys/fs/bpf/sluice/eth0 eth0 /usr/lib/sluice/sluice_steer.bpf.o"
+LOAD = """mkdir -p /sys/fs/bpf/sluice
+xdp-loader load -m native -p /sys/fs/bpf/sluice/eth0 eth0 /usr/lib/sluice/sluice_steer.bpf.o
+"""
 
 
 def test_the_agent_adopts_what_xdp_loader_attached():
