@@ -78,6 +78,12 @@ absl::Status Instance::BringUp() {
     return cores.status();
   }
   usable_cores_ = *cores;
+  // Later on CPUs may come and go; a core that is not there at the start is a mistake in the config.
+  for (const uint32_t core : config_.dataplane.cores) {
+    if (state_.ports().empty() && std::find(cores->begin(), cores->end(), core) == cores->end()) {
+      return absl::FailedPreconditionError(absl::StrCat("dataplane.cores: there is no core ", core, " online"));
+    }
+  }
   absl::StatusOr<DataplaneLink> link =
       DataplaneLink::Listen(settings_.dataplane_socket, DataplaneUser(settings_.dataplane_user).uid);
   if (!link.ok()) {

@@ -190,7 +190,8 @@ absl::Status AttachFd(int ifindex, const std::string& netdev, int program_fd, Xd
 }  // namespace
 
 absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                           const std::string& pin_dir, bool allow_skb) {
+                                                           const std::string& pin_dir, XdpWish wish) {
+  const bool allow_skb = wish != XdpWish::kNative;
   const BpfMessages quiet;
   XdpAttachment attachment;
   attachment.netdev_ = netdev;
@@ -228,8 +229,10 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
         "), which is not in a libxdp dispatcher and leaves no room for another; unload it first: xdp-loader unload ",
         netdev, " --all, or: ip link set dev ", netdev, " xdp off"));
   }
-  const absl::Status status =
-      attachment.Load(object_path, allow_skb, *found != nullptr ? ModeOf(found->get()) : XdpMode::kNative);
+  const absl::Status status = attachment.Load(object_path, allow_skb,
+                                              *found != nullptr       ? ModeOf(found->get())
+                                              : wish == XdpWish::kSkb ? XdpMode::kSkb
+                                                                      : XdpMode::kNative);
   if (!status.ok()) {
     return status;
   }

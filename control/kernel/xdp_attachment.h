@@ -21,16 +21,18 @@
 namespace sluice {
 
 enum class XdpMode { kNative, kSkb };
+// What a program that is not attached yet is to be attached as.
+enum class XdpWish { kNative, kNativeElseSkb, kSkb };
 
 class XdpAttachment {
  public:
   // Adopts a sluice_steer program that is on `netdev` already and whose maps are pinned in `pin_dir`
   // (xdp-loader put it there, or an agent before us), or else loads `object_path`, pins its maps in
-  // `pin_dir` and attaches it, in native mode, or in skb mode when `allow_skb` and native is refused.
+  // `pin_dir` and attaches it as `wish` says.
   // Errors: FailedPrecondition for a foreign XDP program that leaves no room for ours, for a program of
   // another SLUICE_ABI_VERSION, and for one whose maps are not pinned there; each says what to do.
   static absl::StatusOr<XdpAttachment> AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                     const std::string& pin_dir, bool allow_skb);
+                                                     const std::string& pin_dir, XdpWish wish);
 
   // Takes the program off the device, descriptor kept. Resume() puts the same one back.
   // Suspend twice or Resume twice is a no-op.

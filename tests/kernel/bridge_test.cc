@@ -36,7 +36,8 @@ class BridgeTest : public NetnsTest {
       return;
     }
     MakePort("port0", "wire0", 2);
-    absl::StatusOr<XdpAttachment> xdp = XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, false);
+    absl::StatusOr<XdpAttachment> xdp =
+        XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, XdpWish::kNative);
     ASSERT_OK(xdp);
     xdp_.emplace(std::move(*xdp));
   }

@@ -36,7 +36,7 @@ class LaneSocketsTest : public NetnsTest {
 
   // XDP on `netdev` that gives everything to the queue's socket.
   void SteerEverything(const std::string& netdev, const std::string& pins) {
-    ASSERT_OK(XdpAttachment::AttachOrAdopt(netdev, SteerObject(), pins, true));
+    ASSERT_OK(XdpAttachment::AttachOrAdopt(netdev, SteerObject(), pins, XdpWish::kNativeElseSkb));
     absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pins);
     ASSERT_OK(maps);
     sluice_config config{};

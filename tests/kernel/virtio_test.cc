@@ -52,7 +52,7 @@ class VirtioTest : public testing::Test {
   }
 
   absl::StatusOr<XdpAttachment> Attach() {
-    return XdpAttachment::AttachOrAdopt(netdev_, SteerObject(), pin_dir_, false);
+    return XdpAttachment::AttachOrAdopt(netdev_, SteerObject(), pin_dir_, XdpWish::kNative);
   }
 
   static absl::StatusOr<LaneSockets> Open(const std::vector<QueueAddress>& queues, WantedXskMode wanted) {

@@ -44,8 +44,8 @@ class XdpAttachmentTest : public NetnsTest {
     return pins;
   }
 
-  absl::StatusOr<XdpAttachment> Attach(bool allow_skb = false) {
-    return XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, allow_skb);
+  absl::StatusOr<XdpAttachment> Attach(XdpWish wish = XdpWish::kNative) {
+    return XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, wish);
   }
 
   // Attaches sluice_steer as an agent with another ABI version would have.
@@ -168,7 +168,7 @@ TEST_F(XdpAttachmentTest, AdoptsTheSameAbiVersionWithoutDispatcher) {
 TEST_F(XdpAttachmentTest, RefusesAForeignProgramThatLeavesNoRoom) {
   Shell("ip link set dev port0 xdpdrv obj " + ObjectDir() + "/sluice_bridge_rx.bpf.o sec xdp");
   const uint32_t id = IdOnDevice("port0");
-  const absl::Status status = Attach(/*allow_skb=*/true).status();
+  const absl::Status status = Attach(XdpWish::kNativeElseSkb).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(status.message().find("sluice_bridge_r"), absl::string_view::npos) << "names it: " << status;
   EXPECT_NE(status.message().find("unload it first"), absl::string_view::npos) << status;
@@ -177,13 +177,14 @@ TEST_F(XdpAttachmentTest, RefusesAForeignProgramThatLeavesNoRoom) {
 }
 
 TEST_F(XdpAttachmentTest, FallsBackToSkbModeOnlyWhenAllowed) {  // loopback has no native XDP
-  const absl::Status refused = XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, false).status();
+  const absl::Status refused = XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, XdpWish::kNative).status();
   EXPECT_FALSE(refused.ok());
   EXPECT_NE(refused.message().find("in native mode"), absl::string_view::npos) << refused;
   EXPECT_NE(refused.message().find("(kernel: "), absl::string_view::npos) << refused;
   EXPECT_FALSE(std::filesystem::exists(pin_dir_)) << "nothing is left of a failed attach";
 
-  absl::StatusOr<XdpAttachment> attachment = XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, true);
+  absl::StatusOr<XdpAttachment> attachment =
+      XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, XdpWish::kNativeElseSkb);
   ASSERT_OK(attachment);
   EXPECT_EQ(attachment->mode(), XdpMode::kSkb);
   EXPECT_OK(attachment->Suspend());
@@ -342,9 +343,10 @@ TEST_F(DispatcherTest, SaysWhenItsPinsWereCleanedUpWhileItWasOff) {
 }
 
 TEST_F(XdpAttachmentTest, UnknownNetdevAndMissingObjectAreNamed) {
-  EXPECT_EQ(XdpAttachment::AttachOrAdopt("nothing0", SteerObject(), pin_dir_, false).status().code(),
+  EXPECT_EQ(XdpAttachment::AttachOrAdopt("nothing0", SteerObject(), pin_dir_, XdpWish::kNative).status().code(),
             absl::StatusCode::kNotFound);
-  const absl::Status status = XdpAttachment::AttachOrAdopt("port0", "/nowhere/x.bpf.o", pin_dir_, false).status();
+  const absl::Status status =
+      XdpAttachment::AttachOrAdopt("port0", "/nowhere/x.bpf.o", pin_dir_, XdpWish::kNative).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(status.message().find("/nowhere/x.bpf.o"), absl::string_view::npos) << status;
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));
@@ -352,7 +354,7 @@ TEST_F(XdpAttachmentTest, UnknownNetdevAndMissingObjectAreNamed) {
 
 TEST_F(XdpAttachmentTest, PinFolderOutsideABpfFilesystemIsRefused) {
   const absl::Status status =
-      XdpAttachment::AttachOrAdopt("port0", SteerObject(), "/tmp/sluice-no-bpffs", false).status();
+      XdpAttachment::AttachOrAdopt("port0", SteerObject(), "/tmp/sluice-no-bpffs", XdpWish::kNative).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   EXPECT_NE(status.message().find("mount -t bpf"), absl::string_view::npos) << status;
   std::filesystem::remove("/tmp/sluice-no-bpffs");

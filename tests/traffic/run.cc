@@ -192,8 +192,9 @@ absl::StatusOr<Report> RunTraffic(const Options& options) {
   const auto run = static_cast<uint16_t>(std::random_device{}());
   const int64_t start_ns = NowNs() + kLeadNs;
   Directions directions;
-  for (uint8_t index = 0; index < (options.both ? 2 : 1); ++index) {
-    auto direction = OpenDirection(options, index == 0 ? *a : *b, index == 0 ? *b : *a, index, run, start_ns);
+  for (int index = 0; index < (options.both ? 2 : 1); ++index) {
+    auto direction =
+        OpenDirection(options, index == 0 ? *a : *b, index == 0 ? *b : *a, static_cast<uint8_t>(index), run, start_ns);
     if (!direction.ok()) {
       return direction.status();
     }
