@@ -106,7 +106,7 @@ class Instance {
   absl::Status SendAllLanes();
 
   absl::Status ShutDownDataplane();
-  absl::Status Call(const dataplane::Request& request, std::vector<int> fds = {});
+  absl::Status Call(const dataplane::Request& request, const std::vector<int>& fds = {});
   absl::Status SendLane(uint32_t index);
   absl::Status RemoveLane(uint32_t index);
   absl::Status SendTransmitLanes(uint32_t count);

@@ -134,7 +134,7 @@ absl::Status Instance::SendAllLanes() {
   return Place(static_cast<uint32_t>(worker_cores_.size()));
 }
 
-absl::Status Instance::Call(const dataplane::Request& request, std::vector<int> fds) {
+absl::Status Instance::Call(const dataplane::Request& request, const std::vector<int>& fds) {
   absl::Status s = link_->Call(request, fds, absl::Now() + kCallTimeout);
   if (absl::IsDeadlineExceeded(s) || absl::IsDataLoss(s)) {
     link_->Drop();
@@ -157,7 +157,7 @@ absl::Status Instance::SendLane(uint32_t index) {
     fds.push_back(lane.sockets.sockets[socket.port()].get());
     fds.push_back(lane.spec.kind() == dataplane::LANE_KIND_BRIDGE ? port.bridge().xsks_fd() : port.maps().xsks_fd());
   }
-  return Call(request, std::move(fds));
+  return Call(request, fds);
 }
 
 absl::Status Instance::RemoveLane(uint32_t index) {

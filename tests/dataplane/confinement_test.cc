@@ -57,6 +57,9 @@ TEST(Confinement, RefusesWhatIsNotOnTheList) {
 
 TEST(Confinement, LeavesWhatTheDataplaneNeeds) {
   EXPECT_EQ(Confined([] { return socket(AF_UNIX, SOCK_SEQPACKET, 0) >= 0 ? 0 : 1; }), 0);
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the address sanitizer gives each thread a signal stack, a system call that is off the list";
+#endif
   EXPECT_EQ(Confined([] {
               int answer = 1;
               std::thread([&] { answer = 0; }).join();
