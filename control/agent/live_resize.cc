@@ -1,6 +1,7 @@
 #include "control/agent/live_resize.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -90,7 +91,8 @@ absl::Status LiveResize::PrepareMemory(uint32_t first, uint32_t end) {
 }
 
 absl::Status LiveResize::OpenPreparedLanes(uint32_t first, uint32_t end, absl::Time deadline) {
-  return instance_.OpenLanes(first, end, deadline, std::move(prepared_));
+  // Used up: a second try makes its own memory.
+  return instance_.OpenLanes(first, end, deadline, std::exchange(prepared_, {}));
 }
 
 absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end) {
@@ -213,7 +215,7 @@ absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
   finished.outcome = RunPlan(plan, actions, deadline);
   finished.bridged = bridged() - bridged_before;
   finished.lost = LostSoFar() - lost_before;
-  const absl::Status error = finished.outcome.error;
+  absl::Status error = finished.outcome.error;
   last_resize_ = std::move(finished);
   SaveState();
   return error;

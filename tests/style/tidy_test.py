@@ -19,7 +19,7 @@ import pytest
 from tests.lib import build
 from tests.style import sources
 
-BUDGET_S = float(os.environ.get("SLUICE_TIDY_SECONDS", 180))
+BUDGET_S = float(os.environ.get("SLUICE_TIDY_SECONDS", 120))
 FOLDERS = ("dataplane", "control")
 
 
