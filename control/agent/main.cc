@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -132,13 +133,10 @@ int Run(const Options& options) {
   return code;
 }
 
-}  // namespace
-}  // namespace sluice
-
-int main(int argc, char** argv) {
-  sluice::Options options;
+int Main(int argc, char** argv) {
+  Options options;
   CLI::App app{"Sluice's control agent: runs in the foreground until SIGTERM, then puts the kernel back as it was."};
-  app.set_version_flag("--version", sluice::kVersion);
+  app.set_version_flag("--version", kVersion);
   app.add_option("--config", options.config, "Configuration file")->capture_default_str();
   app.add_option("--socket", options.socket, "Where sluicectl finds it")->capture_default_str();
   app.add_option("--bpf-dir", options.object_dir, "Folder of the .bpf.o files")->capture_default_str();
@@ -157,5 +155,18 @@ int main(int argc, char** argv) {
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("sluice-agent"));
   spdlog::set_level(options.verbose ? spdlog::level::debug : spdlog::level::info);
-  return sluice::Run(options);
+  return Run(options);
+}
+
+}  // namespace
+}  // namespace sluice
+
+int main(int argc, char** argv) {
+  // Nothing of ours throws; libraries may, when memory is out.
+  try {
+    return sluice::Main(argc, argv);
+  } catch (...) {
+    fputs("sluice-agent: ended by an exception\n", stderr);
+    return 1;
+  }
 }

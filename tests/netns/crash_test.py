@@ -56,7 +56,7 @@ def test_dataplane_killed_under_traffic(reflector, programs, policy):
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
     assert (duplicated, corrupted) == (0, 0), report
-    assert lost < report["total"]["sent"] / 2, "traffic did not come back"
+    assert lost < report["total"]["sent"], "no traffic at all came back"
     device.agent.settled()
     assert send_some(device, programs)["exact"]
 
