@@ -20,6 +20,12 @@ inline int64_t NowNs() {
   return ReadClockNs(CLOCK_MONOTONIC);
 }
 
+// CLOCK_REALTIME, in which the kernel stamps received frames, less CLOCK_MONOTONIC. It moves as the machine's
+// time is set right.
+inline int64_t RealtimeOffsetNs() {
+  return ReadClockNs(CLOCK_REALTIME) - NowNs();
+}
+
 inline void SleepUntilNs(int64_t at_ns) {
   const timespec at = {.tv_sec = at_ns / kNsPerSecond, .tv_nsec = at_ns % kNsPerSecond};
   clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);

@@ -143,7 +143,7 @@ std::optional<ReceivedFrame> PacketRing::Next() {
   // Acquire: the frame was written before its status. The kernel is the only writer while it is the owner.
   const uint32_t status = std::atomic_ref(header->tp_status).load(std::memory_order_acquire);
   if ((status & TP_STATUS_USER) == 0) {
-    realtime_offset_ns_ = ReadClockNs(CLOCK_REALTIME) - NowNs();
+    realtime_offset_ns_ = RealtimeOffsetNs();
     return std::nullopt;
   }
   ReceivedFrame frame;

@@ -19,6 +19,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "dataplane/contract/unique_fd.h"
+#include "tests/traffic/clock.h"
 
 namespace sluice::flowgen {
 
@@ -61,7 +62,7 @@ class PacketRing {
   size_t slots_per_block_ = 0;
   size_t slots_ = 0;
   size_t index_ = 0;
-  int64_t realtime_offset_ns_ = 0;  // CLOCK_REALTIME - CLOCK_MONOTONIC, read anew whenever the ring is empty
+  int64_t realtime_offset_ns_ = RealtimeOffsetNs();  // read anew whenever the ring is empty
 };
 
 }  // namespace sluice::flowgen
