@@ -19,23 +19,6 @@
 namespace sluice {
 namespace {
 
-// A far end that a former agent's socket still holds is free again in some 150 ms (lane_sockets.h).
-constexpr absl::Duration kBindBound = absl::Seconds(10);
-
-WantedXskMode Wanted(ModeSetting mode) {
-  switch (mode) {
-    case ModeSetting::kZeroCopy:
-      return WantedXskMode::kZeroCopy;
-    case ModeSetting::kCopy:
-      return WantedXskMode::kCopy;
-    case ModeSetting::kSkb:
-      return WantedXskMode::kSkb;
-    case ModeSetting::kAuto:
-      break;
-  }
-  return WantedXskMode::kAuto;
-}
-
 // Which of the functions look at every frame on the wire; the others only at frames sent to the port.
 bool IsBumpInTheWire(const FunctionConfig& function) {
   return function.type == "forward";
@@ -209,75 +192,6 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   }
   spdlog::info("took over from an earlier agent: {} lanes, dataplane {} went on meanwhile", open, link_->pid());
   return absl::OkStatus();
-}
-
-UmemLayout Instance::LaneLayout() const {
-  const XskRingSizes rings;
-  uint32_t frame_size = 0;
-  for (const AgentPort& port : ports_) {
-    frame_size = std::max(frame_size, port.frame_size_bytes());
-  }
-  // Enough for every fill and every transmit ring to be full at once: no port can starve another.
-  return {static_cast<uint32_t>(ports_.size()) * (rings.fill + rings.tx), frame_size};
-}
-
-// The dataplane maps the rings before they are bound (lane_sockets.h). While there is none the lane is bound all
-// the same, for the one that takes over.
-absl::Status Instance::OpenLane(uint32_t index, std::vector<QueueAddress> queues, absl::StatusOr<UniqueFd> umem,
-                                absl::Time deadline) {
-  if (!umem.ok()) {
-    return umem.status();
-  }
-  const bool is_bridge = index == kBridgeLane;
-  absl::StatusOr<LaneSockets> made = MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), std::move(queues));
-  if (!made.ok()) {
-    return made.status();
-  }
-  LaneSockets& sockets =
-      lanes_.Add(index, is_bridge ? dataplane::LANE_KIND_BRIDGE : dataplane::LANE_KIND_PAIR, *std::move(made));
-  if (!down_) {
-    if (absl::Status s = SendLane(index); !s.ok()) {
-      return s;
-    }
-  }
-  const bool skb = std::any_of(ports_.begin(), ports_.end(),
-                               [](const AgentPort& port) { return port.xdp().mode() == XdpMode::kSkb; });
-  // veth, the bridge's far end, has no zero-copy, and always native XDP.
-  return is_bridge ? BindLaneSockets(sockets, WantedXskMode::kCopy, /*xdp_is_skb=*/false, deadline)
-                   : BindLaneSockets(sockets, Wanted(config_.dataplane.mode), skb, deadline);
-}
-
-absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadline,
-                                 std::map<uint32_t, UniqueFd> prepared) {
-  for (uint32_t index = first; index < end; ++index) {
-    std::vector<QueueAddress> queues;
-    for (const AgentPort& port : ports_) {
-      queues.push_back({port.netdev(), index});
-    }
-    absl::Status s =
-        OpenLane(index, std::move(queues),
-                 prepared.count(index) != 0 ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
-                                            : MakeUmemMemory(LaneLayout(), absl::StrCat("sluice-lane-", index)),
-                 deadline);
-    if (!s.ok()) {
-      for (uint32_t opened = first; opened <= index; ++opened) {
-        if (absl::Status undone = RemoveLane(opened); !undone.ok()) {
-          spdlog::error("closing lane {} again: {}", opened, std::string(undone.message()));
-        }
-      }
-      return s;
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Instance::OpenBridgeLane() {
-  std::vector<QueueAddress> queues;
-  for (const AgentPort& port : ports_) {
-    queues.push_back({port.bridge().far_netdev(), 0});
-  }
-  return OpenLane(kBridgeLane, std::move(queues), MakeUmemMemory(LaneLayout(), "sluice-bridge"),
-                  absl::Now() + kBindBound);
 }
 
 void Instance::SaveState() {

@@ -96,8 +96,10 @@ class Instance {
   // the window is taken from `prepared`, by lane.
   absl::Status OpenLanes(uint32_t first, uint32_t end, absl::Time deadline, std::map<uint32_t, UniqueFd> prepared = {});
   absl::Status OpenBridgeLane();
-  absl::Status OpenLane(uint32_t index, std::vector<QueueAddress> queues, absl::StatusOr<UniqueFd> umem,
+  absl::Status OpenLane(uint32_t index, const std::vector<QueueAddress>& queues, absl::StatusOr<UniqueFd> umem,
                         absl::Time deadline);
+  absl::Status OpenLaneAs(WantedXskMode wanted, uint32_t index, const std::vector<QueueAddress>& queues,
+                          absl::StatusOr<UniqueFd> umem, absl::Time deadline);
   absl::Status StartDataplaneProcess();
   absl::Status StartFresh();
   absl::Status ConfigureDataplane(uint32_t workers);
@@ -135,6 +137,7 @@ class Instance {
   uint32_t active_pairs_ = 0;
   uint32_t transmit_lanes_ = 0;
   uint32_t wanted_pairs_ = 0;
+  std::optional<std::string> copy_because_;  // mode = "auto" met ports of unequal ability
   std::optional<FinishedResize> last_resize_;
   bool down_ = false;            // no dataplane; the policy is in force
   bool dataplane_gone_ = false;  // and DataplaneLost() has not been called yet

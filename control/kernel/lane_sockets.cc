@@ -127,6 +127,16 @@ absl::Status BindWhenFree(int socket, const QueueAddress& queue, sockaddr_xdp ad
   return absl::OkStatus();
 }
 
+// `failed` is what a later port of the lane said. Drivers that cannot follow the first into zero-copy say EOPNOTSUPP
+// or EINVAL (drivers/net/virtio_net.c: virtnet_xsk_pool_enable, for a virtqueue it cannot map memory for).
+absl::Status TellUnequalModes(const LaneSockets& lane, const absl::Status& failed) {
+  const absl::StatusOr<bool> zero_copy = IsZeroCopy(lane.sockets.front().get());
+  return zero_copy.ok() && *zero_copy
+             ? absl::UnimplementedError(
+                   absl::StrCat(lane.queues.front().netdev, " is in zero-copy mode, but ", failed.message()))
+             : failed;
+}
+
 }  // namespace
 
 absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::string& name) {
@@ -193,7 +203,7 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
   for (size_t i = 0; i < lane.sockets.size(); ++i) {
     absl::Status status = BindWhenFree(lane.sockets[i].get(), lane.queues[i], i == 0 ? first : shared, deadline);
     if (!status.ok()) {
-      return status;
+      return i > 0 && wanted == WantedXskMode::kAuto ? TellUnequalModes(lane, status) : status;
     }
   }
   // What was asked for is not always what it became: the kernel's word counts.

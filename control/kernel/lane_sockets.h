@@ -64,7 +64,8 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
                                             std::vector<QueueAddress> queues);
 
 // Binds them all, and says in `lane` which mode it became and why. `xdp_is_skb`: the ports' program runs in
-// generic mode. Errors name netdev and queue; some sockets may then be bound, so drop the lane.
+// generic mode. Errors name netdev and queue; some sockets may then be bound, so drop the lane. Unimplemented with
+// kAuto: the first port took zero-copy and another cannot; kCopy will do.
 absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_is_skb, absl::Time deadline);
 
 // XDP_STATISTICS of one socket: what the kernel dropped before the dataplane saw it.

@@ -13,6 +13,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,27 @@ class Vm:
         ).out
 
 
+def wait_still(function: NetworkFunction) -> dict[str, Any]:
+    """Until nothing is on its way; returns the status."""
+    for _ in range(50):
+        status = function.status()
+        if status["balance"]["held"] == 0 and status["balance"]["unaccounted"] == 0:
+            return status
+        time.sleep(0.1)
+    return status
+
+
 @contextlib.contextmanager
-def booted(kernel: str, nics: int = 1, cpus: int = 4, queues: int = QUEUES, **nic: Any) -> Iterator[Vm]:
-    """A guest of that kernel; `nic` is for guest.Nic. Its kernel must be healthy at the end."""
+def booted(
+    kernel: str, nics: int = 1, cpus: int = 4, queues: int = QUEUES, each: list[dict[str, Any]] | None = None, **nic: Any
+) -> Iterator[Vm]:
+    """A guest of that kernel; `nic` is for guest.Nic, with `each` for one device at a time. Its kernel must be
+    healthy at the end."""
     with TestNet(taps=nics, queues=queues) as net:
-        devices = [Nic(tap, queues=queues, mac=mac(index), **nic) for index, tap in enumerate(net.taps)]
+        devices = [
+            Nic(tap, queues=queues, mac=mac(index), **nic, **(each[index] if each else {}))
+            for index, tap in enumerate(net.taps)
+        ]
         files = product_files(build.folder())
         with Guest(kernel, files=files, nics=devices, netns=net.name, cpus=cpus) as guest:
             for index in range(nics):

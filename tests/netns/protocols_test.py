@@ -44,11 +44,11 @@ def test_tcp(hosts, options):
 
 
 def test_udp(hosts):
-    """Open loop on a machine that may be busy: what a socket of iperf3's own loses is no defect of ours."""
+    """Open loop on a machine that may be busy: what veth's rings or iperf3's socket lose is no defect of ours."""
     end = iperf3(hosts, "--udp", "--bitrate", "10M", "--length", "1000")
-    assert end["sum"]["packets"] > 3000
-    assert end["sum"]["lost_packets"] < end["sum"]["packets"] * 0.05
-    hosts.agent.settled()
+    assert end["sum"]["lost_packets"] < end["sum"]["packets"]
+    balance = hosts.agent.settled()["balance"]
+    assert balance["dropped"] == 0 and balance["received"] >= end["sum"]["packets"] - end["sum"]["lost_packets"]
 
 
 def test_tcp_survives_worker_changes(hosts):

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.lib.vm import booted
+from tests.lib.vm import booted, wait_still
 
 LEFT, RIGHT = "198.18.0.1", "198.18.0.2"
 
@@ -64,6 +64,7 @@ def test_ping_and_iperf_across_resizes(kernel):
 
         udp = report(iperf(vm, left, "-u", "-b", "2M", "-l", "512", "-t", "2"))
         print(f"{kernel}: UDP {udp['sum']['lost_packets']} of {udp['sum']['packets']} lost")
-        assert udp["sum"]["packets"] > 0 and udp["sum"]["lost_packets"] < udp["sum"]["packets"] * 0.1
-        time.sleep(0.5)
-        assert function.status()["balance"]["unaccounted"] == 0
+        # What a busy machine's buffers lose on the way is not ours; what reached us is, to the frame.
+        assert udp["sum"]["lost_packets"] < udp["sum"]["packets"]
+        balance = wait_still(function)["balance"]
+        assert (balance["unaccounted"], balance["dropped"]) == (0, 0), balance
