@@ -74,6 +74,20 @@ class BridgeTest : public NetnsTest {
     ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);
   }
 
+  // XDP is off, and user_ gets everything from the far end.
+  void SendAllOverTheBridge() {
+    absl::StatusOr<Bridge> bridge = Make();
+    ASSERT_OK(bridge);
+    bridge_ = *std::move(bridge);
+    absl::StatusOr<LaneSockets> lane = MakeLane(*bridge_);
+    ASSERT_OK(lane);
+    lane_ = *std::move(lane);
+    user_.emplace(*lane_, 0, 0, 256);
+    LetIn(*bridge_, *lane_);
+    Steer(*bridge_, SLUICE_BRIDGE_REDIRECT);
+    ASSERT_OK(xdp_->Suspend());
+  }
+
   uint64_t Bridged() {
     const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
     EXPECT_OK(maps);
@@ -85,6 +99,9 @@ class BridgeTest : public NetnsTest {
   }
 
   std::optional<XdpAttachment> xdp_;
+  std::optional<Bridge> bridge_;
+  std::optional<LaneSockets> lane_;
+  std::optional<XskUser> user_;
 };
 
 // The guest's own stack behind the port: a UDP socket on its address.
@@ -132,15 +149,7 @@ TEST_F(BridgeTest, NearEndHasNoTransmitOffloadsAndBothEndsFitThePort) {
 }
 
 TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
-  const absl::StatusOr<Bridge> bridge = Make();
-  ASSERT_OK(bridge);
-  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge);
-  ASSERT_OK(lane);
-  XskUser user(*lane, 0, 0, 256);
-  LetIn(*bridge, *lane);
-  Steer(*bridge, SLUICE_BRIDGE_REDIRECT);
-  ASSERT_OK(xdp_->Suspend());
-
+  ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
   Wire wire("wire0");
@@ -157,7 +166,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
     const Bytes sent = PartialChecksumFrame(spec);
     ASSERT_FALSE(ChecksumIsGood(sent)) << "the test must send what needs completing";
     wire.Send(sent);
-    const std::vector<Bytes> received = user.Receive(1, absl::Seconds(2));
+    const std::vector<Bytes> received = user_->Receive(1, absl::Seconds(2));
     ASSERT_EQ(received.size(), 1u);
     EXPECT_EQ(received[0].size(), sent.size());
     EXPECT_TRUE(ChecksumIsGood(received[0]));
@@ -167,7 +176,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
   EXPECT_GE(Bridged(), 4u);
 
   // The same frames do reach the stack when they are told to: the silence above means something.
-  Steer(*bridge, SLUICE_BRIDGE_PASS);
+  Steer(*bridge_, SLUICE_BRIDGE_PASS);
   wire.Send(PartialChecksumFrame(plain));
   EXPECT_TRUE(stack.GotOne(absl::Seconds(2)));
   wire.Send(PartialChecksumFrame(priority_tagged));
@@ -175,15 +184,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
 }
 
 TEST_F(BridgeTest, SuperPacketsArriveAsFramesOfTheWiresSize) {
-  const absl::StatusOr<Bridge> bridge = Make();
-  ASSERT_OK(bridge);
-  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge);
-  ASSERT_OK(lane);
-  XskUser user(*lane, 0, 0, 256);
-  LetIn(*bridge, *lane);
-  Steer(*bridge, SLUICE_BRIDGE_REDIRECT);
-  ASSERT_OK(xdp_->Suspend());
-
+  ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   constexpr size_t kSegments = 4;
   constexpr uint16_t kSegmentBytes = 1000;
   FrameSpec spec;
@@ -193,7 +194,7 @@ TEST_F(BridgeTest, SuperPacketsArriveAsFramesOfTheWiresSize) {
   spec.payload_bytes = kSegments * kSegmentBytes;
   Wire wire("wire0");
   wire.Send(PartialChecksumFrame(spec), kSegmentBytes);
-  const std::vector<Bytes> received = user.Receive(kSegments, absl::Seconds(2));
+  const std::vector<Bytes> received = user_->Receive(kSegments, absl::Seconds(2));
   ASSERT_EQ(received.size(), kSegments);
   for (const Bytes& frame : received) {
     EXPECT_EQ(frame.size(), 14u + 4 + 20 + 20 + kSegmentBytes);
