@@ -86,7 +86,8 @@ std::string Short(double value) {
   }
   const double scaled = value < 1e6 ? value / 1e3 : value < 1e9 ? value / 1e6 : value / 1e9;
   const char* unit = value < 1e6 ? "k" : value < 1e9 ? "M" : "G";
-  return absl::StrFormat(scaled < 10 ? "%.2f%s" : scaled < 100 ? "%.1f%s" : "%.0f%s", scaled, unit);
+  const int decimals = scaled < 10 ? 2 : scaled < 100 ? 1 : 0;
+  return absl::StrFormat("%.*f%s", decimals, scaled, unit);
 }
 
 std::string DurationText(uint64_t ns) {
