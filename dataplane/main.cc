@@ -3,6 +3,7 @@
 #include <sys/signalfd.h>
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -69,5 +70,11 @@ int Main(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  return sluice::Main(argc, argv);
+  // Nothing of ours throws; libraries may, when memory is out.
+  try {
+    return sluice::Main(argc, argv);
+  } catch (...) {
+    fputs("sluice-dataplane: ended by an exception\n", stderr);
+    return EXIT_FAILURE;
+  }
 }

@@ -1,6 +1,7 @@
 // sluicectl: the command tree. Nouns show, verbs change.
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -170,5 +171,12 @@ int Main(int argc, char** argv) {
 }  // namespace sluice::cli
 
 int main(int argc, char** argv) {
-  return sluice::cli::Main(argc, argv);
+  // Nothing of ours throws; libraries may, when memory is out. No exit code is true then: the agent may have done
+  // what it was asked.
+  try {
+    return sluice::cli::Main(argc, argv);
+  } catch (...) {
+    fputs("sluicectl: ended by an exception\n", stderr);
+    abort();
+  }
 }
