@@ -107,6 +107,7 @@ absl::Status AgentLink::Greet(int socket) const {
 absl::Status AgentLink::ServeRequests(int socket) {
   while (!dataplane_.shut_down() && WaitFor(socket, absl::InfiniteDuration())) {
     if (absl::Status status = Answer(socket); !status.ok()) {
+      dataplane_.AgentLost();
       return status;
     }
   }

@@ -80,6 +80,10 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return PlaceLanes(request.place_lanes());
     case Request::kSettleTakeover:
       return SettleTakeover();
+    case Request::kRaiseFence:
+      return RaiseFence(request.raise_fence());
+    case Request::kLowerFence:
+      return LowerFence(request.lower_fence());
     default:
       return absl::UnimplementedError("a request this dataplane does not know");
   }
@@ -113,6 +117,7 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   settlement_.emplace(*stats_);
   crew_ = std::make_unique<Crew>(*polling, *function_, *stats_);
   handoffs_ = std::make_unique<HandoffFabric>(*crew_);
+  fence_ = std::make_unique<Fence>(*crew_, kernel_);
   spdlog::info("configured: function {}, {} ports", request.function(), request.ports_size());
   return absl::OkStatus();
 }
@@ -238,6 +243,34 @@ absl::Status Dataplane::SettleTakeover() {
   return absl::OkStatus();
 }
 
+absl::Status Dataplane::RaiseFence(const dataplane::RaiseFence& request) {
+  absl::StatusOr<std::vector<Lane*>> fresh = FindAll(request.lanes());
+  if (!fresh.ok()) {
+    return fresh.status();
+  }
+  fence_->Raise(*fresh);
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::LowerFence(const dataplane::LowerFence& request) {
+  absl::StatusOr<std::vector<Lane*>> old = FindAll(request.old_lanes());
+  if (!old.ok()) {
+    return old.status();
+  }
+  if (!fence_->Lower(*old, AllLanes(), absl::Milliseconds(request.bound_ms()))) {
+    spdlog::warn("packets of the old way were still under way after {} ms; the new lanes receive all the same",
+                 request.bound_ms());
+  }
+  return absl::OkStatus();
+}
+
+void Dataplane::AgentLost() {
+  if (fence_ != nullptr && fence_->raised()) {
+    spdlog::warn("the agent went while lanes were held back; they receive again");
+    fence_->Drop();
+  }
+}
+
 void Dataplane::Shutdown(absl::Duration drain) {
   std::vector<uint32_t> indices;
   for (auto& [index, held] : lanes_) {
@@ -254,6 +287,9 @@ void Dataplane::Shutdown(absl::Duration drain) {
 // Takes lanes that are in no XSKMAP any more out of service without losing what they hold.
 void Dataplane::LetGo(const std::vector<uint32_t>& indices, absl::Duration drain) {
   const absl::Time bound = absl::Now() + drain;
+  for (const uint32_t leaving : indices) {
+    fence_->Forget(*lanes_.at(leaving).lane);
+  }
   // No new frames: neither from the device, nor from lanes that stay.
   kernel_.WaitForRedirects();
   for (auto& [index, staying] : lanes_) {
@@ -310,6 +346,18 @@ absl::StatusOr<Dataplane::HeldLane*> Dataplane::Find(uint32_t index) {
     return absl::NotFoundError(absl::StrCat("lane ", index, " is not held"));
   }
   return &held->second;
+}
+
+absl::StatusOr<std::vector<Lane*>> Dataplane::FindAll(const google::protobuf::RepeatedField<uint32_t>& indices) {
+  std::vector<Lane*> lanes;
+  for (const uint32_t index : indices) {
+    absl::StatusOr<HeldLane*> held = Find(index);
+    if (!held.ok()) {
+      return held.status();
+    }
+    lanes.push_back((*held)->lane.get());
+  }
+  return lanes;
 }
 
 absl::Status Dataplane::Attach(HeldLane& held) {

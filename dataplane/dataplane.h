@@ -6,6 +6,8 @@
 //               SetLaneSteering  XSKMAP
 //               SetTransmitLanes hand-off fabric
 //               PlaceLanes       crew
+//               RaiseFence       fence
+//               LowerFence       fence
 //               SettleTakeover   settlement
 //
 // A request that fails has changed nothing. Threads: all of it belongs to the control thread, which
@@ -25,6 +27,7 @@
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/contract/unique_fd.h"
 #include "dataplane/crew.h"
+#include "dataplane/fence.h"
 #include "dataplane/handoff_fabric.h"
 #include "dataplane/kernel.h"
 #include "dataplane/lane.h"
@@ -47,6 +50,9 @@ class Dataplane {
   // Lets every lane go, as RemoveLane does.
   void Shutdown(absl::Duration drain);
 
+  // The agent is gone, perhaps in the middle of a change: lanes that it had held back go on.
+  void AgentLost();
+
   // What a newly connected agent is told, and the descriptors that go beside it.
   dataplane::Hello hello() const;
   int stats_fd() const { return stats_fd_.get(); }  // -1 before Configure
@@ -67,10 +73,13 @@ class Dataplane {
   absl::Status SetTransmitLanes(const dataplane::SetTransmitLanes& request);
   absl::Status PlaceLanes(const dataplane::PlaceLanes& request);
   absl::Status SettleTakeover();
+  absl::Status RaiseFence(const dataplane::RaiseFence& request);
+  absl::Status LowerFence(const dataplane::LowerFence& request);
 
   absl::StatusOr<HeldLane*> Find(uint32_t index);
   absl::Status Attach(HeldLane& held);
   absl::Status Detach(HeldLane& held);
+  absl::StatusOr<std::vector<Lane*>> FindAll(const google::protobuf::RepeatedField<uint32_t>& indices);
   std::vector<Lane*> AllLanes() const;
   void LetGo(const std::vector<uint32_t>& indices, absl::Duration drain);
   bool AllQuiescent(const std::vector<uint32_t>& indices);
@@ -90,6 +99,7 @@ class Dataplane {
   uint32_t transmit_lanes_ = 0;  // 0: never set
   std::unique_ptr<Crew> crew_;
   std::unique_ptr<HandoffFabric> handoffs_;
+  std::unique_ptr<Fence> fence_;
 };
 
 }  // namespace sluice

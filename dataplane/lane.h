@@ -11,6 +11,7 @@
 #ifndef SLUICE_DATAPLANE_LANE_H_
 #define SLUICE_DATAPLANE_LANE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -31,6 +32,8 @@ struct PortSocket {
   XskSocket socket;
 };
 
+using TxMarks = std::array<uint32_t, kMaxPorts>;
+
 class Lane {
  public:
   // Goes on where the rings and owner bytes stand (queue_pair.h, umem.h). Posts the first frames.
@@ -48,8 +51,18 @@ class Lane {
   absl::Duration SleepBound() const;
   // Is there work that poll() on the sockets would not see? The last look before sleep (waker.h).
   bool HasNews() const { return inbox_.HasNews(); }
-  // Nothing received and unhandled, nothing sent and not completed, nothing in another lane's hands.
+  // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;
+  // Nothing in another lane's hands, nothing handed in that is not on a transmit ring.
+  bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews(); }
+  // Where the transmit rings end now, by pair, and whether everything before such a mark has been sent.
+  TxMarks tx_marks() const;
+  bool SentUpTo(const TxMarks& marks) const;
+
+  // The fence's hold (fence.h): nothing is received until LetReceive, or until a receive ring is nearly full.
+  void HoldBack() { held_back_ = true; }
+  // `proven`: whatever came another way before what waits here is out.
+  void LetReceive(bool proven);
 
   // Frames leave by lane FlowHash % lane_count, through the outbox. 0: by this lane's own queues.
   void TransmitByHandoff(uint32_t lane_count) { handoff_lanes_ = lane_count; }
@@ -64,10 +77,13 @@ class Lane {
   // under way.
   void CloseAccounts();
 
+  bool held_back() const { return held_back_; }
   const std::vector<QueuePair>& pairs() const { return pairs_; }
   LaneStats& stats() { return stats_; }
 
  private:
+  uint32_t ReceiveAndProcess(NetworkFunction& function);
+  void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
   uint32_t AcceptFrom(HandoffRing& ring);
@@ -83,6 +99,7 @@ class Lane {
   std::vector<QueuePair> pairs_;
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
   uint32_t handoff_lanes_ = 0;
+  bool held_back_ = false;
   Burst burst_;
   HandoffOutbox outbox_;
   HandoffInbox inbox_;

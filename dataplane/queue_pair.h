@@ -18,6 +18,7 @@
 #ifndef SLUICE_DATAPLANE_QUEUE_PAIR_H_
 #define SLUICE_DATAPLANE_QUEUE_PAIR_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "dataplane/burst.h"
@@ -61,8 +62,15 @@ class QueuePair {
 
   int poll_fd() const { return socket_.kernel->poll_fd(); }
   bool rx_empty() const { return socket_.rx.empty(); }
+  // Frames received and not yet taken by Receive.
+  uint32_t waiting() const { return socket_.rx.waiting(); }
+  // With a third more, the kernel would have no frame or no room for the next one.
+  bool nearly_full() const { return waiting() > std::min(posted_limit_, socket_.rx.size()) / 4 * 3; }
   // Frames sent and not completed.
   uint32_t held() const { return held_; }
+  // The end of what was put on the transmit ring until now, and whether all of that has been sent since.
+  uint32_t tx_mark() const { return can_transmit() ? socket_.tx.submitted() : 0; }
+  bool SentUpTo(uint32_t mark) const { return held_ == 0 || held_ <= socket_.tx.submitted() - mark; }
   // Frames the kernel has not even looked at.
   uint32_t unsent() const { return held_ == 0 ? 0 : socket_.tx.untaken(); }
 

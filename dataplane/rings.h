@@ -106,7 +106,9 @@ class ConsumerRing {
   void Release(uint32_t count) { xsk_ring_cons__release(&ring_, count); }
   // Entries ever peeked, modulo 2^32.
   uint32_t consumed() const { return ring_.cached_cons; }
-  bool empty() const { return __atomic_load_n(ring_.producer, __ATOMIC_ACQUIRE) == ring_.cached_cons; }
+  // Entries not yet peeked.
+  uint32_t waiting() const { return __atomic_load_n(ring_.producer, __ATOMIC_ACQUIRE) - ring_.cached_cons; }
+  bool empty() const { return waiting() == 0; }
 
  protected:
   xsk_ring_cons ring_{};

@@ -177,6 +177,7 @@ void Worker::Sleep() {
   for (const Lane* lane : lanes_) {
     bound = std::min(bound, lane->SleepBound());
   }
+  ListenToSockets();
   waker_.AboutToSleep();
   if (!HasNews()) {
     const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
@@ -193,6 +194,16 @@ void Worker::Sleep() {
   const int64_t now_ns = Now_ns();
   stats_.idle_ns.Add(static_cast<uint64_t>(now_ns - accounted_until_ns_));
   accounted_until_ns_ = now_ns;
+}
+
+// A lane that is held back leaves in its rings what poll() would wake us for at once.
+void Worker::ListenToSockets() {
+  size_t entry = 1;
+  for (const Lane* lane : lanes_) {
+    for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
+      polled_[entry++].events = lane->held_back() ? 0 : POLLIN;
+    }
+  }
 }
 
 bool Worker::HasNews() const {

@@ -70,6 +70,7 @@ class Worker {
   uint32_t PollLanes();
   void Account(uint32_t moved);
   bool MaySleep() const;
+  void ListenToSockets();
   void Sleep();
   bool HasNews() const;
 

@@ -94,7 +94,7 @@ def print_table(phases: list[Phase], steady: dict[str, Any]) -> None:
         if phase.resize:
             took = sum(step["took_ns"] for step in phase.resize["steps"]) / 1e6
             blocked = phase.resize["blocked_ns"] / 1e6
-            row += f"   {took:6.0f} ms  {blocked:6.0f} ms   {phase.resize['held']:5} packets"
+            row += f"   {took:6.0f} ms  {blocked:6.0f} ms   {phase.resize['bridged']:5} packets"
         say(row)
     say("\n                            sent   received   lost   reordered   duplicated")
     rows = [("steady stream, all along", steady)]

@@ -9,12 +9,12 @@
 #define SLUICE_CONTROL_AGENT_INSTANCE_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -39,13 +39,24 @@ struct InstanceSettings {
   std::string state_file;        // saved_state.proto
 };
 
+// What a resize can cost, as counted since the start; the difference over a resize is what it did.
+struct ResizeCosts {
+  uint64_t bridged = 0;    // frames that came over the bridge
+  uint64_t held = 0;       // frames that waited behind a fence
+  uint64_t reordered = 0;  // of those, the ones let go unproven: at most so many overtook
+  uint64_t lost = 0;       // drops of any kind we count
+
+  ResizeCosts operator-(const ResizeCosts& before) const {
+    return {bridged - before.bridged, held - before.held, reordered - before.reordered, lost - before.lost};
+  }
+};
+
 struct FinishedResize {
   Lever lever = Lever::kNone;
   uint32_t from = 0;
   uint32_t to = 0;
   ResizeOutcome outcome;
-  uint64_t bridged = 0;  // frames that came over the bridge meanwhile
-  uint64_t lost = 0;     // drops of any kind we count, meanwhile
+  ResizeCosts costs;
 };
 
 class Instance {
@@ -92,14 +103,16 @@ class Instance {
   absl::Status BringUpPorts();
   absl::StatusOr<std::optional<Greeting>> FindSurvivor();
   absl::Status AdoptSurvivor(Greeting greeting);
-  // Binds lanes [first, end) and hands them to the dataplane; all or none. UMEM memory that was made before
-  // the window is taken from `prepared`, by lane.
-  absl::Status OpenLanes(uint32_t first, uint32_t end, absl::Time deadline, std::map<uint32_t, UniqueFd> prepared = {});
+  // Lanes [first, end), all or none: with memory, sockets and rings, and in the dataplane's hands; then bound to
+  // their queues, which must exist by then; or both.
+  absl::Status MakeLanes(uint32_t first, uint32_t end);
+  absl::Status BindLanes(uint32_t first, uint32_t end, absl::Time deadline);
+  absl::Status OpenLanes(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status OpenBridgeLane();
-  absl::Status OpenLane(uint32_t index, const std::vector<QueueAddress>& queues, absl::StatusOr<UniqueFd> umem,
-                        absl::Time deadline);
-  absl::Status OpenLaneAs(WantedXskMode wanted, uint32_t index, const std::vector<QueueAddress>& queues,
-                          absl::StatusOr<UniqueFd> umem, absl::Time deadline);
+  absl::Status MakeLane(uint32_t index);
+  absl::Status BindLane(uint32_t index, absl::Time deadline);
+  absl::Status ForLanes(uint32_t first, uint32_t end, absl::FunctionRef<absl::Status(uint32_t)> step);
+  std::vector<QueueAddress> QueuesOf(uint32_t lane) const;
   absl::Status StartDataplaneProcess();
   absl::Status StartFresh();
   absl::Status ConfigureDataplane(uint32_t workers);
@@ -112,6 +125,10 @@ class Instance {
   absl::Status SendLane(uint32_t index);
   absl::Status RemoveLane(uint32_t index);
   absl::Status SendTransmitLanes(uint32_t count);
+  // `fresh` lanes receive nothing from before `change` until what came by `old` lanes before it is out
+  // (dataplane/fence.h). The answer is the change's.
+  absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
+                      const std::vector<uint32_t>& old);
   absl::Status Place(uint32_t workers);
 
   void FollowAddresses();
@@ -121,7 +138,9 @@ class Instance {
   UmemLayout LaneLayout() const;
   ResizeState CurrentState() const;
   absl::Status RunResize(const ResizePlan& plan, absl::Time deadline);
-  uint64_t LostSoFar() const;
+  ResizeCosts CostsSoFar() const;
+  // Frames that clsact put on the bridges and no lane has received yet, nor the kernel dropped.
+  int64_t OnTheBridges() const;
   void SaveState();
 
   Config config_;

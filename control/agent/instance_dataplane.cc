@@ -15,6 +15,9 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 constexpr absl::Duration kDataplaneStartBound = absl::Seconds(20);
 // How long a lane that goes may wait for the kernel to give its last frames back.
 constexpr uint32_t kDrainMs = 1000;
+// How long lanes may be held back once the change is made: what the old ones have to send takes microseconds,
+// on an emulated guest milliseconds.
+constexpr uint32_t kFenceMs = 100;
 
 dataplane::PollMode WirePoll(PollSetting poll) {
   switch (poll) {
@@ -184,6 +187,26 @@ absl::Status Instance::SendTransmitLanes(uint32_t count) {
     transmit_lanes_ = count;
   }
   return s;
+}
+
+absl::Status Instance::Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
+                              const std::vector<uint32_t>& old) {
+  dataplane::Request raise;
+  raise.mutable_raise_fence()->mutable_lanes()->Assign(fresh.begin(), fresh.end());
+  // A dataplane that is gone has nothing to be put in order; what must be done to the kernel is done.
+  if (absl::Status s = Call(raise); !s.ok() && !absl::IsUnavailable(s)) {
+    return s;
+  }
+  absl::Status changed = change();
+  dataplane::Request lower;
+  lower.mutable_lower_fence()->set_bound_ms(kFenceMs);
+  if (changed.ok()) {
+    lower.mutable_lower_fence()->mutable_old_lanes()->Assign(old.begin(), old.end());
+  }
+  if (absl::Status s = Call(lower); changed.ok() && !s.ok() && !absl::IsUnavailable(s)) {
+    return s;
+  }
+  return changed;
 }
 
 uint32_t Instance::WorkerOf(uint32_t lane) const {

@@ -45,68 +45,75 @@ UmemLayout Instance::LaneLayout() const {
   return {static_cast<uint32_t>(ports_.size()) * (rings.fill + rings.tx), frame_size};
 }
 
-absl::Status Instance::OpenLane(uint32_t index, const std::vector<QueueAddress>& queues, absl::StatusOr<UniqueFd> umem,
-                                absl::Time deadline) {
+std::vector<QueueAddress> Instance::QueuesOf(uint32_t lane) const {
+  std::vector<QueueAddress> queues;
+  for (const AgentPort& port : ports_) {
+    queues.push_back(lane == kBridgeLane ? QueueAddress{port.bridge().far_netdev(), 0}
+                                         : QueueAddress{port.netdev(), lane});
+  }
+  return queues;
+}
+
+// The dataplane maps the rings before they are bound (lane_sockets.h). While there is none the lane is made and bound
+// all the same, for the one that takes over.
+absl::Status Instance::MakeLane(uint32_t index) {
+  absl::StatusOr<UniqueFd> umem = MakeUmemMemory(LaneLayout(), LaneName(index));
+  if (!umem.ok()) {
+    return umem.status();
+  }
+  absl::StatusOr<LaneSockets> made = MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), QueuesOf(index));
+  if (!made.ok()) {
+    return made.status();
+  }
   const bool is_bridge = index == kBridgeLane;
+  lanes_.Add(index, is_bridge ? dataplane::LANE_KIND_BRIDGE : dataplane::LANE_KIND_PAIR, *std::move(made));
+  return down_ ? absl::OkStatus() : SendLane(index);
+}
+
+absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
   // veth, the bridge's far end, has no zero-copy, and always native XDP.
+  const bool is_bridge = index == kBridgeLane;
+  const bool skb = !is_bridge && std::any_of(ports_.begin(), ports_.end(),
+                                             [](const AgentPort& port) { return port.xdp().mode() == XdpMode::kSkb; });
   const WantedXskMode wanted =
       is_bridge || copy_because_.has_value() ? WantedXskMode::kCopy : Wanted(config_.dataplane.mode);
-  absl::Status s = OpenLaneAs(wanted, index, queues, std::move(umem), deadline);
+  absl::Status s = BindLaneSockets(*lanes_.FindSockets(index), wanted, skb, deadline);
   if (absl::IsUnimplemented(s) && wanted == WantedXskMode::kAuto) {
     // The first port's socket is in zero-copy mode and stays so; the lane is made anew in one that all ports have.
     spdlog::warn("{}; the lanes' ports share one mode, so all of them copy", std::string(s.message()));
     copy_because_ = "another port of the lane offers no zero-copy, and they share one mode";
     s = RemoveLane(index);
     if (s.ok()) {
-      s = OpenLaneAs(WantedXskMode::kCopy, index, queues, MakeUmemMemory(LaneLayout(), LaneName(index)), deadline);
+      s = MakeLane(index);
     }
+    return s.ok() ? BindLane(index, deadline) : s;
   }
-  return s;
-}
-
-// The dataplane maps the rings before they are bound (lane_sockets.h). While there is none the lane is bound all
-// the same, for the one that takes over.
-absl::Status Instance::OpenLaneAs(WantedXskMode wanted, uint32_t index, const std::vector<QueueAddress>& queues,
-                                  absl::StatusOr<UniqueFd> umem, absl::Time deadline) {
-  if (!umem.ok()) {
-    return umem.status();
-  }
-  const bool is_bridge = index == kBridgeLane;
-  absl::StatusOr<LaneSockets> made = MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), queues);
-  if (!made.ok()) {
-    return made.status();
-  }
-  LaneSockets& sockets =
-      lanes_.Add(index, is_bridge ? dataplane::LANE_KIND_BRIDGE : dataplane::LANE_KIND_PAIR, *std::move(made));
-  if (!down_) {
-    if (absl::Status s = SendLane(index); !s.ok()) {
-      return s;
-    }
-  }
-  const bool skb = !is_bridge && std::any_of(ports_.begin(), ports_.end(),
-                                             [](const AgentPort& port) { return port.xdp().mode() == XdpMode::kSkb; });
-  absl::Status s = BindLaneSockets(sockets, wanted, skb, deadline);
   if (s.ok() && !is_bridge && copy_because_.has_value()) {
-    sockets.mode_reason = *copy_because_;
+    lanes_.FindSockets(index)->mode_reason = *copy_because_;
   }
   return s;
 }
 
-absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadline,
-                                 std::map<uint32_t, UniqueFd> prepared) {
+absl::Status Instance::MakeLanes(uint32_t first, uint32_t end) {
+  return ForLanes(first, end, [this](uint32_t index) { return MakeLane(index); });
+}
+
+absl::Status Instance::BindLanes(uint32_t first, uint32_t end, absl::Time deadline) {
+  return ForLanes(first, end, [this, deadline](uint32_t index) { return BindLane(index, deadline); });
+}
+
+absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadline) {
+  absl::Status s = MakeLanes(first, end);
+  return s.ok() ? BindLanes(first, end, deadline) : s;
+}
+
+// All, or none is left.
+absl::Status Instance::ForLanes(uint32_t first, uint32_t end, absl::FunctionRef<absl::Status(uint32_t)> step) {
   for (uint32_t index = first; index < end; ++index) {
-    std::vector<QueueAddress> queues;
-    for (const AgentPort& port : ports_) {
-      queues.push_back({port.netdev(), index});
-    }
-    absl::Status s = OpenLane(index, queues,
-                              prepared.count(index) != 0 ? absl::StatusOr<UniqueFd>(std::move(prepared[index]))
-                                                         : MakeUmemMemory(LaneLayout(), LaneName(index)),
-                              deadline);
-    if (!s.ok()) {
-      for (uint32_t opened = first; opened <= index; ++opened) {
-        if (absl::Status undone = RemoveLane(opened); !undone.ok()) {
-          spdlog::error("closing lane {} again: {}", opened, std::string(undone.message()));
+    if (absl::Status s = step(index); !s.ok()) {
+      for (uint32_t other = first; other < end; ++other) {
+        if (absl::Status undone = RemoveLane(other); !undone.ok()) {
+          spdlog::error("closing lane {} again: {}", other, std::string(undone.message()));
         }
       }
       return s;
@@ -116,11 +123,8 @@ absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadli
 }
 
 absl::Status Instance::OpenBridgeLane() {
-  std::vector<QueueAddress> queues;
-  for (const AgentPort& port : ports_) {
-    queues.push_back({port.bridge().far_netdev(), 0});
-  }
-  return OpenLane(kBridgeLane, queues, MakeUmemMemory(LaneLayout(), LaneName(kBridgeLane)), absl::Now() + kBindBound);
+  absl::Status s = MakeLane(kBridgeLane);
+  return s.ok() ? BindLane(kBridgeLane, absl::Now() + kBindBound) : s;
 }
 
 }  // namespace sluice

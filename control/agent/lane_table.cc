@@ -25,7 +25,7 @@ KernelDrops& KernelDrops::operator+=(const KernelDrops& other) {
   return *this;
 }
 
-LaneSockets& LaneTable::Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets) {
+void LaneTable::Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets) {
   LaneEntry entry;
   entry.spec.set_index(index);
   entry.spec.set_kind(kind);
@@ -41,7 +41,7 @@ LaneSockets& LaneTable::Add(uint32_t index, dataplane::LaneKind kind, LaneSocket
     s->set_tx_size(sockets.rings.tx);
   }
   entry.sockets = std::move(sockets);
-  return lanes_.insert_or_assign(index, std::move(entry)).first->second.sockets;
+  lanes_.insert_or_assign(index, std::move(entry));
 }
 
 absl::Status LaneTable::Adopt(HeldLane held) {
@@ -88,6 +88,11 @@ void LaneTable::Clear() {
 const LaneEntry* LaneTable::Find(uint32_t index) const {
   const auto it = lanes_.find(index);
   return it == lanes_.end() ? nullptr : &it->second;
+}
+
+LaneSockets* LaneTable::FindSockets(uint32_t index) {
+  const auto it = lanes_.find(index);
+  return it == lanes_.end() ? nullptr : &it->second.sockets;
 }
 
 uint32_t LaneTable::pair_lanes() const {

@@ -37,8 +37,8 @@ struct LaneEntry {
 
 class LaneTable {
  public:
-  // Takes in what MakeLaneSockets made. `index` must be free. Returns it, to be bound.
-  LaneSockets& Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets);
+  // Takes in what MakeLaneSockets made. `index` must be free.
+  void Add(uint32_t index, dataplane::LaneKind kind, LaneSockets sockets);
   // Takes in what a surviving dataplane handed over.
   absl::Status Adopt(HeldLane held);
   // Harvests its statistics and closes the agent's descriptors.
@@ -47,6 +47,8 @@ class LaneTable {
 
   const std::map<uint32_t, LaneEntry>& lanes() const { return lanes_; }
   const LaneEntry* Find(uint32_t index) const;
+  // To be bound; nullptr: no such lane.
+  LaneSockets* FindSockets(uint32_t index);
   uint32_t pair_lanes() const;
   // Since the start, sockets that are gone included.
   KernelDrops Drops(uint32_t lane, uint32_t port) const;

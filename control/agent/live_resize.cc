@@ -1,7 +1,8 @@
 #include "control/agent/live_resize.h"
 
+#include <numeric>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -11,8 +12,8 @@ namespace sluice {
 
 absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
   switch (step.kind) {
-    case StepKind::kPrepareMemory:
-      return PrepareMemory(step.from, step.to);
+    case StepKind::kMakeLanes:
+      return instance_.MakeLanes(step.from, step.to);
     case StepKind::kSetTransmitLanes:
       return instance_.SendTransmitLanes(step.to);
     case StepKind::kWaitQuiet:
@@ -23,8 +24,8 @@ absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
       return CloseLanes(step.to, step.from);
     case StepKind::kSetChannels:
       return instance_.ports_[step.port].SetQueuePairs(step.to, deadline);
-    case StepKind::kOpenLanes:
-      return OpenPreparedLanes(step.from, step.to, deadline);
+    case StepKind::kBindLanes:
+      return instance_.BindLanes(step.from, step.to, deadline);
     case StepKind::kResumeXdp:
       return SetXdp(true);
     case StepKind::kSetSpread:
@@ -39,8 +40,8 @@ absl::Status LiveResize::Undo(const Step& step) {
   const absl::Time no_deadline = absl::InfiniteFuture();
   absl::Status s;
   switch (step.kind) {
-    case StepKind::kPrepareMemory:
-      prepared_.clear();
+    case StepKind::kMakeLanes:
+      s = CloseLanes(step.from, step.to);
       break;
     case StepKind::kSetTransmitLanes:
       s = instance_.SendTransmitLanes(step.from);
@@ -51,16 +52,16 @@ absl::Status LiveResize::Undo(const Step& step) {
       s = SetXdp(true);
       break;
     case StepKind::kCloseLanes:
-      s = OpenPreparedLanes(step.to, step.from, no_deadline);
+      s = instance_.OpenLanes(step.to, step.from, no_deadline);
       if (absl::IsUnavailable(s)) {
         // The dataplane died over this: bind the lanes all the same, for its successor.
-        s = OpenPreparedLanes(step.to, step.from, no_deadline);
+        s = instance_.OpenLanes(step.to, step.from, no_deadline);
       }
       break;
     case StepKind::kSetChannels:
       s = instance_.ports_[step.port].SetQueuePairs(step.from, no_deadline);
       break;
-    case StepKind::kOpenLanes:
+    case StepKind::kBindLanes:
       s = CloseLanes(step.from, step.to);
       break;
     case StepKind::kResumeXdp:
@@ -78,33 +79,22 @@ absl::Status LiveResize::Undo(const Step& step) {
   return absl::IsUnavailable(s) ? absl::OkStatus() : s;
 }
 
-absl::Status LiveResize::PrepareMemory(uint32_t first, uint32_t end) {
-  for (uint32_t lane = first; lane < end; ++lane) {
-    absl::StatusOr<UniqueFd> memory = MakeUmemMemory(instance_.LaneLayout(), absl::StrCat("sluice-lane-", lane));
-    if (!memory.ok()) {
-      prepared_.clear();
-      return memory.status();
-    }
-    prepared_[lane] = *std::move(memory);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status LiveResize::OpenPreparedLanes(uint32_t first, uint32_t end, absl::Time deadline) {
-  // Used up: a second try makes its own memory.
-  return instance_.OpenLanes(first, end, deadline, std::exchange(prepared_, {}));
-}
-
+// What still comes for a lane that is closed falls to the bridge lane, which therefore waits until it is drained.
 absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end) {
-  for (uint32_t lane = end; lane-- > first;) {
-    if (absl::Status s = instance_.RemoveLane(lane); !s.ok()) {
-      if (absl::Status undone = OpenPreparedLanes(lane + 1, end, absl::InfiniteFuture()); !undone.ok()) {
-        spdlog::error("opening lanes again: {}", std::string(undone.message()));
-      }
-      return s;
-    }
-  }
-  return absl::OkStatus();
+  return instance_.Fenced({kBridgeLane},
+                          [&]() -> absl::Status {
+                            for (uint32_t lane = end; lane-- > first;) {
+                              if (absl::Status s = instance_.RemoveLane(lane); !s.ok()) {
+                                if (absl::Status undone = instance_.OpenLanes(lane + 1, end, absl::InfiniteFuture());
+                                    !undone.ok()) {
+                                  spdlog::error("opening lanes again: {}", std::string(undone.message()));
+                                }
+                                return s;
+                              }
+                            }
+                            return absl::OkStatus();
+                          },
+                          {});
 }
 
 absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline) {
@@ -134,7 +124,22 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
   return absl::OkStatus();
 }
 
+// Off: what the pair lanes received now comes over the bridge; on: the other way round.
 absl::Status LiveResize::SetXdp(bool on) {
+  std::vector<uint32_t> pairs(instance_.lanes_.pair_lanes());
+  std::iota(pairs.begin(), pairs.end(), 0U);
+  const std::vector<uint32_t> bridge = {kBridgeLane};
+  const auto change = [&] {
+    absl::Status switched = SwitchXdp(on);
+    if (switched.ok() && on) {
+      WaitForBridges();
+    }
+    return switched;
+  };
+  return on ? instance_.Fenced(pairs, change, bridge) : instance_.Fenced(bridge, change, pairs);
+}
+
+absl::Status LiveResize::SwitchXdp(bool on) {
   const auto set = [](AgentPort& port, bool value) { return value ? port.ResumeXdp() : port.SuspendXdp(); };
   for (size_t i = 0; i < instance_.ports_.size(); ++i) {
     absl::Status s = set(instance_.ports_[i], on);
@@ -148,6 +153,22 @@ absl::Status LiveResize::SetXdp(bool on) {
     }
   }
   return absl::OkStatus();
+}
+
+// With XDP on again nothing new enters the bridges; what is still in the veth pairs reaches the bridge lane within
+// the next softirqs. Where the count does not come out (a veth ring overflowed, or a merged packet fell into
+// other pieces than it came from) it stands still, which says the same.
+void LiveResize::WaitForBridges() {
+  constexpr absl::Duration kStill = absl::Milliseconds(10);
+  constexpr absl::Duration kLook = absl::Microseconds(500);
+  int64_t last = instance_.OnTheBridges();
+  for (absl::Time since = absl::Now(); last > on_bridges_before_ && absl::Now() - since < kStill;) {
+    absl::SleepFor(kLook);
+    if (const int64_t now = instance_.OnTheBridges(); now != last) {
+      last = now;
+      since = absl::Now();
+    }
+  }
 }
 
 absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
@@ -187,34 +208,40 @@ ResizeState Instance::CurrentState() const {
   return state;
 }
 
-uint64_t Instance::LostSoFar() const {
-  uint64_t lost = stats_->Balance().dropped;
-  for (uint32_t lane = 0; lane < kMaxLanes; ++lane) {
+ResizeCosts Instance::CostsSoFar() const {
+  ResizeCosts costs;
+  costs.lost = stats_->Balance().dropped;
+  for (uint32_t index = 0; index < kMaxLanes; ++index) {
+    const LaneStats& lane = (*stats_)->lanes[index];
+    costs.held += lane.fence_held.Get();
+    costs.reordered += lane.fence_unproven.Get();
     for (uint32_t port = 0; port < ports_.size(); ++port) {
-      lost += lanes_.Drops(lane, port).Sum();
+      costs.lost += lanes_.Drops(index, port).Sum();
+      costs.bridged += index == kBridgeLane ? lane.ports[port].rx_packets.Get() : 0;
     }
   }
-  return lost;
+  return costs;
+}
+
+int64_t Instance::OnTheBridges() const {
+  int64_t frames = 0;
+  for (uint32_t index = 0; index < ports_.size(); ++index) {
+    frames += static_cast<int64_t>(ports_[index].BridgedFrames()) -
+              static_cast<int64_t>((*stats_)->lanes[kBridgeLane].ports[index].rx_packets.Get() +
+                                   lanes_.Drops(kBridgeLane, index).Sum());
+  }
+  return frames;
 }
 
 absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
-  const auto bridged = [this] {
-    uint64_t sum = 0;
-    for (const LanePortStats& port : (*stats_)->lanes[kBridgeLane].ports) {
-      sum += port.rx_packets.Get();
-    }
-    return sum;
-  };
   FinishedResize finished;
   finished.lever = plan.lever;
   finished.from = plan.from;
   finished.to = plan.to;
-  const uint64_t bridged_before = bridged();
-  const uint64_t lost_before = LostSoFar();
+  const ResizeCosts before = CostsSoFar();
   LiveResize actions(*this);
   finished.outcome = RunPlan(plan, actions, deadline);
-  finished.bridged = bridged() - bridged_before;
-  finished.lost = LostSoFar() - lost_before;
+  finished.costs = CostsSoFar() - before;
   absl::Status error = finished.outcome.error;
   last_resize_ = std::move(finished);
   SaveState();

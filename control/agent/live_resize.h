@@ -4,34 +4,36 @@
 // off the kernel hands it the packets; surviving lanes keep their sockets and transmit throughout; and
 // flows of lanes that go were moved to survivors before (SetTransmitLanes: tun.c steers a flow's receive
 // side to the queue its other direction was last sent on).
+//
+// Why it keeps order: where packets change from the pair lanes to the bridge lane and back, the lanes they
+// change to are held back until the others are empty (dataplane/fence.h).
 #ifndef SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 #define SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 
-#include <map>
+#include <cstdint>
 
 #include "control/agent/instance.h"
 #include "control/agent/resize_run.h"
-#include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
 
 class LiveResize : public ResizeActions {
  public:
-  explicit LiveResize(Instance& instance) : instance_(instance) {}
+  explicit LiveResize(Instance& instance) : instance_(instance), on_bridges_before_(instance.OnTheBridges()) {}
 
   absl::Status Do(const Step& step, absl::Time deadline) override;
   absl::Status Undo(const Step& step) override;
 
  private:
-  absl::Status PrepareMemory(uint32_t first, uint32_t end);
-  absl::Status OpenPreparedLanes(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status CloseLanes(uint32_t first, uint32_t end);
   absl::Status WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status SetXdp(bool on);
+  absl::Status SwitchXdp(bool on);
+  void WaitForBridges();
   absl::Status SetSpread(uint32_t from, uint32_t to);
 
   Instance& instance_;
-  std::map<uint32_t, UniqueFd> prepared_;  // lane -> UMEM memory
+  const int64_t on_bridges_before_;  // not 0 when a veth ring once overflowed
 };
 
 }  // namespace sluice

@@ -298,6 +298,16 @@ absl::Status AgentPort::PlaceQueues(const std::vector<uint32_t>& cpus) {
   return OnPort(netdev(), affinity_.Apply(cpus));
 }
 
+uint64_t AgentPort::BridgedFrames() const {
+  uint64_t frames = 0;
+  for (uint32_t queue = 0; queue < max_pairs_; ++queue) {
+    if (const absl::StatusOr<sluice_counters> counters = maps_.ReadCounters(queue); counters.ok()) {
+      frames += counters->packets[SLUICE_VERDICT_BRIDGED];
+    }
+  }
+  return frames;
+}
+
 absl::Status AgentPort::TakeDown() {
   absl::Status first;
   const auto note = [&first](const absl::Status& s) {

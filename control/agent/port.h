@@ -60,6 +60,8 @@ class AgentPort {
   // Queues [0, count) share the RSS table evenly.
   absl::Status SpreadOver(uint32_t count);
   absl::Status PlaceQueues(const std::vector<uint32_t>& cpus);
+  // Frames that clsact gave to the bridge, since the program was loaded.
+  uint64_t BridgedFrames() const;
 
   absl::Status TakeDown();
 

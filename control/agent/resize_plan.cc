@@ -69,8 +69,8 @@ void AddShrink(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
                                 absl::StrCat("send flows of ", dying, " through ", LaneRange(0, pairs))));
   plan.steps.push_back(
       MakeStep(StepKind::kWaitQuiet, open, pairs, absl::StrCat("wait until ", dying, " receive nothing")));
-  plan.steps.push_back(MakeStep(StepKind::kSuspendXdp, 0, 0, "take XDP off (the bridge takes over)"));
   plan.steps.push_back(MakeStep(StepKind::kCloseLanes, open, pairs, absl::StrCat("drain and close ", dying)));
+  plan.steps.push_back(MakeStep(StepKind::kSuspendXdp, 0, 0, "take XDP off (the bridge takes over)"));
   AddChannelSteps(state, pairs, plan);
   plan.steps.push_back(MakeStep(StepKind::kResumeXdp, 0, 0, "put XDP back"));
 }
@@ -78,10 +78,11 @@ void AddShrink(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
 void AddGrow(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
   const uint32_t open = state.open_pairs;
   const std::string fresh = LaneRange(open, pairs);
-  plan.steps.push_back(MakeStep(StepKind::kPrepareMemory, open, pairs, absl::StrCat("make packet memory for ", fresh)));
+  plan.steps.push_back(
+      MakeStep(StepKind::kMakeLanes, open, pairs, absl::StrCat("make packet memory and sockets of ", fresh)));
   plan.steps.push_back(MakeStep(StepKind::kSuspendXdp, 0, 0, "take XDP off (the bridge takes over)"));
   AddChannelSteps(state, pairs, plan);
-  plan.steps.push_back(MakeStep(StepKind::kOpenLanes, open, pairs, absl::StrCat("open sockets of ", fresh)));
+  plan.steps.push_back(MakeStep(StepKind::kBindLanes, open, pairs, absl::StrCat("bind sockets of ", fresh)));
   plan.steps.push_back(MakeStep(StepKind::kResumeXdp, 0, 0, "put XDP back"));
   plan.steps.push_back(
       MakeStep(StepKind::kSetTransmitLanes, open, pairs, absl::StrCat("transmit on ", LaneRange(0, pairs))));

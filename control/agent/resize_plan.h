@@ -56,13 +56,13 @@ struct ResizeWish {
 };
 
 enum class StepKind {
-  kPrepareMemory,     // UMEMs of lanes [from, to)
+  kMakeLanes,         // [from, to): memory and sockets, in the dataplane's hands, not bound
   kSetTransmitLanes,  // from -> to: flows leave by lanes [0, to)
   kWaitQuiet,         // until lanes [to, from) receive nothing, or a bound
   kSuspendXdp,        // every port; the bridge takes over
-  kCloseLanes,        // lanes [to, from): drain, close, forget
+  kCloseLanes,        // lanes [to, from): drain, close, forget; the bridge takes what still comes for them
   kSetChannels,       // port: from -> to
-  kOpenLanes,         // lanes [from, to): bind, hand to the dataplane
+  kBindLanes,         // lanes [from, to), to the queues that now exist
   kResumeXdp,         // every port
   kSetSpread,         // from -> to: RSS tables use queues [0, to)
   kPlaceLanes,        // workers from -> to, IRQs and XPS after them

@@ -93,8 +93,10 @@ wire::LastResize MakeLastResize(const FinishedResize& resize) {
   out.set_from(resize.from);
   out.set_to(resize.to);
   out.set_blocked_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(resize.outcome.blocked)));
-  out.set_held(resize.bridged);
-  out.set_lost(resize.lost);
+  out.set_held(resize.costs.held);
+  out.set_bridged(resize.costs.bridged);
+  out.set_lost(resize.costs.lost);
+  out.set_reordered(resize.costs.reordered);
   switch (resize.outcome.state) {
     case ResizeOutcome::State::kDone:
       out.set_result("done");

@@ -25,7 +25,7 @@
 namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
-inline constexpr uint32_t kStatsVersion = 1;
+inline constexpr uint32_t kStatsVersion = 2;
 inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
@@ -83,6 +83,10 @@ struct alignas(kStatsCacheLine) LaneStats {
   StatsCounter handoff_held;
   StatsCounter handoff_out;  // frames given to other lanes
   StatsCounter free_frames;  // gauge: in the lane's pool
+  // Frames that waited behind a fence (dataplane/fence.h), and those of them that were let go before it was
+  // proven that nothing older of their flows was still under way.
+  StatsCounter fence_held;
+  StatsCounter fence_unproven;
   LanePortStats ports[kMaxPorts];
 };
 

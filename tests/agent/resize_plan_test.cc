@@ -65,20 +65,20 @@ TEST(PlanResize, TheSameWishTwiceDoesNothing) {
   EXPECT_THAT(plan.steps, IsEmpty());
 }
 
-TEST(PlanResize, GrowingMakesMemoryBeforeTheWindowAndUsesNewLanesAfterIt) {
+TEST(PlanResize, GrowingMakesLanesBeforeTheWindowAndUsesNewLanesAfterIt) {
   const ResizePlan plan = MustPlan(Guest(1), {4});
   EXPECT_EQ(plan.lever, Lever::kChannels);
   EXPECT_THAT(Kinds(plan),
-              ElementsAre(StepKind::kPrepareMemory, StepKind::kSuspendXdp, StepKind::kSetChannels, StepKind::kOpenLanes,
+              ElementsAre(StepKind::kMakeLanes, StepKind::kSuspendXdp, StepKind::kSetChannels, StepKind::kBindLanes,
                           StepKind::kResumeXdp, StepKind::kSetTransmitLanes, StepKind::kPlaceLanes));
   EXPECT_EQ(plan.steps.back().to, 4U) << "one worker for each pair";
 }
 
-TEST(PlanResize, ShrinkingMovesFlowsAwayBeforeTheWindow) {
+TEST(PlanResize, ShrinkingEmptiesLanesBeforeTheWindow) {
   const ResizePlan plan = MustPlan(Guest(4), {2});
   EXPECT_THAT(Kinds(plan),
-              ElementsAre(StepKind::kSetTransmitLanes, StepKind::kWaitQuiet, StepKind::kSuspendXdp,
-                          StepKind::kCloseLanes, StepKind::kSetChannels, StepKind::kResumeXdp, StepKind::kPlaceLanes));
+              ElementsAre(StepKind::kSetTransmitLanes, StepKind::kWaitQuiet, StepKind::kCloseLanes,
+                          StepKind::kSuspendXdp, StepKind::kSetChannels, StepKind::kResumeXdp, StepKind::kPlaceLanes));
   EXPECT_THAT(plan.warnings, ElementsAre(HasSubstr("one-way flows")));
 }
 

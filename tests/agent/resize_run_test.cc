@@ -39,7 +39,7 @@ class FakeActions : public ResizeActions {
 
 ResizePlan Plan() {
   ResizePlan plan{Lever::kChannels, 1, 4, {}, {}};
-  for (const auto& [kind, text] : std::vector<std::pair<StepKind, std::string>>{{StepKind::kPrepareMemory, "memory"},
+  for (const auto& [kind, text] : std::vector<std::pair<StepKind, std::string>>{{StepKind::kMakeLanes, "memory"},
                                                                                 {StepKind::kSuspendXdp, "suspend"},
                                                                                 {StepKind::kSetChannels, "channels"},
                                                                                 {StepKind::kResumeXdp, "resume"},

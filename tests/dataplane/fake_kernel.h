@@ -143,7 +143,7 @@ class FakeSocket {
     for (uint32_t i = 0; i < options.frames_per_wakeup && tx_.filled() > 0; ++i) {
       const xdp_desc descriptor = tx_.Get();
       sent.emplace_back(reinterpret_cast<char*>(umem_) + descriptor.addr, descriptor.len);
-      in_flight_.push_back(descriptor.addr);
+      in_flight_.push_back(descriptor);
     }
     if (options.completes_at_once) {
       CompleteLocked(UINT32_MAX);
@@ -178,6 +178,7 @@ class FakeSocket {
 
   Options options;
   std::vector<std::string> sent;
+  std::vector<std::string>* completed = nullptr;  // several sockets' frames in the order the devices sent them
   uint32_t tx_wakeups = 0;
   uint32_t rx_wakeups = 0;
   FakeRing<uint64_t>& fill() { return fill_; }
@@ -188,7 +189,10 @@ class FakeSocket {
  private:
   void CompleteLocked(uint32_t most) {
     for (; most > 0 && !in_flight_.empty() && !completion_.full(); --most) {
-      completion_.Put(in_flight_.front());
+      if (completed != nullptr) {
+        completed->emplace_back(reinterpret_cast<char*>(umem_) + in_flight_.front().addr, in_flight_.front().len);
+      }
+      completion_.Put(in_flight_.front().addr);
       in_flight_.pop_front();
     }
   }
@@ -209,7 +213,7 @@ class FakeSocket {
   FakeRing<xdp_desc> rx_;
   FakeRing<xdp_desc> tx_;
   std::deque<uint64_t> pool_;       // taken from the fill ring, not yet received into
-  std::deque<uint64_t> in_flight_;  // sent, not yet completed
+  std::deque<xdp_desc> in_flight_;  // sent, not yet completed
   UniqueFd readable_;
 };
 
