@@ -104,9 +104,11 @@ std::string PrefixText(const Prefix& prefix, uint32_t length) {
 std::string ParsePrefix(const std::string& text, Prefix& prefix) {
   const size_t slash = text.find('/');
   const std::string address = text.substr(0, slash);
-  if (inet_pton(AF_INET, address.c_str(), prefix.address.data()) == 1) {
+  // inet_pton would stop at a NUL and take what is before it.
+  const bool has_nul = text.find('\0') != std::string::npos;
+  if (!has_nul && inet_pton(AF_INET, address.c_str(), prefix.address.data()) == 1) {
     prefix.family = 4;
-  } else if (inet_pton(AF_INET6, address.c_str(), prefix.address.data()) == 1) {
+  } else if (!has_nul && inet_pton(AF_INET6, address.c_str(), prefix.address.data()) == 1) {
     prefix.family = 6;
   } else {
     return absl::StrCat("'", text, "' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32");

@@ -23,7 +23,7 @@ struct BadRule {
   const char* name;
   RuleFields fields;
   const char* field;
-  const char* text;
+  std::string text;
 };
 
 void PrintTo(const BadRule& bad, std::ostream* out) {
@@ -63,6 +63,10 @@ const BadRule kBadRules[] = {
      {{"action", "pass"}, {"src", "10.0.0"}},
      "src",
      "'10.0.0' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32"},
+    {"AddressWithANul",
+     {{"action", "pass"}, {"src", std::string("10.0.0.1\0x", 10)}},
+     "src",
+     std::string("'10.0.0.1\0x' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32", 86)},
     {"PrefixLength4",
      {{"action", "pass"}, {"dst", "10.0.0.0/33"}},
      "dst",

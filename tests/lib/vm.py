@@ -114,7 +114,12 @@ def wait_still(function: NetworkFunction) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def booted(
-    kernel: str, nics: int = 1, cpus: int = 4, queues: int = QUEUES, each: list[dict[str, Any]] | None = None, **nic: Any
+    kernel: str,
+    nics: int = 1,
+    cpus: int = 4,
+    queues: int = QUEUES,
+    each: list[dict[str, Any]] | None = None,
+    **nic: Any,
 ) -> Iterator[Vm]:
     """A guest of that kernel; `nic` is for guest.Nic, with `each` for one device at a time. Its kernel must be
     healthy at the end."""

@@ -107,9 +107,9 @@ def test_function_leaves_the_guests_own_traffic_alone(reflector, programs):
     device.gen.run("ip", "addr", "add", "192.0.2.1/24", "dev", "a0")
     device.dut.run("ip", "addr", "add", "192.0.2.2/24", "dev", "wan0")
     device.start()
-    device.gen.run("ping", "-c", 5, "-i", 0.1, "-W", 1, "192.0.2.2")
+    device.gen.run("ping", "-c", 5, "-i", 0.1, "-w", 30, "192.0.2.2")
     assert send(device, programs, count=1000)["exact"]
-    device.gen.run("ping", "-c", 5, "-i", 0.1, "-W", 1, "192.0.2.2")
+    device.gen.run("ping", "-c", 5, "-i", 0.1, "-w", 30, "192.0.2.2")
     check_balance(device.agent.settled(), 1000)
 
 

@@ -51,8 +51,9 @@ def report(process):
 def test_ping_and_iperf_across_resizes(kernel):
     """TCP survives every resize, UDP loss is counted, ARP and ping pass, and the balance holds."""
     with wire(kernel) as (vm, function, (left, _right)):
-        ping = vm.net.exec(["ping", "-c", "5", "-i", "0.2", "-W", "3", RIGHT], netns=left, check=False)
-        assert b" 0% packet loss" in ping.stdout, ping.stdout.decode()
+        # With -w it ends well when all five replies are there, however late.
+        ping = vm.net.exec(["ping", "-c", "5", "-w", "30", "-i", "0.2", RIGHT], netns=left, check=False)
+        assert ping.returncode == 0, ping.stdout.decode()
 
         tcp = iperf(vm, left, "-t", "8", "-P", "4")
         for pairs in (4, 1, 2):
