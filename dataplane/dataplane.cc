@@ -257,7 +257,8 @@ absl::Status Dataplane::LowerFence(const dataplane::LowerFence& request) {
   if (!old.ok()) {
     return old.status();
   }
-  if (!fence_->Lower(*old, AllLanes(), absl::Milliseconds(request.bound_ms()))) {
+  if (!fence_->Lower(*old, AllLanes(), absl::Milliseconds(request.settle_ms()),
+                     absl::Milliseconds(request.bound_ms()))) {
     spdlog::warn("packets of the old way were still under way after {} ms; the new lanes receive all the same",
                  request.bound_ms());
   }

@@ -22,18 +22,25 @@ void Fence::Raise(const std::vector<Lane*>& fresh) {
   }
 }
 
-bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound) {
+bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration settle,
+                  absl::Duration bound) {
+  absl::SleepFor(settle);
   const absl::Time end = absl::Now() + bound;
   kernel_.WaitForRedirects();
-  std::vector<TxMarks> marks(all.size());
+  std::vector<RingMarks> marks(all.size());
+  ComesTrue(old, end, [&marks](size_t i, const Lane& lane) {
+    marks[i] = lane.rx_marks();
+    return true;
+  });
   // In this order: a frame only moves on, so what is not seen in one place is in a later one.
-  const bool proven = ComesTrue(old, end, [](size_t, const Lane& lane) { return lane.Quiescent(); }) &&
-                      ComesTrue(all, end,
-                                [&marks](size_t i, const Lane& lane) {
-                                  marks[i] = lane.tx_marks();
-                                  return lane.NoHandoffs();
-                                }) &&
-                      ComesTrue(all, end, [&marks](size_t i, const Lane& lane) { return lane.SentUpTo(marks[i]); });
+  const bool proven =
+      ComesTrue(old, end, [&marks](size_t i, const Lane& lane) { return lane.ReceivedUpTo(marks[i]); }) &&
+      ComesTrue(all, end,
+                [&marks](size_t i, const Lane& lane) {
+                  marks[i] = lane.tx_marks();
+                  return lane.NoHandoffs();
+                }) &&
+      ComesTrue(all, end, [&marks](size_t i, const Lane& lane) { return lane.SentUpTo(marks[i]); });
   Release(proven);
   return proven;
 }

@@ -12,15 +12,16 @@
 //      the old way: XDP is set while NAPI is off (drivers/net/virtio_net.c: virtnet_xdp_set), or published and
 //      waited for (drivers/net/veth.c: veth_xdp_set).
 //   3. Lower: a poll that began before may not have given its redirected frames to the sockets; it runs with
-//      softirqs off, which is a reader's side for membarrier (Kernel::WaitForRedirects). From then on the old lanes'
-//      receive rings only empty. Each is seen empty, between two rounds of its worker; then no lane has a
-//      hand-off under way; then each has sent what stood on its transmit rings, and the device has given it
-//      back, since queues of a device do not wait for each other. Now everything that came the old way is on
-//      the wire, and the new lanes receive again.
+//      softirqs off, which is a reader's side for membarrier (Kernel::WaitForRedirects). Now all that came the old
+//      way is before the ends of the old lanes' receive rings. They get there; then each lane is seen without
+//      a hand-off under way; then what stood on its transmit rings is sent, and given back by the device,
+//      since queues of a device do not wait for each other. Now everything that came the old way is on the
+//      wire, and the new lanes receive again.
 //
-// Who asks must see to it that nothing is on the old way outside of receive rings when Lower is called. Between
-// device and driver that holds where the switch is made in the driver (XDP), or by a device that answers the
-// command after the change (QEMU's own virtio-net). With vhost packets may still sit in the tap's ring.
+// Who asks must see to it that nothing is on the old way outside of receive rings when Lower is called. Where the
+// switch is made in the driver (XDP) that is so. Where the device makes it (RSS), it has put what came before
+// into the old virtqueues when it answers, and the driver's next polls take it: `settle` gives them time, which
+// is no proof. With vhost packets may moreover sit in the tap's rings.
 //
 // Bounds. Memory: the receive rings, no more. When one is three quarters full its lane receives again by
 // itself; when the old way is not seen empty within Lower's bound, all do. Nothing is dropped for the
@@ -47,9 +48,9 @@ class Fence {
 
   // These stop receiving, until Lower. Those that were held already stay so.
   void Raise(const std::vector<Lane*>& fresh);
-  // Waits until everything that came by `old` is out, looking at `all` lanes, then lets those held receive.
-  // False: the bound came first.
-  bool Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound);
+  // Waits for `settle`, then until everything that came by `old` is out, looking at `all` lanes, then lets those
+  // held receive. Old lanes must not be among the held ones. False: the bound came first.
+  bool Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration settle, absl::Duration bound);
   // Nobody is there to lower it any more: everything goes on, unproven.
   void Drop();
   // The lane is going, and drains what waits in its rings first.

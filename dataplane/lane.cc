@@ -226,13 +226,24 @@ bool Lane::Quiescent() const {
                                      [](const QueuePair& pair) { return pair.rx_empty() && pair.held() == 0; });
 }
 
-TxMarks Lane::tx_marks() const {
-  TxMarks marks{};
+RingMarks Lane::rx_marks() const {
+  RingMarks marks{};
+  std::transform(pairs_.begin(), pairs_.end(), marks.begin(), [](const QueuePair& pair) { return pair.rx_mark(); });
+  return marks;
+}
+
+bool Lane::ReceivedUpTo(const RingMarks& marks) const {
+  return std::equal(pairs_.begin(), pairs_.end(), marks.begin(),
+                    [](const QueuePair& pair, uint32_t mark) { return pair.ReceivedUpTo(mark); });
+}
+
+RingMarks Lane::tx_marks() const {
+  RingMarks marks{};
   std::transform(pairs_.begin(), pairs_.end(), marks.begin(), [](const QueuePair& pair) { return pair.tx_mark(); });
   return marks;
 }
 
-bool Lane::SentUpTo(const TxMarks& marks) const {
+bool Lane::SentUpTo(const RingMarks& marks) const {
   return std::equal(pairs_.begin(), pairs_.end(), marks.begin(),
                     [](const QueuePair& pair, uint32_t mark) { return pair.SentUpTo(mark); });
 }

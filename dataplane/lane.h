@@ -32,7 +32,8 @@ struct PortSocket {
   XskSocket socket;
 };
 
-using TxMarks = std::array<uint32_t, kMaxPorts>;
+// Places in the rings of one kind, by pair.
+using RingMarks = std::array<uint32_t, kMaxPorts>;
 
 class Lane {
  public:
@@ -55,9 +56,12 @@ class Lane {
   bool Quiescent() const;
   // Nothing in another lane's hands, nothing handed in that is not on a transmit ring.
   bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews(); }
-  // Where the transmit rings end now, by pair, and whether everything before such a mark has been sent.
-  TxMarks tx_marks() const;
-  bool SentUpTo(const TxMarks& marks) const;
+  // Where the receive rings end now, and whether all before such marks has been received and handled.
+  RingMarks rx_marks() const;
+  bool ReceivedUpTo(const RingMarks& marks) const;
+  // Where the transmit rings end now, and whether all before such marks has been sent and completed.
+  RingMarks tx_marks() const;
+  bool SentUpTo(const RingMarks& marks) const;
 
   // The fence's hold (fence.h): nothing is received until LetReceive, or until a receive ring is nearly full.
   void HoldBack() { held_back_ = true; }

@@ -68,7 +68,10 @@ class QueuePair {
   bool nearly_full() const { return waiting() > std::min(posted_limit_, socket_.rx.size()) / 4 * 3; }
   // Frames sent and not completed.
   uint32_t held() const { return held_; }
-  // The end of what was put on the transmit ring until now, and whether all of that has been sent since.
+  // Where the receive ring ends now, and whether everything before such a mark has been received.
+  uint32_t rx_mark() const { return socket_.rx.end_mark(); }
+  bool ReceivedUpTo(uint32_t mark) const { return socket_.rx.peeked_up_to(mark); }
+  // Where the transmit ring ends now, and whether everything before such a mark has been sent.
   uint32_t tx_mark() const { return can_transmit() ? socket_.tx.submitted() : 0; }
   bool SentUpTo(uint32_t mark) const { return held_ == 0 || held_ <= socket_.tx.submitted() - mark; }
   // Frames the kernel has not even looked at.

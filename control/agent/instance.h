@@ -126,9 +126,9 @@ class Instance {
   absl::Status RemoveLane(uint32_t index);
   absl::Status SendTransmitLanes(uint32_t count);
   // `fresh` lanes receive nothing from before `change` until what came by `old` lanes before it is out
-  // (dataplane/fence.h). The answer is the change's.
+  // (dataplane/fence.h), `settle` after the change. The answer is the change's.
   absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
-                      const std::vector<uint32_t>& old);
+                      const std::vector<uint32_t>& old, absl::Duration settle = absl::ZeroDuration());
   absl::Status Place(uint32_t workers);
 
   void FollowAddresses();

@@ -190,7 +190,7 @@ absl::Status Instance::SendTransmitLanes(uint32_t count) {
 }
 
 absl::Status Instance::Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
-                              const std::vector<uint32_t>& old) {
+                              const std::vector<uint32_t>& old, absl::Duration settle) {
   dataplane::Request raise;
   raise.mutable_raise_fence()->mutable_lanes()->Assign(fresh.begin(), fresh.end());
   // A dataplane that is gone has nothing to be put in order; what must be done to the kernel is done.
@@ -199,6 +199,7 @@ absl::Status Instance::Fenced(const std::vector<uint32_t>& fresh, absl::Function
   }
   absl::Status changed = change();
   dataplane::Request lower;
+  lower.mutable_lower_fence()->set_settle_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(settle)));
   lower.mutable_lower_fence()->set_bound_ms(kFenceMs);
   if (changed.ok()) {
     lower.mutable_lower_fence()->mutable_old_lanes()->Assign(old.begin(), old.end());

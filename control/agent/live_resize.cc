@@ -81,20 +81,16 @@ absl::Status LiveResize::Undo(const Step& step) {
 
 // What still comes for a lane that is closed falls to the bridge lane, which therefore waits until it is drained.
 absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end) {
-  return instance_.Fenced({kBridgeLane},
-                          [&]() -> absl::Status {
-                            for (uint32_t lane = end; lane-- > first;) {
-                              if (absl::Status s = instance_.RemoveLane(lane); !s.ok()) {
-                                if (absl::Status undone = instance_.OpenLanes(lane + 1, end, absl::InfiniteFuture());
-                                    !undone.ok()) {
-                                  spdlog::error("opening lanes again: {}", std::string(undone.message()));
-                                }
-                                return s;
-                              }
-                            }
-                            return absl::OkStatus();
-                          },
-                          {});
+  for (uint32_t lane = end; lane-- > first;) {
+    absl::Status s = instance_.Fenced({kBridgeLane}, [&] { return instance_.RemoveLane(lane); }, {});
+    if (!s.ok()) {
+      if (absl::Status undone = instance_.OpenLanes(lane + 1, end, absl::InfiniteFuture()); !undone.ok()) {
+        spdlog::error("opening lanes again: {}", std::string(undone.message()));
+      }
+      return s;
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline) {
@@ -126,8 +122,7 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
 
 // Off: what the pair lanes received now comes over the bridge; on: the other way round.
 absl::Status LiveResize::SetXdp(bool on) {
-  std::vector<uint32_t> pairs(instance_.lanes_.pair_lanes());
-  std::iota(pairs.begin(), pairs.end(), 0U);
+  const std::vector<uint32_t> pairs = Lanes(0, kMaxPairLanes);
   const std::vector<uint32_t> bridge = {kBridgeLane};
   const auto change = [&] {
     absl::Status switched = SwitchXdp(on);
@@ -171,7 +166,24 @@ void LiveResize::WaitForBridges() {
   }
 }
 
+// Flows move one way only (control/kernel/rss_table.h): from lanes that go idle to those that stay in use, or from
+// those to fresh ones. Lanes that are gone by now have nothing under way.
 absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
+  // The device has answered; what it put into the old virtqueues before is taken by the driver's next polls.
+  constexpr absl::Duration kPolls = absl::Milliseconds(5);
+  const auto change = [&] { return SwitchSpread(from, to); };
+  return from < to ? instance_.Fenced(Lanes(from, to), change, Lanes(0, from), kPolls)
+                   : instance_.Fenced(Lanes(0, to), change, Lanes(to, from), kPolls);
+}
+
+std::vector<uint32_t> LiveResize::Lanes(uint32_t first, uint32_t end) const {
+  end = std::min(end, instance_.lanes_.pair_lanes());
+  std::vector<uint32_t> lanes(end > first ? end - first : 0);
+  std::iota(lanes.begin(), lanes.end(), first);
+  return lanes;
+}
+
+absl::Status LiveResize::SwitchSpread(uint32_t from, uint32_t to) {
   for (size_t i = 0; i < instance_.ports_.size(); ++i) {
     absl::Status s = instance_.ports_[i].SpreadOver(to);
     if (!s.ok()) {

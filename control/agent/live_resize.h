@@ -11,6 +11,7 @@
 #define SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "control/agent/instance.h"
 #include "control/agent/resize_run.h"
@@ -31,6 +32,9 @@ class LiveResize : public ResizeActions {
   absl::Status SwitchXdp(bool on);
   void WaitForBridges();
   absl::Status SetSpread(uint32_t from, uint32_t to);
+  absl::Status SwitchSpread(uint32_t from, uint32_t to);
+  // The pair lanes there are in [first, end).
+  std::vector<uint32_t> Lanes(uint32_t first, uint32_t end) const;
 
   Instance& instance_;
   const int64_t on_bridges_before_;  // not 0 when a veth ring once overflowed

@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "control/doctor/doctor.h"
 #include "control/kernel/ethtool.h"
+#include "control/kernel/rss_table.h"
 
 namespace sluice {
 namespace {
@@ -288,10 +289,7 @@ absl::Status AgentPort::SpreadOver(uint32_t count) {
   if (!table.ok()) {
     return OnPort(netdev(), table.status());
   }
-  for (size_t i = 0; i < table->size(); ++i) {
-    (*table)[i] = static_cast<uint32_t>(i) % count;
-  }
-  return OnPort(netdev(), SetRssTable(netdev(), *table));
+  return OnPort(netdev(), SetRssTable(netdev(), SpreadTable(*std::move(table), count)));
 }
 
 absl::Status AgentPort::PlaceQueues(const std::vector<uint32_t>& cpus) {
