@@ -8,12 +8,14 @@ from tests.lib import build
 from tests.lib.world import World
 
 TESTS = pathlib.Path(__file__).parent
+# Of a folder's tests; those of any other need network namespaces.
+LABELS = {"bench": "unit", "style": "style", "vm": "vm"}
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(folder if folder in ("style", "vm") else "netns")
+        item.add_marker(LABELS.get(folder, "netns"))
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ _INTEGER = re.compile(r"-?\d+")
 
 
 def loads(text):
-    return _numbers(json.loads(text))
+    return numbers(json.loads(text))
 
 
-def _numbers(value):
+def numbers(value):
+    """The same for what has been parsed already."""
     if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
+        return {key: numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_numbers(item) for item in value]
+        return [numbers(item) for item in value]
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value)
     return value

@@ -14,7 +14,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tests.lib import build
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
 
-from guest import Guest, Nic, TestNet  # noqa: E402
+from guest import Guest, GuestFile, Nic, TestNet  # noqa: E402
 from network_function import NetworkFunction, config, product_files  # noqa: E402
 
 QUEUES = 4
@@ -119,17 +119,27 @@ def booted(
     cpus: int = 4,
     queues: int = QUEUES,
     each: list[dict[str, Any]] | None = None,
+    files: Sequence[GuestFile] = (),
+    modules: Sequence[str] = (),
+    memory_mb: int = 256,
     **nic: Any,
 ) -> Iterator[Vm]:
-    """A guest of that kernel; `nic` is for guest.Nic, with `each` for one device at a time. Its kernel must be
-    healthy at the end."""
+    """A guest of that kernel with Sluice in it, and `files`; `nic` is for guest.Nic, with `each` for one device at a
+    time. Its kernel must be healthy at the end."""
     with TestNet(taps=nics, queues=queues) as net:
         devices = [
             Nic(tap, queues=queues, mac=mac(index), **nic, **(each[index] if each else {}))
             for index, tap in enumerate(net.taps)
         ]
-        files = product_files(build.folder())
-        with Guest(kernel, files=files, nics=devices, netns=net.name, cpus=cpus) as guest:
+        with Guest(
+            kernel,
+            files=[*product_files(build.folder()), *files],
+            nics=devices,
+            netns=net.name,
+            cpus=cpus,
+            modules=modules,
+            memory_mb=memory_mb,
+        ) as guest:
             for index in range(nics):
                 guest.run(f"ip link set eth{index} up").check()
             yield Vm(guest, net)

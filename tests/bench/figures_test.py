@@ -1,0 +1,122 @@
+"""What the benches' figures are made with: statistics, tables, and the reading of reports. Nothing is timed."""
+
+import json
+
+import pytest
+
+from tests.bench.lib import figures, rounds, traffic, windows
+from tests.bench.lib.table import Table, cell
+
+
+def report(sent=1000, lost=0, own=0, reordered=0, gap_ns=2_500_000):
+    """As flowgen prints one, what is not read left out."""
+    return {
+        "seconds": 2.0,
+        "total": {"sent": sent, "received": sent - lost, "lost": lost, "reordered": reordered, "duplicated": 0,
+                  "corrupted": 0, "receiver_dropped": own},
+        "directions": [{"sent_pps": 500.0, "longest_gap_ns": gap_ns, "per_flow": [{"longest_gap_ns": 1_000_000}]}],
+    }
+
+
+@pytest.mark.parametrize("values, part, expected", [
+    ([], 0.5, None),
+    ([7], 0.99, 7),
+    ([3, 1, 2], 0.5, 2),
+    ([1, 2, 3, 4], 0.5, 2.5),
+    ([1, 2, 3, 4, 5], 0.25, 2),
+    (range(101), 0.99, 99),
+    ([5, 1], 0, 1),
+    ([5, 1], 1, 5),
+])
+def test_quantile(values, part, expected):
+    assert figures.quantile(values, part) == expected
+
+
+def test_quartiles_leave_out_rounds_without_a_figure():
+    assert figures.quartiles([None, 1, 2, 3, None]) == (1.5, 2, 2.5, 3)
+    assert figures.quartiles([None]) is None
+
+
+def test_rounds_are_compared_one_by_one():
+    assert figures.differences([1, 2, None], [4, 2, 1]) == [3, 0, None]
+    assert figures.ratios([2, 0, 4, 1], [4, 5, 1, None]) == [2, None, 0.25, None]
+    with pytest.raises(ValueError):
+        figures.differences([1], [1, 2])
+
+
+def test_effective_blocked_time_is_lost_over_rate():
+    assert figures.effective_blocked_ms(40, 4000) == 10
+    assert figures.effective_blocked_ms(40, 0) is None
+
+
+@pytest.mark.parametrize("value, text", [
+    (None, "-"), (0, "0"), (1234567, "1,234,567"), (0.0, "0.00"), (3.14159, "3.14"), (31.4159, "31.4"),
+    (-314.159, "-314"), (12345.6, "12,346"), ("word", "word"), (True, "True"),
+])
+def test_cell(value, text):
+    assert cell(value) == text
+
+
+def test_table_is_aligned():
+    table = Table("Title", ("way", "lost", "ms"))
+    table.add("short", 1, 2.5)
+    table.add("much longer", 1000, None)
+    table.add("peer", "did not run: no device to run on, whatever width that takes")
+    table.notes.append("a note")
+    assert table.render() == (
+        "Title\n"
+        "  way           lost    ms\n"
+        "  -----------  -----  ----\n"
+        "  short            1  2.50\n"
+        "  much longer  1,000     -\n"
+        "  peer         did not run: no device to run on, whatever width that takes\n"
+        "  a note\n")
+    with pytest.raises(AssertionError):
+        table.add("too", "many", "cells", "here")
+    json.dumps(table.as_json())
+
+
+def test_what_the_generator_dropped_is_not_lost():
+    one = traffic.stream(report(lost=5, own=3), changes=1, note="x")
+    assert (one.lost, one.own, one.blocked_ms, one.flow_gaps_ms, one.detail) == (2, 3, 2.5, [1.0], {"note": "x"})
+    assert traffic.stream(report(lost=2, own=3), changes=0).lost == 0
+    json.dumps(one.as_json())
+
+
+def test_streams_add_up():
+    streams = [traffic.stream(report(lost=n, reordered=1, gap_ns=n * 1_000_000), changes=2) for n in (0, 10, 20)]
+    assert traffic.totals(streams) == (500.0, 3, 6, 3000, 30, 0, 3, 0)
+    p50, p99, largest, effective = traffic.blocked(streams)
+    assert (p50, largest, effective) == (10, 20, 10) and 19 < p99 < 20
+    assert traffic.blocked(streams[:0])[0] is None
+
+
+def test_arms_are_interleaved_and_compared():
+    order = []
+
+    def arm(name, lost):
+        def measure():
+            order.append(name)
+            return traffic.stream(report(lost=lost), changes=1)
+
+        return measure
+
+    streams = rounds.interleave({"A": arm("A", 1), "B": arm("B", 3)}, 3, lambda text: None)
+    assert order == ["A", "B"] * 3
+    table = rounds.comparison("", streams, "A", ["B"])
+    assert table.rows[0] == ("B against A: lost per million", 3, 2000, 2000, 2000, 3, 3, 3, 3)
+    assert table.rows[1][5:] == (None, None, None, 0)  # nothing was reordered: no ratio
+    table.render()
+
+
+def test_window_is_attributed_to_its_steps():
+    steps = [("make packet memory", 9), ("take XDP off (the bridge takes over)", 10), ("ethtool -L eth0", 20),
+             ("put XDP back", 5), ("transmit", 1)]
+    resize = {"blocked_ns": 40_000_000, "steps": [{"step": name, "took_ns": ms * 1_000_000} for name, ms in steps]}
+    table = Table("", windows.COLUMNS)
+    windows.attribute(table, "1->4", [resize])
+    assert [row[1] for row in table.rows] == ["no", "yes", "yes", "yes", "no", "yes", "yes"]
+    assert table.rows[2] == ("1->4: ethtool -L eth0", "yes", 1, 20, 20, "50 %")
+    assert table.rows[5][3] == 5  # between the steps
+    windows.attribute(table, "none", [])
+    assert len(table.rows) == 7

@@ -1,0 +1,167 @@
+"""Lever channels: the device's queue pairs change, 1 -> 4 -> 1, while an open-loop stream goes through a guest.
+
+Ways, in the same rounds on the same guest:
+
+    none       `sluicectl queues set` with the number there is: the control arm
+    sluice     `sluicectl queues set`
+    naive      the agent ends, `ethtool -L`, the agent starts (peers/naive.py)
+    testpmd    DPDK on a second device of the same guest: stop, reconfigure, start (peers/testpmd.py)
+
+Measured: every stream is of new flows and has one change in it, so loss, order, duplicates and the longest gap belong
+to that change. The window and its steps are the agent's own times (last_resize); held is what it says came over the
+bridge.
+
+Not measured: what the host's tap drops is not told apart from other loss; the naive way's and testpmd's windows are
+timed in the guest to 10 ms. Guests are emulated where KVM does not work, and then a virtual CPU may stand still for
+tens of ms: compare with the row of the control arm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+from tests.bench.levers import guest
+from tests.bench.lib import figures, rounds, traffic, windows
+from tests.bench.lib.report import Report
+from tests.bench.lib.table import Table
+from tests.bench.peers import naive, testpmd
+from tests.lib.vm import NetworkFunction, Vm, booted
+
+_LOW, _HIGH = 1, 4
+_PEERS = ("naive", "testpmd")
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resizes", type=int, default=20, metavar="N", help="of each way, half of them up (20)")
+    parser.add_argument("--channels-rate", type=int, default=4000, metavar="PPS", help="(4000)")
+    parser.add_argument("--channels-flows", type=int, default=32, metavar="N", help="(32)")
+    parser.add_argument("--channels-kernels", nargs="+", default=["6.1", "6.12"], choices=("6.1", "6.12", "7"))
+    parser.add_argument("--without", action="append", default=[], choices=_PEERS, help="leave a peer out")
+
+
+class Ways:
+    """The arms of one guest: a name for each way and direction, and what measures it."""
+
+    def __init__(self, vm: Vm, function: NetworkFunction, rate: int, flows: int) -> None:
+        self._vm = vm
+        self._load = {"rate": rate, "flows": flows}
+        self._function = function
+        self.arms: dict[str, rounds.Arm] = {}
+
+    def _add(self, way: str, change: Callable[[int], dict[str, Any]], tap: int = 0) -> None:
+        for name, pairs in ((f"{way} {_LOW}->{_HIGH}", _HIGH), (f"{way} {_HIGH}->{_LOW}", _LOW)):
+            self.arms[name] = lambda pairs=pairs: guest.stream_while(
+                self._vm, lambda: change(pairs), changes=1, tap=tap, **self._load)
+
+    def add_control(self) -> None:
+        """With as many pairs as the function starts with: asked for them again."""
+        self.arms["none"] = lambda: guest.stream_while(
+            self._vm, lambda: guest.resize(self._function, _LOW) and {}, changes=0, **self._load)
+
+    def add_sluice(self) -> None:
+        self._add("sluice", lambda pairs: guest.resize(self._function, pairs))
+
+    def add_naive(self) -> None:
+        self._add("naive", lambda pairs: naive.resize(self._vm, pairs))
+
+    def add_testpmd(self, peer: testpmd.Testpmd) -> None:
+        def measured(measure: rounds.Arm) -> rounds.Arm:
+            def arm() -> traffic.Stream:
+                peer.forward()
+                try:
+                    return measure()
+                finally:
+                    peer.rest()
+
+            return arm
+
+        before = set(self.arms)
+        self._add("testpmd", peer.resize, tap=peer.nic)
+        for name in set(self.arms) - before:
+            self.arms[name] = measured(self.arms[name])
+
+
+def _start_testpmd(vm: Vm) -> tuple[testpmd.Testpmd | None, str]:
+    try:
+        return testpmd.Testpmd(vm, nic=1), ""
+    except RuntimeError as error:
+        return None, " ".join(str(error).split())
+
+
+def _main_table(title: str, streams: dict[str, list[traffic.Stream]]) -> Table:
+    table = Table(title, ("way", *traffic.COLUMNS, *traffic.BLOCKED, "held max", "window ms p50", "max "))
+    for name, made in streams.items():
+        done = [one.detail["last_resize"] for one in made if "last_resize" in one.detail]
+        took = windows.window_ms(done)
+        held = [resize["held"] for resize in done if "held" in resize]
+        table.add(name, *traffic.totals(made), *traffic.blocked(made), max(held, default=None),
+                  figures.median(took), max(took, default=None))
+        failed = [one.detail["failed"] for one in made if "failed" in one.detail]
+        if failed:
+            table.notes.append(f"{name}: {len(failed)} of {len(made)} failed, the last one with: {failed[-1]}")
+        for word in {resize["result"] for resize in done if resize.get("result", "done") != "done"}:
+            table.notes.append(f"{name}: some ended '{word}'")
+    return table
+
+
+def _steps_table(title: str, streams: dict[str, list[traffic.Stream]]) -> Table:
+    table = Table(title, windows.COLUMNS)
+    for name, made in streams.items():
+        done = [one.detail["last_resize"] for one in made if one.detail.get("last_resize")]
+        windows.attribute(table, name, done)
+    return table
+
+
+def _guest_options(wanted: bool, report: Report) -> tuple[dict[str, Any], str]:
+    """What booted() needs for testpmd, or why there is none."""
+    if not wanted:
+        return {}, ""
+    try:
+        return {"files": testpmd.files(), "modules": testpmd.MODULES, "memory_mb": testpmd.MEMORY_MB}, ""
+    except (OSError, RuntimeError) as error:
+        report.say(f"testpmd: {error}")
+        return {}, f"cannot be fetched: {' '.join(str(error).split())[-300:]}"
+
+
+def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
+    wanted = "testpmd" not in chosen.without
+    more, reason = _guest_options(wanted, report)
+    with contextlib.ExitStack() as stack:
+        vm = stack.enter_context(booted(kernel, nics=2 if wanted else 1, **more))
+        peer = None
+        if more:
+            peer, reason = _start_testpmd(vm)
+        function = vm.start("reflect", queue_pairs=_LOW)
+        where = guest.describe(vm, function)
+        ways = Ways(vm, function, chosen.channels_rate, chosen.channels_flows)
+        ways.add_control()
+        ways.add_sluice()
+        if "naive" not in chosen.without:
+            ways.add_naive()
+        if peer:
+            ways.add_testpmd(peer)
+        streams = rounds.interleave(ways.arms, max(1, round(chosen.resizes / 2)),
+                                    lambda text: report.say(f"channels {kernel}: {text}"))
+        if peer:
+            peer.quit()
+    table = _main_table(f"Lever channels: {where}, reflect, {chosen.channels_flows} flows", streams)
+    if wanted and not peer:
+        table.add("testpmd", f"did not run: {reason}")
+    elif peer:
+        table.notes.append(f"testpmd: virtio PMD over {peer.driver}, macswap, one polling core")
+    report.table(table)
+    for way in (f"{_LOW}->{_HIGH}", f"{_HIGH}->{_LOW}"):
+        own = f"sluice {way}"
+        report.table(rounds.comparison(f"Lever channels, kernel {kernel}, {way}, round by round", streams, "none", [own]))
+        peers = [f"{name} {way}" for name in _PEERS if f"{name} {way}" in streams]
+        report.table(rounds.comparison(f"Lever channels, kernel {kernel}, {way}, peers", streams, own, peers))
+    report.table(_steps_table(f"Lever channels, kernel {kernel}: where the window's time goes", streams))
+    report.keep(f"channels {kernel}", {name: [one.as_json() for one in made] for name, made in streams.items()})
+
+
+def measure(chosen: argparse.Namespace, report: Report) -> None:
+    for kernel in chosen.channels_kernels:
+        _kernel(kernel, chosen, report)

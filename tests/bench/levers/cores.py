@@ -1,0 +1,119 @@
+"""Lever cores: lanes change workers (`sluicectl workers set`) while an open-loop stream goes through.
+
+Measured: what a stream at a stated rate loses, and in which order it comes back, with many changes and, in the
+same rounds, without. The arm without asks as often for the number of workers there is, so that it pays for as many
+sluicectl processes. Two namespaces and a veth pair, copy mode, function reflect, generator and dataplane on the
+same cores.
+
+Not measured: throughput. The rate is what this machine carried without loss before the rounds began. Loss on veth
+includes what the pair's own 256-entry rings drop when a core is late: both arms have it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from typing import Any
+
+from tests.bench.lib import rounds, traffic
+from tests.bench.lib.report import Report
+from tests.bench.lib.table import Table
+from tests.lib import build, flowgen
+from tests.lib.agent import Agent, config
+from tests.lib.world import World
+
+_SEED = 20120704
+_QUEUES = 4
+_LEAD_SECONDS = 0.3
+# A rate is sustained when this much of it is really sent and at most so many of a million are lost.
+_SENT_PART = 0.97
+_LOST_PER_MILLION = 100
+_SLOWER = 0.75
+_TRIALS = 8
+_TRIAL_SECONDS = 1.0
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cores-changes", type=int, default=280, metavar="N", help="changes in all (280)")
+    parser.add_argument("--cores-rate", type=float, default=300_000, metavar="PPS",
+                        help="offered rate, or the highest below it that is sustained (300000)")
+    parser.add_argument("--cores-flows", type=int, default=256, metavar="N", help="(256)")
+
+
+class Bed:
+    """gen: a0 == wan0 :dut, an agent in dut, all lanes on one worker."""
+
+    def __init__(self, world: World, flows: int) -> None:
+        self.programs = build.Programs()
+        self.flows = flows
+        self.gen, self.dut = world.netns("gen"), world.netns("dut")
+        world.veth(self.gen, "a0", self.dut, "wan0", queues=_QUEUES)
+        text = config({"wan": "wan0"}, "reflect", _QUEUES, dataplane={"workers": 1, "cores": [0, 1]})
+        self.agent = Agent(world, self.programs, self.dut, text).start()
+        self.workers = 1
+        self.numbers = random.Random(_SEED)
+
+    def _drops(self) -> dict[str, int]:
+        """Every counter of dropped frames on the way but flowgen's own."""
+        wan = self.dut.counters("wan0")
+        return {"a0 tx": self.gen.counters("a0")["tx"]["dropped"], "wan0 rx": wan["rx"]["dropped"],
+                "wan0 tx": wan["tx"]["dropped"], "dataplane": self.agent.settled()["balance"]["dropped"]}
+
+    def measure(self, rate: float, changes: int, real: bool) -> traffic.Stream:
+        """A stream with `changes` calls of sluicectl; only `real` ones change anything."""
+        before = self._drops()
+        stream = flowgen.Background(self.programs, (self.gen, "a0"), dst_mac=self.dut.mac("wan0"), flows=self.flows,
+                                    rate=rate, per_flow=True)
+        with stream:
+            time.sleep(_LEAD_SECONDS)
+            for _ in range(changes):
+                if real:
+                    # Two cores: the only other number.
+                    self.workers = self.numbers.choice([n for n in (1, 2) if n != self.workers])
+                self.agent.ctl("workers", "set", self.workers)
+            time.sleep(_LEAD_SECONDS)
+            report = stream.stop()
+        dropped = {name: count - before[name] for name, count in self._drops().items()}
+        return traffic.stream(report, changes if real else 0, dropped=dropped)
+
+    def sustained(self, rate: float, say: Any) -> float:
+        """The rate, or the highest below it that goes through nearly whole. A busy machine may send no rate as
+        asked: then it is what was really sent, at most."""
+        asked, best = rate, 0.0
+        for _ in range(_TRIALS):
+            report = flowgen.run(self.programs, (self.gen, "a0"), dst_mac=self.dut.mac("wan0"), flows=self.flows,
+                                 rate=asked, duration=_TRIAL_SECONDS)
+            total, sent_pps = report["total"], report["directions"][0]["sent_pps"]
+            say(f"cores: trial at {asked:,.0f} pps: sent at {sent_pps:,.0f}, lost {total['lost']} of {total['sent']}")
+            if total["lost"] * 1e6 <= _LOST_PER_MILLION * total["sent"]:
+                if sent_pps >= _SENT_PART * asked:
+                    return max(asked, best)
+                best = max(best, sent_pps)
+            asked *= _SLOWER
+        return best or asked
+
+
+def measure(chosen: argparse.Namespace, report: Report) -> None:
+    with World() as world:
+        bed = Bed(world, chosen.cores_flows)
+        rate = bed.sustained(chosen.cores_rate, report.say)
+        each = max(1, round(chosen.cores_changes / chosen.rounds))
+        arms = {"without changes": lambda: bed.measure(rate, each, False),
+                "workers set": lambda: bed.measure(rate, each, True)}
+        streams = rounds.interleave(arms, chosen.rounds, lambda text: report.say(f"cores: {text}"))
+        balance = bed.agent.settled()["balance"]
+        bed.agent.stop()
+    table = Table(f"Lever cores: veth, reflect, {chosen.cores_flows} flows, workers 1 and 2, {_QUEUES} lanes",
+                  ("arm", *traffic.COLUMNS, "veth dropped", *traffic.BLOCKED))
+    for name, made in streams.items():
+        veth = sum(count for one in made for where, count in one.detail["dropped"].items() if where != "dataplane")
+        table.add(name, *traffic.totals(made), veth, *traffic.blocked(made))
+    asked = f"{chosen.cores_rate:,.0f} pps were asked for"
+    table.notes.append(f"offered rate: {rate:,.0f} pps" + ("" if rate == chosen.cores_rate else f", {asked}: the"
+                       " highest sustained in the trials before"))
+    table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
+                       f" unaccounted {balance['unaccounted']}")
+    report.table(table)
+    report.table(rounds.comparison("Lever cores, round by round", streams, "without changes", ["workers set"]))
+    report.keep("cores", {name: [one.as_json() for one in made] for name, made in streams.items()})

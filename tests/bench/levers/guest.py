@@ -1,0 +1,48 @@
+"""Guests for the levers that need a virtio-net device: booting them, a stream while something is done, and asking
+the agent in them. Guests are as in tests/vm: four vCPUs, four pairs, a device without guest offloads."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.bench.lib import traffic
+from tests.lib import protojson
+from tests.lib.vm import NetworkFunction, Vm
+
+# The device is given packets before and after what is measured, so that gaps have two ends.
+LEAD_SECONDS = 0.7
+TAIL_SECONDS = 0.7
+_numbers = itertools.count(1)
+
+
+def new_flows() -> str:
+    """A source network that the tap has not seen: its receive steering keeps a flow on its pair for seconds
+    (drivers/net/tun.c), and flows that all sit on pair 0 would make shrinking look easy."""
+    return f"198.18.{next(_numbers) % 250 + 1}.1"
+
+
+def stream_while(
+    vm: Vm, do: Callable[[], dict[str, Any]], *, changes: int, rate: int, flows: int, tap: int = 0
+) -> traffic.Stream:
+    """What a stream of new flows saw while `do` was done; what that answers is the stream's detail."""
+    with vm.stream("--per-flow", tap=tap, flows=flows, rate=rate, src_ip=new_flows()) as stream:
+        time.sleep(LEAD_SECONDS)
+        detail = do()
+        time.sleep(TAIL_SECONDS)
+    return traffic.stream(protojson.numbers(stream.report), changes, **detail)
+
+
+def resize(function: NetworkFunction, pairs: int) -> dict[str, Any]:
+    """`sluicectl queues set`; last_resize, or what was said instead."""
+    done = function.ctl("queues", "set", str(pairs))
+    if done.rc != 0:
+        return {"failed": done.out.strip()}
+    return {"last_resize": function.status().get("last_resize", {})}
+
+
+def describe(vm: Vm, function: NetworkFunction) -> str:
+    queue = function.status()["ports"][0]["queues"][0]
+    return f"kernel {vm.guest.release}, {queue['mode']} mode, {vm.guest.accel}"

@@ -1,0 +1,90 @@
+"""Lever spread: the device's RSS table changes (`sluicectl queues set`, all pairs stay open) while a stream goes
+through a guest.
+
+Measured: loss, order and duplicates with many changes between 1 and 4 pairs and, in the same rounds, with as many
+calls of sluicectl that change nothing. Copy mode on kernel 6.12, zero-copy on 7 (iommu_platform).
+
+Not measured: the levers' cost to the host. Guests are emulated where KVM does not work; the table says which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from typing import Any
+
+from tests.bench.levers import guest
+from tests.bench.lib import rounds, traffic
+from tests.bench.lib.report import Report
+from tests.bench.lib.table import Table
+from tests.lib.vm import booted
+
+_SEED = 20120704
+_PAIRS = 4
+_VARIANTS = {"6.12": {"rss": True}, "7": {"rss": True, "iommu_platform": True}}
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--spread-changes", type=int, default=100, metavar="N", help="changes in all, per kernel (100)")
+    parser.add_argument("--spread-rate", type=int, default=3000, metavar="PPS", help="(3000)")
+    parser.add_argument("--spread-flows", type=int, default=64, metavar="N", help="(64)")
+    parser.add_argument("--spread-kernels", nargs="+", default=list(_VARIANTS), choices=_VARIANTS)
+
+
+def _calls(function: Any, sizes: list[int]) -> dict[str, Any]:
+    methods: dict[str, int] = {}
+    failed = []
+    for size in sizes:
+        done = function.ctl("queues", "set", str(size), "-o", "json")
+        if done.rc != 0:
+            failed.append(done.out.strip())
+            continue
+        method = done.out.split('"method"', 1)[1].split('"')[1]
+        methods[method] = methods.get(method, 0) + 1
+    return {"methods": methods, "failed": failed}
+
+
+def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
+    each = max(1, round(chosen.spread_changes / chosen.rounds))
+    numbers = random.Random(_SEED)
+    now = _PAIRS
+
+    def next_sizes() -> list[int]:
+        nonlocal now
+        sizes = []
+        for _ in range(each):
+            now = numbers.choice([size for size in range(1, _PAIRS + 1) if size != now])
+            sizes.append(now)
+        return sizes
+
+    with booted(kernel, **_VARIANTS[kernel]) as vm:
+        function = vm.start("reflect", queue_pairs=_PAIRS)
+        where = guest.describe(vm, function)
+        load = {"rate": chosen.spread_rate, "flows": chosen.spread_flows}
+        arms = {
+            "without changes": lambda: guest.stream_while(vm, lambda: _calls(function, [now] * each), changes=0, **load),
+            "queues set": lambda: guest.stream_while(vm, lambda: _calls(function, next_sizes()), changes=each, **load),
+        }
+        streams = rounds.interleave(arms, chosen.rounds, lambda text: report.say(f"spread {kernel}: {text}"))
+        balance = function.status()["balance"]
+        function.stop()
+    table = Table(f"Lever spread: {where}, rss, {_PAIRS} open pairs, {chosen.spread_flows} flows",
+                  ("arm", *traffic.COLUMNS, *traffic.BLOCKED))
+    for name, made in streams.items():
+        table.add(name, *traffic.totals(made), *traffic.blocked(made))
+    for name, made in streams.items():
+        methods = {method for one in made for method in one.detail["methods"]}
+        failed = [words for one in made for words in one.detail["failed"]]
+        table.notes.append(f"{name}: by the agent's word lever {', '.join(sorted(methods)) or '-'}, {len(failed)} failed"
+                           + (f": {failed[0]}" if failed else ""))
+    table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
+                       f" unaccounted {balance['unaccounted']}")
+    report.table(table)
+    report.table(rounds.comparison(f"Lever spread, kernel {kernel}, round by round", streams, "without changes",
+                                   ["queues set"]))
+    report.keep(f"spread {kernel}", {name: [one.as_json() for one in made] for name, made in streams.items()})
+
+
+def measure(chosen: argparse.Namespace, report: Report) -> None:
+    for kernel in chosen.spread_kernels:
+        _variant(kernel, chosen, report)

@@ -1,0 +1,58 @@
+"""Medians, quartiles and per-round comparisons: all the statistics of the benches. Pure functions.
+
+Rounds are compared, not totals: a machine that drifts does so for both arms of a round (/work/shared/BENCH.md's
+rule, A B A B). A round without a figure (None) is left out, and whoever prints says of how many rounds it speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Quartiles(NamedTuple):
+    low: float
+    middle: float
+    high: float
+    rounds: int
+
+
+def quantile(values: Iterable[float], part: float) -> float | None:
+    """The value below which `part` (0..1) of them lie, between the two closest ranks; None of none."""
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    at = part * (len(ordered) - 1)
+    below = int(at)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (at - below)
+
+
+def median(values: Iterable[float]) -> float | None:
+    return quantile(values, 0.5)
+
+
+def quartiles(values: Iterable[float | None]) -> Quartiles | None:
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Quartiles(*(quantile(known, part) for part in (0.25, 0.5, 0.75)), len(known))
+
+
+def differences(base: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
+    """Round by round, other - base."""
+    return [None if a is None or b is None else b - a for a, b in zip(base, other, strict=True)]
+
+
+def ratios(base: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
+    """Round by round, other / base; a base of zero has none."""
+    return [None if not a or b is None else b / a for a, b in zip(base, other, strict=True)]
+
+
+def per_million(count: int, of: int) -> float | None:
+    return 1e6 * count / of if of else None
+
+
+def effective_blocked_ms(lost: int, rate_pps: float) -> float | None:
+    """CSIT's effective blocked time: how long a device that loses all it is offered would have lost as much."""
+    return 1e3 * lost / rate_pps if rate_pps else None

@@ -1,0 +1,79 @@
+"""What a bench leaves behind: its tables on the terminal, and everything it measured as JSON."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.bench.lib.table import Table
+from tests.lib.build import REPOSITORY, folder
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", "-C", str(REPOSITORY), *words], capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures come from: without it they say nothing."""
+    model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return {
+        "processor": model[1] if model else platform.processor(),
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "commit": _git("rev-parse", "--short=12", "HEAD") + ("+changes" if _git("status", "--porcelain") else ""),
+        "build": str(folder()),
+    }
+
+
+class Report:
+    """One run of one bench. `say` is for progress, on stderr; tables go to stdout as soon as they are known."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = datetime.datetime.now(datetime.timezone.utc)
+        self.tables: list[Table] = []
+        self.measured: dict[str, Any] = {}
+        self.machine = machine()
+        self.load_before = os.getloadavg()
+
+    def header(self) -> str:
+        m = self.machine
+        return (f"{self.name}, {self.started:%Y-%m-%d %H:%M} UTC, commit {m['commit']}, build {m['build']}\n"
+                f"{m['cores']} x {m['processor']}, kernel {m['kernel']}, load {self.load_before[0]:.2f}\n"
+                f"{shlex.join(sys.argv)}\n")
+
+    def say(self, text: str) -> None:
+        print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+    def table(self, table: Table) -> None:
+        self.tables.append(table)
+        print(table.render(), flush=True)
+
+    def keep(self, key: str, value: Any) -> None:
+        """Raw measurements, for the JSON."""
+        self.measured[key] = value
+
+    def write(self, path: Path | None) -> Path:
+        """To `path`, or a new file in build/bench."""
+        path = path or REPOSITORY / "build/bench" / f"{self.name}-{self.started:%Y%m%d-%H%M%S}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "bench": self.name,
+            "started": self.started.isoformat(),
+            "command": sys.argv,
+            "machine": self.machine,
+            "load": {"before": self.load_before, "after": os.getloadavg()},
+            "tables": [table.as_json() for table in self.tables],
+            "measured": self.measured,
+        }
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        return path

@@ -1,0 +1,80 @@
+"""What one stream of flowgen measured, and what many of them come to. Pure functions of flowgen's report.
+
+    lost       sent and never come back, without what flowgen's own socket dropped
+    own        what flowgen's own socket dropped (at most): the bench's fault, listed apart
+    blocked    the longest gap any flow saw beyond its own spacing, whatever it came from: the machine's own
+               stalls are in it, which is why a control arm has the same column
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tests.bench.lib import figures
+
+
+@dataclass
+class Stream:
+    """One run of flowgen: `changes` of something were made meanwhile."""
+
+    changes: int = 0
+    seconds: float = 0.0
+    offered_pps: float = 0.0
+    sent: int = 0
+    lost: int = 0
+    own: int = 0
+    reordered: int = 0
+    duplicated: int = 0
+    corrupted: int = 0
+    blocked_ms: float = 0.0
+    flow_gaps_ms: list[float] = field(default_factory=list)
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def stream(report: dict[str, Any], changes: int, **detail: Any) -> Stream:
+    """From flowgen's report (protojson.loads), which has one direction, and per-flow rows when asked for."""
+    total = report["total"]
+    direction = report["directions"][0]
+    own = min(total["receiver_dropped"], total["lost"])
+    return Stream(
+        changes=changes,
+        seconds=report["seconds"],
+        offered_pps=direction["sent_pps"],
+        sent=total["sent"],
+        lost=total["lost"] - own,
+        own=own,
+        reordered=total["reordered"],
+        duplicated=total["duplicated"],
+        corrupted=total["corrupted"],
+        blocked_ms=direction["longest_gap_ns"] / 1e6,
+        flow_gaps_ms=[round(flow["longest_gap_ns"] / 1e6, 3) for flow in direction.get("per_flow", [])],
+        detail=detail,
+    )
+
+
+COLUMNS = ("offered pps", "streams", "changes", "sent", "lost", "own", "reordered", "duplicated")
+BLOCKED = ("blocked ms p50", "p99", "max", "effective ms")
+
+
+def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
+    """The cells below COLUMNS."""
+    known = list(streams)
+    sums = [sum(getattr(one, name) for one in known)
+            for name in ("changes", "sent", "lost", "own", "reordered", "duplicated")]
+    return (figures.median(one.offered_pps for one in known), len(known), *sums)
+
+
+def blocked(streams: Iterable[Stream]) -> tuple[Any, ...]:
+    """The cells below BLOCKED: of each stream its longest gap; effective is lost / rate, per change made."""
+    known = list(streams)
+    gaps = [one.blocked_ms for one in known]
+    rate = figures.median(one.offered_pps for one in known)
+    effective = figures.effective_blocked_ms(sum(one.lost for one in known), rate or 0)
+    changes = sum(one.changes for one in known)
+    return (*(figures.quantile(gaps, part) for part in (0.5, 0.99, 1)),
+            None if effective is None or not changes else effective / changes)
