@@ -45,7 +45,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 class Ways:
     """The arms of one guest: a name for each way and direction, and what measures it."""
 
-    def __init__(self, vm: Vm, function: NetworkFunction, rate: int, flows: int) -> None:
+    def __init__(self, vm: Vm, function: NetworkFunction, rate: float, flows: int) -> None:
         self._vm = vm
         self._load = {"rate": rate, "flows": flows}
         self._function = function
@@ -136,22 +136,24 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
             peer, reason = _start_testpmd(vm)
         function = vm.start("reflect", queue_pairs=_LOW)
         where = guest.describe(vm, function)
-        ways = Ways(vm, function, chosen.channels_rate, chosen.channels_flows)
+        say = lambda text: report.say(f"channels {kernel}: {text}")  # noqa: E731
+        offer = guest.offer(vm, chosen.channels_rate, chosen.channels_flows, say)
+        ways = Ways(vm, function, offer.rate, chosen.channels_flows)
         ways.add_control()
         ways.add_sluice()
         if "naive" not in chosen.without:
             ways.add_naive()
         if peer:
             ways.add_testpmd(peer)
-        streams = rounds.interleave(ways.arms, max(1, round(chosen.resizes / 2)),
-                                    lambda text: report.say(f"channels {kernel}: {text}"))
+        streams = rounds.interleave(ways.arms, max(1, round(chosen.resizes / 2)), say)
         if peer:
             peer.quit()
     table = _main_table(f"Lever channels: {where}, reflect, {chosen.channels_flows} flows", streams)
+    table.notes.append(offer.words())
     if wanted and not peer:
         table.add("testpmd", f"did not run: {reason}")
     elif peer:
-        table.notes.append(f"testpmd: virtio PMD over {peer.driver}, macswap, one polling core")
+        table.notes.append("testpmd: virtio PMD over uio_pci_generic, macswap, one polling core")
     report.table(table)
     for way in (f"{_LOW}->{_HIGH}", f"{_HIGH}->{_LOW}"):
         own = f"sluice {way}"

@@ -16,7 +16,7 @@ import random
 import time
 from typing import Any
 
-from tests.bench.lib import rounds, traffic
+from tests.bench.lib import load, rounds, traffic
 from tests.bench.lib.report import Report
 from tests.bench.lib.table import Table
 from tests.lib import build, flowgen
@@ -26,12 +26,6 @@ from tests.lib.world import World
 _SEED = 20120704
 _QUEUES = 4
 _LEAD_SECONDS = 0.3
-# A rate is sustained when this much of it is really sent and at most so many of a million are lost.
-_SENT_PART = 0.97
-_LOST_PER_MILLION = 100
-_SLOWER = 0.75
-_TRIALS = 8
-_TRIAL_SECONDS = 1.0
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -77,27 +71,16 @@ class Bed:
         dropped = {name: count - before[name] for name, count in self._drops().items()}
         return traffic.stream(report, changes if real else 0, dropped=dropped)
 
-    def sustained(self, rate: float, say: Any) -> float:
-        """The rate, or the highest below it that goes through nearly whole. A busy machine may send no rate as
-        asked: then it is what was really sent, at most."""
-        asked, best = rate, 0.0
-        for _ in range(_TRIALS):
-            report = flowgen.run(self.programs, (self.gen, "a0"), dst_mac=self.dut.mac("wan0"), flows=self.flows,
-                                 rate=asked, duration=_TRIAL_SECONDS)
-            total, sent_pps = report["total"], report["directions"][0]["sent_pps"]
-            say(f"cores: trial at {asked:,.0f} pps: sent at {sent_pps:,.0f}, lost {total['lost']} of {total['sent']}")
-            if total["lost"] * 1e6 <= _LOST_PER_MILLION * total["sent"]:
-                if sent_pps >= _SENT_PART * asked:
-                    return max(asked, best)
-                best = max(best, sent_pps)
-            asked *= _SLOWER
-        return best or asked
+    def trial(self, rate: float) -> dict[str, Any]:
+        return flowgen.run(self.programs, (self.gen, "a0"), dst_mac=self.dut.mac("wan0"), flows=self.flows, rate=rate,
+                           duration=load.TRIAL_SECONDS)
 
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
     with World() as world:
         bed = Bed(world, chosen.cores_flows)
-        rate = bed.sustained(chosen.cores_rate, report.say)
+        offer = load.sustained(chosen.cores_rate, bed.trial, report.say)
+        rate = offer.rate
         each = max(1, round(chosen.cores_changes / chosen.rounds))
         arms = {"without changes": lambda: bed.measure(rate, each, False),
                 "workers set": lambda: bed.measure(rate, each, True)}
@@ -109,9 +92,7 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
     for name, made in streams.items():
         veth = sum(count for one in made for where, count in one.detail["dropped"].items() if where != "dataplane")
         table.add(name, *traffic.totals(made), veth, *traffic.blocked(made))
-    asked = f"{chosen.cores_rate:,.0f} pps were asked for"
-    table.notes.append(f"offered rate: {rate:,.0f} pps" + ("" if rate == chosen.cores_rate else f", {asked}: the"
-                       " highest sustained in the trials before"))
+    table.notes.append(offer.words())
     table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
                        f" unaccounted {balance['unaccounted']}")
     report.table(table)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench.lib import traffic
+from tests.bench.lib import load, traffic
 from tests.lib import protojson
 from tests.lib.vm import NetworkFunction, Vm
 
@@ -25,7 +25,7 @@ def new_flows() -> str:
 
 
 def stream_while(
-    vm: Vm, do: Callable[[], dict[str, Any]], *, changes: int, rate: int, flows: int, tap: int = 0
+    vm: Vm, do: Callable[[], dict[str, Any]], *, changes: int, rate: float, flows: int, tap: int = 0
 ) -> traffic.Stream:
     """What a stream of new flows saw while `do` was done; what that answers is the stream's detail."""
     with vm.stream("--per-flow", tap=tap, flows=flows, rate=rate, src_ip=new_flows()) as stream:
@@ -33,6 +33,17 @@ def stream_while(
         detail = do()
         time.sleep(TAIL_SECONDS)
     return traffic.stream(protojson.numbers(stream.report), changes, **detail)
+
+
+def offer(vm: Vm, rate: float, flows: int, say: Callable[[str], None]) -> load.Offer:
+    """What the guest carries of the rate, with the function as it is."""
+
+    def trial(at: float) -> dict[str, Any]:
+        with vm.stream(flows=flows, rate=at, src_ip=new_flows()) as stream:
+            time.sleep(2 * load.TRIAL_SECONDS)
+        return protojson.numbers(stream.report)
+
+    return load.sustained(rate, trial, say)
 
 
 def resize(function: NetworkFunction, pairs: int) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     with booted(kernel, **_VARIANTS[kernel]) as vm:
         function = vm.start("reflect", queue_pairs=_PAIRS)
         where = guest.describe(vm, function)
-        load = {"rate": chosen.spread_rate, "flows": chosen.spread_flows}
+        offer = guest.offer(vm, chosen.spread_rate, chosen.spread_flows, lambda text: report.say(f"spread {kernel}: {text}"))
+        load = {"rate": offer.rate, "flows": chosen.spread_flows}
         arms = {
             "without changes": lambda: guest.stream_while(vm, lambda: _calls(function, [now] * each), changes=0, **load),
             "queues set": lambda: guest.stream_while(vm, lambda: _calls(function, next_sizes()), changes=each, **load),
@@ -72,6 +73,7 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
                   ("arm", *traffic.COLUMNS, *traffic.BLOCKED))
     for name, made in streams.items():
         table.add(name, *traffic.totals(made), *traffic.blocked(made))
+    table.notes.append(offer.words())
     for name, made in streams.items():
         methods = {method for one in made for method in one.detail["methods"]}
         failed = [words for one in made for words in one.detail["failed"]]

@@ -55,13 +55,16 @@ def files() -> list[GuestFile]:
     """testpmd for a guest. As bytes: where its libraries are is known here, and not to the image's builder."""
     folder = fetch()
     program = folder / "usr/bin/dpdk-testpmd"
-    drivers = [path for path in (folder / _LIBRARIES).glob("dpdk/pmds-*/*.so.*")
-               if path.name.split(".", 1)[0] in _DRIVERS and path.name.count(".") == 2]
+    # By their full version, the only name under which EAL loads what is in its folder (eal_plugindir_init).
+    drivers = [path for path in (folder / _LIBRARIES).glob("dpdk/pmds-*/*.so.*.*")
+               if path.name.split(".", 1)[0] in _DRIVERS]
     if len(drivers) != len(_DRIVERS):
         raise FileNotFoundError(f"of {', '.join(_DRIVERS)} only {[path.name for path in drivers]} are there")
-    libraries: dict[str, Path] = {}
-    for path in (program, *drivers):
-        libraries.update(_linked(path, folder))
+    libraries = _linked(program, folder)
+    # A driver that testpmd is linked with must not be there twice: it would register itself twice.
+    drivers = [path for path in drivers if path.name.rsplit(".", 1)[0] not in libraries]
+    for path in drivers:
+        libraries = {**_linked(path, folder), **libraries}
     made = [GuestFile("/usr/bin/dpdk-testpmd", program.read_bytes(), 0o755)]
     made += [GuestFile(f"/{path.relative_to(folder)}", path.read_bytes()) for path in drivers]
     made += [GuestFile(f"/{_LIBRARIES}/{name}", path.read_bytes(), 0o755) for name, path in libraries.items()]

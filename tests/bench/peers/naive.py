@@ -11,6 +11,7 @@ from typing import Any
 from tests.lib.vm import Vm
 
 STEPS = ("agent ends, XDP off", "ethtool -L", "agent starts until it serves")
+_SOCKET = "/run/sluice/agent.sock"
 _SCRIPT = """
 now() {{ cut -d' ' -f1 /proc/uptime; }}
 agent=$(pidof sluice-agent) || exit 9
@@ -21,9 +22,11 @@ while kill -0 $agent 2>/dev/null; do sleep 0.01; done
 now
 ethtool -L eth0 combined {pairs} || exit 8
 now
+rm -f {socket}
 setsid sluice-agent >/run/naive.log 2>&1 </dev/null &
 for try in $(seq 600); do
-    sluicectl status -o json 2>/dev/null | grep -q '"running"' && break
+    # The socket first: asking is dear where the guest is emulated.
+    [ -S {socket} ] && sluicectl status -o json 2>/dev/null | grep -q '"running"' && break
     sleep 0.05
 done
 now
@@ -33,7 +36,7 @@ ethtool -l eth0 | tail -4 | grep -q "Combined:[^0-9]*{pairs}$" || exit 7
 
 def resize(vm: Vm, pairs: int) -> dict[str, Any]:
     """What it took; `failed` with what was said when it did not work."""
-    done = vm.guest.run(_SCRIPT.format(pairs=pairs), timeout=90)
+    done = vm.guest.run(_SCRIPT.format(pairs=pairs, socket=_SOCKET), timeout=90)
     if done.rc != 0:
         return {"failed": f"exit code {done.rc}: {done.out.strip()}"}
     times = [float(line) for line in done.out.split() if line.replace(".", "", 1).isdigit()]
