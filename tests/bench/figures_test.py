@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.bench.lib import figures, rounds, traffic, windows
+from tests.bench.lib import figures, load, rounds, traffic, windows
 from tests.bench.lib.table import Table, cell
 
 
@@ -86,8 +86,8 @@ def test_what_the_generator_dropped_is_not_lost():
 def test_streams_add_up():
     streams = [traffic.stream(report(lost=n, reordered=1, gap_ns=n * 1_000_000), changes=2) for n in (0, 10, 20)]
     assert traffic.totals(streams) == (500.0, 3, 6, 3000, 30, 0, 3, 0)
-    p50, p99, largest, effective = traffic.blocked(streams)
-    assert (p50, largest, effective) == (10, 20, 10) and 19 < p99 < 20
+    p50, p99, largest, flow, effective = traffic.blocked(streams)
+    assert (p50, largest, flow, effective) == (10, 20, 1, 10) and 19 < p99 < 20
     assert traffic.blocked(streams[:0])[0] is None
 
 
@@ -103,10 +103,27 @@ def test_arms_are_interleaved_and_compared():
 
     streams = rounds.interleave({"A": arm("A", 1), "B": arm("B", 3)}, 3, lambda text: None)
     assert order == ["A", "B"] * 3
-    table = rounds.comparison("", streams, "A", ["B"])
-    assert table.rows[0] == ("B against A: lost per million", 3, 2000, 2000, 2000, 3, 3, 3, 3)
-    assert table.rows[1][5:] == (None, None, None, 0)  # nothing was reordered: no ratio
+    table = rounds.comparison("", streams, [("B", "A")], rounds.PER_MILLION)
+    assert table.rows[0] == ("B against A: lost per million", 3, 2000, 2000, 2000, 3, 3, 3)
+    assert table.notes == ["B against A: zero in both in every round: reordered per million, duplicated per million"]
     table.render()
+    assert "less than 0.1 %" in rounds.overload(streams["A"])
+    assert "in 3 of 3 rounds" in rounds.overload(streams["B"])
+
+
+@pytest.mark.parametrize("carried, expected", [
+    (5000, load.Offer(4000, 4000, True)),  # as asked for
+    (3000, load.Offer(4000, 3000, True)),  # the first that is clean
+    (0, load.Offer(4000, 4000 * 0.75**8, False)),
+])
+def test_rate_is_the_highest_that_goes_through(carried, expected):
+    def trial(rate):
+        return {"total": {"sent": 1000, "lost": 0 if rate <= carried else 500}, "directions": [{"sent_pps": rate}]}
+
+    offer = load.sustained(4000, trial, lambda text: None)
+    assert (offer.asked, offer.sustained) == (expected.asked, expected.sustained)
+    assert offer.rate == pytest.approx(expected.rate)
+    assert ("NOT" in offer.words()) == (not expected.sustained)
 
 
 def test_window_is_attributed_to_its_steps():

@@ -127,6 +127,9 @@ def _guest_options(wanted: bool, report: Report) -> tuple[dict[str, Any], str]:
 
 
 def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
+    def say(text: str) -> None:
+        report.say(f"channels {kernel}: {text}")
+
     wanted = "testpmd" not in chosen.without
     more, reason = _guest_options(wanted, report)
     with contextlib.ExitStack() as stack:
@@ -136,7 +139,6 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
             peer, reason = _start_testpmd(vm)
         function = vm.start("reflect", queue_pairs=_LOW)
         where = guest.describe(vm, function)
-        say = lambda text: report.say(f"channels {kernel}: {text}")  # noqa: E731
         offer = guest.offer(vm, chosen.channels_rate, chosen.channels_flows, say)
         ways = Ways(vm, function, offer.rate, chosen.channels_flows)
         ways.add_control()
@@ -149,17 +151,18 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
         if peer:
             peer.quit()
     table = _main_table(f"Lever channels: {where}, reflect, {chosen.channels_flows} flows", streams)
-    table.notes.append(offer.words())
+    table.notes += [offer.words(), rounds.overload(streams["none"])]
     if wanted and not peer:
         table.add("testpmd", f"did not run: {reason}")
     elif peer:
         table.notes.append("testpmd: virtio PMD over uio_pci_generic, macswap, one polling core")
     report.table(table)
+    pairs = []
     for way in (f"{_LOW}->{_HIGH}", f"{_HIGH}->{_LOW}"):
         own = f"sluice {way}"
-        report.table(rounds.comparison(f"Lever channels, kernel {kernel}, {way}, round by round", streams, "none", [own]))
-        peers = [f"{name} {way}" for name in _PEERS if f"{name} {way}" in streams]
-        report.table(rounds.comparison(f"Lever channels, kernel {kernel}, {way}, peers", streams, own, peers))
+        pairs += [(own, "none"), *((f"{name} {way}", own) for name in _PEERS if f"{name} {way}" in streams)]
+    report.table(rounds.comparison(f"Lever channels, kernel {kernel}, round by round", streams, pairs,
+                                   rounds.PER_CHANGE))
     report.table(_steps_table(f"Lever channels, kernel {kernel}: where the window's time goes", streams))
     report.keep(f"channels {kernel}", {name: [one.as_json() for one in made] for name, made in streams.items()})
 

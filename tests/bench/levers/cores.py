@@ -77,14 +77,17 @@ class Bed:
 
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
+    def say(text: str) -> None:
+        report.say(f"cores: {text}")
+
     with World() as world:
         bed = Bed(world, chosen.cores_flows)
-        offer = load.sustained(chosen.cores_rate, bed.trial, report.say)
+        offer = load.sustained(chosen.cores_rate, bed.trial, say)
         rate = offer.rate
         each = max(1, round(chosen.cores_changes / chosen.rounds))
         arms = {"without changes": lambda: bed.measure(rate, each, False),
                 "workers set": lambda: bed.measure(rate, each, True)}
-        streams = rounds.interleave(arms, chosen.rounds, lambda text: report.say(f"cores: {text}"))
+        streams = rounds.interleave(arms, chosen.rounds, say)
         balance = bed.agent.settled()["balance"]
         bed.agent.stop()
     table = Table(f"Lever cores: veth, reflect, {chosen.cores_flows} flows, workers 1 and 2, {_QUEUES} lanes",
@@ -92,9 +95,10 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
     for name, made in streams.items():
         veth = sum(count for one in made for where, count in one.detail["dropped"].items() if where != "dataplane")
         table.add(name, *traffic.totals(made), veth, *traffic.blocked(made))
-    table.notes.append(offer.words())
+    table.notes += [offer.words(), rounds.overload(streams["without changes"])]
     table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
                        f" unaccounted {balance['unaccounted']}")
     report.table(table)
-    report.table(rounds.comparison("Lever cores, round by round", streams, "without changes", ["workers set"]))
+    report.table(rounds.comparison("Lever cores, round by round", streams, [("workers set", "without changes")],
+                                   rounds.PER_MILLION))
     report.keep("cores", {name: [one.as_json() for one in made] for name, made in streams.items()})

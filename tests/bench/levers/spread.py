@@ -49,6 +49,9 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     numbers = random.Random(_SEED)
     now = _PAIRS
 
+    def say(text: str) -> None:
+        report.say(f"spread {kernel}: {text}")
+
     def next_sizes() -> list[int]:
         nonlocal now
         sizes = []
@@ -60,20 +63,20 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     with booted(kernel, **_VARIANTS[kernel]) as vm:
         function = vm.start("reflect", queue_pairs=_PAIRS)
         where = guest.describe(vm, function)
-        offer = guest.offer(vm, chosen.spread_rate, chosen.spread_flows, lambda text: report.say(f"spread {kernel}: {text}"))
+        offer = guest.offer(vm, chosen.spread_rate, chosen.spread_flows, say)
         load = {"rate": offer.rate, "flows": chosen.spread_flows}
         arms = {
             "without changes": lambda: guest.stream_while(vm, lambda: _calls(function, [now] * each), changes=0, **load),
             "queues set": lambda: guest.stream_while(vm, lambda: _calls(function, next_sizes()), changes=each, **load),
         }
-        streams = rounds.interleave(arms, chosen.rounds, lambda text: report.say(f"spread {kernel}: {text}"))
+        streams = rounds.interleave(arms, chosen.rounds, say)
         balance = function.status()["balance"]
         function.stop()
     table = Table(f"Lever spread: {where}, rss, {_PAIRS} open pairs, {chosen.spread_flows} flows",
                   ("arm", *traffic.COLUMNS, *traffic.BLOCKED))
     for name, made in streams.items():
         table.add(name, *traffic.totals(made), *traffic.blocked(made))
-    table.notes.append(offer.words())
+    table.notes += [offer.words(), rounds.overload(streams["without changes"])]
     for name, made in streams.items():
         methods = {method for one in made for method in one.detail["methods"]}
         failed = [words for one in made for words in one.detail["failed"]]
@@ -82,8 +85,8 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
                        f" unaccounted {balance['unaccounted']}")
     report.table(table)
-    report.table(rounds.comparison(f"Lever spread, kernel {kernel}, round by round", streams, "without changes",
-                                   ["queues set"]))
+    report.table(rounds.comparison(f"Lever spread, kernel {kernel}, round by round", streams,
+                                   [("queues set", "without changes")], rounds.PER_MILLION))
     report.keep(f"spread {kernel}", {name: [one.as_json() for one in made] for name, made in streams.items()})
 
 

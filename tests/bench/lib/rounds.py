@@ -9,12 +9,23 @@ from tests.bench.lib.table import Table
 from tests.bench.lib.traffic import Stream
 
 Arm = Callable[[], Stream]
-COMPARED = {
+Figure = Callable[[Stream], float | None]
+# For streams with many changes, of about one length.
+PER_MILLION: dict[str, Figure] = {
     "lost per million": lambda s: figures.per_million(s.lost, s.sent),
     "reordered per million": lambda s: figures.per_million(s.reordered, s.sent),
     "duplicated per million": lambda s: figures.per_million(s.duplicated, s.sent),
     "blocked ms": lambda s: s.blocked_ms,
 }
+# For streams with one change, which last as long as it does: what it cost, not which part of the stream.
+PER_CHANGE: dict[str, Figure] = {
+    "effective blocked ms": lambda s: figures.effective_blocked_ms(s.lost, s.offered_pps),
+    "reordered packets": lambda s: float(s.reordered),
+    "duplicated packets": lambda s: float(s.duplicated),
+    "blocked ms": lambda s: s.blocked_ms,
+}
+# Above this the control arm itself was overloaded.
+_CONTROL_LOST_PER_MILLION = 1000
 
 
 def interleave(arms: dict[str, Arm], rounds: int, say: Callable[[str], None]) -> dict[str, list[Stream]]:
@@ -29,17 +40,33 @@ def interleave(arms: dict[str, Arm], rounds: int, say: Callable[[str], None]) ->
     return streams
 
 
-def comparison(title: str, streams: dict[str, Sequence[Stream]], base: str, others: Sequence[str]) -> Table:
-    """Each of `others` against `base`, of the same rounds: differences, and ratios where the base is not zero."""
-    table = Table(title, ("per-round difference and ratio", "rounds", "diff q1", "median", "q3", "ratio q1",
-                          "median ", "q3 ", "rounds "))
-    for name in others:
-        for what, of in COMPARED.items():
-            one, two = [of(s) for s in streams[base]], [of(s) for s in streams[name]]
+def comparison(
+    title: str, streams: dict[str, Sequence[Stream]], pairs: Sequence[tuple[str, str]], compared: dict[str, Figure]
+) -> Table:
+    """Of each (arm, base) the differences, and the ratios where the base is not zero. Figures that are zero in both
+    arms all along are named in a note."""
+    table = Table(title, ("per round", "rounds", "difference q1", "median", "q3", "ratio q1", "median ", "q3 "))
+    for arm, base in pairs:
+        zero = []
+        for what, of in compared.items():
+            one, two = [of(s) for s in streams[base]], [of(s) for s in streams[arm]]
+            if not any(one) and not any(two):
+                zero.append(what)
+                continue
             difference = figures.quartiles(figures.differences(one, two))
             ratio = figures.quartiles(figures.ratios(one, two))
-            if difference is None:
-                continue
-            table.add(f"{name} against {base}: {what}", difference.rounds, *difference[:3],
-                      *(ratio[:3] if ratio else (None, None, None)), ratio.rounds if ratio else 0)
+            if difference is not None:
+                table.add(f"{arm} against {base}: {what}", difference.rounds, *difference[:3],
+                          *(ratio[:3] if ratio else (None, None, None)))
+        if zero:
+            table.notes.append(f"{arm} against {base}: zero in both in every round: {', '.join(zero)}")
     return table
+
+
+def overload(control: Sequence[Stream]) -> str:
+    """A note on whether the machine carried the load even without changes."""
+    bad = sum(1 for s in control if (figures.per_million(s.lost, s.sent) or 0) > _CONTROL_LOST_PER_MILLION)
+    if not bad:
+        return "the control arm lost less than 0.1 % in every round"
+    return (f"OVERLOADED: in {bad} of {len(control)} rounds the control arm itself lost more than 0.1 %; there losses"
+            " and gaps are the machine's as much as the change's")

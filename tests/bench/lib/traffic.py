@@ -58,7 +58,7 @@ def stream(report: dict[str, Any], changes: int, **detail: Any) -> Stream:
 
 
 COLUMNS = ("offered pps", "streams", "changes", "sent", "lost", "own", "reordered", "duplicated")
-BLOCKED = ("blocked ms p50", "p99", "max", "effective ms")
+BLOCKED = ("blocked ms p50", "p99", "max", "median flow", "effective ms")
 
 
 def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
@@ -70,11 +70,13 @@ def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
 
 
 def blocked(streams: Iterable[Stream]) -> tuple[Any, ...]:
-    """The cells below BLOCKED: of each stream its longest gap; effective is lost / rate, per change made."""
+    """The cells below BLOCKED: of each stream its longest gap; what the median flow saw; effective is lost / rate,
+    per change made."""
     known = list(streams)
     gaps = [one.blocked_ms for one in known]
     rate = figures.median(one.offered_pps for one in known)
     effective = figures.effective_blocked_ms(sum(one.lost for one in known), rate or 0)
     changes = sum(one.changes for one in known)
     return (*(figures.quantile(gaps, part) for part in (0.5, 0.99, 1)),
+            figures.median(gap for one in known for gap in one.flow_gaps_ms),
             None if effective is None or not changes else effective / changes)

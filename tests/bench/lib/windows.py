@@ -52,5 +52,6 @@ def attribute(table: Table, way: str, resizes: Sequence[dict[str, Any]]) -> None
     for name, times in took.items():
         row(name, inside[name], times)
     if windows:
-        row("between the steps", True, rest)
+        if any(rest):
+            row("between the steps", True, rest)
         row("the window", True, windows)

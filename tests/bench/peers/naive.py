@@ -18,7 +18,7 @@ agent=$(pidof sluice-agent) || exit 9
 sed -i 's/^queue_pairs = .*/queue_pairs = {pairs}/' /etc/sluice/sluice.toml
 now
 kill -TERM $agent
-while kill -0 $agent 2>/dev/null; do sleep 0.01; done
+while kill -0 $agent 2>/dev/null; do sleep 0.03; done
 now
 ethtool -L eth0 combined {pairs} || exit 8
 now
