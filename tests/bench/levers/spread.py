@@ -64,11 +64,12 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
         function = vm.start("reflect", queue_pairs=_PAIRS)
         where = guest.describe(vm, function)
         offer = guest.offer(vm, chosen.spread_rate, chosen.spread_flows, say)
-        load = {"rate": offer.rate, "flows": chosen.spread_flows}
-        arms = {
-            "without changes": lambda: guest.stream_while(vm, lambda: _calls(function, [now] * each), changes=0, **load),
-            "queues set": lambda: guest.stream_while(vm, lambda: _calls(function, next_sizes()), changes=each, **load),
-        }
+
+        def stream(change: bool) -> traffic.Stream:
+            return guest.stream_while(vm, lambda: _calls(function, next_sizes() if change else [now] * each),
+                                      changes=each if change else 0, rate=offer.rate, flows=chosen.spread_flows)
+
+        arms = {"without changes": lambda: stream(False), "queues set": lambda: stream(True)}
         streams = rounds.interleave(arms, chosen.rounds, say)
         balance = function.status()["balance"]
         function.stop()
@@ -80,7 +81,7 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     for name, made in streams.items():
         methods = {method for one in made for method in one.detail["methods"]}
         failed = [words for one in made for words in one.detail["failed"]]
-        table.notes.append(f"{name}: by the agent's word lever {', '.join(sorted(methods)) or '-'}, {len(failed)} failed"
+        table.notes.append(f"{name}: lever {', '.join(sorted(methods)) or '-'} by the agent's word, {len(failed)} failed"
                            + (f": {failed[0]}" if failed else ""))
     table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
                        f" unaccounted {balance['unaccounted']}")

@@ -12,11 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.lib.vm import Vm  # noqa: F401  (puts deploy/ on the path)
+from tests.lib.vm import GuestFile  # first: it puts deploy/ on the path
 
-from guest import GuestFile  # isort: skip
-from guest.apt import PrivateApt, debian_release
-from guest.cache import cache_folder, complete_folder, locked
+from guest.apt import PrivateApt, debian_release  # isort: skip
+from guest.cache import cache_folder, complete_folder, locked  # isort: skip
 
 _CODENAMES = {12: "bookworm", 13: "trixie"}
 _PACKAGE = "dpdk-dev"
