@@ -111,6 +111,13 @@ def test_arms_are_interleaved_and_compared():
     assert "in 3 of 3 rounds" in rounds.overload(streams["B"])
 
 
+def test_no_figure_is_made_of_a_change_that_failed():
+    good, bad = traffic.stream(report(lost=4), 1), traffic.stream(report(lost=1), 1, failed="refused")
+    assert traffic.totals([good, bad])[1:5] == (1, 1, 1000, 4)
+    table = rounds.comparison("", {"A": [good, good], "B": [bad, good]}, [("B", "A")], rounds.PER_CHANGE)
+    assert table.rows[0][:3] == ("B against A: effective blocked ms", 1, 0)
+
+
 @pytest.mark.parametrize("carried, expected", [
     (5000, load.Offer(4000, 4000, True)),  # as asked for
     (3000, load.Offer(4000, 3000, True)),  # the first that is clean

@@ -52,9 +52,15 @@ class Ways:
         self.arms: dict[str, rounds.Arm] = {}
 
     def _add(self, way: str, change: Callable[[int], dict[str, Any]], tap: int = 0) -> None:
+        def answered(pairs: int) -> dict[str, Any]:
+            try:
+                return change(pairs)
+            except RuntimeError as error:  # of the guest, or of a peer in it: a figure less, not the end
+                return {"failed": " ".join(str(error).split())[-300:]}
+
         for name, pairs in ((f"{way} {_LOW}->{_HIGH}", _HIGH), (f"{way} {_HIGH}->{_LOW}", _LOW)):
             self.arms[name] = lambda pairs=pairs: guest.stream_while(
-                self._vm, lambda: change(pairs), changes=1, tap=tap, **self._load)
+                self._vm, lambda: answered(pairs), changes=1, tap=tap, **self._load)
 
     def add_control(self) -> None:
         """With as many pairs as the function starts with: asked for them again."""
@@ -70,11 +76,13 @@ class Ways:
     def add_testpmd(self, peer: testpmd.Testpmd) -> None:
         def measured(measure: rounds.Arm) -> rounds.Arm:
             def arm() -> traffic.Stream:
-                peer.forward()
                 try:
-                    return measure()
-                finally:
+                    peer.forward()
+                    stream = measure()
                     peer.rest()
+                except RuntimeError as error:
+                    return traffic.Stream(detail={"failed": " ".join(str(error).split())[-300:]})
+                return stream
 
             return arm
 
@@ -169,4 +177,4 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
     for kernel in chosen.channels_kernels:
-        _kernel(kernel, chosen, report)
+        report.attempt(f"channels {kernel}", lambda kernel=kernel: _kernel(kernel, chosen, report))

@@ -77,6 +77,10 @@ class Bed:
 
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
+    report.attempt("cores", lambda: _measure(chosen, report))
+
+
+def _measure(chosen: argparse.Namespace, report: Report) -> None:
     def say(text: str) -> None:
         report.say(f"cores: {text}")
 

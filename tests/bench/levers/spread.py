@@ -81,8 +81,8 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     for name, made in streams.items():
         methods = {method for one in made for method in one.detail["methods"]}
         failed = [words for one in made for words in one.detail["failed"]]
-        table.notes.append(f"{name}: lever {', '.join(sorted(methods)) or '-'} by the agent's word, {len(failed)} failed"
-                           + (f": {failed[0]}" if failed else ""))
+        said = f": {failed[0]}" if failed else ""
+        table.notes.append(f"{name}: lever {', '.join(sorted(methods)) or '-'}, {len(failed)} failed{said}")
     table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
                        f" unaccounted {balance['unaccounted']}")
     report.table(table)
@@ -93,4 +93,4 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
     for kernel in chosen.spread_kernels:
-        _variant(kernel, chosen, report)
+        report.attempt(f"spread {kernel}", lambda kernel=kernel: _variant(kernel, chosen, report))

@@ -1,6 +1,7 @@
 """Medians, quartiles and per-round comparisons: all the statistics of the benches. Pure functions.
 
-Rounds are compared, not totals: a machine that drifts does so for both arms of a round (A B A B). A round without a figure (None) is left out, and whoever prints says of how many rounds it speaks.
+Rounds are compared, not totals: a machine that drifts does so for both arms of a round (A B A B). A round without
+a figure (None) is left out, and whoever prints says of how many rounds it speaks.
 """
 
 from __future__ import annotations

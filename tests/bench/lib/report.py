@@ -10,6 +10,8 @@ import re
 import shlex
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,7 @@ class Report:
         self.started = datetime.datetime.now(datetime.timezone.utc)
         self.tables: list[Table] = []
         self.measured: dict[str, Any] = {}
+        self.failures: dict[str, str] = {}
         self.machine = machine()
         self.load_before = os.getloadavg()
 
@@ -53,6 +56,14 @@ class Report:
 
     def say(self, text: str) -> None:
         print(f"{self.name}: {text}", file=sys.stderr, flush=True)
+
+    def attempt(self, what: str, measure: Callable[[], None]) -> None:
+        """Measures a part. One that breaks does not take the others' figures with it."""
+        try:
+            measure()
+        except Exception as error:  # noqa: BLE001: whatever it is, it is said, and run ends with 1
+            self.failures[what] = "".join(traceback.format_exception(error))
+            self.say(f"{what} failed:\n{self.failures[what]}")
 
     def table(self, table: Table) -> None:
         self.tables.append(table)
@@ -73,6 +84,7 @@ class Report:
             "machine": self.machine,
             "load": {"before": self.load_before, "after": os.getloadavg()},
             "tables": [table.as_json() for table in self.tables],
+            "failures": self.failures,
             "measured": self.measured,
         }
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -49,7 +49,7 @@ def comparison(
     for arm, base in pairs:
         zero = []
         for what, of in compared.items():
-            one, two = [of(s) for s in streams[base]], [of(s) for s in streams[arm]]
+            one, two = ([None if s.failed else of(s) for s in streams[name]] for name in (base, arm))
             if not any(one) and not any(two):
                 zero.append(what)
                 continue

@@ -32,6 +32,11 @@ class Stream:
     flow_gaps_ms: list[float] = field(default_factory=list)
     detail: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def failed(self) -> bool:
+        """The change was not made: then the packets say nothing about it, and no figure is made of them."""
+        return bool(self.detail.get("failed"))
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -63,7 +68,7 @@ BLOCKED = ("blocked ms p50", "p99", "max", "median flow", "effective ms")
 
 def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
     """The cells below COLUMNS."""
-    known = list(streams)
+    known = [one for one in streams if not one.failed]
     sums = [sum(getattr(one, name) for one in known)
             for name in ("changes", "sent", "lost", "own", "reordered", "duplicated")]
     return (figures.median(one.offered_pps for one in known), len(known), *sums)
@@ -72,7 +77,7 @@ def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
 def blocked(streams: Iterable[Stream]) -> tuple[Any, ...]:
     """The cells below BLOCKED: of each stream its longest gap; what the median flow saw; effective is lost / rate,
     per change made."""
-    known = list(streams)
+    known = [one for one in streams if not one.failed]
     gaps = [one.blocked_ms for one in known]
     rate = figures.median(one.offered_pps for one in known)
     effective = figures.effective_blocked_ms(sum(one.lost for one in known), rate or 0)
