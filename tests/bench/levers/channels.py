@@ -8,7 +8,8 @@ Ways, in the same rounds on the same guest:
     testpmd    DPDK on a second device of the same guest: stop, reconfigure, start (peers/testpmd.py)
 
 Measured: every stream is of new flows and has one change in it, so loss, order, duplicates and the longest gap belong
-to that change. The window and its steps are the agent's own times (last_resize), held, unproven and bridged its own counts.
+to that change. The window and its steps are the agent's own times (last_resize), held, unproven and bridged its own
+counts.
 
 Not measured: what the host's tap drops is not told apart from other loss; the naive way's and testpmd's windows are
 timed in the guest to 10 ms. Guests are emulated where KVM does not work, and then a virtual CPU may stand still for
