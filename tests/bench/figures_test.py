@@ -118,6 +118,12 @@ def test_no_figure_is_made_of_a_change_that_failed():
     assert table.rows[0][:3] == ("B against A: effective blocked ms", 1, 0)
 
 
+def test_balance_has_the_reasons():
+    status = {"balance": {"received": 9, "dropped": 3, "held": 0, "unaccounted": 0},
+              "ports": [{"queues": [{"drops": {"full": 1}}, {}], "bridge": {"drops": {"full": 1, "late": 1, "no": 0}}}]}
+    assert "received 9, dropped 3 (full 2, late 1), held 0" in traffic.balance(status)
+
+
 @pytest.mark.parametrize("carried, expected", [
     (5000, load.Offer(4000, 4000, True)),  # as asked for
     (3000, load.Offer(4000, 3000, True)),  # the first that is clean

@@ -158,6 +158,7 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
         if peer:
             ways.add_testpmd(peer)
         streams = rounds.interleave(ways.arms, max(1, round(chosen.resizes / 2)), say)
+        balance = traffic.balance(function.status())
         if peer:
             peer.quit()
     table = _main_table(f"Lever channels: {where}, reflect, {chosen.channels_flows} flows", streams)
@@ -166,6 +167,7 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
         table.add("testpmd", f"did not run: {reason}")
     elif peer:
         table.notes.append("testpmd: virtio PMD over uio_pci_generic, macswap, one polling core")
+    table.notes.append(f"{balance} (of the agent's last start)")
     report.table(table)
     pairs = []
     for way in (f"{_LOW}->{_HIGH}", f"{_HIGH}->{_LOW}"):

@@ -71,7 +71,7 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
 
         arms = {"without changes": lambda: stream(False), "queues set": lambda: stream(True)}
         streams = rounds.interleave(arms, chosen.rounds, say)
-        balance = function.status()["balance"]
+        balance = traffic.balance(function.status())
         function.stop()
     table = Table(f"Lever spread: {where}, rss, {_PAIRS} open pairs, {chosen.spread_flows} flows",
                   ("arm", *traffic.COLUMNS, *traffic.BLOCKED))
@@ -83,8 +83,7 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
         failed = [words for one in made for words in one.detail["failed"]]
         said = f": {failed[0]}" if failed else ""
         table.notes.append(f"{name}: lever {', '.join(sorted(methods)) or '-'}, {len(failed)} failed{said}")
-    table.notes.append(f"the dataplane's balance at the end: dropped {balance['dropped']}, held {balance['held']},"
-                       f" unaccounted {balance['unaccounted']}")
+    table.notes.append(balance)
     report.table(table)
     report.table(rounds.comparison(f"Lever spread, kernel {kernel}, round by round", streams,
                                    [("queues set", "without changes")], rounds.PER_MILLION))

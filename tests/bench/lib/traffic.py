@@ -85,3 +85,16 @@ def blocked(streams: Iterable[Stream]) -> tuple[Any, ...]:
     return (*(figures.quantile(gaps, part) for part in (0.5, 0.99, 1)),
             figures.median(gap for one in known for gap in one.flow_gaps_ms),
             None if effective is None or not changes else effective / changes)
+
+
+def balance(status: dict[str, Any]) -> str:
+    """A note: what the dataplane says became of everything, with the reason of each drop."""
+    sums = status["balance"]
+    reasons: dict[str, int] = {}
+    for port in status["ports"]:
+        for queue in (*port["queues"], port.get("bridge", {})):
+            for reason, count in queue.get("drops", {}).items():
+                reasons[reason] = reasons.get(reason, 0) + count
+    why = ", ".join(f"{reason} {count:,}" for reason, count in sorted(reasons.items()) if count)
+    return (f"the dataplane's balance at the end: received {sums['received']:,}, dropped {sums['dropped']:,}"
+            f"{f' ({why})' if why else ''}, held {sums['held']:,}, unaccounted {sums['unaccounted']:,}")
