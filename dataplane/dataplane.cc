@@ -146,7 +146,7 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
   }
   settlement_->Adopt(index, held_frames);
   HeldLane& kept = lanes_.emplace(index, std::move(held)).first->second;
-  handoffs_->Connect(AllLanes(), transmit_lanes_);
+  handoffs_->Connect(AllLanes(), transmit_lanes_, handoff_sources_);
   crew_->Take(*kept.lane, request.worker());
   spdlog::info("lane {} is polled by worker {}, {} frames of a predecessor under way", index, request.worker(),
                held_frames);
@@ -191,8 +191,9 @@ absl::Status Dataplane::SetTransmitLanes(const dataplane::SetTransmitLanes& requ
     }
   }
   transmit_lanes_ = request.lane_count();
-  handoffs_->Connect(AllLanes(), transmit_lanes_);
-  spdlog::info("frames leave by {} lanes", transmit_lanes_);
+  handoff_sources_ = request.every_lane() ? HandoffFabric::Sources::kEveryLane : HandoffFabric::Sources::kLanesThatGo;
+  handoffs_->Connect(AllLanes(), transmit_lanes_, handoff_sources_);
+  spdlog::info("frames leave by {} lanes{}", transmit_lanes_, request.every_lane() ? ", each flow by its own" : "");
   return absl::OkStatus();
 }
 

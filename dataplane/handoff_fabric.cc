@@ -1,21 +1,31 @@
 #include "dataplane/handoff_fabric.h"
 
+#include <algorithm>
+
 #include "dataplane/contract/stats_segment.h"
 
 namespace sluice {
 
-void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count) {
+void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count, Sources which) {
   std::vector<Lane*> sources;
   std::vector<Lane*> destinations;
   for (Lane* lane : lanes) {
-    const bool hands_off = lane_count > 0 && lane->index() >= lane_count;
-    (hands_off ? sources : destinations).push_back(lane);
+    const bool stays = lane_count == 0 || lane->index() < lane_count;
+    if (stays) {
+      destinations.push_back(lane);
+    }
+    if (!stays || (which == Sources::kEveryLane && lane_count > 1)) {
+      sources.push_back(lane);
+    }
   }
   if (!sources.empty()) {
     // Destinations listen before a source speaks.
     std::map<Key, HandoffRing*> fresh;
     for (Lane* destination : destinations) {
       for (Lane* source : sources) {
+        if (source == destination) {
+          continue;
+        }
         auto [ring, made] = rings_.try_emplace({source, destination});
         if (made) {
           ring->second = std::make_unique<HandoffRing>();
@@ -41,8 +51,13 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count
       });
     }
   }
-  for (Lane* destination : destinations) {
-    crew_.RunFor(*destination, [&] { destination->TransmitByHandoff(0); });
+  for (Lane* lane : destinations) {
+    if (std::find(sources.begin(), sources.end(), lane) == sources.end()) {
+      crew_.RunFor(*lane, [&] { lane->TransmitByHandoff(0); });
+      for (Lane* other : destinations) {
+        Disconnect(*lane, *other);
+      }
+    }
   }
 }
 

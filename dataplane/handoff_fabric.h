@@ -1,7 +1,7 @@
 // Which lanes hand frames to which: makes the rings, attaches and detaches their ends (handoff.h).
 //
-// Sources are the bridge lane and the pair lanes from `lane_count` on; destinations the pair lanes below.
-// A ring once made stays until one of its lanes goes, since it may hold frames.
+// Destinations are the pair lanes below `lane_count`; sources the bridge lane and the pair lanes from there on, or
+// every lane. A ring stays while its source may use it, or until one of its lanes goes, since it may hold frames.
 //
 // Threads: the control thread. Every end is changed between two rounds of its lane's worker.
 #ifndef SLUICE_DATAPLANE_HANDOFF_FABRIC_H_
@@ -23,9 +23,11 @@ class HandoffFabric {
  public:
   explicit HandoffFabric(Crew& crew) : crew_(crew) {}
 
+  enum class Sources { kLanesThatGo, kEveryLane };
+
   // Makes what is missing for these lanes and this count. 0: every pair lane sends by itself, and the
   // bridge lane's frames have no route.
-  void Connect(const std::vector<Lane*>& lanes, uint32_t lane_count);
+  void Connect(const std::vector<Lane*>& lanes, uint32_t lane_count, Sources which = Sources::kLanesThatGo);
   // No more frames from `source` to `destination`; those under way are copied and sent, and the source
   // has them all back when this returns.
   void Disconnect(Lane& source, Lane& destination);

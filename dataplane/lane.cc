@@ -173,12 +173,17 @@ void Lane::Send(Burst& burst, bool handed_in) {
 
 void Lane::HandOff(Burst& burst) {
   const uint32_t before = outbox_.in_flight();
+  uint32_t own = 0;
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
       Drop(frame, frame.verdict.reason());
       continue;
     }
     const uint32_t destination = FlowHash(frame.data, frame.length_bytes) % handoff_lanes_;
+    if (destination == index_) {
+      burst.frames[own++] = frame;
+      continue;
+    }
     const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes, frame.in_port,
                                  static_cast<uint8_t>(frame.verdict.port())};
     switch (outbox_.Push(destination, handed)) {
@@ -195,6 +200,8 @@ void Lane::HandOff(Burst& burst) {
   stats_.handoff_out.Add(outbox_.in_flight() - before);
   stats_.handoff_held.Set(outbox_.in_flight());
   outbox_.Flush();
+  burst.count = own;
+  Send(burst, /*handed_in=*/false);
 }
 
 void Lane::Drop(const Frame& frame, DropReason reason) {

@@ -68,7 +68,8 @@ class Lane {
   // `proven`: whatever came another way before what waits here is out.
   void LetReceive(bool proven);
 
-  // Frames leave by lane FlowHash % lane_count, through the outbox. 0: by this lane's own queues.
+  // Frames leave by lane FlowHash % lane_count, through the outbox where that is another. 0: by this lane's own
+  // queues, all of them.
   void TransmitByHandoff(uint32_t lane_count) { handoff_lanes_ = lane_count; }
   HandoffOutbox& outbox() { return outbox_; }
   HandoffInbox& inbox() { return inbox_; }

@@ -124,7 +124,10 @@ class Instance {
   absl::Status Call(const dataplane::Request& request, const std::vector<int>& fds = {});
   absl::Status SendLane(uint32_t index);
   absl::Status RemoveLane(uint32_t index);
-  absl::Status SendTransmitLanes(uint32_t count);
+  // Which lanes frames leave by (contract: SetTransmitLanes). What was sent before is out when others send.
+  absl::Status SendTransmitLanes(uint32_t count, bool every_lane = false);
+  // Each flow by its own lane, until Tick() ends it: running flows move with the next packet they have.
+  absl::Status SpreadFlows();
   // `fresh` lanes receive nothing from before `change` until what came by `old` lanes before it is out
   // (dataplane/fence.h), `settle` after the change. The answer is the change's.
   absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
@@ -155,6 +158,7 @@ class Instance {
   uint32_t possible_cpus_ = 1;
   uint32_t active_pairs_ = 0;
   uint32_t transmit_lanes_ = 0;
+  absl::Time spread_flows_until_ = absl::InfiniteFuture();
   uint32_t wanted_pairs_ = 0;
   std::optional<std::string> copy_because_;  // mode = "auto" met ports of unequal ability
   std::optional<FinishedResize> last_resize_;

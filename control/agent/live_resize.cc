@@ -16,6 +16,8 @@ absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
       return instance_.MakeLanes(step.from, step.to);
     case StepKind::kSetTransmitLanes:
       return instance_.SendTransmitLanes(step.to);
+    case StepKind::kSpreadFlows:
+      return instance_.SpreadFlows();
     case StepKind::kWaitQuiet:
       return WaitQuiet(step.to, step.from, deadline);
     case StepKind::kSuspendXdp:
@@ -45,6 +47,9 @@ absl::Status LiveResize::Undo(const Step& step) {
       break;
     case StepKind::kSetTransmitLanes:
       s = instance_.SendTransmitLanes(step.from);
+      break;
+    case StepKind::kSpreadFlows:
+      s = instance_.SendTransmitLanes(step.to);
       break;
     case StepKind::kWaitQuiet:
       break;

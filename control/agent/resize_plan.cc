@@ -86,6 +86,14 @@ void AddGrow(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
   plan.steps.push_back(MakeStep(StepKind::kResumeXdp, 0, 0, "put XDP back"));
   plan.steps.push_back(
       MakeStep(StepKind::kSetTransmitLanes, open, pairs, absl::StrCat("transmit on ", LaneRange(0, pairs))));
+  // Without RSS a virtio device brings a flow to the queue its other direction was last sent on (drivers/net/tun.c:
+  // tun_flow_update), and sending as before would leave every flow where it is.
+  const bool follows = std::all_of(state.ports.begin(), state.ports.end(),
+                                   [](const ResizePort& port) { return port.is_virtio && !port.has_rss; });
+  if (follows) {
+    plan.steps.push_back(MakeStep(StepKind::kSpreadFlows, open, pairs,
+                                  absl::StrCat("send each flow by its own of ", LaneRange(0, pairs), " for a while")));
+  }
 }
 
 absl::StatusOr<ResizePlan> ChannelsPlan(const ResizeState& state, const ResizeWish& wish) {

@@ -58,6 +58,7 @@ struct ResizeWish {
 enum class StepKind {
   kMakeLanes,         // [from, to): memory and sockets, in the dataplane's hands, not bound
   kSetTransmitLanes,  // from -> to: flows leave by lanes [0, to)
+  kSpreadFlows,       // for a while, each flow leaves by its own of lanes [0, to), so that the device moves it there
   kWaitQuiet,         // until lanes [to, from) receive nothing, or a bound
   kSuspendXdp,        // every port; the bridge takes over
   kCloseLanes,        // lanes [to, from): drain, close, forget; the bridge takes what still comes for them

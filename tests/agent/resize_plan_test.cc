@@ -68,9 +68,9 @@ TEST(PlanResize, TheSameWishTwiceDoesNothing) {
 TEST(PlanResize, GrowingMakesLanesBeforeTheWindowAndUsesNewLanesAfterIt) {
   const ResizePlan plan = MustPlan(Guest(1), {4});
   EXPECT_EQ(plan.lever, Lever::kChannels);
-  EXPECT_THAT(Kinds(plan),
-              ElementsAre(StepKind::kMakeLanes, StepKind::kSuspendXdp, StepKind::kSetChannels, StepKind::kBindLanes,
-                          StepKind::kResumeXdp, StepKind::kSetTransmitLanes, StepKind::kPlaceLanes));
+  EXPECT_THAT(Kinds(plan), ElementsAre(StepKind::kMakeLanes, StepKind::kSuspendXdp, StepKind::kSetChannels,
+                                       StepKind::kBindLanes, StepKind::kResumeXdp, StepKind::kSetTransmitLanes,
+                                       StepKind::kSpreadFlows, StepKind::kPlaceLanes));
   EXPECT_EQ(plan.steps.back().to, 4U) << "one worker for each pair";
 }
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -41,6 +42,23 @@ TEST(FlowHash, IsTheSameForAllPacketsOfAFlow) {
   other_ttl[22] = 63;
   other_ttl[25] = 9;  // header checksum
   EXPECT_EQ(Hash(other_ttl), Hash(UdpPacket(5, 1)));
+}
+
+TEST(FlowHash, IsTheSameForBothDirections) {
+  const auto swapped = [](std::string packet, size_t first, size_t second, size_t bytes) {
+    std::swap_ranges(packet.begin() + static_cast<ptrdiff_t>(first),
+                     packet.begin() + static_cast<ptrdiff_t>(first + bytes),
+                     packet.begin() + static_cast<ptrdiff_t>(second));
+    return packet;
+  };
+  const std::string there = UdpPacket(5, 1);
+  const std::string back = swapped(swapped(there, 26, 30, 4), 34, 36, 2);
+  EXPECT_EQ(Hash(back), Hash(there));
+  EXPECT_NE(Hash(swapped(there, 26, 30, 4)), Hash(there)) << "addresses without their ports are another flow";
+  EXPECT_EQ(Hash(swapped(swapped(Ipv6Packet(5), 22, 38, 16), 54, 56, 2)), Hash(Ipv6Packet(5)));
+  std::string arp = there;
+  arp[13] = 6;
+  EXPECT_EQ(Hash(swapped(arp, 0, 6, 6)), Hash(arp));
 }
 
 TEST(FlowHash, TellsFlowsApart) {
