@@ -13,7 +13,7 @@ std::string RenderOutcome(const wire::LastResize& resize, Style style) {
   absl::StrAppend(
       &text,
       resize.blocked_ns() == 0 ? "XDP stayed on" : absl::StrCat("XDP was off for ", DurationText(resize.blocked_ns())),
-      "; ", resize.bridged(), " over the bridge, ", resize.held(), " held for order, ", resize.lost(), " lost, ",
+      "; ", resize.bridged(), " by the bridge, ", resize.held(), " held, ", resize.lost(), " lost, ",
       resize.reordered() == 0 ? "" : "at most ", resize.reordered(), " reordered\n");
   if (!resize.error().empty()) {
     text += Wrap("  ", resize.error());

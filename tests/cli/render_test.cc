@@ -70,7 +70,7 @@ WORKER  CORE  BUSY  LANES
 received 1005 + originated 0 = transmitted 906 + passed 0 + offloaded 0 + dropped 7 + held 92
 balanced
 
-last resize: channels from 4 to 2, done: XDP was off for 98.2ms; 0 over the bridge, 12 held for order, 0 lost, 0 reordered
+last resize: channels from 4 to 2, done: XDP was off for 98.2ms; 0 by the bridge, 12 held, 0 lost, 0 reordered
 )");
 }
 
@@ -116,17 +116,16 @@ TEST(RenderTest, NothingToDo) {
 }
 
 TEST(RenderTest, Outcome) {
-  EXPECT_EQ(
-      RenderResize(Message<wire::ResizeResponse>(
-                       "method: 'spread' outcome { method: 'spread' from: 4 to: 2 result: 'done' reordered: 3 "
-                       "steps { step: 'set the RSS table of wan' took_ns: 1200000 } }"),
-                   kPlain),
-      "spread from 4 to 2, done: XDP stayed on; 0 over the bridge, 0 held for order, 0 lost, at most 3 reordered\n"
-      "     1.2ms  set the RSS table of wan\n");
+  EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>(
+                             "method: 'spread' outcome { method: 'spread' from: 4 to: 2 result: 'done' reordered: 3 "
+                             "steps { step: 'set the RSS table of wan' took_ns: 1200000 } }"),
+                         kPlain),
+            "spread from 4 to 2, done: XDP stayed on; 0 by the bridge, 0 held, 0 lost, at most 3 reordered\n"
+            "     1.2ms  set the RSS table of wan\n");
   EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>("method: 'channels' outcome { method: 'channels' from: 4 to: 2 "
                                                        "result: 'rolled back' blocked_ns: 1 error: 'wan: busy' }"),
                          kPlain),
-            "channels from 4 to 2, rolled back: XDP was off for 1ns; 0 over the bridge, 0 held for order, 0 lost, "
+            "channels from 4 to 2, rolled back: XDP was off for 1ns; 0 by the bridge, 0 held, 0 lost, "
             "0 reordered\n  wan: busy\n");
 }
 

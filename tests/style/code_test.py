@@ -55,7 +55,7 @@ def test_shellcheck():
 
 
 def compile_flags():
-    """Folder at the top of the tree -> the flags its sources are compiled with."""
+    """Folder at the top of the tree -> the flags its sources are compiled with; of a macro, one definition."""
     commands = json.loads((build.folder() / "compile_commands.json").read_text())
     flags = {}
     for command in commands:
@@ -63,8 +63,10 @@ def compile_flags():
         top = os.path.relpath(command["file"], build.REPOSITORY).split(os.sep)[0]
         keep = [word for word in words if word.startswith(("-I", "-D", "-std=", "-W", "-f"))]
         keep += [word for flag, folder in zip(words, words[1:]) if flag == "-isystem" for word in (flag, folder)]
-        flags.setdefault(top, []).extend(word for word in keep if word not in flags.get(top, []))
-    return flags
+        known = flags.setdefault(top, {})
+        for word in keep:
+            known.setdefault(word.split("=")[0] if word.startswith("-D") else word, word)
+    return {top: list(known.values()) for top, known in flags.items()}
 
 
 def is_included_first(header):
