@@ -239,6 +239,11 @@ absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket) {
   return statistics;
 }
 
+bool IsBound(int socket) {
+  // net/xdp/xsk.c: xsk_recvmsg, xsk_check_common. Netlink's sock_diag would tell more, but is a module.
+  return recv(socket, nullptr, 0, MSG_DONTWAIT) == 0 || errno != ENXIO;
+}
+
 absl::StatusOr<bool> IsZeroCopy(int socket) {
   xdp_options options{};
   socklen_t length = sizeof(options);

@@ -71,6 +71,10 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
 // XDP_STATISTICS of one socket: what the kernel dropped before the dataplane saw it.
 absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket);
 
+// Whether it is bound to a queue of a device that is still there. Asks only; nothing is woken in copy mode, and in
+// zero-copy mode at most the driver, as the socket's user does it.
+bool IsBound(int socket);
+
 // Whether a bound socket is in zero-copy mode (XDP_OPTIONS), for adoption.
 absl::StatusOr<bool> IsZeroCopy(int socket);
 

@@ -204,6 +204,7 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
   if (!found.ok()) {
     return found.status();
   }
+  attachment.was_on_device_ = *found != nullptr && FindByName(found->get()) != nullptr;
   if (*found == nullptr) {
     const std::optional<UniqueFd> suspended = FindSuspendedDispatcher(attachment.ifindex_, pin_dir);
     if (suspended.has_value() &&

@@ -50,6 +50,8 @@ class XdpAttachment {
 
   XdpMode mode() const { return mode_; }
   bool adopted() const { return adopted_; }
+  // AttachOrAdopt found it in force; otherwise it loaded it, or put back what an agent that died had taken off.
+  bool was_on_device() const { return was_on_device_; }
   // Other programs in the same dispatcher, which a channels resize takes off for a moment, too.
   uint32_t other_programs() const { return other_programs_; }
   const std::string& pin_dir() const { return pin_dir_; }
@@ -65,6 +67,7 @@ class XdpAttachment {
   std::string pin_dir_;
   XdpMode mode_ = XdpMode::kNative;
   bool adopted_ = false;
+  bool was_on_device_ = false;
   bool suspended_ = false;
   uint32_t other_programs_ = 0;
   UniqueFd attached_fd_;     // the dispatcher, or our program when it is alone
