@@ -74,6 +74,7 @@ absl::Status Instance::BringUp() {
   }
   link_ = *std::move(link);
 
+  const bool after_another = !state_.ports().empty();
   absl::StatusOr<std::optional<Greeting>> survivor = FindSurvivor();
   if (!survivor.ok()) {
     return survivor.status();
@@ -87,8 +88,15 @@ absl::Status Instance::BringUp() {
       return s;
     }
   } else {
+    if (absl::Status s = MakePortsAgree(); !s.ok()) {
+      return s;
+    }
     active_pairs_ = transmit_lanes_ = wanted_pairs_ = ports_.front().queue_pairs();
-    if (absl::Status s = StartFresh(); !s.ok()) {
+    absl::Status s = StartFresh();
+    if (s.ok() && after_another) {
+      s = SpreadAnew();
+    }
+    if (!s.ok()) {
       return s;
     }
   }
@@ -97,6 +105,7 @@ absl::Status Instance::BringUp() {
       return s;
     }
   }
+  ReportInterrupted();
   SaveState();
   return absl::OkStatus();
 }
@@ -122,75 +131,6 @@ absl::Status Instance::BringUpPorts() {
     }
     ports_.push_back(*std::move(port));
   }
-  for (const AgentPort& port : ports_) {
-    if (port.queue_pairs() != ports_.front().queue_pairs()) {
-      return absl::FailedPreconditionError(absl::StrCat(port.netdev(), " has ", port.queue_pairs(), " queue pairs and ",
-                                                        ports_.front().netdev(), " ", ports_.front().queue_pairs(),
-                                                        "; all ports need the same number (ethtool -L)"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
-  if (state_.dataplane_pid() == 0 || kill(static_cast<pid_t>(state_.dataplane_pid()), 0) != 0) {
-    return std::optional<Greeting>();
-  }
-  // It tries to reconnect at least once a second (dataplane/agent_link.h).
-  constexpr absl::Duration kReconnectBound = absl::Seconds(5);
-  absl::StatusOr<Greeting> greeting = link_->Accept(absl::Now() + kReconnectBound);
-  if (absl::IsDeadlineExceeded(greeting.status())) {
-    return std::optional<Greeting>();
-  }
-  if (!greeting.ok()) {
-    return greeting.status();
-  }
-  if (!greeting->hello.configured()) {
-    return std::optional<Greeting>();
-  }
-  return std::optional<Greeting>(*std::move(greeting));
-}
-
-absl::Status Instance::AdoptSurvivor(Greeting greeting) {
-  const dataplane::Configure& running = greeting.hello.configuration();
-  const bool same_ports =
-      running.ports_size() == static_cast<int>(ports_.size()) &&
-      std::equal(ports_.begin(), ports_.end(), running.ports().begin(),
-                 [](const AgentPort& a, const dataplane::PortSpec& b) { return a.config().name == b.name(); });
-  if (!same_ports || running.function() != config_.function.type) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("a dataplane is running function \"", running.function(),
-                     "\" with other ports or another function than the config asks for; it goes on as it is. End it "
-                     "(SIGTERM to pid ",
-                     link_->pid(), ") and start again"));
-  }
-  absl::StatusOr<StatsView> stats = StatsView::Adopt(std::move(greeting.stats));
-  if (!stats.ok()) {
-    return stats.status();
-  }
-  stats_ = *std::move(stats);
-  for (HeldLane& held : greeting.lanes) {
-    if (absl::Status s = lanes_.Adopt(std::move(held)); !s.ok()) {
-      return s;
-    }
-  }
-  const uint32_t open = lanes_.pair_lanes();
-  if (open != ports_.front().queue_pairs()) {
-    return absl::FailedPreconditionError(absl::StrCat("the running dataplane has ", open, " lanes and ",
-                                                      ports_.front().netdev(), " ", ports_.front().queue_pairs(),
-                                                      " queue pairs: an agent died in the middle of a resize. End the "
-                                                      "dataplane (SIGTERM to pid ",
-                                                      link_->pid(), ") and start again"));
-  }
-  active_pairs_ = wanted_pairs_ = open;
-  transmit_lanes_ = greeting.hello.transmit_lanes();
-  worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
-  if (transmit_lanes_ != open) {
-    if (absl::Status s = SendTransmitLanes(open); !s.ok()) {
-      return s;
-    }
-  }
-  spdlog::info("took over from an earlier agent: {} lanes, dataplane {} went on meanwhile", open, link_->pid());
   return absl::OkStatus();
 }
 
@@ -199,7 +139,11 @@ void Instance::SaveState() {
   for (const AgentPort& port : ports_) {
     *state_.add_ports() = port.saved();
   }
-  state_.set_dataplane_pid(link_.has_value() ? static_cast<uint32_t>(link_->pid()) : 0);
+  const bool connected = link_.has_value() && link_->connected();
+  state_.set_dataplane_pid(static_cast<uint32_t>(connected ? link_->pid() : child_));
+  if (active_pairs_ > 0) {  // else what the agent before us wrote is still to be read
+    state_.set_active_pairs(active_pairs_);
+  }
   if (absl::Status s = WriteStateFile(settings_.state_file, state_); !s.ok()) {
     spdlog::warn("{}; an agent that starts after a crash will not know what to put back", std::string(s.message()));
   }

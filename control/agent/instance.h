@@ -103,6 +103,15 @@ class Instance {
   absl::Status BringUpPorts();
   absl::StatusOr<std::optional<Greeting>> FindSurvivor();
   absl::Status AdoptSurvivor(Greeting greeting);
+  absl::StatusOr<bool> RepairLanes();
+  absl::Status MakePortsAgree();
+  absl::Status SetPairsOf(AgentPort& port, uint32_t pairs);
+  absl::Status SpreadAnew();
+  absl::Status PlaceAfterRepair();
+  // Between these two a successor finds in the state file which resize it was.
+  void BeginResize(const ResizePlan& plan, const ResizeCosts& before);
+  void EndResize();
+  void ReportInterrupted();
   // Lanes [first, end), all or none: with memory, sockets and rings, and in the dataplane's hands; then bound to
   // their queues, which must exist by then; or both.
   absl::Status MakeLanes(uint32_t first, uint32_t end);

@@ -44,6 +44,7 @@ absl::Status Instance::StartDataplaneProcess() {
     return pid.status();
   }
   child_ = *pid;
+  SaveState();  // an agent that dies before this one connects leaves its successor where to find it
   return absl::OkStatus();
 }
 
@@ -57,8 +58,14 @@ absl::Status Instance::StartFresh() {
     if (absl::Status s = StartDataplaneProcess(); !s.ok()) {
       return s;
     }
-    if (absl::Status s = link_->Accept(absl::Now() + kDataplaneStartBound).status(); !s.ok()) {
-      return s;
+    absl::StatusOr<Greeting> greeting = link_->Accept(absl::Now() + kDataplaneStartBound);
+    if (greeting.ok() && greeting->hello.configured()) {
+      spdlog::warn("dataplane {} came too late with lanes of an earlier agent; ending it", link_->pid());
+      link_->Drop();
+      greeting = link_->Accept(absl::Now() + kDataplaneStartBound);
+    }
+    if (!greeting.ok()) {
+      return greeting.status();
     }
   }
   if (absl::Status s = ConfigureDataplane(WorkersFor(CurrentState(), active_pairs_)); !s.ok()) {
@@ -101,6 +108,8 @@ absl::Status Instance::OpenAllLanes(uint32_t pairs) {
 }
 
 absl::Status Instance::HandLanesToSuccessor() {
+  // Whatever a resize that lost its dataplane had told that one.
+  transmit_lanes_ = lanes_.pair_lanes();
   if (absl::Status s = ConfigureDataplane(static_cast<uint32_t>(worker_cores_.size())); !s.ok()) {
     return s;
   }

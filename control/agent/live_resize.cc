@@ -256,12 +256,12 @@ absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
   finished.from = plan.from;
   finished.to = plan.to;
   const ResizeCosts before = CostsSoFar();
+  BeginResize(plan, before);
   LiveResize actions(*this);
   finished.outcome = RunPlan(plan, actions, deadline);
   finished.costs = CostsSoFar() - before;
   absl::Status error = finished.outcome.error;
   last_resize_ = std::move(finished);
-  SaveState();
   return error;
 }
 
@@ -281,6 +281,7 @@ absl::StatusOr<ResizePlan> Instance::Resize(const ResizeWish& wish, bool dry_run
   if (RunResize(*plan, deadline).ok() && plan->lever != Lever::kCores) {
     active_pairs_ = wanted_pairs_ = wish.pairs;
   }
+  EndResize();
   return plan;
 }
 
@@ -295,6 +296,7 @@ absl::StatusOr<ResizePlan> Instance::SetWorkers(uint32_t workers, absl::Time dea
   if (plan->lever == Lever::kNone || RunResize(*plan, deadline).ok()) {
     config_.dataplane.workers = workers;
   }
+  EndResize();
   return plan;
 }
 

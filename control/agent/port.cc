@@ -187,6 +187,7 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   port.frame_size_bytes_ = *frame_size;
   if (saved.has_value()) {
     port.saved_ = *saved;
+    port.xdp_was_off_ = !port.xdp_.was_on_device();
   } else {
     port.saved_.set_name(config.name);
     port.saved_.set_netdev(netdev);

@@ -77,6 +77,8 @@ class AgentPort {
   uint32_t queue_pairs() const { return queue_pairs_; }
   const std::string& why_one_pair() const { return why_one_pair_; }
   bool has_rss() const { return has_rss_; }
+  // An agent that died had taken the program off, and BringUp put it on again.
+  bool xdp_was_off() const { return xdp_was_off_; }
   uint32_t frame_size_bytes() const { return frame_size_bytes_; }
   const SavedPort& saved() const { return saved_; }
 
@@ -100,6 +102,7 @@ class AgentPort {
   uint32_t queue_pairs_ = 1;
   std::string why_one_pair_;
   bool has_rss_ = false;
+  bool xdp_was_off_ = false;
   bool own_mac_only_ = false;
   uint32_t frame_size_bytes_ = 2048;
   SavedPort saved_;

@@ -60,6 +60,19 @@ TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
   EXPECT_NE(ftruncate(umem->get(), 4096), 0);
 }
 
+TEST_F(LaneSocketsTest, OneThatIsNotBoundCanBeTold) {
+  MakePort("port0", "wire0", 2);
+  absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
+  ASSERT_OK(umem);
+  absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kLayout, kRings, {{"port0", 0}});
+  ASSERT_OK(lane);
+  EXPECT_FALSE(IsBound(lane->sockets[0].get()));
+  ASSERT_OK(BindLaneSockets(*lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(2)));
+  EXPECT_TRUE(IsBound(lane->sockets[0].get()));
+  ASSERT_OK(SetLinkUp("port0", false));
+  EXPECT_TRUE(IsBound(lane->sockets[0].get())) << "a link that is down is another matter";
+}
+
 TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
   MakePort("wan0", "inet0", 2);
   MakePort("lan0", "host0", 2);
