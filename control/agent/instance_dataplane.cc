@@ -265,6 +265,10 @@ absl::Status Instance::Place(uint32_t workers) {
       cpus.push_back(worker_cores_[WorkerOf(lane)]);
     }
     for (AgentPort& port : ports_) {
+      port.RememberPlacement(static_cast<uint32_t>(cpus.size()));
+    }
+    SaveState();  // before it is changed: whoever comes after us puts it back
+    for (AgentPort& port : ports_) {
       // A hint: packets flow without it.
       if (absl::Status s = port.PlaceQueues(cpus); !s.ok()) {
         spdlog::warn("{}", std::string(s.message()));

@@ -187,6 +187,7 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   port.frame_size_bytes_ = *frame_size;
   if (saved.has_value()) {
     port.saved_ = *saved;
+    port.affinity_ = QueueAffinity(netdev, {saved->affinity().begin(), saved->affinity().end()});
     port.xdp_was_off_ = !port.xdp_.was_on_device();
   } else {
     port.saved_.set_name(config.name);
@@ -291,6 +292,11 @@ absl::Status AgentPort::SpreadOver(uint32_t count) {
     return OnPort(netdev(), table.status());
   }
   return OnPort(netdev(), SetRssTable(netdev(), SpreadTable(*std::move(table), count)));
+}
+
+void AgentPort::RememberPlacement(uint32_t queues) {
+  affinity_.Remember(queues);
+  saved_.mutable_affinity()->insert(affinity_.before().begin(), affinity_.before().end());
 }
 
 absl::Status AgentPort::PlaceQueues(const std::vector<uint32_t>& cpus) {

@@ -59,6 +59,8 @@ class AgentPort {
   absl::Status SetQueuePairs(uint32_t count, absl::Time deadline);
   // Queues [0, count) share the RSS table evenly.
   absl::Status SpreadOver(uint32_t count);
+  // What PlaceQueues() will change for that many queues is in saved() from now on.
+  void RememberPlacement(uint32_t queues);
   absl::Status PlaceQueues(const std::vector<uint32_t>& cpus);
   // Frames that clsact gave to the bridge, since the program was loaded.
   uint64_t BridgedFrames() const;

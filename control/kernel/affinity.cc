@@ -126,6 +126,22 @@ absl::StatusOr<std::vector<uint32_t>> QueueIrqs(const std::string& netdev, uint3
   return irqs;
 }
 
+void QueueAffinity::Remember(uint32_t queues) {
+  for (uint32_t queue = 0; queue < queues; ++queue) {
+    std::vector<std::string> files = {XpsFile(netdev_, queue)};
+    if (const absl::StatusOr<std::vector<uint32_t>> irqs = QueueIrqs(netdev_, queue); irqs.ok()) {
+      for (const uint32_t irq : *irqs) {
+        files.push_back(IrqFile(irq));
+      }
+    }
+    for (const std::string& file : files) {
+      if (const absl::StatusOr<std::string> held = ReadTextFile(file); held.ok()) {
+        saved_.emplace(file, *held);  // keeps the first
+      }
+    }
+  }
+}
+
 absl::Status QueueAffinity::Apply(const std::vector<uint32_t>& cpus) {
   const absl::StatusOr<std::vector<uint32_t>> online = OnlineCpus();
   if (!online.ok()) {
@@ -169,6 +185,9 @@ absl::Status QueueAffinity::Apply(const std::vector<uint32_t>& cpus) {
 absl::Status QueueAffinity::Restore() {
   std::vector<std::string> failures;
   for (const auto& [file, before] : saved_) {
+    if (const absl::StatusOr<std::string> now = ReadTextFile(file); now.ok() && *now == before) {
+      continue;  // some may not be written at all (managed interrupts)
+    }
     const absl::Status status = WriteTextFile(file, before);
     if (!status.ok() && !absl::IsNotFound(status)) {
       failures.emplace_back(status.message());

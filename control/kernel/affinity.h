@@ -26,16 +26,24 @@ absl::StatusOr<std::vector<uint32_t>> QueueIrqs(const std::string& netdev, uint3
 // Remembers what was there and puts it back.
 class QueueAffinity {
  public:
-  explicit QueueAffinity(std::string netdev) : netdev_(std::move(netdev)) {}
+  // By file, what it held before anybody of ours changed it.
+  using Before = std::map<std::string, std::string>;
+
+  // `before` is what an earlier agent had remembered.
+  explicit QueueAffinity(std::string netdev, Before before = {})
+      : netdev_(std::move(netdev)), saved_(std::move(before)) {}
+  // Remembers what Apply() would change for queues [0, queues), so that it can be written down first.
+  void Remember(uint32_t queues);
+  const Before& before() const { return saved_; }
   // Queue q's interrupts go to cpus[q], and its transmit queue is that CPU's. An offline CPU is an error
   // that names it; queues that cannot be set are listed in the error, the others stay set.
   absl::Status Apply(const std::vector<uint32_t>& cpus);
-  // Everything Apply() changed, as it was before the first one. Vanished queues are skipped.
+  // Everything as it is remembered. Vanished queues are skipped.
   absl::Status Restore();
 
  private:
   std::string netdev_;
-  std::map<std::string, std::string> saved_;  // file -> what it held
+  Before saved_;
 };
 
 }  // namespace sluice

@@ -36,6 +36,22 @@ TEST_F(AffinityTest, SetsTransmitQueuesAndPutsThemBack) {
   EXPECT_EQ(Xps(1), before[1]);
 }
 
+TEST_F(AffinityTest, WhatOneRemembersAnotherPutsBack) {
+  MakePort("port0", "wire0", 2);
+  const std::string before[] = {Xps(0), Xps(1)};
+  QueueAffinity first("port0");
+  first.Remember(2);
+  const QueueAffinity::Before written_down = first.before();
+  EXPECT_OK(first.Apply({0, 0}));
+  EXPECT_NE(Xps(1), before[1]);
+  QueueAffinity second("port0", written_down);
+  second.Remember(2);
+  EXPECT_EQ(second.before(), written_down) << "the first to look counts";
+  EXPECT_OK(second.Restore());
+  EXPECT_EQ(Xps(0), before[0]);
+  EXPECT_EQ(Xps(1), before[1]);
+}
+
 TEST_F(AffinityTest, OfflineCpuIsNamed) {
   MakePort("port0", "wire0", 2);
   QueueAffinity affinity("port0");

@@ -1,8 +1,10 @@
 """What a program may have changed in the kernel, as text that can be compared: links, filters, XDP, queues,
-bpffs. Counters and times are left out."""
+bpffs, XPS. Counters and times are left out."""
 
 import os
 import re
+
+from tests.lib.command import run
 
 # Of `ip -d link`: numbers that change by themselves. The rest must come back as it was.
 _VOLATILE = re.compile(r" (?:tsecs|dadfailed|gso_max_\w+|gro_max_\w+) \S+")
@@ -16,6 +18,9 @@ def take(netns, pin_root):
         "addresses": netns.run("ip", "-o", "address").stdout,
         "bpffs": "\n".join(_tree(pin_root)),
     }
+    # A device of one queue has nothing to choose, and says so by an error.
+    parts["xps"] = run(*netns.enter_with_sys("sh", "-c", "grep -s . /sys/class/net/*/queues/tx-*/xps_cpus"),
+                       check=False).stdout
     for netdev in netdevs:
         parts[f"{netdev} filters"] = "".join(netns.run("tc", "filter", "show", "dev", netdev, hook, check=False).stdout
                                              for hook in ("ingress", "egress"))
