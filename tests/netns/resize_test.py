@@ -25,17 +25,6 @@ def sequence(length, start, most):
     return sizes[1:]
 
 
-def lost_by_veth(device, sent):
-    """What the test bed itself threw away: veth switches its carrier off during `ethtool -L` (drivers/net/veth.c:
-    veth_set_channels) and counts what is sent meanwhile (net/core/dev.c: __dev_direct_xmit); it empties its receive
-    rings, without counting, when XDP goes (veth_napi_del_range). Neither can hide a loss of ours, since what it
-    did hand over is its own receive counter, and all of that must be in the balance."""
-    counters = [device.dut.counters(netdev) for netdev in device.netdevs]
-    handed_over = sum(counter["rx"]["packets"] for counter in counters)
-    assert device.agent.settled()["balance"]["received"] == handed_over
-    return sent - handed_over + sum(counter["tx"]["dropped"] for counter in counters)
-
-
 def background(device, programs, **options):
     return flowgen.Background(programs, **device.traffic(), flows=32, rate=2000, window=60, settle=1, timeline=100,
                               **options)
@@ -54,7 +43,7 @@ def test_random_channel_resizes_conserve_frames(request, programs, kind):
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
     # Reordering is the test bed's here: its TX queue changes with the number of queues, without a fence.
-    assert (lost, duplicated, corrupted) == (lost_by_veth(device, report["total"]["sent"]), 0, 0), (sizes, report)
+    assert (lost, duplicated, corrupted) == (device.lost_by_veth(report["total"]["sent"]), 0, 0), (sizes, report)
     balance = device.agent.settled()["balance"]
     assert (balance["dropped"], balance["received"]) == (0, balance["transmitted"]), balance
 
@@ -79,7 +68,7 @@ def test_one_way_traffic_while_resizing(wire, programs):
             device.resize(size)
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
-    assert (lost, duplicated, corrupted) == (lost_by_veth(device, report["total"]["sent"]), 0, 0), report
+    assert (lost, duplicated, corrupted) == (device.lost_by_veth(report["total"]["sent"]), 0, 0), report
 
 
 def test_same_count_twice_does_nothing(reflector):

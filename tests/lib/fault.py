@@ -1,0 +1,51 @@
+"""Lets a running program meet its end, or the kernel's refusal, at exactly the N-th system call of a kind; by
+strace, so that the program knows nothing of it and no time decides.
+
+    with Fault(world, pid, "sendmsg", 3, "signal=KILL") as fault:
+        ...
+    if not fault.struck(): ...        # it made fewer such calls
+
+Only the thread `pid` is traced: the whole agent, the dataplane's control thread.
+"""
+
+from tests.lib.command import run, wait_until
+
+KILL = "signal=KILL"
+
+
+def refusal(errno):
+    """The call is not made, and answers this."""
+    return f"error={errno}"
+
+
+class Fault:
+    def __init__(self, world, pid, call, number, what):
+        self.log = world.folder / f"strace-{pid}-{call}-{number}"
+        self.process = world.start("strace", "-p", pid, "-o", self.log, "-e", f"trace={call}",
+                                   "-e", f"inject={call}:{what}:when={number}")
+        wait_until(lambda: "attached" in self.process.output() or not self.process.running(), 20, "strace attached")
+        assert self.process.running(), self.process.output()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        """Lets go of it; one that is dead has let go already."""
+        self.process.stop()
+
+    def struck(self):
+        text = self.log.read_text()
+        return "(INJECTED)" in text or "killed by SIGKILL" in text
+
+
+def calls_made(world, pid, call, action):
+    """How often the thread makes this call while `action` runs; its return value, too."""
+    log = world.folder / f"strace-{pid}-{call}-count"
+    run("rm", "-f", log)
+    process = world.start("strace", "-p", pid, "-o", log, "-e", f"trace={call}")
+    wait_until(lambda: "attached" in process.output(), 20, "strace attached")
+    try:
+        answer = action()
+    finally:
+        process.stop()
+    return sum(line.startswith(f"{call}(") for line in log.read_text().splitlines()), answer
