@@ -37,6 +37,7 @@ FoundLanes LookAt(const LaneTable& lanes, uint32_t transmit_lanes) {
 
 std::vector<uint32_t> PairsOf(const std::vector<AgentPort>& ports) {
   std::vector<uint32_t> pairs;
+  pairs.reserve(ports.size());
   for (const AgentPort& port : ports) {
     pairs.push_back(port.queue_pairs());
   }

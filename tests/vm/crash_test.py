@@ -2,7 +2,7 @@
 
 import time
 
-from tests.lib.vm import booted
+from tests.lib.vm import booted, wait_still
 
 
 def wait_running(function):
@@ -41,5 +41,43 @@ def test_dataplane_and_agent_killed():
         assert stream.total["duplicated"] == 0
         time.sleep(0.5)
         assert function.status()["balance"]["unaccounted"] == 0
+        assert function.stop().rc == 0, function.agent.output()
+        assert vm.kernel_state() == before
+
+
+# Kills the agent as soon as XDP is off; when it was quicker, between two resizes.
+KILL_IN_THE_WINDOW = """
+sluicectl queues set {size} >/dev/null 2>&1 &
+until ! ip link show eth0 | grep -q prog/xdp || ! kill -0 $!; do :; done
+kill -9 $(pidof sluice-agent)
+wait
+"""
+
+
+def test_agent_killed_while_xdp_is_off():
+    """Its successor finds the dispatcher that was taken off, and makes lanes and channels fit each other."""
+    with booted("6.12") as vm:
+        before = vm.kernel_state()
+        function = vm.start("reflect", queue_pairs=4)
+        dataplane = function.status()["dataplane"]["pid"]
+        with vm.stream(rate=300) as stream:
+            for before_it, size in ((4, 1), (1, 4)):
+                function.ctl("queues", "set", str(before_it)).check()
+                vm.guest.run(KILL_IN_THE_WINDOW.format(size=size))
+                function.start()
+                status = function.status()
+                assert status["dataplane"]["pid"] == dataplane
+                pairs = status["ports"][0]["queue_pairs"]
+                assert pairs["current"] == pairs["open"] and pairs["current"] in (before_it, size), status
+                if "last_resize" in status:  # it had begun
+                    expected = "done" if pairs["current"] == size else "rolled back"
+                    assert status["last_resize"]["result"] == expected, status
+                device = vm.guest.run("ethtool -l eth0 | grep Combined | tail -1").out
+                assert int(device.split()[1]) == pairs["current"]
+        assert stream.total["duplicated"] == 0
+        with vm.stream("--count", "500", "--window", "16", rate=0) as stream:
+            stream.finish(stop=False)
+        assert stream.total["received"] == stream.total["sent"] == 500
+        assert wait_still(function)["balance"]["unaccounted"] == 0
         assert function.stop().rc == 0, function.agent.output()
         assert vm.kernel_state() == before

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lib.vm import booted
+from tests.lib.vm import booted, wait_still
 
 # The driver wants a control queue for each of these.
 NO_CONTROL_QUEUE = "ctrl_vq=off,ctrl_rx=off,ctrl_rx_extra=off,ctrl_vlan=off,ctrl_mac_addr=off,ctrl_guest_offloads=off"
@@ -69,6 +69,28 @@ def test_a_cpu_that_goes_and_comes_back():
             vm.guest.run("echo 1 > /sys/devices/system/cpu/cpu3/online").check()
             wait_for_cores(vm, function, [0, 1, 2, 3])
         assert stream.total["duplicated"] == 0
+
+
+def test_cpus_that_go_while_it_is_resized():
+    """Done or undone, each time; in the end every pair has a worker on a CPU that is there."""
+    cpu = "/sys/devices/system/cpu/cpu3/online"
+    with booted("6.12") as vm:
+        function = vm.start("reflect", queue_pairs=4)
+        with vm.stream(rate=300) as stream:
+            toggling = vm.guest.spawn(f"until [ -e /tmp/enough ]; do echo 0 >{cpu}; echo 1 >{cpu}; done")
+            for size in ("1", "4", "2", "3"):
+                function.ctl("queues", "set", size)
+                assert function.status()["last_resize"]["result"] in ("done", "rolled back")
+            vm.guest.run("touch /tmp/enough").check()
+            assert toggling.wait().rc == 0
+            status = function.status()
+            pairs = status["ports"][0]["queue_pairs"]
+            assert pairs["current"] == pairs["open"]
+            wait_for_cores(vm, function, list(range(pairs["current"])))
+            lanes = sorted(lane for worker in function.status()["workers"] for lane in worker.get("lanes", []))
+            assert lanes == list(range(pairs["current"]))
+        assert stream.total["duplicated"] == 0
+        assert wait_still(function)["balance"]["unaccounted"] == 0
 
 
 def wait_for_cores(vm, function, cores):
