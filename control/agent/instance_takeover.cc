@@ -135,10 +135,9 @@ absl::StatusOr<bool> Instance::RepairLanes() {
     }
   }
   const bool transmit_differs = transmit_lanes_ != pairs;
-  if (transmit_differs) {
-    if (absl::Status s = SendTransmitLanes(pairs); !s.ok()) {
-      return s;
-    }
+  // In any case: flows may be spread over all lanes for a while (SpreadFlows) that nobody is left to end.
+  if (absl::Status s = SendTransmitLanes(pairs); !s.ok()) {
+    return s;
   }
   if (rest.remake_bridge) {
     absl::Status s = RemoveLane(kBridgeLane);
