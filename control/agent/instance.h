@@ -133,8 +133,10 @@ class Instance {
   absl::Status Call(const dataplane::Request& request, const std::vector<int>& fds = {});
   absl::Status SendLane(uint32_t index);
   absl::Status RemoveLane(uint32_t index);
-  // Which lanes frames leave by (contract: SetTransmitLanes). What was sent before is out when others send.
+  // Which lanes frames leave by (contract: SetTransmitLanes); and the same while traffic runs through all lanes
+  // there are: what was sent before is out when others send.
   absl::Status SendTransmitLanes(uint32_t count, bool every_lane = false);
+  absl::Status ChangeTransmitLanes(uint32_t count, bool every_lane = false);
   // Each flow by its own lane, until Tick() ends it: running flows move with the next packet they have.
   absl::Status SpreadFlows();
   // `fresh` lanes receive nothing from before `change` until what came by `old` lanes before it is out

@@ -189,14 +189,10 @@ absl::Status Instance::RemoveLane(uint32_t index) {
 }
 
 absl::Status Instance::SendTransmitLanes(uint32_t count, bool every_lane) {
-  std::vector<uint32_t> lanes;
-  for (const auto& [index, lane] : lanes_.lanes()) {
-    lanes.push_back(index);
-  }
   dataplane::Request request;
   request.mutable_set_transmit_lanes()->set_lane_count(count);
   request.mutable_set_transmit_lanes()->set_every_lane(every_lane);
-  absl::Status s = Fenced(lanes, [&] { return Call(request); }, {});
+  absl::Status s = Call(request);
   if (s.ok()) {
     transmit_lanes_ = count;
     spread_flows_until_ = absl::InfiniteFuture();
@@ -204,11 +200,19 @@ absl::Status Instance::SendTransmitLanes(uint32_t count, bool every_lane) {
   return s;
 }
 
+absl::Status Instance::ChangeTransmitLanes(uint32_t count, bool every_lane) {
+  std::vector<uint32_t> lanes;
+  for (const auto& [index, lane] : lanes_.lanes()) {
+    lanes.push_back(index);
+  }
+  return Fenced(lanes, [&] { return SendTransmitLanes(count, every_lane); }, {});
+}
+
 absl::Status Instance::SpreadFlows() {
   // Flows with a packet in this time are moved; some seconds later the host has forgotten the others, and brings
   // them to any queue.
   constexpr absl::Duration kWhile = absl::Seconds(2);
-  absl::Status s = SendTransmitLanes(transmit_lanes_, /*every_lane=*/true);
+  absl::Status s = ChangeTransmitLanes(transmit_lanes_, /*every_lane=*/true);
   if (s.ok()) {
     spread_flows_until_ = absl::Now() + kWhile;
   }

@@ -90,7 +90,7 @@ void Instance::Tick() {
     restarts_in_a_row_ = 0;
   }
   if (!down_ && absl::Now() >= spread_flows_until_) {
-    if (absl::Status s = SendTransmitLanes(transmit_lanes_); !s.ok()) {
+    if (absl::Status s = ChangeTransmitLanes(transmit_lanes_); !s.ok()) {
       spdlog::warn("flows go on leaving by their own lanes: {}", std::string(s.message()));
     }
   }

@@ -15,7 +15,7 @@ absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
     case StepKind::kMakeLanes:
       return instance_.MakeLanes(step.from, step.to);
     case StepKind::kSetTransmitLanes:
-      return instance_.SendTransmitLanes(step.to);
+      return instance_.ChangeTransmitLanes(step.to);
     case StepKind::kSpreadFlows:
       return instance_.SpreadFlows();
     case StepKind::kWaitQuiet:
@@ -46,10 +46,10 @@ absl::Status LiveResize::Undo(const Step& step) {
       s = CloseLanes(step.from, step.to);
       break;
     case StepKind::kSetTransmitLanes:
-      s = instance_.SendTransmitLanes(step.from);
+      s = instance_.ChangeTransmitLanes(step.from);
       break;
     case StepKind::kSpreadFlows:
-      s = instance_.SendTransmitLanes(step.to);
+      s = instance_.ChangeTransmitLanes(step.to);
       break;
     case StepKind::kWaitQuiet:
       break;

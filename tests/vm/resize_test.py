@@ -41,7 +41,7 @@ def test_channels(kernel, nic, mode, record_property):
             time.sleep(1)
         status = wait_still(function)
         record_property("lost", f"{stream.total['lost']} of {stream.total['sent']}, known to us {lost}")
-        print(f"{kernel} {mode}: {stream.total}, counted by us per resize {lost}")
+        print(f"{kernel} {mode}: {stream.total}, lost by us per resize {lost}")
         assert stream.total["duplicated"] == 0
         assert stream.total["corrupted"] == 0
         balance = status["balance"]
@@ -78,6 +78,42 @@ def test_new_flows_use_every_pair():
         assert stream.total["duplicated"] == 0
 
 
+def test_running_flows_move_to_new_pairs():
+    """After growing, flows that were there before are sent by their own lanes, and the device follows."""
+    with booted("6.12") as vm:
+        function = vm.start("reflect", queue_pairs=1)
+        with vm.stream(flows=32, rate=300) as stream:
+            time.sleep(1)
+            function.ctl("queues", "set", "4").check()
+            at_first = received_by_pair(function)
+            for _ in range(60):
+                time.sleep(0.5)
+                now = received_by_pair(function)
+                if all(late > early + 50 for late, early in zip(now, at_first)):
+                    break
+            else:
+                raise AssertionError(f"{at_first} became {now}")
+            # The hand-offs that moved them end with them.
+            for _ in range(60):
+                if "frames leave by 4 lanes, each" not in last_words(function, "frames leave by"):
+                    break
+                time.sleep(0.5)
+            else:
+                raise AssertionError(function.agent.output())
+        assert (stream.total["duplicated"], stream.total["corrupted"]) == (0, 0)
+        balance = wait_still(function)["balance"]
+        assert (balance["unaccounted"], balance["transmitted"]) == (0, stream.total["received"])
+
+
+def received_by_pair(function):
+    return [queue["rx_packets"] for queue in function.status()["ports"][0]["queues"]]
+
+
+def last_words(function, about):
+    """The last line of the agent's and the dataplane's log that says so."""
+    return [line for line in function.agent.output().splitlines() if about in line][-1]
+
+
 def test_spread_on_a_device_with_rss():
     """With RSS pairs stay open and XDP attached; idle pairs get nothing."""
     with booted("6.12", rss=True) as vm:
@@ -88,10 +124,10 @@ def test_spread_on_a_device_with_rss():
             function.ctl("queues", "set", "2").check()
             # What the device had put on the old queues before it took the new table.
             time.sleep(1)
-            idle_before = [q["rx_packets"] for q in function.status()["ports"][0]["queues"]]
+            idle_before = received_by_pair(function)
             time.sleep(1)
             status = function.status()
-        idle_after = [q["rx_packets"] for q in status["ports"][0]["queues"]]
+        idle_after = received_by_pair(function)
         assert status["last_resize"]["method"] == "spread"
         assert status["ports"][0]["queue_pairs"] == {"current": 2, "max": 4, "wanted": 2, "open": 4}
         assert idle_after[2:] == idle_before[2:]
