@@ -113,7 +113,7 @@ absl::StatusOr<bool> Instance::RepairLanes() {
   // What the lowest count has no place for is closed first: the kernel keeps queues that have sockets.
   const LaneRepair first = PlanLaneRepair(LookAt(lanes_, transmit_lanes_), *std::min_element(have.begin(), have.end()));
   if (first.transmit_first.has_value()) {
-    if (absl::Status s = SendTransmitLanes(*first.transmit_first); !s.ok()) {
+    if (absl::Status s = ChangeTransmitLanes(*first.transmit_first); !s.ok()) {
       return s;
     }
   }
@@ -136,7 +136,7 @@ absl::StatusOr<bool> Instance::RepairLanes() {
   }
   const bool transmit_differs = transmit_lanes_ != pairs;
   // In any case: flows may be spread over all lanes for a while (SpreadFlows) that nobody is left to end.
-  if (absl::Status s = SendTransmitLanes(pairs); !s.ok()) {
+  if (absl::Status s = ChangeTransmitLanes(pairs); !s.ok()) {
     return s;
   }
   if (rest.remake_bridge) {
