@@ -141,7 +141,7 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
     held_frames += pair.held();
   }
   HeldLane held{request.lane(), std::move(fds), *std::move(lane)};
-  if (absl::Status status = Attach(held); !status.ok()) {
+  if (absl::Status status = request.unsteered() ? absl::OkStatus() : Attach(held); !status.ok()) {
     return status;
   }
   settlement_->Adopt(index, held_frames);
@@ -254,14 +254,17 @@ absl::Status Dataplane::RaiseFence(const dataplane::RaiseFence& request) {
 }
 
 absl::Status Dataplane::LowerFence(const dataplane::LowerFence& request) {
-  absl::StatusOr<std::vector<Lane*>> old = FindAll(request.old_lanes());
-  if (!old.ok()) {
-    return old.status();
+  std::vector<Lane*> old;
+  for (const uint32_t index : request.old_lanes()) {
+    if (const auto held = lanes_.find(index); held != lanes_.end()) {
+      old.push_back(held->second.lane.get());
+    }
   }
-  if (!fence_->Lower(*old, AllLanes(), absl::Milliseconds(request.settle_ms()),
-                     absl::Milliseconds(request.bound_ms()))) {
-    spdlog::warn("packets of the old way were still under way after {} ms; the new lanes receive all the same",
-                 request.bound_ms());
+  if (request.unproven()) {
+    fence_->Drop();
+  } else if (!fence_->Lower(old, AllLanes(), absl::Milliseconds(request.settle_ms()),
+                            absl::Milliseconds(request.bound_ms()))) {
+    spdlog::warn("packets of the old way may still be under way; the new lanes receive all the same");
   }
   return absl::OkStatus();
 }

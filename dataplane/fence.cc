@@ -15,8 +15,8 @@ constexpr absl::Duration kLook = absl::Microseconds(200);
 
 void Fence::Raise(const std::vector<Lane*>& fresh) {
   for (Lane* lane : fresh) {
+    crew_.RunFor(*lane, [lane] { lane->HoldBack(); });
     if (std::find(held_.begin(), held_.end(), lane) == held_.end()) {
-      crew_.RunFor(*lane, [lane] { lane->HoldBack(); });
       held_.push_back(lane);
     }
   }
@@ -41,7 +41,8 @@ bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, 
                   return lane.NoHandoffs();
                 }) &&
       ComesTrue(all, end, [&marks](size_t i, const Lane& lane) { return lane.SentUpTo(marks[i]); });
-  Release(proven);
+  const bool settled = settle > absl::ZeroDuration();  // waited for, not seen
+  Release(proven && !settled);
   return proven;
 }
 

@@ -54,9 +54,6 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count
   for (Lane* lane : destinations) {
     if (std::find(sources.begin(), sources.end(), lane) == sources.end()) {
       crew_.RunFor(*lane, [&] { lane->TransmitByHandoff(0); });
-      for (Lane* other : destinations) {
-        Disconnect(*lane, *other);
-      }
     }
   }
 }

@@ -1,7 +1,8 @@
 // Which lanes hand frames to which: makes the rings, attaches and detaches their ends (handoff.h).
 //
 // Destinations are the pair lanes below `lane_count`; sources the bridge lane and the pair lanes from there on, or
-// every lane. A ring stays while its source may use it, or until one of its lanes goes, since it may hold frames.
+// every lane. A ring once made stays until one of its lanes goes, since it may hold frames: 12 KB each, a lane's
+// with all others at most once in each direction.
 //
 // Threads: the control thread. Every end is changed between two rounds of its lane's worker.
 #ifndef SLUICE_DATAPLANE_HANDOFF_FABRIC_H_

@@ -105,6 +105,7 @@ class Lane {
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
   uint32_t handoff_lanes_ = 0;
   bool held_back_ = false;
+  bool ahead_of_fence_ = false;  // receives again before the fence is lowered
   Burst burst_;
   HandoffOutbox outbox_;
   HandoffInbox inbox_;

@@ -113,7 +113,8 @@ class Instance {
   void EndResize();
   void ReportInterrupted();
   // Lanes [first, end), all or none: with memory, sockets and rings, and in the dataplane's hands; then bound to
-  // their queues, which must exist by then; or both.
+  // their queues, which must exist by then, and let in; or both, behind a fence where the bridge lane has had
+  // their packets until now.
   absl::Status MakeLanes(uint32_t first, uint32_t end);
   absl::Status BindLanes(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status OpenLanes(uint32_t first, uint32_t end, absl::Time deadline);
@@ -132,6 +133,7 @@ class Instance {
   absl::Status ShutDownDataplane();
   absl::Status Call(const dataplane::Request& request, const std::vector<int>& fds = {});
   absl::Status SendLane(uint32_t index);
+  absl::Status SteerLanes(uint32_t first, uint32_t end);
   absl::Status RemoveLane(uint32_t index);
   // Which lanes frames leave by (contract: SetTransmitLanes); and the same while traffic runs through all lanes
   // there are: what was sent before is out when others send.

@@ -163,6 +163,7 @@ absl::Status Instance::SendLane(uint32_t index) {
   dataplane::Request request;
   *request.mutable_add_lane()->mutable_lane() = lane.spec;
   request.mutable_add_lane()->set_worker(WorkerOf(index));
+  request.mutable_add_lane()->set_unsteered(!lane.bound());
   std::vector<int> fds = {lane.sockets.umem.get()};
   for (const dataplane::LaneSocket& socket : lane.spec.sockets()) {
     const AgentPort& port = ports_[socket.port()];
@@ -170,6 +171,17 @@ absl::Status Instance::SendLane(uint32_t index) {
     fds.push_back(lane.spec.kind() == dataplane::LANE_KIND_BRIDGE ? port.bridge().xsks_fd() : port.maps().xsks_fd());
   }
   return Call(request, fds);
+}
+
+absl::Status Instance::SteerLanes(uint32_t first, uint32_t end) {
+  absl::Status s;
+  for (uint32_t index = first; s.ok() && !down_ && index < end; ++index) {
+    dataplane::Request request;
+    request.mutable_set_lane_steering()->set_index(index);
+    request.mutable_set_lane_steering()->set_attached(true);
+    s = Call(request);
+  }
+  return s;
 }
 
 absl::Status Instance::RemoveLane(uint32_t index) {
@@ -231,11 +243,10 @@ absl::Status Instance::Fenced(const std::vector<uint32_t>& fresh, absl::Function
   dataplane::Request lower;
   lower.mutable_lower_fence()->set_settle_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(settle)));
   lower.mutable_lower_fence()->set_bound_ms(kFenceMs);
-  if (changed.ok()) {
-    lower.mutable_lower_fence()->mutable_old_lanes()->Assign(old.begin(), old.end());
-  }
-  if (absl::Status s = Call(lower); changed.ok() && !s.ok() && !absl::IsUnavailable(s)) {
-    return s;
+  lower.mutable_lower_fence()->set_unproven(!changed.ok());
+  lower.mutable_lower_fence()->mutable_old_lanes()->Assign(old.begin(), old.end());
+  if (absl::Status s = Call(lower); !s.ok()) {
+    spdlog::warn("lowering the fence: {}", std::string(s.message()));
   }
   return changed;
 }

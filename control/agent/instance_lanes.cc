@@ -1,7 +1,9 @@
 // An Instance's lanes: making them, binding them, handing them to the dataplane.
 #include <algorithm>
+#include <numeric>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -99,12 +101,21 @@ absl::Status Instance::MakeLanes(uint32_t first, uint32_t end) {
 }
 
 absl::Status Instance::BindLanes(uint32_t first, uint32_t end, absl::Time deadline) {
-  return ForLanes(first, end, [this, deadline](uint32_t index) { return BindLane(index, deadline); });
+  return ForLanes(first, end, [this, deadline](uint32_t index) {
+    absl::Status s = BindLane(index, deadline);
+    return s.ok() ? SteerLanes(index, index + 1) : s;
+  });
 }
 
 absl::Status Instance::OpenLanes(uint32_t first, uint32_t end, absl::Time deadline) {
   absl::Status s = MakeLanes(first, end);
-  return s.ok() ? BindLanes(first, end, deadline) : s;
+  if (!s.ok() || lanes_.Find(kBridgeLane) == nullptr) {
+    return s.ok() ? BindLanes(first, end, deadline) : s;
+  }
+  s = ForLanes(first, end, [this, deadline](uint32_t index) { return BindLane(index, deadline); });
+  std::vector<uint32_t> fresh(end > first ? end - first : 0);
+  std::iota(fresh.begin(), fresh.end(), first);
+  return s.ok() ? Fenced(fresh, [&] { return SteerLanes(first, end); }, {kBridgeLane}) : s;
 }
 
 // All, or none is left.
@@ -124,7 +135,10 @@ absl::Status Instance::ForLanes(uint32_t first, uint32_t end, absl::FunctionRef<
 
 absl::Status Instance::OpenBridgeLane() {
   absl::Status s = MakeLane(kBridgeLane);
-  return s.ok() ? BindLane(kBridgeLane, absl::Now() + kBindBound) : s;
+  if (s.ok()) {
+    s = BindLane(kBridgeLane, absl::Now() + kBindBound);
+  }
+  return s.ok() ? SteerLanes(kBridgeLane, kBridgeLane + 1) : s;
 }
 
 }  // namespace sluice

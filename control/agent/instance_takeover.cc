@@ -17,19 +17,14 @@ namespace {
 // Queues that closed sockets still hold are free after some 150 ms (lane_sockets.h).
 constexpr absl::Duration kRepairBound = absl::Seconds(10);
 
-bool AllBound(const LaneEntry& lane) {
-  return std::all_of(lane.sockets.sockets.begin(), lane.sockets.sockets.end(),
-                     [](const UniqueFd& socket) { return IsBound(socket.get()); });
-}
-
 FoundLanes LookAt(const LaneTable& lanes, uint32_t transmit_lanes) {
   FoundLanes found;
   found.transmit_lanes = transmit_lanes;
   for (const auto& [index, lane] : lanes.lanes()) {
     if (index == kBridgeLane) {
-      found.bridge = AllBound(lane);
+      found.bridge = lane.bound();
     } else {
-      found.pair_lanes[index] = AllBound(lane);
+      found.pair_lanes[index] = lane.bound();
     }
   }
   return found;

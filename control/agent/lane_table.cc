@@ -1,5 +1,7 @@
 #include "control/agent/lane_table.h"
 
+#include <algorithm>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "dataplane/contract/stats_segment.h"
@@ -16,6 +18,11 @@ KernelDrops ReadDrops(int socket) {
 }
 
 }  // namespace
+
+bool LaneEntry::bound() const {
+  return std::all_of(sockets.sockets.begin(), sockets.sockets.end(),
+                     [](const UniqueFd& socket) { return IsBound(socket.get()); });
+}
 
 KernelDrops& KernelDrops::operator+=(const KernelDrops& other) {
   rx_dropped += other.rx_dropped;

@@ -33,6 +33,9 @@ struct KernelDrops {
 struct LaneEntry {
   dataplane::LaneSpec spec;
   LaneSockets sockets;  // in the order of spec.sockets()
+
+  // Every socket is bound to its queue.
+  bool bound() const;
 };
 
 class LaneTable {

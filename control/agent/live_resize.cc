@@ -23,7 +23,7 @@ absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
     case StepKind::kSuspendXdp:
       return SetXdp(false);
     case StepKind::kCloseLanes:
-      return CloseLanes(step.to, step.from);
+      return CloseLanes(step.to, step.from, deadline);
     case StepKind::kSetChannels:
       return instance_.ports_[step.port].SetQueuePairs(step.to, deadline);
     case StepKind::kBindLanes:
@@ -43,7 +43,7 @@ absl::Status LiveResize::Undo(const Step& step) {
   absl::Status s;
   switch (step.kind) {
     case StepKind::kMakeLanes:
-      s = CloseLanes(step.from, step.to);
+      s = CloseLanes(step.from, step.to, no_deadline);
       break;
     case StepKind::kSetTransmitLanes:
       s = instance_.ChangeTransmitLanes(step.from);
@@ -67,7 +67,7 @@ absl::Status LiveResize::Undo(const Step& step) {
       s = instance_.ports_[step.port].SetQueuePairs(step.from, no_deadline);
       break;
     case StepKind::kBindLanes:
-      s = CloseLanes(step.from, step.to);
+      s = CloseLanes(step.from, step.to, no_deadline);
       break;
     case StepKind::kResumeXdp:
       s = SetXdp(false);
@@ -85,9 +85,14 @@ absl::Status LiveResize::Undo(const Step& step) {
 }
 
 // What still comes for a lane that is closed falls to the bridge lane, which therefore waits until it is drained.
-absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end) {
+absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end, absl::Time deadline) {
   for (uint32_t lane = end; lane-- > first;) {
-    absl::Status s = instance_.Fenced({kBridgeLane}, [&] { return instance_.RemoveLane(lane); }, {});
+    if (instance_.lanes_.Find(lane) == nullptr) {
+      continue;
+    }
+    absl::Status s = absl::Now() >= deadline
+                         ? absl::DeadlineExceededError("the time given ran out")
+                         : instance_.Fenced({kBridgeLane}, [&] { return instance_.RemoveLane(lane); }, {});
     if (!s.ok()) {
       if (absl::Status undone = instance_.OpenLanes(lane + 1, end, absl::InfiniteFuture()); !undone.ok()) {
         spdlog::error("opening lanes again: {}", std::string(undone.message()));
@@ -155,14 +160,16 @@ absl::Status LiveResize::SwitchXdp(bool on) {
   return absl::OkStatus();
 }
 
-// With XDP on again nothing new enters the bridges; what is still in the veth pairs reaches the bridge lane within
-// the next softirqs. Where the count does not come out (a veth ring overflowed, or a merged packet fell into
-// other pieces than it came from) it stands still, which says the same.
+// With XDP on again nothing new enters the bridges, but for queues without a lane in a rollback; what is still in the
+// veth pairs reaches the bridge lane within the next softirqs. Where the count does not come out (a veth ring
+// overflowed, or a merged packet fell into other pieces than it came from) it stands still, which says the same.
 void LiveResize::WaitForBridges() {
-  constexpr absl::Duration kStill = absl::Milliseconds(10);
+  constexpr absl::Duration kStill = absl::Milliseconds(10);  // many softirqs, also on an emulated guest
   constexpr absl::Duration kLook = absl::Microseconds(500);
+  const absl::Time bound = absl::Now() + absl::Milliseconds(100);
   int64_t last = instance_.OnTheBridges();
-  for (absl::Time since = absl::Now(); last > on_bridges_before_ && absl::Now() - since < kStill;) {
+  absl::Time since = absl::Now();
+  while (!instance_.down_ && last > on_bridges_before_ && absl::Now() - since < kStill && absl::Now() < bound) {
     absl::SleepFor(kLook);
     if (const int64_t now = instance_.OnTheBridges(); now != last) {
       last = now;
@@ -171,10 +178,12 @@ void LiveResize::WaitForBridges() {
   }
 }
 
-// Flows move one way only (control/kernel/rss_table.h): from lanes that go idle to those that stay in use, or from
-// those to fresh ones. Lanes that are gone by now have nothing under way.
+// Of the spread lever, where flows move one way only (control/kernel/rss_table.h): from lanes that go idle to those
+// that stay in use, or from those to fresh ones. After a channels resize, which has the device forget its table,
+// flows may have been anywhere; that part is not put in order.
 absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
-  // The device has answered; what it put into the old virtqueues before is taken by the driver's next polls.
+  // The device has answered; what it put into the old virtqueues before is taken by the driver's next polls, which
+  // come within a millisecond or so of an interrupt, even emulated.
   constexpr absl::Duration kPolls = absl::Milliseconds(5);
   const auto change = [&] { return SwitchSpread(from, to); };
   return from < to ? instance_.Fenced(Lanes(from, to), change, Lanes(0, from), kPolls)

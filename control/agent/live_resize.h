@@ -5,8 +5,9 @@
 // flows of lanes that go were moved to survivors before (SetTransmitLanes: tun.c steers a flow's receive
 // side to the queue its other direction was last sent on).
 //
-// Why it keeps order: where packets change from the pair lanes to the bridge lane and back, the lanes they
-// change to are held back until the others are empty (dataplane/fence.h).
+// Why it keeps order: where packets change the lane they come by (XDP off and on, lanes that close, RSS tables) or
+// leave by (SetTransmitLanes), the lanes they change to are held back until the others are empty
+// (dataplane/fence.h).
 #ifndef SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 #define SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 
@@ -26,7 +27,7 @@ class LiveResize : public ResizeActions {
   absl::Status Undo(const Step& step) override;
 
  private:
-  absl::Status CloseLanes(uint32_t first, uint32_t end);
+  absl::Status CloseLanes(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status SetXdp(bool on);
   absl::Status SwitchXdp(bool on);

@@ -130,6 +130,9 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
     }
     unwinder.Add([netdev] { (void)SetLinkUp(netdev, false); });
   }
+  // Before the channels are set: that makes virtio_net place interrupts and XPS anew (virtnet_set_affinity).
+  QueueAffinity affinity(netdev);
+  affinity.Remember(queues->current);
   const std::string pin_dir = absl::StrCat(settings.pin_root, "/", netdev);
   const std::string object = absl::StrCat(settings.object_dir, "/sluice_steer.bpf.o");
   absl::StatusOr<XdpAttachment> xdp = XdpAttachment::AttachOrAdopt(netdev, object, pin_dir, WishFor(settings.mode));
@@ -196,6 +199,8 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
     port.saved_.set_up(link->up);
     port.saved_.set_promiscuous(link->promiscuous);
     port.saved_.set_adopted_xdp(port.xdp_.adopted());
+    port.saved_.mutable_affinity()->insert(affinity.before().begin(), affinity.before().end());
+    port.affinity_ = std::move(affinity);
     if (port.has_rss_) {
       port.saved_.mutable_rss_table()->Assign(rss->begin(), rss->end());
     }

@@ -11,23 +11,30 @@ std::vector<uint32_t> SpreadTable(std::vector<uint32_t> table, uint32_t count) {
       ++uses[queue];
     }
   }
-  const auto least_used = [&uses](uint32_t first) {
-    return static_cast<uint32_t>(std::min_element(uses.begin() + first, uses.end()) - uses.begin());
+  std::vector<bool> fresh(count);
+  std::transform(uses.begin(), uses.end(), fresh.begin(), [](uint32_t used) { return used == 0; });
+  const auto least_used = [&uses](const auto& may_be) {
+    uint32_t least = 0;
+    for (uint32_t queue = 0; queue < uses.size(); ++queue) {
+      if (may_be(queue) && (!may_be(least) || uses[queue] < uses[least])) {
+        least = queue;
+      }
+    }
+    return least;
   };
-  // Queues in use come first, the fresh ones behind them.
-  const auto fresh = static_cast<uint32_t>(std::find(uses.begin(), uses.end(), 0U) - uses.begin());
   for (uint32_t& queue : table) {
     if (queue >= count) {
-      queue = least_used(0);
+      queue = least_used([](uint32_t) { return true; });
       ++uses[queue];
     }
   }
-  const auto share = static_cast<uint32_t>(table.size()) / count;
+  const auto share = std::max<uint32_t>(1, static_cast<uint32_t>(table.size()) / count);
   for (uint32_t& queue : table) {
-    if (fresh < count && queue < fresh && uses[queue] > share) {
+    const uint32_t to = least_used([&fresh](uint32_t candidate) { return fresh[candidate]; });
+    if (fresh[to] && !fresh[queue] && uses[queue] > share) {
       --uses[queue];
-      queue = least_used(fresh);
-      ++uses[queue];
+      ++uses[to];
+      queue = to;
     }
   }
   return table;

@@ -228,6 +228,22 @@ TEST_F(DataplaneTest, SteeringIsTakenOutAndPutBackWithoutClosing) {
   EXPECT_FALSE(dataplane_->Execute(request, {}).ok());
 }
 
+TEST_F(DataplaneTest, ALaneThatIsNotBoundYetIsLetInLater) {
+  ASSERT_TRUE(Configure().ok());
+  ASSERT_TRUE(Place(1).ok());
+  const AgentLane& lane = MakeLane(0);
+  Request add;
+  *add.mutable_add_lane()->mutable_lane() = lane.spec;
+  add.mutable_add_lane()->set_unsteered(true);
+  ASSERT_TRUE(dataplane_->Execute(add, Fds(lane)).ok());
+  EXPECT_TRUE(kernel_.entries.empty());
+  Request steer;
+  steer.mutable_set_lane_steering()->set_index(0);
+  steer.mutable_set_lane_steering()->set_attached(true);
+  ASSERT_TRUE(dataplane_->Execute(steer, {}).ok());
+  EXPECT_EQ(kernel_.entries.size(), kPorts);
+}
+
 TEST_F(DataplaneTest, TheBridgeLaneLeavesByThePairs) {
   Start(2);
   EXPECT_EQ(TransmitBy(0).code(), absl::StatusCode::kInvalidArgument);

@@ -184,11 +184,17 @@ TEST_F(FenceTest, ARingThatFillsUpIsNotHeldAnyLonger) {
   both.Happen(Event::kArriveNew);
   both.Happen(Event::kPollNew);
   EXPECT_FALSE(both.held_back());
-  EXPECT_EQ(fresh().fence_unproven.Get(), 25U);
   both.GoOn();
+  EXPECT_EQ(fresh().fence_unproven.Get(), 25U);
   EXPECT_EQ(both.OnTheWire().size(), 25U);
+  both.Happen(Event::kArriveNew);  // before the fence is lowered, so it may overtake as well
+  both.GoOn();
+  EXPECT_EQ(fresh().fence_unproven.Get(), 26U);
   EXPECT_TRUE(both.Lower());
+  both.Happen(Event::kArriveNew);
+  both.GoOn();
   EXPECT_EQ(fresh().fence_held.Get(), 25U);
+  EXPECT_EQ(fresh().fence_unproven.Get(), 26U);
 }
 
 TEST_F(FenceTest, IsDroppedWithWhoRaisedIt) {

@@ -43,6 +43,15 @@ TEST(SpreadTable, MovesFlowsOneWayOnly) {
   }
 }
 
+TEST(SpreadTable, FillsGapsToo) {
+  EXPECT_EQ(Uses(SpreadTable(std::vector<uint32_t>(kEntries, 1), 2), 0), kEntries / 2);
+  std::vector<uint32_t> gap;
+  for (size_t i = 0; i < kEntries; ++i) {
+    gap.push_back(i % 3 == 1 ? 3 : static_cast<uint32_t>(i % 3));
+  }
+  EXPECT_GE(Uses(SpreadTable(gap, 4), 1), kEntries / 4 - 3);
+}
+
 TEST(SpreadTable, TheSameCountChangesNothing) {
   const std::vector<uint32_t> table = SpreadTable(std::vector<uint32_t>(kEntries, 0), 4);
   EXPECT_EQ(SpreadTable(table, 4), table);
