@@ -146,7 +146,7 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
   }
   settlement_->Adopt(index, held_frames);
   HeldLane& kept = lanes_.emplace(index, std::move(held)).first->second;
-  handoffs_->Connect(AllLanes(), transmit_lanes_, handoff_sources_);
+  handoffs_->Connect(AllLanes(), transmit_lanes_);
   crew_->Take(*kept.lane, request.worker());
   spdlog::info("lane {} is polled by worker {}, {} frames of a predecessor under way", index, request.worker(),
                held_frames);
@@ -190,10 +190,10 @@ absl::Status Dataplane::SetTransmitLanes(const dataplane::SetTransmitLanes& requ
           absl::StrCat(request.lane_count(), " lanes to transmit by, but lane ", index, " is not held"));
     }
   }
-  transmit_lanes_ = request.lane_count();
-  handoff_sources_ = request.every_lane() ? HandoffFabric::Sources::kEveryLane : HandoffFabric::Sources::kLanesThatGo;
-  handoffs_->Connect(AllLanes(), transmit_lanes_, handoff_sources_);
-  spdlog::info("frames leave by {} lanes{}", transmit_lanes_, request.every_lane() ? ", each flow by its own" : "");
+  transmit_lanes_ = {request.lane_count(), request.every_lane(), request.probe_flows()};
+  handoffs_->Connect(AllLanes(), transmit_lanes_);
+  spdlog::info("frames leave by {} lanes{}", transmit_lanes_.count,
+               request.every_lane() ? ", each flow by its own" : "");
   return absl::OkStatus();
 }
 
@@ -262,8 +262,7 @@ absl::Status Dataplane::LowerFence(const dataplane::LowerFence& request) {
   }
   if (request.unproven()) {
     fence_->Drop();
-  } else if (!fence_->Lower(old, AllLanes(), absl::Milliseconds(request.settle_ms()),
-                            absl::Milliseconds(request.bound_ms()))) {
+  } else if (!fence_->Lower(old, AllLanes(), absl::Milliseconds(request.bound_ms()))) {
     spdlog::warn("packets of the old way may still be under way; the new lanes receive all the same");
   }
   return absl::OkStatus();
@@ -339,7 +338,7 @@ dataplane::Hello Dataplane::hello() const {
     for (const uint32_t core : crew_->cores()) {
       hello.add_cores(core);
     }
-    hello.set_transmit_lanes(transmit_lanes_);
+    hello.set_transmit_lanes(transmit_lanes_.count);
     hello.set_held_lanes(static_cast<uint32_t>(lanes_.size()));
   }
   return hello;

@@ -96,8 +96,7 @@ class Dataplane {
   std::optional<Settlement> settlement_;
 
   std::map<uint32_t, HeldLane> lanes_;
-  uint32_t transmit_lanes_ = 0;  // 0: never set
-  HandoffFabric::Sources handoff_sources_ = HandoffFabric::Sources::kLanesThatGo;
+  TransmitLanes transmit_lanes_;
   std::unique_ptr<Crew> crew_;
   std::unique_ptr<HandoffFabric> handoffs_;
   std::unique_ptr<Fence> fence_;

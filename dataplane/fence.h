@@ -20,8 +20,9 @@
 //
 // Who asks must see to it that nothing is on the old way outside of receive rings when Lower is called. Where the
 // switch is made in the driver (XDP) that is so. Where the device makes it (RSS), it has put what came before
-// into the old virtqueues when it answers, and the driver's next polls take it: `settle` gives them time, which
-// is no proof. With vhost packets may moreover sit in the tap's rings.
+// into the old virtqueues when it answers, and the agent has the driver take it from there
+// (control/kernel/forced_poll.h). That holds for QEMU's own device; with vhost packets may still sit in the tap's
+// rings.
 //
 // Bounds. Memory: the receive rings, no more. When one is three quarters full its lane receives again by
 // itself (a worker looks every millisecond: up to a quarter of a million packets a second nothing is lost to
@@ -49,9 +50,9 @@ class Fence {
 
   // These stop receiving, until Lower.
   void Raise(const std::vector<Lane*>& fresh);
-  // Waits for `settle`, then until everything that came by `old` is out, looking at `all` lanes, then lets those
-  // held receive. Old lanes must not be among the held ones. False: the bound came first.
-  bool Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration settle, absl::Duration bound);
+  // Waits until everything that came by `old` is out, looking at `all` lanes, then lets those held receive. Old lanes
+  // must not be among the held ones. False: the bound came first.
+  bool Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound);
   // Nobody is there to lower it any more: everything goes on, unproven.
   void Drop();
   // The lane is going, and drains what waits in its rings first.

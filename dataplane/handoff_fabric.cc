@@ -6,15 +6,15 @@
 
 namespace sluice {
 
-void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count, Sources which) {
+void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes& by) {
   std::vector<Lane*> sources;
   std::vector<Lane*> destinations;
   for (Lane* lane : lanes) {
-    const bool stays = lane_count == 0 || lane->index() < lane_count;
+    const bool stays = by.count == 0 || lane->index() < by.count;
     if (stays) {
       destinations.push_back(lane);
     }
-    if (!stays || (which == Sources::kEveryLane && lane_count > 1)) {
+    if (!stays || (by.every_lane && by.count > 1)) {
       sources.push_back(lane);
     }
   }
@@ -47,13 +47,13 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, uint32_t lane_count
             source->outbox().Attach(destination->index(), ring->second, &destination->inbox());
           }
         }
-        source->TransmitByHandoff(lane_count);
+        source->TransmitByHandoff(by.count, by.probe);
       });
     }
   }
   for (Lane* lane : destinations) {
     if (std::find(sources.begin(), sources.end(), lane) == sources.end()) {
-      crew_.RunFor(*lane, [&] { lane->TransmitByHandoff(0); });
+      crew_.RunFor(*lane, [&] { lane->TransmitByHandoff(0, /*probe=*/false); });
     }
   }
 }

@@ -1,6 +1,6 @@
 // Which lanes hand frames to which: makes the rings, attaches and detaches their ends (handoff.h).
 //
-// Destinations are the pair lanes below `lane_count`; sources the bridge lane and the pair lanes from there on, or
+// Destinations are the pair lanes below the count; sources the bridge lane and the pair lanes from there on, or
 // every lane. A ring once made stays until one of its lanes goes, since it may hold frames: 12 KB each, a lane's
 // with all others at most once in each direction.
 //
@@ -20,15 +20,19 @@
 
 namespace sluice {
 
+// Which lanes frames leave by (contract/dataplane.proto: SetTransmitLanes).
+struct TransmitLanes {
+  uint32_t count = 0;       // 0: every pair lane sends by itself, and the bridge lane's frames have no route
+  bool every_lane = false;  // the lanes below count are sources, too
+  bool probe = false;       // Lane::TransmitByHandoff
+};
+
 class HandoffFabric {
  public:
   explicit HandoffFabric(Crew& crew) : crew_(crew) {}
 
-  enum class Sources { kLanesThatGo, kEveryLane };
-
-  // Makes what is missing for these lanes and this count. 0: every pair lane sends by itself, and the
-  // bridge lane's frames have no route.
-  void Connect(const std::vector<Lane*>& lanes, uint32_t lane_count, Sources which = Sources::kLanesThatGo);
+  // Makes what is missing for these lanes.
+  void Connect(const std::vector<Lane*>& lanes, const TransmitLanes& by);
   // No more frames from `source` to `destination`; those under way are copied and sent, and the source
   // has them all back when this returns.
   void Disconnect(Lane& source, Lane& destination);

@@ -61,9 +61,9 @@ uint32_t Lane::Poll(NetworkFunction& function) {
 uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
   uint32_t received = 0;
   for (QueuePair& pair : pairs_) {
-    // Where all of it may go to one other lane, no more is taken than that lane's ring has room for: the
-    // receive ring is the better place to wait.
-    if (handoff_lanes_ > 0 && outbox_.in_flight() + kBurstFrames > kHandoffFrames) {
+    // Where all of it may go to one other lane, perhaps with a probe each, no more is taken than that lane's ring has
+    // room for: the receive ring is the better place to wait.
+    if (handoff_lanes_ > 0 && outbox_.in_flight() + (probe_ ? 2 : 1) * kBurstFrames > kHandoffFrames) {
       break;
     }
     pair.Receive(burst_);
@@ -71,6 +71,9 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
       burst_.lane = index_;
       received += burst_.count;
       stats_.fence_unproven.Add(ahead_of_fence_ ? burst_.count : 0);
+      if (probe_) {
+        ProbeFlows(burst_);
+      }
       function.Process(burst_);
       Dispatch(burst_);
     }
@@ -138,6 +141,35 @@ uint32_t Lane::AcceptFrom(HandoffRing& ring) {
   ring.Release(count);
   Send(burst_, /*handed_in=*/true);
   return count;
+}
+
+void Lane::TransmitByHandoff(uint32_t lane_count, bool probe) {
+  handoff_lanes_ = lane_count;
+  probe_ = probe && lane_count > 0;
+  probed_.Reset();
+}
+
+// Before the function touches them: the device knows flows by what it received. The probes go out with the burst's
+// own hand-offs; one that finds no frame or no room is not sent.
+void Lane::ProbeFlows(const Burst& burst) {
+  uint32_t probes = 0;
+  for (const Frame& frame : burst) {
+    const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
+    const uint32_t destination = hash % handoff_lanes_;
+    if (destination == index_ || !probed_.Due(hash) || umem_.free_frames() == 0) {
+      continue;
+    }
+    const uint64_t address = umem_.Take();
+    const uint32_t length_bytes = MakeSteeringProbe(frame.data, frame.length_bytes, umem_.Data(address));
+    const HandoffFrame handed = {umem_.Data(address), address, length_bytes, frame.in_port, frame.in_port};
+    if (length_bytes == 0 || outbox_.Push(destination, handed) != HandoffOutbox::Outcome::kPushed) {
+      umem_.Give(address);
+      continue;
+    }
+    stats_.ports[frame.in_port].originated.Add(1);
+    ++probes;
+  }
+  stats_.handoff_out.Add(probes);
 }
 
 void Lane::Dispatch(Burst& burst) {

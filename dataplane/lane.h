@@ -22,6 +22,7 @@
 #include "dataplane/handoff.h"
 #include "dataplane/network_function.h"
 #include "dataplane/queue_pair.h"
+#include "dataplane/steering_probe.h"
 #include "dataplane/umem.h"
 #include "dataplane/xsk_socket.h"
 
@@ -69,8 +70,8 @@ class Lane {
   void LetReceive(bool proven);
 
   // Frames leave by lane FlowHash % lane_count, through the outbox where that is another. 0: by this lane's own
-  // queues, all of them.
-  void TransmitByHandoff(uint32_t lane_count) { handoff_lanes_ = lane_count; }
+  // queues, all of them. `probe`: flows that still come here are brought there, also those that nothing answers.
+  void TransmitByHandoff(uint32_t lane_count, bool probe);
   HandoffOutbox& outbox() { return outbox_; }
   HandoffInbox& inbox() { return inbox_; }
   // Copies in and sends everything that `source` has handed over, and forgets its ring.
@@ -92,6 +93,7 @@ class Lane {
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
   uint32_t AcceptFrom(HandoffRing& ring);
+  void ProbeFlows(const Burst& burst);
   void Dispatch(Burst& burst);
   void HandOff(Burst& burst);
   void Send(Burst& burst, bool handed_in);
@@ -104,6 +106,8 @@ class Lane {
   std::vector<QueuePair> pairs_;
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
   uint32_t handoff_lanes_ = 0;
+  bool probe_ = false;
+  ProbedFlows probed_;
   bool held_back_ = false;
   bool ahead_of_fence_ = false;  // receives again before the fence is lowered
   Burst burst_;

@@ -94,7 +94,7 @@ absl::Status Instance::BringUp() {
     active_pairs_ = transmit_lanes_ = wanted_pairs_ = ports_.front().queue_pairs();
     absl::Status s = StartFresh();
     if (s.ok() && after_another) {
-      s = SpreadAnew();
+      s = SpreadAnew(active_pairs_);
     }
     if (!s.ok()) {
       return s;

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "control/agent/call_log.h"
 #include "control/agent/dataplane_link.h"
 #include "control/agent/dataplane_process.h"
 #include "control/agent/lane_table.h"
@@ -106,7 +107,8 @@ class Instance {
   absl::StatusOr<bool> RepairLanes();
   absl::Status MakePortsAgree();
   absl::Status SetPairsOf(AgentPort& port, uint32_t pairs);
-  absl::Status SpreadAnew();
+  // The RSS tables of devices that have them, which attaching and detaching XDP resets (virtio: VQ_PAIRS_SET).
+  absl::Status SpreadAnew(uint32_t count);
   absl::Status PlaceAfterRepair();
   // Between these two a successor finds in the state file which resize it was.
   void BeginResize(const ResizePlan& plan, const ResizeCosts& before);
@@ -142,9 +144,9 @@ class Instance {
   // Each flow by its own lane, until Tick() ends it: running flows move with the next packet they have.
   absl::Status SpreadFlows();
   // `fresh` lanes receive nothing from before `change` until what came by `old` lanes before it is out
-  // (dataplane/fence.h), `settle` after the change. The answer is the change's.
+  // (dataplane/fence.h). The answer is the change's.
   absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
-                      const std::vector<uint32_t>& old, absl::Duration settle = absl::ZeroDuration());
+                      const std::vector<uint32_t>& old);
   absl::Status Place(uint32_t workers);
 
   void FollowAddresses();
@@ -175,6 +177,7 @@ class Instance {
   uint32_t wanted_pairs_ = 0;
   std::optional<std::string> copy_because_;  // mode = "auto" met ports of unequal ability
   std::optional<FinishedResize> last_resize_;
+  CallLog calls_;                // of the step under way
   bool down_ = false;            // no dataplane; the policy is in force
   bool dataplane_gone_ = false;  // and DataplaneLost() has not been called yet
   absl::Time restart_at_ = absl::InfiniteFuture();

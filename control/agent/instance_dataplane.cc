@@ -16,8 +16,8 @@ constexpr absl::Duration kDataplaneStartBound = absl::Seconds(20);
 // How long a lane that goes may wait for the kernel to give its last frames back.
 constexpr uint32_t kDrainMs = 1000;
 // How long lanes may be held back once the change is made: what the old ones have to send takes microseconds,
-// on an emulated guest milliseconds.
-constexpr uint32_t kFenceMs = 100;
+// on an emulated guest milliseconds, and more where the host gives it no time.
+constexpr uint32_t kFenceMs = 300;
 
 dataplane::PollMode WirePoll(PollSetting poll) {
   switch (poll) {
@@ -204,6 +204,7 @@ absl::Status Instance::SendTransmitLanes(uint32_t count, bool every_lane) {
   dataplane::Request request;
   request.mutable_set_transmit_lanes()->set_lane_count(count);
   request.mutable_set_transmit_lanes()->set_every_lane(every_lane);
+  request.mutable_set_transmit_lanes()->set_probe_flows(FlowsFollowTransmit(CurrentState()));
   absl::Status s = Call(request);
   if (s.ok()) {
     transmit_lanes_ = count;
@@ -232,20 +233,20 @@ absl::Status Instance::SpreadFlows() {
 }
 
 absl::Status Instance::Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
-                              const std::vector<uint32_t>& old, absl::Duration settle) {
+                              const std::vector<uint32_t>& old) {
   dataplane::Request raise;
   raise.mutable_raise_fence()->mutable_lanes()->Assign(fresh.begin(), fresh.end());
   // A dataplane that is gone has nothing to be put in order; what must be done to the kernel is done.
-  if (absl::Status s = Call(raise); !s.ok() && !absl::IsUnavailable(s)) {
+  if (absl::Status s = calls_.Time("hold lanes back", [&] { return Call(raise); });
+      !s.ok() && !absl::IsUnavailable(s)) {
     return s;
   }
   absl::Status changed = change();
   dataplane::Request lower;
-  lower.mutable_lower_fence()->set_settle_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(settle)));
   lower.mutable_lower_fence()->set_bound_ms(kFenceMs);
   lower.mutable_lower_fence()->set_unproven(!changed.ok());
   lower.mutable_lower_fence()->mutable_old_lanes()->Assign(old.begin(), old.end());
-  if (absl::Status s = Call(lower); !s.ok()) {
+  if (absl::Status s = calls_.Time("wait until the old way is empty", [&] { return Call(lower); }); !s.ok()) {
     spdlog::warn("lowering the fence: {}", std::string(s.message()));
   }
   return changed;

@@ -102,7 +102,7 @@ absl::Status Instance::MakeLanes(uint32_t first, uint32_t end) {
 
 absl::Status Instance::BindLanes(uint32_t first, uint32_t end, absl::Time deadline) {
   return ForLanes(first, end, [this, deadline](uint32_t index) {
-    absl::Status s = BindLane(index, deadline);
+    absl::Status s = calls_.Time("bind", [&] { return BindLane(index, deadline); });
     return s.ok() ? SteerLanes(index, index + 1) : s;
   });
 }

@@ -176,11 +176,10 @@ absl::Status Instance::SetPairsOf(AgentPort& port, uint32_t pairs) {
   return s;
 }
 
-// Attaching XDP has reset the devices' RSS (virtio: VQ_PAIRS_SET), where they have it.
-absl::Status Instance::SpreadAnew() {
+absl::Status Instance::SpreadAnew(uint32_t count) {
   for (AgentPort& port : ports_) {
     if (port.has_rss()) {
-      if (absl::Status s = port.SpreadOver(active_pairs_); !s.ok()) {
+      if (absl::Status s = port.SpreadOver(count); !s.ok()) {
         return s;
       }
     }
@@ -194,7 +193,7 @@ absl::Status Instance::PlaceAfterRepair() {
   if (of_spread && state_.active_pairs() > 0) {
     active_pairs_ = wanted_pairs_ = std::min(state_.active_pairs(), lanes_.pair_lanes());
   }
-  if (absl::Status s = SpreadAnew(); !s.ok()) {
+  if (absl::Status s = SpreadAnew(active_pairs_); !s.ok()) {
     return s;
   }
   // The dataplane has done a move between cores, or has not; that is the state it is in.

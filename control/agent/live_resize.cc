@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "control/kernel/forced_poll.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -25,7 +26,7 @@ absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
     case StepKind::kCloseLanes:
       return CloseLanes(step.to, step.from, deadline);
     case StepKind::kSetChannels:
-      return instance_.ports_[step.port].SetQueuePairs(step.to, deadline);
+      return SetChannels(step.port, step.to, deadline);
     case StepKind::kBindLanes:
       return instance_.BindLanes(step.from, step.to, deadline);
     case StepKind::kResumeXdp:
@@ -64,7 +65,7 @@ absl::Status LiveResize::Undo(const Step& step) {
       }
       break;
     case StepKind::kSetChannels:
-      s = instance_.ports_[step.port].SetQueuePairs(step.from, no_deadline);
+      s = SetChannels(step.port, step.from, no_deadline);
       break;
     case StepKind::kBindLanes:
       s = CloseLanes(step.from, step.to, no_deadline);
@@ -118,7 +119,8 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
     return sum;
   };
   const absl::Time bound = std::min(deadline, absl::Now() + kBound);
-  uint64_t last = received();
+  const uint64_t before = received();
+  uint64_t last = before;
   absl::Time since = absl::Now();
   while (absl::Now() < bound && absl::Now() - since < kQuiet) {
     absl::SleepFor(absl::Milliseconds(2));
@@ -127,7 +129,14 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
       since = absl::Now();
     }
   }
+  if (last != before && absl::Now() - since < kQuiet) {
+    spdlog::warn("lanes {} to {} still receive: flows that the device does not bring elsewhere", first, end - 1);
+  }
   return absl::OkStatus();
+}
+
+absl::Status LiveResize::SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline) {
+  return instance_.calls_.Time("ethtool -L", [&] { return instance_.ports_[port].SetQueuePairs(pairs, deadline); });
 }
 
 // Off: what the pair lanes received now comes over the bridge; on: the other way round.
@@ -137,7 +146,7 @@ absl::Status LiveResize::SetXdp(bool on) {
   const auto change = [&] {
     absl::Status switched = SwitchXdp(on);
     if (switched.ok() && on) {
-      WaitForBridges();
+      instance_.calls_.Time("wait until the bridge is empty", [&] { WaitForBridges(); });
     }
     return switched;
   };
@@ -145,7 +154,10 @@ absl::Status LiveResize::SetXdp(bool on) {
 }
 
 absl::Status LiveResize::SwitchXdp(bool on) {
-  const auto set = [](AgentPort& port, bool value) { return value ? port.ResumeXdp() : port.SuspendXdp(); };
+  const auto set = [this](AgentPort& port, bool value) {
+    return instance_.calls_.Time(absl::StrCat("XDP ", value ? "on" : "off"),
+                                 [&] { return value ? port.ResumeXdp() : port.SuspendXdp(); });
+  };
   for (size_t i = 0; i < instance_.ports_.size(); ++i) {
     absl::Status s = set(instance_.ports_[i], on);
     if (!s.ok()) {
@@ -156,6 +168,9 @@ absl::Status LiveResize::SwitchXdp(bool on) {
       }
       return s;
     }
+  }
+  if (absl::Status s = on ? instance_.SpreadAnew(spread_over_) : absl::OkStatus(); !s.ok()) {
+    spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(s.message()));
   }
   return absl::OkStatus();
 }
@@ -178,16 +193,31 @@ void LiveResize::WaitForBridges() {
   }
 }
 
-// Of the spread lever, where flows move one way only (control/kernel/rss_table.h): from lanes that go idle to those
-// that stay in use, or from those to fresh ones. After a channels resize, which has the device forget its table,
-// flows may have been anywhere; that part is not put in order.
+// Flows move one way only (control/kernel/rss_table.h): from lanes that go idle to those that stay in use, or from
+// those to fresh ones.
 absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
-  // The device has answered; what it put into the old virtqueues before is taken by the driver's next polls, which
-  // come within a millisecond or so of an interrupt, even emulated.
-  constexpr absl::Duration kPolls = absl::Milliseconds(5);
-  const auto change = [&] { return SwitchSpread(from, to); };
-  return from < to ? instance_.Fenced(Lanes(from, to), change, Lanes(0, from), kPolls)
-                   : instance_.Fenced(Lanes(0, to), change, Lanes(to, from), kPolls);
+  const std::vector<uint32_t> old = from < to ? Lanes(0, from) : Lanes(to, from);
+  const auto change = [&] {
+    absl::Status s = instance_.calls_.Time("set RSS tables", [&] { return SwitchSpread(from, to); });
+    if (s.ok()) {
+      instance_.calls_.Time("poll the old queues", [&] { PollQueues(old); });
+    }
+    return s;
+  };
+  return instance_.Fenced(from < to ? Lanes(from, to) : Lanes(0, to), change, old);
+}
+
+// What the device had put into the queues of these lanes goes to their sockets.
+void LiveResize::PollQueues(const std::vector<uint32_t>& lanes) {
+  std::vector<int> sockets;
+  for (const uint32_t lane : lanes) {
+    for (const UniqueFd& socket : instance_.lanes_.FindSockets(lane)->sockets) {
+      sockets.push_back(socket.get());
+    }
+  }
+  if (absl::Status s = ForcePolls(sockets); !s.ok()) {
+    spdlog::warn("flows that move may overtake themselves: {}", std::string(s.message()));
+  }
 }
 
 std::vector<uint32_t> LiveResize::Lanes(uint32_t first, uint32_t end) const {
@@ -209,104 +239,8 @@ absl::Status LiveResize::SwitchSpread(uint32_t from, uint32_t to) {
       return s;
     }
   }
+  spread_over_ = to;
   return absl::OkStatus();
-}
-
-ResizeState Instance::CurrentState() const {
-  ResizeState state;
-  state.open_pairs = lanes_.pair_lanes();
-  state.active_pairs = active_pairs_;
-  state.workers = static_cast<uint32_t>(worker_cores_.size());
-  state.usable_cores = static_cast<uint32_t>(usable_cores_.size());
-  state.possible_cpus = possible_cpus_;
-  state.workers_wanted = config_.dataplane.workers;
-  for (const AgentPort& port : ports_) {
-    ResizePort p;
-    p.netdev = port.netdev();
-    p.max_pairs = port.max_pairs();
-    p.is_virtio = port.virtio().has_value();
-    p.has_rss = port.has_rss();
-    p.offers_guest_offloads = port.virtio().has_value() && port.virtio()->OffersGuestOffloads();
-    p.other_xdp_programs = port.xdp().other_programs();
-    p.why_one_pair = port.why_one_pair();
-    state.ports.push_back(p);
-  }
-  return state;
-}
-
-ResizeCosts Instance::CostsSoFar() const {
-  ResizeCosts costs;
-  costs.lost = stats_->Balance().dropped;
-  for (uint32_t index = 0; index < kMaxLanes; ++index) {
-    const LaneStats& lane = (*stats_)->lanes[index];
-    costs.held += lane.fence_held.Get();
-    costs.reordered += lane.fence_unproven.Get();
-    for (uint32_t port = 0; port < ports_.size(); ++port) {
-      costs.lost += lanes_.Drops(index, port).Sum();
-      costs.bridged += index == kBridgeLane ? lane.ports[port].rx_packets.Get() : 0;
-    }
-  }
-  return costs;
-}
-
-int64_t Instance::OnTheBridges() const {
-  int64_t frames = 0;
-  for (uint32_t index = 0; index < ports_.size(); ++index) {
-    frames += static_cast<int64_t>(ports_[index].BridgedFrames()) -
-              static_cast<int64_t>((*stats_)->lanes[kBridgeLane].ports[index].rx_packets.Get() +
-                                   lanes_.Drops(kBridgeLane, index).Sum());
-  }
-  return frames;
-}
-
-absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
-  FinishedResize finished;
-  finished.lever = plan.lever;
-  finished.from = plan.from;
-  finished.to = plan.to;
-  const ResizeCosts before = CostsSoFar();
-  BeginResize(plan, before);
-  LiveResize actions(*this);
-  finished.outcome = RunPlan(plan, actions, deadline);
-  finished.costs = CostsSoFar() - before;
-  absl::Status error = finished.outcome.error;
-  last_resize_ = std::move(finished);
-  return error;
-}
-
-absl::StatusOr<ResizePlan> Instance::Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline) {
-  for (AgentPort& port : ports_) {
-    if (absl::Status s = port.RefreshXdp(); !s.ok()) {
-      return s;
-    }
-  }
-  absl::StatusOr<ResizePlan> plan = PlanResize(CurrentState(), wish);
-  if (!plan.ok() || dry_run || plan->lever == Lever::kNone) {
-    return plan;
-  }
-  if (down_) {
-    return absl::FailedPreconditionError("the dataplane is down; it is being restarted, try again in a moment");
-  }
-  if (RunResize(*plan, deadline).ok() && plan->lever != Lever::kCores) {
-    active_pairs_ = wanted_pairs_ = wish.pairs;
-  }
-  EndResize();
-  return plan;
-}
-
-absl::StatusOr<ResizePlan> Instance::SetWorkers(uint32_t workers, absl::Time deadline) {
-  absl::StatusOr<ResizePlan> plan = PlanWorkers(CurrentState(), workers);
-  if (!plan.ok()) {
-    return plan;
-  }
-  if (down_) {
-    return absl::FailedPreconditionError("the dataplane is down; it is being restarted, try again in a moment");
-  }
-  if (plan->lever == Lever::kNone || RunResize(*plan, deadline).ok()) {
-    config_.dataplane.workers = workers;
-  }
-  EndResize();
-  return plan;
 }
 
 }  // namespace sluice

@@ -21,23 +21,28 @@ namespace sluice {
 
 class LiveResize : public ResizeActions {
  public:
-  explicit LiveResize(Instance& instance) : instance_(instance), on_bridges_before_(instance.OnTheBridges()) {}
+  explicit LiveResize(Instance& instance)
+      : instance_(instance), spread_over_(instance.active_pairs()), on_bridges_before_(instance.OnTheBridges()) {}
 
   absl::Status Do(const Step& step, absl::Time deadline) override;
   absl::Status Undo(const Step& step) override;
+  std::vector<TimedCall> TakeCalls() override { return instance_.calls_.Take(); }
 
  private:
   absl::Status CloseLanes(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline);
+  absl::Status SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline);
   absl::Status SetXdp(bool on);
   absl::Status SwitchXdp(bool on);
   void WaitForBridges();
   absl::Status SetSpread(uint32_t from, uint32_t to);
   absl::Status SwitchSpread(uint32_t from, uint32_t to);
+  void PollQueues(const std::vector<uint32_t>& lanes);
   // The pair lanes there are in [first, end).
   std::vector<uint32_t> Lanes(uint32_t first, uint32_t end) const;
 
   Instance& instance_;
+  uint32_t spread_over_;             // pairs that RSS tables use, where there are any
   const int64_t on_bridges_before_;  // not 0 when a veth ring once overflowed
 };
 

@@ -47,10 +47,14 @@ void AddPlacement(const ResizeState& state, uint32_t workers, ResizePlan& plan) 
       absl::StrCat("place lanes on ", workers, " worker", workers == 1 ? "" : "s", ", interrupts and XPS after them")));
 }
 
+void AddSpread(const ResizeState& state, uint32_t pairs, uint32_t open_pairs, ResizePlan& plan) {
+  plan.steps.push_back(MakeStep(StepKind::kSetSpread, state.active_pairs, pairs,
+                                absl::StrCat("RSS tables use ", pairs, " of ", open_pairs, " open pairs")));
+}
+
 ResizePlan SpreadPlan(const ResizeState& state, uint32_t pairs) {
   ResizePlan plan{Lever::kSpread, state.active_pairs, pairs, {}, {}};
-  plan.steps.push_back(MakeStep(StepKind::kSetSpread, state.active_pairs, pairs,
-                                absl::StrCat("RSS tables use ", pairs, " of ", state.open_pairs, " open pairs")));
+  AddSpread(state, pairs, state.open_pairs, plan);
   AddPlacement(state, WorkersFor(state, pairs), plan);
   return plan;
 }
@@ -86,11 +90,8 @@ void AddGrow(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
   plan.steps.push_back(MakeStep(StepKind::kResumeXdp, 0, 0, "put XDP back"));
   plan.steps.push_back(
       MakeStep(StepKind::kSetTransmitLanes, open, pairs, absl::StrCat("transmit on ", LaneRange(0, pairs))));
-  // Without RSS a virtio device brings a flow to the queue its other direction was last sent on (drivers/net/tun.c:
-  // tun_flow_update), and sending as before would leave every flow where it is.
-  const bool follows = std::all_of(state.ports.begin(), state.ports.end(),
-                                   [](const ResizePort& port) { return port.is_virtio && !port.has_rss; });
-  if (follows) {
+  // Sending as before would leave every flow where it is.
+  if (FlowsFollowTransmit(state)) {
     plan.steps.push_back(MakeStep(StepKind::kSpreadFlows, open, pairs,
                                   absl::StrCat("send each flow by its own of ", LaneRange(0, pairs), " for a while")));
   }
@@ -121,6 +122,12 @@ absl::StatusOr<ResizePlan> ChannelsPlan(const ResizeState& state, const ResizeWi
           "guest_uso6=off)"));
     }
   }
+  // Off the queues that go before they do, which ethtool asks for, too (net/ethtool/common.c:
+  // ethtool_check_max_channel); onto fresh ones when they are there.
+  const bool has_rss = AllHaveRss(state);
+  if (has_rss && wish.pairs < state.active_pairs) {
+    AddSpread(state, wish.pairs, state.open_pairs, plan);
+  }
   if (wish.pairs < state.open_pairs) {
     AddShrink(state, wish.pairs, plan);
     plan.warnings.push_back(
@@ -128,9 +135,8 @@ absl::StatusOr<ResizePlan> ChannelsPlan(const ResizeState& state, const ResizeWi
   } else if (wish.pairs > state.open_pairs) {
     AddGrow(state, wish.pairs, plan);
   }
-  if (AllHaveRss(state)) {
-    plan.steps.push_back(MakeStep(StepKind::kSetSpread, state.active_pairs, wish.pairs,
-                                  absl::StrCat("RSS tables use ", wish.pairs, " pairs (attaching XDP resets them)")));
+  if (has_rss && wish.pairs > state.active_pairs) {
+    AddSpread(state, wish.pairs, wish.pairs, plan);
   }
   AddPlacement(state, WorkersFor(state, wish.pairs), plan);
   return plan;
@@ -162,6 +168,11 @@ absl::StatusOr<std::optional<Lever>> ParseLever(const std::string& name) {
     }
   }
   return absl::InvalidArgumentError(absl::StrCat("no such method: ", name, " (cores, spread, channels)"));
+}
+
+bool FlowsFollowTransmit(const ResizeState& state) {
+  return std::all_of(state.ports.begin(), state.ports.end(),
+                     [](const ResizePort& port) { return port.is_virtio && !port.has_rss; });
 }
 
 uint32_t WorkersFor(const ResizeState& state, uint32_t active_pairs) {

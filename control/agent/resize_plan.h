@@ -92,6 +92,10 @@ absl::StatusOr<ResizePlan> PlanResize(const ResizeState& state, const ResizeWish
 // `workers set N`: the cores lever alone.
 absl::StatusOr<ResizePlan> PlanWorkers(const ResizeState& state, uint32_t workers);
 
+// Do the devices give a flow to the pair that its other direction was last sent on (virtio without RSS,
+// drivers/net/tun.c: tun_flow_update)?
+bool FlowsFollowTransmit(const ResizeState& state);
+
 // Workers for that many active pairs.
 uint32_t WorkersFor(const ResizeState& state, uint32_t active_pairs);
 

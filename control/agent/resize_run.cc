@@ -12,7 +12,7 @@ absl::Status RollBack(const ResizePlan& plan, size_t steps_done, ResizeActions& 
   for (size_t i = steps_done; i-- > 0;) {
     const absl::Time start = absl::Now();
     absl::Status s = actions.Undo(plan.steps[i]);
-    outcome.steps.push_back({absl::StrCat("undo: ", plan.steps[i].text), absl::Now() - start});
+    outcome.steps.push_back({absl::StrCat("undo: ", plan.steps[i].text), absl::Now() - start, actions.TakeCalls()});
     if (!s.ok() && first_error.ok()) {
       first_error = absl::Status(s.code(), absl::StrCat("undoing \"", plan.steps[i].text, "\": ", s.message()));
     }
@@ -31,7 +31,7 @@ ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, absl::Time
     absl::Status s =
         start >= deadline ? absl::DeadlineExceededError("the time given ran out") : actions.Do(step, deadline);
     const absl::Time end = absl::Now();
-    outcome.steps.push_back({step.text, end - start});
+    outcome.steps.push_back({step.text, end - start, actions.TakeCalls()});
     if (step.kind == StepKind::kSuspendXdp) {
       suspended_at = start;
     }

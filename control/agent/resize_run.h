@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "control/agent/call_log.h"
 #include "control/agent/resize_plan.h"
 
 namespace sluice {
@@ -17,11 +18,14 @@ class ResizeActions {
   virtual ~ResizeActions() = default;
   virtual absl::Status Do(const Step& step, absl::Time deadline) = 0;
   virtual absl::Status Undo(const Step& step) = 0;
+  // What the last of these spent its time on, as far as it says.
+  virtual std::vector<TimedCall> TakeCalls() { return {}; }
 };
 
 struct TimedStep {
   std::string text;
   absl::Duration took;
+  std::vector<TimedCall> calls;
 };
 
 struct ResizeOutcome {

@@ -18,6 +18,7 @@ BalanceSums SumOnce(const StatsSegment& segment) {
     sums.held += lane.handoff_held.Get();
     for (const LanePortStats& port : lane.ports) {
       sums.received += port.rx_packets.Get();
+      sums.originated += port.originated.Get();
       sums.transmitted += port.tx_packets.Get();
       sums.held += port.held.Get();
       for (const StatsCounter& drop : port.drops) {

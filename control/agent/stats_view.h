@@ -14,10 +14,11 @@ namespace sluice {
 // the parts may be a burst apart.
 struct BalanceSums {
   uint64_t received = 0;
+  uint64_t originated = 0;
   uint64_t transmitted = 0;
   uint64_t dropped = 0;
   uint64_t held = 0;
-  int64_t unaccounted() const { return static_cast<int64_t>(received - transmitted - dropped - held); }
+  int64_t unaccounted() const { return static_cast<int64_t>(received + originated - transmitted - dropped - held); }
 };
 
 class StatsView {

@@ -79,6 +79,7 @@ void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
 void FillBalance(const Instance& instance, wire::Balance& out) {
   const BalanceSums sums = instance.stats().Balance();
   out.set_received(sums.received);
+  out.set_originated(sums.originated);
   out.set_transmitted(sums.transmitted);
   out.set_dropped(sums.dropped);
   out.set_held(sums.held);
@@ -113,6 +114,12 @@ wire::LastResize MakeLastResize(const FinishedResize& resize) {
     wire::StepTime& time = *out.add_steps();
     time.set_step(step.text);
     time.set_took_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(step.took)));
+    for (const TimedCall& call : step.calls) {
+      wire::CallTime& one = *time.add_calls();
+      one.set_call(call.name);
+      one.set_took_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(call.took)));
+      one.set_times(call.times);
+    }
   }
   return out;
 }

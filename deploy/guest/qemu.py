@@ -117,7 +117,7 @@ def _kernel_command_line(accel: str, ports: int) -> str:
     words.append(f"guest.ports={ports}")  # init waits for as many
     if accel != "kvm":
         # An emulated CPU may stand still for long when the machine is busy.
-        words += ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1", "tsc=nowatchdog"]
+        words += ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1", "tsc=nowatchdog", "no_timer_check"]
         # QEMU may abort (iotlb_to_section) when one CPU maps a PCI device while
         # another uses its interrupt controller: init starts the others later.
         # Measuring the delay loop would then take seconds for each; this is

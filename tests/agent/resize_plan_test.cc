@@ -103,12 +103,23 @@ TEST(PlanResize, WithRssTheCheaperLeverIsTakenAsFarAsPairsAreOpen) {
   EXPECT_EQ(MustPlan(GuestWithRss(2, 2), {4}).lever, Lever::kChannels);
 }
 
-TEST(PlanResize, AttachingXdpResetsRssSoTheTableIsSetAgainAfterIt) {
-  const std::vector<StepKind> kinds = Kinds(MustPlan(GuestWithRss(2, 2), {4}));
-  const auto resume = std::find(kinds.begin(), kinds.end(), StepKind::kResumeXdp);
-  const auto spread = std::find(kinds.begin(), kinds.end(), StepKind::kSetSpread);
-  ASSERT_NE(spread, kinds.end());
-  EXPECT_LT(resume, spread);
+TEST(PlanResize, RssTablesLeaveQueuesBeforeTheyGoAndUseFreshOnesOnceTheyAreThere) {
+  const std::vector<StepKind> grow = Kinds(MustPlan(GuestWithRss(2, 2), {4}));
+  const auto spread = std::find(grow.begin(), grow.end(), StepKind::kSetSpread);
+  ASSERT_NE(spread, grow.end());
+  EXPECT_LT(std::find(grow.begin(), grow.end(), StepKind::kResumeXdp), spread);
+  EXPECT_EQ(std::count(grow.begin(), grow.end(), StepKind::kSpreadFlows), 0) << "RSS moves them";
+
+  const ResizePlan shrink = MustPlan(GuestWithRss(4, 4), {2, Lever::kChannels});
+  EXPECT_EQ(shrink.steps.front().kind, StepKind::kSetSpread);
+  EXPECT_EQ(shrink.steps.front().to, 2U);
+}
+
+TEST(PlanResize, FlowsAreSpreadWhereTheDeviceFollowsWhatIsSent) {
+  EXPECT_TRUE(FlowsFollowTransmit(Guest(1)));
+  EXPECT_FALSE(FlowsFollowTransmit(GuestWithRss(1, 1)));
+  const std::vector<StepKind> grow = Kinds(MustPlan(Guest(1), {4}));
+  EXPECT_EQ(std::count(grow.begin(), grow.end(), StepKind::kSpreadFlows), 1);
 }
 
 TEST(PlanResize, ChannelsByNameAlsoClosesPairsThatAreOpenButIdle) {

@@ -101,7 +101,7 @@ TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
   Make(3, 2, GetParam());
   HandoffFabric fabric(*crew_);
   const std::vector<Lane*> all = {lanes_[0].get(), lanes_[1].get(), lanes_[2].get()};
-  fabric.Connect(all, 2);
+  fabric.Connect(all, {.count = 2});
   std::atomic<bool> stop{false};
   std::atomic<uint64_t> delivered{0};
   std::thread traffic([&] {
@@ -138,7 +138,7 @@ TEST_F(CrewTest, ASleepingDestinationIsWoken) {
   Make(2, 2, Polling::kInterrupt);
   ASSERT_TRUE(crew_->Place({ACore(), ACore()}, {{lanes_[1].get(), 1}}).ok());
   HandoffFabric fabric(*crew_);
-  fabric.Connect({lanes_[0].get(), lanes_[1].get()}, 1);
+  fabric.Connect({lanes_[0].get(), lanes_[1].get()}, {.count = 1});
   for (uint64_t i = 1; i <= 200; ++i) {
     ASSERT_TRUE(fakes_[1]->sockets[0]->Deliver(UdpPacket(1, i)));
     // Its sleep has no bound, so without the waker it would never come.

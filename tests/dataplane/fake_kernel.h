@@ -269,6 +269,7 @@ class FakeLane {
 // Sums over lanes and ports of a segment.
 struct Balance {
   uint64_t rx = 0;
+  uint64_t originated = 0;
   uint64_t tx = 0;
   uint64_t drops = 0;
   uint64_t held = 0;  // and in hand-offs
@@ -279,6 +280,7 @@ struct Balance {
       sum.held += lane.handoff_held.Get();
       for (const LanePortStats& port : lane.ports) {
         sum.rx += port.rx_packets.Get();
+        sum.originated += port.originated.Get();
         sum.tx += port.tx_packets.Get();
         sum.held += port.held.Get();
         for (const StatsCounter& drops : port.drops) {
@@ -288,11 +290,12 @@ struct Balance {
     }
     return sum;
   }
-  bool holds() const { return rx == tx + drops + held; }
+  bool holds() const { return rx + originated == tx + drops + held; }
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Balance& sum) {
-  return out << "rx " << sum.rx << " tx " << sum.tx << " drops " << sum.drops << " held " << sum.held;
+  return out << "rx " << sum.rx << " originated " << sum.originated << " tx " << sum.tx << " drops " << sum.drops
+             << " held " << sum.held;
 }
 
 inline uint64_t Drops(const LaneStats& stats, uint32_t port, DropReason reason) {

@@ -37,8 +37,7 @@ class Switch : public Kernel {
 
   void Raise() { fence_.Raise({lanes_[kNewLane].get()}); }
   bool Lower(absl::Duration bound = absl::ZeroDuration()) {
-    return fence_.Lower({lanes_[kOldLane].get()}, {lanes_[kOldLane].get(), lanes_[kNewLane].get()},
-                        absl::ZeroDuration(), bound);
+    return fence_.Lower({lanes_[kOldLane].get()}, {lanes_[kOldLane].get(), lanes_[kNewLane].get()}, bound);
   }
   void Drop() { fence_.Drop(); }
   bool held_back() const { return lanes_[kNewLane]->held_back(); }

@@ -74,7 +74,7 @@ class HandoffTest : public ::testing::Test {
     destination_ = fake_destination_->Open(0, stats_->lanes[0]);
     destination_->inbox().Attach(1, ring_.get());
     source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
-    source_->TransmitByHandoff(1);
+    source_->TransmitByHandoff(1, /*probe=*/false);
   }
   FakeSocket& in() { return *fake_source_->sockets[0]; }
   FakeSocket& out() { return *fake_destination_->sockets[0]; }

@@ -4,6 +4,8 @@
     assert report["exact"]
 """
 
+import json
+
 from tests.lib import command, protojson
 
 
@@ -56,3 +58,8 @@ def counts(report):
 
 
 EXACT = (0, 0, 0, 0)
+
+
+def words(report):
+    """All of it in one line, for an assertion's message: pytest shortens anything but text."""
+    return json.dumps(report)

@@ -39,7 +39,7 @@ def test_dataplane_is_restarted_and_traffic_flows_again(reflector, programs, pol
     pid = kill_dataplane(device)
     recovered(device, pid)
     report = send_some(device, programs)
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     status = device.agent.settled()
     assert status["dataplane"]["restarts"] == 1
     assert status["balance"]["dropped"] == 0
@@ -89,7 +89,7 @@ def test_traffic_flows_on_without_the_agent_and_is_adopted(reflector, programs):
             assert status["balance"]["received"] > received, "counters go on where they were"
             received = status["balance"]["received"]
         report = traffic.stop()
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     device.agent.settled()
 
 

@@ -37,7 +37,7 @@ def check_balance(status, packets):
 def test_reflect(reflector, programs, pairs, shape):
     device = reflector(queue_pairs=pairs).start()
     report = send(device, programs, **SHAPES[shape])
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     assert report["directions"][0]["macs_swapped"] == report["total"]["sent"] == 20_000
     check_balance(device.agent.settled(), 20_000)
     device.agent.stop()
@@ -48,7 +48,7 @@ def test_reflect(reflector, programs, pairs, shape):
 def test_forward(wire, programs, pairs, shape):
     device = wire(queue_pairs=pairs).start()
     report = send(device, programs, **SHAPES[shape])
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     assert [d["macs_unchanged"] for d in report["directions"]] == [20_000, 20_000]
     check_balance(device.agent.settled(), 40_000)
     device.agent.stop()
@@ -58,14 +58,14 @@ def test_forward(wire, programs, pairs, shape):
 def test_every_way_of_polling(reflector, programs, poll):
     device = reflector(queue_pairs=2, dataplane={"poll": poll}).start()
     report = send(device, programs)
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     check_balance(device.agent.settled(), 20_000)
 
 
 def test_skb_mode(reflector, programs):
     device = reflector(queue_pairs=2, dataplane={"mode": "skb"}).start()
     report = send(device, programs)
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     port = device.agent.port("wan")
     assert port["xdp"]["mode"] == "skb"
     assert {queue["mode"] for queue in port["queues"]} == {"skb"}

@@ -54,7 +54,7 @@ def check_state(device, programs, old, new):
     for netdev in device.netdevs:
         assert "prog" in device.dut.json("ip", "-j", "-d", "link", "show", netdev)[0].get("xdp", {}), netdev
     report = flowgen.run(programs, **device.traffic(), flows=32, rate=0, window=60, count=1000, settle=0.3)
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     device.agent.settled()
     return now, status.get("last_resize")
 

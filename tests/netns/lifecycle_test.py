@@ -108,7 +108,7 @@ def test_two_agents_side_by_side(world, programs):
 
     for gen, dut, agent in sides:
         report = flowgen.run(programs, tx=(gen, "a0"), dst_mac=dut.mac("wan0"), rate=1000, count=500, window=60)
-        assert report["exact"], report
+        assert report["exact"], flowgen.words(report)
         agent.settled()
 
 

@@ -25,15 +25,14 @@ def sequence(length, start, most):
     return sizes[1:]
 
 
-def background(device, programs, **options):
-    return flowgen.Background(programs, **device.traffic(), flows=32, rate=2000, window=60, settle=1, timeline=100,
-                              **options)
+def background(device, programs, flows=32):
+    return flowgen.Background(programs, **device.traffic(), flows=flows, rate=2000, window=60, settle=1, timeline=100)
 
 
-@pytest.mark.parametrize("kind", ["reflector", "wire"])
-def test_random_channel_resizes_conserve_frames(request, programs, kind):
+@pytest.mark.parametrize("kind, resizes", [("reflector", 50), ("wire", 8)])
+def test_random_channel_resizes_conserve_frames(request, programs, kind, resizes):
     device = request.getfixturevalue(kind)(queue_pairs=4).start()
-    sizes = sequence(8, start=4, most=4)
+    sizes = sequence(resizes, start=4, most=4)
     with background(device, programs) as traffic:
         for size in sizes:
             answer = device.resize(size)
@@ -50,13 +49,15 @@ def test_random_channel_resizes_conserve_frames(request, programs, kind):
 
 def test_workers_under_traffic_cost_nothing(reflector, programs):
     device = reflector(queue_pairs=4, dataplane={"workers": 1, "cores": [0, 1]}).start()
-    with background(device, programs) as traffic:
-        for workers in sequence(20, start=1, most=2):
+    with background(device, programs, flows=256) as traffic:
+        for changes, workers in enumerate(sequence(1000, start=1, most=2)):
             device.agent.ctl("workers", "set", workers)
-            lanes = sorted(lane for worker in device.agent.status()["workers"] for lane in worker["lanes"] if lane < 4)
-            assert lanes == [0, 1, 2, 3]
+            if changes % 50 == 0:
+                status = device.agent.status()
+                assert len(status["workers"]) == workers
+                assert sorted(lane for worker in status["workers"] for lane in worker["lanes"]) == [0, 1, 2, 3]
         report = traffic.stop()
-    assert report["exact"], report
+    assert report["exact"], flowgen.words(report)
     assert device.agent.settled()["balance"]["dropped"] == 0
 
 

@@ -20,8 +20,9 @@ namespace {
 
 // Small beside veth's ring of 256 and a tap's of 500.
 constexpr double kCatchUpPackets = 16;
-// A window that stays full this long without an arrival has lost what it waits for.
-constexpr int64_t kWriteOffNs = 2 * kNsPerSecond;
+// A window that stays full this long without an arrival has lost what it waits for. A busy machine may keep the device
+// under test from running for seconds.
+constexpr int64_t kWriteOffNs = 5 * kNsPerSecond;
 // The kernel took nothing for this long: the interface is gone, or down for good.
 constexpr int64_t kGiveUpNs = 10 * kNsPerSecond;
 // How long to wait for room in the window or in the kernel; about two packets' way through a device.
