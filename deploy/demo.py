@@ -114,7 +114,8 @@ def show(build: Path, net: TestNet, function: NetworkFunction) -> None:
     print_table(phases, total)
     balance = function.status()["balance"]
     say(
-        f"\n  The dataplane's balance: received {balance['received']} = transmitted {balance['transmitted']}"
+        f"\n  The dataplane's balance: received {balance['received']} + originated {balance['originated']}"
+        f" = transmitted {balance['transmitted']}"
         f" + dropped {balance['dropped']} + held {balance['held']}"
         + ("" if balance["unaccounted"] == 0 else f", {balance['unaccounted']} UNACCOUNTED")
     )
