@@ -100,19 +100,19 @@ class Lane {
   void Drop(const Frame& frame, DropReason reason);
   void CountDrop(uint32_t in_port, DropReason reason);
 
+  HandoffInbox inbox_;  // first, as it begins a cache line
   const uint32_t index_;
+  uint32_t handoff_lanes_ = 0;
+  bool probe_ = false;
+  bool held_back_ = false;
+  bool ahead_of_fence_ = false;  // receives again before the fence is lowered
   Umem umem_;
   LaneStats& stats_;
   std::vector<QueuePair> pairs_;
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
-  uint32_t handoff_lanes_ = 0;
-  bool probe_ = false;
   ProbedFlows probed_;
-  bool held_back_ = false;
-  bool ahead_of_fence_ = false;  // receives again before the fence is lowered
   Burst burst_;
   HandoffOutbox outbox_;
-  HandoffInbox inbox_;
 };
 
 }  // namespace sluice
