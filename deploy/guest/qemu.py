@@ -12,6 +12,7 @@ from pathlib import Path
 from .cache import cache_folder, complete_file, locked
 from .cpio import CpioWriter
 from .fetch import Kernel, Qemu
+from .tsc import tsc_khz
 
 # A stock kernel boots within two seconds by KVM; more means it does not work.
 _PROBE_SECONDS = 12
@@ -118,6 +119,8 @@ def _kernel_command_line(accel: str, ports: int) -> str:
     if accel != "kvm":
         # An emulated CPU may stand still for long when the machine is busy.
         words += ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1", "tsc=nowatchdog", "no_timer_check"]
+        if khz := tsc_khz():
+            words.append(f"tsc_early_khz={khz}")
         # QEMU may abort (iotlb_to_section) when one CPU maps a PCI device while
         # another uses its interrupt controller: init starts the others later.
         # Measuring the delay loop would then take seconds for each; this is
