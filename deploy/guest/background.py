@@ -30,7 +30,7 @@ class Background:
         """Signals it and all it has started."""
         self._guest.run(f"kill -s {signal} -- -{self.pid}")
 
-    def wait(self, timeout: float = 60) -> Result:
+    def wait(self, timeout: float = 120) -> Result:
         """Waits for its end."""
         script = f"until [ -e {self.log}.exit ]; do sleep 0.1; done; cat {self.log}.exit"
         code = int(self._guest.run(script, timeout).check().out)

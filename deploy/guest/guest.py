@@ -24,7 +24,7 @@ from .qemu import Machine, Nic, detect_accel, end_kept, kept
 from .terminal import attach
 
 _CHANNELS = 4
-_ANSWER_SECONDS = 30  # for what the guest does beside the script itself
+_ANSWER_SECONDS = 60  # for what the guest does beside the script itself
 _POWEROFF_SECONDS = 10
 # Under emulation QEMU itself may abort while the guest's kernel starts.
 _BOOT_ATTEMPTS = 3
@@ -53,7 +53,7 @@ class Guest:
         accel: str | None = None,
         modules: Sequence[str] = (),
         log_folder: Path | None = None,
-        boot_timeout: float = 180,
+        boot_timeout: float = 300,
     ) -> None:
         self._series = kernel
         self._files = files
@@ -207,7 +207,7 @@ class Guest:
             raise GuestDied(f"{error}\n{self._last_words()}") from error
         self._free.put(channel)
 
-    def run(self, script: str, timeout: float = 60) -> Result:
+    def run(self, script: str, timeout: float = 120) -> Result:
         """Runs a shell script. Killed at the timeout with all it has started."""
         body = script.encode()
         seconds = math.ceil(timeout)

@@ -68,7 +68,7 @@ class BridgeTest : public NetnsTest {
   }
   // Binds it and enters it in the bridge's XSKMAP.
   static void LetIn(const Bridge& bridge, LaneSockets& lane) {
-    ASSERT_OK(BindLaneSockets(lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(2)));
+    ASSERT_OK(BindLaneSockets(lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
     const uint32_t key = 0;
     const int socket = lane.sockets[0].get();
     ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);
@@ -166,7 +166,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
     const Bytes sent = PartialChecksumFrame(spec);
     ASSERT_FALSE(ChecksumIsGood(sent)) << "the test must send what needs completing";
     wire.Send(sent);
-    const std::vector<Bytes> received = user_->Receive(1, absl::Seconds(2));
+    const std::vector<Bytes> received = user_->Receive(1, absl::Seconds(30));
     ASSERT_EQ(received.size(), 1u);
     EXPECT_EQ(received[0].size(), sent.size());
     EXPECT_TRUE(ChecksumIsGood(received[0]));
@@ -178,9 +178,9 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
   // The same frames do reach the stack when they are told to: the silence above means something.
   Steer(*bridge_, SLUICE_BRIDGE_PASS);
   wire.Send(PartialChecksumFrame(plain));
-  EXPECT_TRUE(stack.GotOne(absl::Seconds(2)));
+  EXPECT_TRUE(stack.GotOne(absl::Seconds(30)));
   wire.Send(PartialChecksumFrame(priority_tagged));
-  EXPECT_TRUE(stack.GotOne(absl::Seconds(2)));
+  EXPECT_TRUE(stack.GotOne(absl::Seconds(30)));
 }
 
 TEST_F(BridgeTest, SuperPacketsArriveAsFramesOfTheWiresSize) {
@@ -194,7 +194,7 @@ TEST_F(BridgeTest, SuperPacketsArriveAsFramesOfTheWiresSize) {
   spec.payload_bytes = kSegments * kSegmentBytes;
   Wire wire("wire0");
   wire.Send(PartialChecksumFrame(spec), kSegmentBytes);
-  const std::vector<Bytes> received = user_->Receive(kSegments, absl::Seconds(2));
+  const std::vector<Bytes> received = user_->Receive(kSegments, absl::Seconds(30));
   ASSERT_EQ(received.size(), kSegments);
   for (const Bytes& frame : received) {
     EXPECT_EQ(frame.size(), 14u + 4 + 20 + 20 + kSegmentBytes);
@@ -215,7 +215,7 @@ TEST_F(BridgeTest, TakesQueuesWithoutSocketWhileXdpIsOn) {
   spec.destination = GetLink("port0")->mac;
   Wire wire("wire0");
   wire.Send(PartialChecksumFrame(spec));
-  ASSERT_EQ(user.Receive(1, absl::Seconds(2)).size(), 1u);
+  ASSERT_EQ(user.Receive(1, absl::Seconds(30)).size(), 1u);
 }
 
 TEST_F(BridgeTest, NextAgentAdoptsItAndTrafficFlowsOnMeanwhile) {
@@ -237,13 +237,13 @@ TEST_F(BridgeTest, NextAgentAdoptsItAndTrafficFlowsOnMeanwhile) {
   spec.destination = GetLink("port0")->mac;
   Wire wire("wire0");
   wire.Send(PartialChecksumFrame(spec));
-  EXPECT_EQ(user->Receive(1, absl::Seconds(2)).size(), 1u) << "without an agent";
+  EXPECT_EQ(user->Receive(1, absl::Seconds(30)).size(), 1u) << "without an agent";
   absl::StatusOr<Bridge> second = Make();
   ASSERT_OK(second);
   EXPECT_TRUE(second->adopted());
   EXPECT_EQ(second->near_ifindex(), near_ifindex);
   wire.Send(PartialChecksumFrame(spec));
-  EXPECT_EQ(user->Receive(1, absl::Seconds(2)).size(), 1u) << "after adoption, socket still entered";
+  EXPECT_EQ(user->Receive(1, absl::Seconds(30)).size(), 1u) << "after adoption, socket still entered";
   EXPECT_OK(second->Remove());
   EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "the first agent had made it, and said so";
 }

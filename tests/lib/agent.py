@@ -9,7 +9,7 @@
 import signal
 
 from tests.lib import command, protojson
-from tests.lib.command import wait_until
+from tests.lib.command import PATIENCE, wait_until
 
 REFUSED, USAGE, UNREACHABLE, TIMED_OUT = 1, 2, 3, 4
 
@@ -40,10 +40,10 @@ class Agent:
         self.config = world.write(f"{name}.toml", text)
         self.process = None
 
-    def start(self, *options, timeout=30):
+    def start(self, *options):
         """Returns when it serves and traffic is let in."""
         self.launch(*options)
-        wait_until(self._ready, timeout, "sluice-agent serving")
+        wait_until(self._ready, "sluice-agent serving")
         return self
 
     def launch(self, *options):
@@ -57,21 +57,21 @@ class Agent:
         done = self.ctl("status", "-o", "json", check=False)
         return done.returncode == 0 and protojson.loads(done.stdout)["dataplane"]["state"] == "running"
 
-    def refuses_to_start(self, timeout=30):
+    def refuses_to_start(self):
         """Starts it, expects exit code 1, returns what it said."""
         self.launch()
-        code = self.process.wait(timeout)
+        code = self.process.wait()
         assert code == REFUSED, f"ended with {code}\n{self.process.output()}"
         return self.process.output()
 
-    def ctl(self, *arguments, check=True, timeout=60):
+    def ctl(self, *arguments, check=True, timeout=PATIENCE):
         return command.run(self.programs.ctl, "--socket", self.socket, *arguments, check=check, timeout=timeout)
 
-    def ask(self, *arguments, timeout=60):
+    def ask(self, *arguments, timeout=PATIENCE):
         """The JSON answer of a verb."""
         return protojson.loads(self.ctl(*arguments, "-o", "json", timeout=timeout).stdout)
 
-    def refuse(self, *arguments, code=REFUSED, timeout=60):
+    def refuse(self, *arguments, code=REFUSED, timeout=PATIENCE):
         """Expects this exit code; returns what was said on stderr."""
         done = self.ctl(*arguments, check=False, timeout=timeout)
         if done.returncode != code:
@@ -84,7 +84,7 @@ class Agent:
     def port(self, name):
         return next(port for port in self.status()["ports"] if port["name"] == name)
 
-    def settled(self, timeout=5):
+    def settled(self):
         """The status when nothing is on its way any more and the balance holds; fails if it never does."""
         status = {}
 
@@ -92,7 +92,7 @@ class Agent:
             status.update(self.status())
             return status["balance"]["held"] == 0 and status["balance"]["unaccounted"] == 0
 
-        wait_until(quiet, timeout, f"balance {status.get('balance')}")
+        wait_until(quiet, lambda: f"balance {status.get('balance')}")
         return status
 
     def dataplane_pid(self):

@@ -4,6 +4,9 @@ import shlex
 import subprocess
 import time
 
+# Seconds for what happens at once on an idle machine. None of these waits decides a test on one that is starved.
+PATIENCE = 90
+
 
 class CommandFailed(AssertionError):
     """A command ended otherwise than it should have; the message has its output."""
@@ -17,7 +20,7 @@ class CommandFailed(AssertionError):
         )
 
 
-def run(*argv, check=True, timeout=60, stdin=None):
+def run(*argv, check=True, timeout=PATIENCE, stdin=None):
     """Runs to the end; CommandFailed unless it ends with 0 (or `check` is false)."""
     argv = [str(arg) for arg in argv]
     try:
@@ -30,13 +33,15 @@ def run(*argv, check=True, timeout=60, stdin=None):
     return done
 
 
-def wait_until(condition, timeout=10, what="condition", every=0.05):
-    """Asks until the answer is true, and returns it; AssertionError with the last answer at the timeout."""
+def wait_until(condition, what="condition", timeout=PATIENCE, every=0.05):
+    """Asks until the answer is true, and returns it; AssertionError with the last answer at the timeout. `what` is
+    text, or says it when it is needed."""
     deadline = time.monotonic() + timeout
     while True:
         answer = condition()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {timeout} s (last answer: {answer!r})")
+            words = what() if callable(what) else what
+            raise AssertionError(f"{words}: not within {timeout} s (last answer: {answer!r})")
         time.sleep(every)

@@ -23,7 +23,7 @@ class Fault:
         self.log = world.folder / f"strace-{pid}-{call}-{number}"
         self.process = world.start("strace", "-p", pid, "-o", self.log, "-e", f"trace={call}",
                                    "-e", f"inject={call}:{what}:when={number}")
-        wait_until(lambda: "attached" in self.process.output() or not self.process.running(), 20, "strace attached")
+        wait_until(lambda: "attached" in self.process.output() or not self.process.running(), "strace attached")
         assert self.process.running(), self.process.output()
 
     def __enter__(self):
@@ -43,7 +43,7 @@ def calls_made(world, pid, call, action):
     log = world.folder / f"strace-{pid}-{call}-count"
     run("rm", "-f", log)
     process = world.start("strace", "-p", pid, "-o", log, "-e", f"trace={call}")
-    wait_until(lambda: "attached" in process.output(), 20, "strace attached")
+    wait_until(lambda: "attached" in process.output(), "strace attached")
     try:
         answer = action()
     finally:

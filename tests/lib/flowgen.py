@@ -7,6 +7,7 @@
 import json
 
 from tests.lib import command, protojson
+from tests.lib.command import PATIENCE
 
 
 def _arguments(programs, tx, rx, options):
@@ -22,7 +23,7 @@ def _arguments(programs, tx, rx, options):
     return argv
 
 
-def run(programs, tx, rx=None, timeout=120, **options):
+def run(programs, tx, rx=None, timeout=4 * PATIENCE, **options):
     """`tx` and `rx` are (Netns, interface); options as on the command line, '-' as '_'."""
     return protojson.loads(command.run(*_arguments(programs, tx, rx, options), timeout=timeout).stdout)
 
@@ -42,8 +43,8 @@ class Background:
         if self.report is None and self.process.running():
             self.stop()
 
-    def stop(self, timeout=60):
-        code = self.process.stop(timeout)
+    def stop(self):
+        code = self.process.stop(2 * PATIENCE)
         output = self.process.output()
         if code != 0:
             raise command.CommandFailed(self.process.argv, code, output, "")

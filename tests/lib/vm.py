@@ -13,12 +13,12 @@ import contextlib
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.lib import build
+from tests.lib.command import wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
 
@@ -103,13 +103,13 @@ class Vm:
 
 
 def wait_still(function: NetworkFunction) -> dict[str, Any]:
-    """Until nothing is on its way; returns the status."""
-    for _ in range(50):
+    """Until nothing is on its way and the balance holds; returns the status. Fails if it never does."""
+
+    def still() -> dict[str, Any] | None:
         status = function.status()
-        if status["balance"]["held"] == 0 and status["balance"]["unaccounted"] == 0:
-            return status
-        time.sleep(0.1)
-    return status
+        return status if (status["balance"]["held"], status["balance"]["unaccounted"]) == (0, 0) else None
+
+    return wait_until(still, lambda: str(function.status()["balance"]))
 
 
 @contextlib.contextmanager

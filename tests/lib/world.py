@@ -20,7 +20,7 @@ import subprocess
 import tempfile
 import threading
 
-from tests.lib.command import run, wait_until
+from tests.lib.command import PATIENCE, run, wait_until
 
 CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
@@ -77,10 +77,10 @@ class Process:
         if self.running():
             self.popen.send_signal(number)
 
-    def wait(self, timeout=20):
+    def wait(self, timeout=PATIENCE):
         return self.popen.wait(timeout)
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=PATIENCE):
         """SIGTERM; the exit code. Killed, and an error, when it takes too long."""
         self.signal(signal.SIGTERM)
         try:
@@ -182,7 +182,7 @@ class World:
                     space.run("ethtool", "-K", name, feature, "off", check=False)
             space.run("ip", "link", "set", name, "up")
         for space, name in ((left, left_name), (right, right_name)):
-            wait_until(lambda: space.json("ip", "-j", "link", "show", name)[0]["operstate"] == "UP", 5, f"{name} up")
+            wait_until(lambda: space.json("ip", "-j", "link", "show", name)[0]["operstate"] == "UP", f"{name} up")
 
     def start(self, *argv):
         log = self.folder / f"{len(self.processes)}.log"

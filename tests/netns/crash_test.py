@@ -20,12 +20,16 @@ def kill_dataplane(device):
     return pid
 
 
-def recovered(device, old_pid, timeout=20):
+def recovered(device, old_pid):
     def another_one_runs():
         dataplane = device.agent.status()["dataplane"]
         return dataplane["state"] == "running" and dataplane["pid"] != old_pid
 
-    wait_until(another_one_runs, timeout, "a new dataplane")
+    wait_until(another_one_runs, "a new dataplane")
+
+
+def received_by(device):
+    return device.agent.status()["balance"]["received"]
 
 
 def send_some(device, programs):
@@ -84,10 +88,10 @@ def test_traffic_flows_on_without_the_agent_and_is_adopted(reflector, programs):
             device.agent.kill()
             time.sleep(0.5)
             device.agent.start()
-            status = device.agent.status()
-            assert status["dataplane"]["pid"] == pid
-            assert status["balance"]["received"] > received, "counters go on where they were"
-            received = status["balance"]["received"]
+            assert device.agent.dataplane_pid() == pid
+            assert received_by(device) >= received, "counters go on where they were"
+            wait_until(lambda: received_by(device) > received, "traffic goes on")
+            received = received_by(device)
         report = traffic.stop()
     assert report["exact"], flowgen.words(report)
     device.agent.settled()

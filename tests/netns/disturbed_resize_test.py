@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.lib import flowgen, protojson
-from tests.lib.command import run, wait_until
+from tests.lib.command import PATIENCE, run, wait_until
 
 
 def send_some(device, programs):
@@ -24,7 +24,7 @@ def ask_in_background(device, *arguments):
 
 def answer_of(process):
     """Exit code and answer of sluicectl in the background."""
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode in (0, 1), (process.returncode, out, err)
     return process.returncode, protojson.loads(out) if out.strip() else {}
 
@@ -46,7 +46,7 @@ def test_overload(request, programs, kind):
         report = traffic.stop()
     _, _, duplicated, corrupted = flowgen.counts(report)
     assert (duplicated, corrupted) == (0, 0), report
-    balance = device.agent.settled(timeout=30)["balance"]
+    balance = device.agent.settled()["balance"]
     assert balance["received"] == balance["transmitted"] + balance["dropped"], balance
     assert send_some(device, programs)["exact"]
 
@@ -60,13 +60,13 @@ def test_rings_that_are_full_when_it_begins(reflector, programs, size):
     os.kill(dataplane, signal.SIGSTOP)
     try:
         with flowgen.Background(programs, **device.traffic(), flows=64, rate=0, settle=0.1):
-            wait_until(lambda: kernel_drops(device.agent.status()) > 0, 30, "full rings")
+            wait_until(lambda: kernel_drops(device.agent.status()) > 0, "full rings")
         resize = ask_in_background(device, "queues", "set", size)
     finally:
         os.kill(dataplane, signal.SIGCONT)
     code, answer = answer_of(resize)
     assert (code, answer["outcome"]["result"]) == (0, "done"), answer
-    status = device.agent.settled(timeout=30)
+    status = device.agent.settled()
     assert status["dataplane"]["pid"] == dataplane
     assert kernel_drops(status) > 0, "what was lost before is still counted"
     assert send_some(device, programs)["exact"]
@@ -82,7 +82,7 @@ def test_requests_at_the_same_time_come_one_after_the_other(reflector, programs)
     try:
         asked = [ask_in_background(device, "queues", "set", size) for size in sizes]
         listening = f"u_str LISTEN {len(asked)}"
-        wait_until(lambda: listening in waiting(device), 20, f"{len(asked)} waiting")
+        wait_until(lambda: listening in waiting(device), f"{len(asked)} waiting")
     finally:
         device.agent.process.signal(signal.SIGCONT)
     answers = [answer_of(process) for process in asked]
@@ -156,7 +156,7 @@ def test_peer_whose_link_flaps(request, programs, kind):
             assert answer["outcome"]["result"] == "done", answer
             assert device.agent.port("wan")["queue_pairs"]["current"] == size
     assert flapping.turns > 0
-    wait_until(lambda: netns.json("ip", "-j", "link", "show", netdev)[0]["operstate"] == "UP", 10, "the link")
+    wait_until(lambda: netns.json("ip", "-j", "link", "show", netdev)[0]["operstate"] == "UP", "the link")
     device.agent.settled()
     assert send_some(device, programs)["exact"]
 
@@ -205,7 +205,7 @@ def test_cpus_go_and_come_while_it_is_resized(reflector, programs, world):
     assert toggling.turns > 0
     for last, cores in ((0, [0]), (1, [0, 1])):
         online.set(last)
-        wait_until(lambda: [worker["core"] for worker in device.agent.status()["workers"]] == cores, 10, f"{cores}")
+        wait_until(lambda: [worker["core"] for worker in device.agent.status()["workers"]] == cores, f"{cores}")
         status = device.agent.settled()
         pairs = status["ports"][0]["queue_pairs"]["current"]
         lanes = sorted(lane for worker in status["workers"] for lane in worker.get("lanes", []))

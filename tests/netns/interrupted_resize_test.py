@@ -146,7 +146,7 @@ def test_dataplane_killed_at_each_call(request, world, programs, kind, old, new)
             dataplane = device.agent.status()["dataplane"]
             return dataplane["state"] == "running" and dataplane["pid"] != pids[-1]
 
-        wait_until(another_one_runs, 30, "a new dataplane")
+        wait_until(another_one_runs, "a new dataplane")
         pids.append(device.agent.dataplane_pid())
 
     reached = interrupted_at_each_call(device, programs, old, new, CALLS_OF_THE_DATAPLANE, interrupt, recover)
@@ -221,7 +221,7 @@ def test_dataplane_that_hangs_in_the_middle(reflector, programs):
     hung = device.agent.dataplane_pid()
     os.kill(hung, signal.SIGSTOP)
     assert "dataplane" in device.agent.refuse("queues", "set", FEW)
-    wait_until(lambda: device.agent.status()["dataplane"]["state"] == "running", 30, "a new dataplane")
+    wait_until(lambda: device.agent.status()["dataplane"]["state"] == "running", "a new dataplane")
     assert device.agent.dataplane_pid() != hung
     now, last = check_state(device, programs, MANY, FEW)
     assert (now, last["result"]) == (MANY, "rolled back"), last
@@ -238,7 +238,7 @@ def test_both_killed_in_the_middle(request, world, programs):
         device.agent.process.wait()
         for pid in device.dut.pids():
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not device.dut.pids(), 10, "no process left")
+        wait_until(lambda: not device.dut.pids(), "no process left")
         device.agent.start()
 
     interrupted_at_each_call(device, programs, MANY, FEW, ["sendmsg"], interrupt, recover,

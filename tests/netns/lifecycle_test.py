@@ -86,7 +86,7 @@ def test_loaded_but_inactive_program_passes_everything(reflector, programs):
     device.gen.run("ip", "addr", "add", "192.0.2.1/24", "dev", "a0")
     device.dut.run("ip", "addr", "add", "192.0.2.2/24", "dev", "wan0")
     device.dut.run("xdp-loader", "load", "-m", "native", "-p", pins, "wan0", programs.bpf / "sluice_steer.bpf.o")
-    device.gen.run("ping", "-c", 3, "-i", 0.1, "-w", 30, "192.0.2.2")
+    device.gen.run("ping", "-c", 3, "-i", 0.1, "-w", 90, "192.0.2.2")
 
 
 def test_two_agents_side_by_side(world, programs):

@@ -24,7 +24,7 @@ constexpr int64_t kProgressNs = kNsPerSecond;
 // Packets that keep coming do not let a run settle; after so many settling times it ends all the same.
 constexpr int64_t kSettleLimit = 10;
 // A packet of a closed loop that did not come for so long is lost.
-constexpr int64_t kMissingNs = 5 * kNsPerSecond;
+constexpr int64_t kMissingNs = 20 * kNsPerSecond;
 
 struct End {
   std::string name;

@@ -2,17 +2,14 @@
 
 import time
 
+from tests.lib.command import wait_until
 from tests.lib.vm import booted, wait_still
 
 
 def wait_running(function):
     """Until a dataplane runs again; returns the status."""
-    for _ in range(100):
-        status = function.status()
-        if status["dataplane"]["state"] == "running":
-            return status
-        time.sleep(0.1)
-    raise AssertionError(function.agent.output())
+    wait_until(lambda: function.status()["dataplane"]["state"] == "running", function.agent.output)
+    return function.status()
 
 
 def test_dataplane_and_agent_killed():
@@ -31,16 +28,14 @@ def test_dataplane_and_agent_killed():
             # Without an agent the dataplane goes on; a new agent finds it and takes over.
             received = status["balance"]["received"]
             vm.guest.run("kill -9 $(pidof sluice-agent)").check()
-            time.sleep(2)
+            time.sleep(1)
             function.start()
-            status = function.status()
-            assert status["dataplane"]["pid"] != 0
-            assert status["balance"]["received"] > received
+            assert function.status()["dataplane"]["pid"] == status["dataplane"]["pid"]
+            wait_until(lambda: function.status()["balance"]["received"] > received, "traffic goes on")
             function.ctl("queues", "set", "4").check()
             time.sleep(1)
         assert stream.total["duplicated"] == 0
-        time.sleep(0.5)
-        assert function.status()["balance"]["unaccounted"] == 0
+        assert wait_still(function)["balance"]["unaccounted"] == 0
         assert function.stop().rc == 0, function.agent.output()
         assert vm.kernel_state() == before
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.lib.command import wait_until
 from tests.lib.vm import booted, wait_still
 
 # The driver wants a control queue for each of these.
@@ -63,16 +64,17 @@ def test_a_cpu_that_goes_and_comes_back():
         assert [worker["core"] for worker in function.status()["workers"]] == [0, 1, 2, 3]
         with vm.stream(rate=300) as stream:
             vm.guest.run("echo 0 > /sys/devices/system/cpu/cpu3/online").check()
-            wait_for_cores(vm, function, [0, 1, 2])
+            wait_for_cores(function, [0, 1, 2])
             lanes = sorted(lane for worker in function.status()["workers"] for lane in worker.get("lanes", []))
             assert lanes == [0, 1, 2, 3]
             vm.guest.run("echo 1 > /sys/devices/system/cpu/cpu3/online").check()
-            wait_for_cores(vm, function, [0, 1, 2, 3])
+            wait_for_cores(function, [0, 1, 2, 3])
         assert stream.total["duplicated"] == 0
 
 
 def test_cpus_that_go_while_it_is_resized():
-    """Done or undone, each time; in the end every pair has a worker on a CPU that is there."""
+    """Done or undone, each time; in the end every pair has a worker on a CPU that is there. The driver gives up NAPI
+    on its transmit queues on the way (control/kernel/virtio_device.h: FramesSentUnread), which doubles no packet."""
     cpu = "/sys/devices/system/cpu/cpu3/online"
     with booted("6.12") as vm:
         function = vm.start("reflect", queue_pairs=4)
@@ -86,20 +88,15 @@ def test_cpus_that_go_while_it_is_resized():
             status = function.status()
             pairs = status["ports"][0]["queue_pairs"]
             assert pairs["current"] == pairs["open"]
-            wait_for_cores(vm, function, list(range(pairs["current"])))
+            wait_for_cores(function, list(range(pairs["current"])))
             lanes = sorted(lane for worker in function.status()["workers"] for lane in worker.get("lanes", []))
             assert lanes == list(range(pairs["current"]))
-        status = wait_still(function)
-        # One that a starved guest kept from answering was ended, and what it had in hand may go out again.
-        assert stream.total["duplicated"] == 0 or status["dataplane"]["restarts"] > 0, (stream.total, status)
-        assert status["balance"]["unaccounted"] == 0
+        print(stream.total, vm.guest.run("ethtool -c eth0 | grep tx-frames:").out)
+        assert stream.total["duplicated"] == 0, function.agent.output()
+        wait_still(function)
 
 
-def wait_for_cores(vm, function, cores):
-    """Until the workers are on these cores, at most half a minute."""
-    for _ in range(60):
-        now = [worker["core"] for worker in function.status()["workers"]]
-        if now == cores:
-            return
-        vm.guest.run("sleep 0.5")
-    raise AssertionError(f"workers are on {now}, not {cores}: {function.agent.output()}")
+def wait_for_cores(function, cores):
+    """Until the workers are on these cores."""
+    wait_until(lambda: [worker["core"] for worker in function.status()["workers"]] == cores,
+               lambda: f"not on {cores}: {function.status()['workers']}: {function.agent.output()}")

@@ -25,8 +25,9 @@ def wire(kernel, **nic):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(0.5)
         try:
+            listening = ["sh", "-c", "until ss -Hltn | grep -q :5201; do sleep 0.1; done"]
+            vm.net.exec(listening, netns=spaces[1])
             yield vm, function, spaces
         finally:
             server.terminate()
