@@ -6,6 +6,7 @@
 //               SetLaneSteering  XSKMAP
 //               SetTransmitLanes hand-off fabric
 //               PlaceLanes       crew
+//               ParkSentFrames   lanes
 //               RaiseFence       fence
 //               LowerFence       fence
 //               SettleTakeover   settlement
@@ -15,6 +16,7 @@
 #ifndef SLUICE_DATAPLANE_DATAPLANE_H_
 #define SLUICE_DATAPLANE_DATAPLANE_H_
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -72,6 +74,7 @@ class Dataplane {
   absl::Status SetLaneSteering(const dataplane::SetLaneSteering& request);
   absl::Status SetTransmitLanes(const dataplane::SetTransmitLanes& request);
   absl::Status PlaceLanes(const dataplane::PlaceLanes& request);
+  absl::Status ParkSentFrames(const dataplane::ParkSentFrames& request);
   absl::Status SettleTakeover();
   absl::Status RaiseFence(const dataplane::RaiseFence& request);
   absl::Status LowerFence(const dataplane::LowerFence& request);
@@ -97,6 +100,7 @@ class Dataplane {
 
   std::map<uint32_t, HeldLane> lanes_;
   TransmitLanes transmit_lanes_;
+  std::array<uint32_t, kMaxPorts> parked_frames_{};  // by port
   std::unique_ptr<Crew> crew_;
   std::unique_ptr<HandoffFabric> handoffs_;
   std::unique_ptr<Fence> fence_;

@@ -143,6 +143,12 @@ uint32_t Lane::AcceptFrom(HandoffRing& ring) {
   return count;
 }
 
+void Lane::ParkSentFrames(uint32_t port, uint32_t frames) {
+  if (transmit_[port] != nullptr) {
+    transmit_[port]->ParkSentFrames(frames);
+  }
+}
+
 void Lane::TransmitByHandoff(uint32_t lane_count, bool probe) {
   handoff_lanes_ = lane_count;
   probe_ = probe && lane_count > 0;

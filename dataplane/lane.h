@@ -69,6 +69,8 @@ class Lane {
   // `proven`: whatever came another way before what waits here is out.
   void LetReceive(bool proven);
 
+  // What `port` counts as sent rests for a while (queue_pair.h).
+  void ParkSentFrames(uint32_t port, uint32_t frames);
   // Frames leave by lane FlowHash % lane_count, through the outbox where that is another. 0: by this lane's own
   // queues, all of them. `probe`: flows that still come here are brought there, also those that nothing answers.
   void TransmitByHandoff(uint32_t lane_count, bool probe);

@@ -9,6 +9,7 @@ namespace {
 // sendto() calls in one round. Each sends up to 32 frames in copy mode, so this clears four bursts:
 // more than a round adds, little enough that other lanes of the worker are not kept waiting.
 constexpr uint32_t kMaxTxWakeups = 8;
+constexpr uint64_t kNoFrame = ~uint64_t{0};
 
 // Every frame we post comes back as one received entry, and every frame we send as one completion, so
 // the difference of the free-running indices is what the kernel still has. Unlike anything in our own
@@ -34,6 +35,30 @@ QueuePair::QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats&
   stats_.held.Set(held_);
 }
 
+void QueuePair::ParkSentFrames(uint32_t frames) {
+  frames = std::min(frames, held_limit_ / 2);
+  if (frames == parked_.size()) {
+    return;
+  }
+  for (const uint64_t address : parked_) {
+    if (address != kNoFrame) {
+      umem_.Give(address);
+    }
+  }
+  parked_.assign(frames, kNoFrame);
+  longest_parked_ = 0;
+}
+
+void QueuePair::GiveBack(uint64_t address) {
+  if (!parked_.empty()) {
+    address = std::exchange(parked_[longest_parked_], address);
+    longest_parked_ = (longest_parked_ + 1) % parked_.size();
+  }
+  if (address != kNoFrame) {
+    umem_.Give(address);
+  }
+}
+
 uint32_t QueuePair::Reclaim() {
   uint32_t reclaimed = 0;
   while (held_ > 0) {
@@ -50,7 +75,7 @@ uint32_t QueuePair::Reclaim() {
     Umem::AfterRelease();
     for (uint32_t i = 0; i < count; ++i) {
       umem_.MarkUser(addresses[i]);
-      umem_.Give(addresses[i]);
+      GiveBack(addresses[i]);
     }
     held_ -= count;
     stats_.tx_packets.Add(count);

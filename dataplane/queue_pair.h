@@ -20,6 +20,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <vector>
 
 #include "dataplane/burst.h"
 #include "dataplane/contract/stats_segment.h"
@@ -45,6 +46,10 @@ class QueuePair {
   QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats& stats, const QueuePairLimits& limits);
 
   uint32_t port() const { return port_; }
+  // From now on a frame goes back to the pool when so many more have been sent, though at most half of what may be
+  // held: for a driver that completes frames before its device has read them. 0: as it is completed. Allocates:
+  // between two rounds only.
+  void ParkSentFrames(uint32_t frames);
   bool can_transmit() const { return socket_.tx.exists(); }
 
   // Takes sent frames back into the pool. Returns how many.
@@ -83,6 +88,7 @@ class QueuePair {
 
  private:
   void WakeTx();
+  void GiveBack(uint64_t address);
 
   const uint32_t port_;
   XskSocket socket_;
@@ -90,8 +96,10 @@ class QueuePair {
   LanePortStats& stats_;
   const uint32_t posted_limit_;
   const uint32_t held_limit_;
-  uint32_t posted_;  // frames with the kernel to receive into, or received and waiting in the ring
-  uint32_t held_;    // frames on the transmit ring, with the kernel, or on the completion ring
+  uint32_t posted_;               // frames with the kernel to receive into, or received and waiting in the ring
+  uint32_t held_;                 // frames on the transmit ring, with the kernel, or on the completion ring
+  std::vector<uint64_t> parked_;  // a ring of frames completed and not in the pool yet; empty places are kNoFrame
+  uint32_t longest_parked_ = 0;   // its index
 };
 
 }  // namespace sluice

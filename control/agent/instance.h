@@ -137,6 +137,8 @@ class Instance {
   absl::Status SendLane(uint32_t index);
   absl::Status SteerLanes(uint32_t first, uint32_t end);
   absl::Status RemoveLane(uint32_t index);
+  // What the ports found out about their drivers (AgentPort::frames_sent_unread).
+  absl::Status ParkSentFrames();
   // Which lanes frames leave by (contract: SetTransmitLanes); and the same while traffic runs through all lanes
   // there are: what was sent before is out when others send.
   absl::Status SendTransmitLanes(uint32_t count, bool every_lane = false);

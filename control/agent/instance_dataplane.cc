@@ -92,7 +92,23 @@ absl::Status Instance::ConfigureDataplane(uint32_t workers) {
   worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + workers);
   dataplane::Request place;
   place.mutable_place_lanes()->mutable_cores()->Assign(worker_cores_.begin(), worker_cores_.end());
-  return Call(place);
+  if (absl::Status s = Call(place); !s.ok()) {
+    return s;
+  }
+  return ParkSentFrames();
+}
+
+absl::Status Instance::ParkSentFrames() {
+  absl::Status s;
+  for (uint32_t port = 0; s.ok() && port < ports_.size(); ++port) {
+    if (const uint32_t frames = ports_[port].frames_sent_unread(); frames > 0) {
+      dataplane::Request request;
+      request.mutable_park_sent_frames()->set_port(port);
+      request.mutable_park_sent_frames()->set_frames(frames);
+      s = Call(request);
+    }
+  }
+  return s;
 }
 
 absl::Status Instance::OpenAllLanes(uint32_t pairs) {

@@ -85,6 +85,9 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   }
   transmit_lanes_ = greeting.hello.transmit_lanes();
   worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
+  if (absl::Status s = ParkSentFrames(); !s.ok()) {
+    return s;
+  }
   absl::StatusOr<bool> repaired = RepairLanes();
   if (!repaired.ok()) {
     return repaired.status();

@@ -169,6 +169,10 @@ absl::Status LiveResize::SwitchXdp(bool on) {
       return s;
     }
   }
+  // One that is gone hears of it when the next is configured.
+  if (absl::Status s = instance_.ParkSentFrames(); !s.ok() && !absl::IsUnavailable(s)) {
+    spdlog::error("sent frames may be overwritten: {}", std::string(s.message()));
+  }
   if (absl::Status s = on ? instance_.SpreadAnew(spread_over_) : absl::OkStatus(); !s.ok()) {
     spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(s.message()));
   }

@@ -10,6 +10,7 @@
 #include "control/doctor/doctor.h"
 #include "control/kernel/ethtool.h"
 #include "control/kernel/rss_table.h"
+#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -205,7 +206,40 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
       port.saved_.mutable_rss_table()->Assign(rss->begin(), rss->end());
     }
   }
+  port.LookForUnreadFrames();
   return port;
+}
+
+// Detaching and attaching enable the device's queues anew.
+absl::Status AgentPort::SuspendXdp() {
+  absl::Status s = xdp_.Suspend();
+  LookForUnreadFrames();
+  return s;
+}
+
+absl::Status AgentPort::ResumeXdp() {
+  absl::Status s = xdp_.Resume();
+  LookForUnreadFrames();
+  return s;
+}
+
+void AgentPort::LookForUnreadFrames() {
+  if (!virtio_.has_value()) {
+    return;
+  }
+  const absl::StatusOr<uint32_t> frames = FramesSentUnread(netdev(), *virtio_, queue_pairs_);
+  if (!frames.ok()) {
+    spdlog::warn("whether frames that were sent may be overwritten is not known: {}",
+                 std::string(frames.status().message()));
+    return;
+  }
+  if (*frames > 0 && frames_sent_unread_ == 0) {
+    spdlog::warn(
+        "{}: transmit queues lost their NAPI when a CPU went; sent frames are set aside until {} more are "
+        "sent (sluicectl doctor says how to get it back)",
+        netdev(), *frames);
+  }
+  frames_sent_unread_ = *frames;
 }
 
 absl::Status AgentPort::Activate(const std::vector<RuleConfig>& rules) {

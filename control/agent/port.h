@@ -54,8 +54,8 @@ class AgentPort {
 
   // Looks again who else is in the dispatcher.
   absl::Status RefreshXdp() { return xdp_.Refresh(); }
-  absl::Status SuspendXdp() { return xdp_.Suspend(); }
-  absl::Status ResumeXdp() { return xdp_.Resume(); }
+  absl::Status SuspendXdp();
+  absl::Status ResumeXdp();
   absl::Status SetQueuePairs(uint32_t count, absl::Time deadline);
   // Queues [0, count) share the RSS table evenly.
   absl::Status SpreadOver(uint32_t count);
@@ -81,10 +81,14 @@ class AgentPort {
   bool has_rss() const { return has_rss_; }
   // An agent that died had taken the program off, and BringUp put it on again.
   bool xdp_was_off() const { return xdp_was_off_; }
+  // As found when XDP was last taken off or put on (virtio_device.h).
+  uint32_t frames_sent_unread() const { return frames_sent_unread_; }
   uint32_t frame_size_bytes() const { return frame_size_bytes_; }
   const SavedPort& saved() const { return saved_; }
 
  private:
+  void LookForUnreadFrames();
+
   AgentPort(PortConfig config, XdpAttachment xdp, SteeringMaps maps, Bridge bridge)
       : config_(std::move(config)),
         xdp_(std::move(xdp)),
@@ -107,6 +111,7 @@ class AgentPort {
   bool xdp_was_off_ = false;
   bool own_mac_only_ = false;
   uint32_t frame_size_bytes_ = 2048;
+  uint32_t frames_sent_unread_ = 0;
   SavedPort saved_;
   std::vector<sluice_address> locals_;
 };

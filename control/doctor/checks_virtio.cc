@@ -104,6 +104,12 @@ void CheckNapiTx(const MachineFacts&, const PortFacts& port, Report& report) {
     report.Error("virtio_net runs with napi_tx=0",
                  "a frame counts as sent before the device has read it: packets would be overwritten on their way",
                  fix);
+  } else if (port.frames_sent_unread > 0) {
+    report.Warning("a transmit queue lost its NAPI: a CPU went offline while XDP was put on or off, or the link up",
+                   absl::StrCat("frames count as sent before the device has read them; ", port.frames_sent_unread,
+                                " for each queue pair are therefore set aside, and less memory is left for bursts"),
+                   absl::StrCat("ip link set ", port.netdev, " down && ethtool -C ", port.netdev,
+                                " tx-frames 1 && ip link set ", port.netdev, " up (the link's routes go with it)"));
   } else {
     report.Ok("transmit completions come from the device (napi_tx)");
   }

@@ -37,6 +37,7 @@ struct PortFacts {
   uint32_t queue_pairs_wanted = 1;
   bool has_rss = false;
   std::optional<VirtioDevice> virtio;  // nullopt: another driver
+  uint32_t frames_sent_unread = 0;     // virtio_device.h
   // irq_cpus[q]: the CPUs queue q's interrupts may go to; empty when it has none.
   std::vector<std::vector<uint32_t>> irq_cpus;
 };

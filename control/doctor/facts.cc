@@ -108,6 +108,9 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
     facts.has_rss = !table->empty();
   }
   const uint32_t current = facts.channels.has_value() ? facts.channels->combined : 1;
+  if (facts.virtio.has_value()) {
+    facts.frames_sent_unread = FramesSentUnread(port.netdev, *facts.virtio, current).value_or(0);
+  }
   for (uint32_t queue = 0; queue < current; ++queue) {
     facts.irq_cpus.push_back(IrqCpus(port.netdev, queue));
   }

@@ -248,6 +248,43 @@ absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> t
                       absl::StrCat("setting an RSS table of ", table.size(), " entries on ", netdev));
 }
 
+absl::StatusOr<std::vector<uint32_t>> GetTxFrames(const std::string& netdev, uint32_t queues) {
+  const std::string doing = absl::StrCat("reading the coalescing of ", netdev);
+  std::vector<char> memory(sizeof(ethtool_per_queue_op) + queues * sizeof(ethtool_coalesce));
+  auto* request = reinterpret_cast<ethtool_per_queue_op*>(memory.data());
+  request->cmd = ETHTOOL_PERQUEUE;
+  request->sub_command = ETHTOOL_GCOALESCE;
+  for (uint32_t queue = 0; queue < queues; ++queue) {
+    request->queue_mask[queue / 32] |= uint32_t{1} << queue % 32;
+  }
+  absl::Status status = EthtoolIoctl(netdev, request, doing);
+  ethtool_coalesce one{};
+  if (absl::IsUnimplemented(status)) {
+    one.cmd = ETHTOOL_GCOALESCE;
+    status = EthtoolIoctl(netdev, &one, doing);
+    queues = 0;
+  }
+  if (!status.ok()) {
+    return status;
+  }
+  std::vector<uint32_t> frames(std::max<uint32_t>(queues, 1), one.tx_max_coalesced_frames);
+  for (uint32_t queue = 0; queue < queues; ++queue) {
+    std::memcpy(&one, request->data + queue * sizeof(one), sizeof(one));
+    frames[queue] = one.tx_max_coalesced_frames;
+  }
+  return frames;
+}
+
+absl::StatusOr<uint32_t> GetTxRingSize(const std::string& netdev) {
+  ethtool_ringparam rings{};
+  rings.cmd = ETHTOOL_GRINGPARAM;
+  const absl::Status status = EthtoolIoctl(netdev, &rings, absl::StrCat("reading the ring sizes of ", netdev));
+  if (!status.ok()) {
+    return status;
+  }
+  return rings.tx_pending;
+}
+
 absl::StatusOr<DriverInfo> GetDriver(const std::string& netdev) {
   ethtool_drvinfo info{};
   info.cmd = ETHTOOL_GDRVINFO;

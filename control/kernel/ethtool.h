@@ -38,6 +38,12 @@ absl::StatusOr<std::vector<std::string>> ActiveFeatures(const std::string& netde
 absl::StatusOr<std::vector<uint32_t>> GetRssTable(const std::string& netdev);
 absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> table);
 
+// After how many frames a transmit queue asks for an interrupt (`ethtool -c`: tx-frames), by queue where the driver
+// tells them apart (virtio_net since 6.6), else one number for all.
+absl::StatusOr<std::vector<uint32_t>> GetTxFrames(const std::string& netdev, uint32_t queues);
+// How many frames fit a transmit queue (`ethtool -g`).
+absl::StatusOr<uint32_t> GetTxRingSize(const std::string& netdev);
+
 // Driver name and bus address, as `ethtool -i` prints them.
 struct DriverInfo {
   std::string driver;

@@ -1,7 +1,9 @@
 #include "control/kernel/virtio_device.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -56,6 +58,20 @@ absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& 
     result.napi_tx = *napi_tx == "Y" || *napi_tx == "1";
   }
   return result;
+}
+
+absl::StatusOr<uint32_t> FramesSentUnread(const std::string& netdev, const VirtioDevice& device, uint32_t queues) {
+  if (device.Has(VirtioFeature::kNotfCoal) || device.Has(VirtioFeature::kVqNotfCoal)) {
+    return 0;
+  }
+  const absl::StatusOr<std::vector<uint32_t>> tx_frames = GetTxFrames(netdev, queues);
+  if (!tx_frames.ok()) {
+    return tx_frames.status();
+  }
+  if (std::find(tx_frames->begin(), tx_frames->end(), 0) == tx_frames->end()) {
+    return 0;
+  }
+  return GetTxRingSize(netdev);
 }
 
 }  // namespace sluice

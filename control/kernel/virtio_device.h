@@ -26,6 +26,8 @@ enum class VirtioFeature : uint32_t {
   kVersion1 = 32,
   kAccessPlatform = 33,
   kRingReset = 40,
+  kVqNotfCoal = 52,
+  kNotfCoal = 53,
   kGuestUso4 = 54,
   kGuestUso6 = 55,
   kHashReport = 57,
@@ -48,6 +50,14 @@ struct VirtioDevice {
 
 // nullopt: the netdev is not a virtio device. Error: it is, and cannot be read.
 absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& netdev);
+
+// How many frames of a transmit queue the device may not have read although they count as sent: as a rule none, and
+// as many as the queue holds where the driver runs it without NAPI, since it then lets go of a frame when it takes
+// it (drivers/net/virtio_net.c: start_xmit, skb_orphan). A queue loses its NAPI, until the module is loaded again or
+// `ethtool -C tx-frames 1` is done with the link down, when the driver enables its queues (XDP comes or goes, the
+// link goes up) while a CPU is going offline (virtnet_napi_tx_enable, as virtnet_cpu_down_prep has cleared the
+// affinity). Not seen on a device that negotiated VIRTIO_NET_F_NOTF_COAL: ethtool shows something else there.
+absl::StatusOr<uint32_t> FramesSentUnread(const std::string& netdev, const VirtioDevice& device, uint32_t queues);
 
 }  // namespace sluice
 

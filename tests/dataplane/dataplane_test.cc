@@ -109,6 +109,12 @@ class DataplaneTest : public ::testing::Test {
     request.mutable_set_transmit_lanes()->set_lane_count(lanes);
     return dataplane_->Execute(request, {});
   }
+  absl::Status Park(uint32_t port, uint32_t frames) {
+    Request request;
+    request.mutable_park_sent_frames()->set_port(port);
+    request.mutable_park_sent_frames()->set_frames(frames);
+    return dataplane_->Execute(request, {});
+  }
   absl::Status Settle() {
     Request request;
     request.mutable_settle_takeover();
@@ -124,7 +130,7 @@ class DataplaneTest : public ::testing::Test {
   FakeSocket& socket(uint32_t lane, uint32_t port) { return *agent_lanes_[lane]->fake.sockets[port]; }
   // So many frames were received, ever, and each of them is accounted for.
   bool Settled(uint64_t received) const {
-    for (int i = 0; i < 3000; ++i) {
+    for (int i = 0; i < 60000; ++i) {
       const Balance balance = Balance::Of(*stats_);
       if (balance.rx == received && balance.holds() && balance.held == 0) {
         return true;
@@ -178,6 +184,22 @@ TEST_F(DataplaneTest, ALaneWorksFromAddToRemove) {
   EXPECT_TRUE(dataplane_->lanes().empty());
   EXPECT_EQ(Remove(0).code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(Add(*agent_lanes_[0]).ok()) << "and again";
+}
+
+TEST_F(DataplaneTest, SentFramesRestInLanesThatAreThereAndThatCome) {
+  Start(1);
+  EXPECT_EQ(Park(kPorts, 16).code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(Park(0, 16).ok());
+  ASSERT_TRUE(Add(MakeLane(1), 1).ok());
+  for (uint32_t lane : {0U, 1U}) {
+    const uint64_t free_before = stats_->lanes[lane].free_frames.Get();
+    for (uint64_t i = 0; i < 100; ++i) {
+      ASSERT_TRUE(socket(lane, i % 2).Deliver(UdpPacket(1, i)));
+    }
+    ASSERT_TRUE(Settled(100 * (lane + 1)));
+    EXPECT_EQ(stats_->lanes[lane].free_frames.Get(), free_before - 16) << "of port 0, none of port 1";
+  }
+  ASSERT_TRUE(Park(0, 0).ok());
 }
 
 TEST_F(DataplaneTest, ALaneThatCannotBeAddedLeavesNoTrace) {

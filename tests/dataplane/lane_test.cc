@@ -38,6 +38,31 @@ TEST_F(LaneTest, CarriesAFrameFromPortToPortWithoutACopy) {
   EXPECT_EQ(lane_stats_.ports[1].tx_bytes.Get(), 64U);
 }
 
+TEST_F(LaneTest, SetsSentFramesAsideUntilSoManyMoreAreSent) {
+  FakeLane fake(1, 256);
+  auto lane = fake.Open(0, lane_stats_);
+  lane->ParkSentFrames(0, 8);
+  const auto send_and_complete = [&](uint64_t number) {
+    ASSERT_TRUE(fake.sockets[0]->Deliver(UdpPacket(1, number)));
+    EXPECT_EQ(lane->Poll(reflect_), 1U);
+    EXPECT_EQ(fake.sockets[0]->TakeSent().size(), 1U);
+    EXPECT_EQ(lane->Poll(reflect_), 1U);  // the completion
+  };
+  const uint64_t free_before = lane_stats_.free_frames.Get();
+  for (uint64_t number = 0; number < 8; ++number) {
+    send_and_complete(number);
+    EXPECT_EQ(lane_stats_.free_frames.Get(), free_before - number - 1);
+  }
+  for (uint64_t number = 8; number < 1000; ++number) {
+    send_and_complete(number);
+    EXPECT_EQ(lane_stats_.free_frames.Get(), free_before - 8);
+  }
+  EXPECT_TRUE(lane->Quiescent()) << "what rests is sent";
+  lane->ParkSentFrames(0, 0);
+  send_and_complete(1000);
+  EXPECT_EQ(lane_stats_.free_frames.Get(), free_before) << "none is lost over it";
+}
+
 TEST_F(LaneTest, StocksFillRingsEvenlyBeforeTheFirstRound) {
   FakeLane fake(2, 256);
   auto lane = fake.Open(0, lane_stats_);

@@ -236,6 +236,8 @@ const Case kCases[] = {
      SEVERITY_WARNING, "VIRTIO_NET_F_CTRL_GUEST_OFFLOADS", "refuses native XDP", "guest_uso6=off"},
     {"NapiTxOff", "napi_tx", [](M&, P& p) { p.virtio->napi_tx = false; }, SEVERITY_ERROR, "napi_tx=0", "overwritten",
      "options virtio_net napi_tx=1"},
+    {"NapiTxLost", "napi_tx", [](M&, P& p) { p.frames_sent_unread = 256; }, SEVERITY_WARNING, "lost its NAPI",
+     "256 for each queue pair", "ethtool -C eth1 tx-frames 1"},
     {"NapiTxUnknown", "napi_tx", [](M&, P& p) { p.virtio->napi_tx.reset(); }, SEVERITY_NOTE, "cannot be read",
      "were it off", "napi_tx=1"},
     {"NoRingReset", "ring_reset", [](M&, P& p) { Clear(p, F::kRingReset); }, SEVERITY_NOTE, "VIRTIO_F_RING_RESET",

@@ -88,6 +88,12 @@ TEST_F(EthtoolTest, DeviceWithoutRssHasAnEmptyTable) {
   EXPECT_EQ(SetRssTable("port0", {0, 1}).code(), absl::StatusCode::kUnimplemented);
 }
 
+TEST_F(EthtoolTest, DeviceWithoutCoalescingOrRingSizesIsUnimplemented) {
+  MakePort("port0", "wire0", 1);
+  EXPECT_EQ(GetTxFrames("lo", 1).status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(GetTxRingSize("lo").status().code(), absl::StatusCode::kUnimplemented);
+}
+
 TEST_F(EthtoolTest, KnowsTheDriver) {
   MakePort("port0", "wire0", 1);
   const absl::StatusOr<DriverInfo> driver = GetDriver("port0");

@@ -83,6 +83,7 @@ TEST_F(VirtioTest, DriverAndNegotiatedFeatures) {
   EXPECT_TRUE((*device)->Has(VirtioFeature::kMrgRxbuf));
   EXPECT_EQ((*device)->OffersGuestOffloads(), getenv("SLUICE_VIRTIO_GUEST_OFFLOADS") != nullptr);
   EXPECT_EQ((*device)->napi_tx, true);
+  EXPECT_EQ(FramesSentUnread(netdev_, **device, 1).value_or(99), 0u);
 }
 
 TEST_F(VirtioTest, ChannelsChangeOnlyWhileXdpIsSuspended) {
