@@ -71,7 +71,7 @@ def run_phase(number: int, build: Path, net: TestNet, function: NetworkFunction)
     resize = None
     if number > 0:
         say(f"   sluicectl queues set {pairs}")
-        function.ctl("queues", "set", str(pairs)).check()
+        function.resize(pairs).check()
         resize = function.status()["last_resize"]
     before = queue_packets(function)
     fresh = Generator(

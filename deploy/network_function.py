@@ -3,7 +3,7 @@
     with TestNet(taps=1) as net, Guest(files=product_files(build), ...) as guest:
         function = NetworkFunction(guest, config("reflect", ports=1))
         function.start()
-        function.ctl("queues", "set", "4").check()
+        function.resize(4).check()
         print(function.status()["ports"][0]["queue_pairs"])
 """
 
@@ -16,7 +16,8 @@ from typing import Any
 
 from guest import Background, Guest, GuestError, GuestFile, Result
 
-_START_SECONDS = 60
+_START_SECONDS = 180
+_RESIZE_SECONDS = 180
 
 
 def product_files(build: Path) -> list[GuestFile]:
@@ -69,6 +70,11 @@ class NetworkFunction:
     def ctl(self, *words: str) -> Result:
         """Runs sluicectl in the guest."""
         return self.guest.run("sluicectl " + " ".join(words))
+
+    def resize(self, pairs: int, *options: str) -> Result:
+        """`sluicectl queues set`, with as much time as an emulated guest needs on a starved machine."""
+        words = ["sluicectl queues set", str(pairs), "--timeout", f"{_RESIZE_SECONDS}s", *options]
+        return self.guest.run(" ".join(words), timeout=2 * _RESIZE_SECONDS)
 
     def status(self) -> dict[str, Any]:
         """`sluicectl status -o json`, with whole numbers where protobuf writes strings."""

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -56,6 +58,12 @@ absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::strin
         absl::StrCat("cannot start ", binary, " as uid ", user.uid, ": ", strerror(error)));
   }
   return pid;
+}
+
+bool IsRunning(pid_t pid) {
+  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  pollfd ended = {process.get(), POLLIN, 0};
+  return process && poll(&ended, 1, 0) == 0;
 }
 
 }  // namespace sluice

@@ -22,6 +22,9 @@ UserIds DataplaneUser(const std::string& name);
 // agent. Errors: NotFound or PermissionDenied when it cannot be executed.
 absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::string& socket_path, UserIds user);
 
+// Whether such a process runs. One that has ended and was not waited for does not, though its pid is still taken.
+bool IsRunning(pid_t pid);
+
 }  // namespace sluice
 
 #endif  // SLUICE_CONTROL_AGENT_DATAPLANE_PROCESS_H_

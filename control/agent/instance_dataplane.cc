@@ -10,9 +10,10 @@
 namespace sluice {
 namespace {
 
-// A dataplane that answers at all does so in microseconds; draining a lane has its own bound below this.
-constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-constexpr absl::Duration kDataplaneStartBound = absl::Seconds(20);
+// A dataplane that answers at all does so in microseconds, or when its starved machine lets it: seconds were seen on
+// an emulated guest. Draining a lane has its own bound below this.
+constexpr absl::Duration kCallTimeout = absl::Seconds(20);
+constexpr absl::Duration kDataplaneStartBound = absl::Seconds(60);
 // How long a lane that goes may wait for the kernel to give its last frames back.
 constexpr uint32_t kDrainMs = 1000;
 // How long lanes may be held back once the change is made: what the old ones have to send takes microseconds,

@@ -14,7 +14,7 @@ namespace sluice {
 namespace {
 
 // A far end that a former agent's socket still holds is free again in some 150 ms (lane_sockets.h).
-constexpr absl::Duration kBindBound = absl::Seconds(10);
+constexpr absl::Duration kBindBound = absl::Seconds(30);
 
 WantedXskMode Wanted(ModeSetting mode) {
   switch (mode) {

@@ -1,12 +1,11 @@
 // Taking over from an agent that died: its dataplane, its ports, and a resize it may have been in the middle of.
-#include <signal.h>
-
 #include <algorithm>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "control/agent/dataplane_process.h"
 #include "control/agent/instance.h"
 #include "control/agent/resize_repair.h"
 #include "spdlog/spdlog.h"
@@ -42,11 +41,11 @@ std::vector<uint32_t> PairsOf(const std::vector<AgentPort>& ports) {
 }  // namespace
 
 absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
-  if (state_.dataplane_pid() == 0 || kill(static_cast<pid_t>(state_.dataplane_pid()), 0) != 0) {
+  if (state_.dataplane_pid() == 0 || !IsRunning(static_cast<pid_t>(state_.dataplane_pid()))) {
     return std::optional<Greeting>();
   }
   // It tries to reconnect at least once a second (dataplane/agent_link.h).
-  constexpr absl::Duration kReconnectBound = absl::Seconds(5);
+  constexpr absl::Duration kReconnectBound = absl::Seconds(20);
   absl::StatusOr<Greeting> greeting = link_->Accept(absl::Now() + kReconnectBound);
   if (absl::IsDeadlineExceeded(greeting.status())) {
     return std::optional<Greeting>();

@@ -311,7 +311,7 @@ absl::Status AgentPort::RefreshLocals(const std::vector<sluice_address>& address
 absl::Status AgentPort::SetQueuePairs(uint32_t count, absl::Time deadline) {
   // A closed socket leaves its queue by a workqueue (net/xdp/xsk_buff_pool.c: xp_release_deferred); until
   // then net/ethtool refuses to take the queue away. Bounded, since another program's socket stays.
-  constexpr absl::Duration kReleaseBound = absl::Seconds(3);
+  constexpr absl::Duration kReleaseBound = absl::Seconds(10);
   constexpr absl::Duration kRetryEvery = absl::Milliseconds(2);
   const absl::Time give_up = std::min(deadline, absl::Now() + kReleaseBound);
   absl::Status s = SetChannels(netdev(), count);

@@ -18,7 +18,7 @@ def test_the_agent_adopts_what_xdp_loader_attached():
         with vm.stream("--count", "200", "--window", "16", rate=0) as stream:
             stream.finish(stop=False)
         assert stream.total["received"] == stream.total["sent"]
-        function.ctl("queues", "set", "4").check()
+        function.resize(4).check()
         assert function.stop().rc == 0, function.agent.output()
         assert vm.guest.run("xdp-loader status eth0").check().out == before
 
@@ -31,7 +31,7 @@ def test_beside_another_program_a_channels_resize_needs_force():
         assert function.status()["ports"][0]["xdp"]["other_programs"] == 1
         refused = function.ctl("queues", "set", "4")
         assert refused.rc == 1 and "--force" in refused.out
-        function.ctl("queues", "set", "4", "--force").check()
+        function.resize(4, "--force").check()
         status = vm.guest.run("xdp-loader status eth0").check().out
         assert "sluice_steer" in status and "xdpfilt" in status
         with vm.stream("--count", "200", "--window", "16", rate=0) as stream:

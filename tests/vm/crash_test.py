@@ -32,7 +32,7 @@ def test_dataplane_and_agent_killed():
             function.start()
             assert function.status()["dataplane"]["pid"] == status["dataplane"]["pid"]
             wait_until(lambda: function.status()["balance"]["received"] > received, "traffic goes on")
-            function.ctl("queues", "set", "4").check()
+            function.resize(4).check()
             time.sleep(1)
         assert stream.total["duplicated"] == 0
         assert wait_still(function)["balance"]["unaccounted"] == 0
@@ -57,7 +57,7 @@ def test_agent_killed_while_xdp_is_off():
         dataplane = function.status()["dataplane"]["pid"]
         with vm.stream(rate=300) as stream:
             for before_it, size in ((4, 1), (1, 4)):
-                function.ctl("queues", "set", str(before_it)).check()
+                function.resize(before_it).check()
                 vm.guest.run(KILL_IN_THE_WINDOW.format(size=size))
                 function.start()
                 status = function.status()

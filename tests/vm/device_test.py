@@ -80,8 +80,8 @@ def test_cpus_that_go_while_it_is_resized():
         function = vm.start("reflect", queue_pairs=4)
         with vm.stream(rate=300) as stream:
             toggling = vm.guest.spawn(f"until [ -e /tmp/enough ]; do echo 0 >{cpu}; echo 1 >{cpu}; done")
-            for size in ("1", "4", "2", "3"):
-                function.ctl("queues", "set", size)
+            for size in (1, 4, 2, 3):
+                function.resize(size)
                 assert function.status()["last_resize"]["result"] in ("done", "rolled back")
             vm.guest.run("touch /tmp/enough").check()
             assert toggling.wait().rc == 0

@@ -59,7 +59,7 @@ def test_ping_and_iperf_across_resizes(kernel):
         tcp = iperf(vm, left, "-t", "8", "-P", "4")
         for pairs in (4, 1, 2):
             time.sleep(1.5)
-            function.ctl("queues", "set", str(pairs)).check()
+            function.resize(pairs).check()
         end = report(tcp)
         assert end["sum_received"]["bytes"] > 0
         print(f"{kernel}: TCP {end['sum_received']['bytes']} bytes, {end['sum_sent']['retransmits']} retransmits")

@@ -48,7 +48,7 @@ def offer(vm: Vm, rate: float, flows: int, say: Callable[[str], None]) -> load.O
 
 def resize(function: NetworkFunction, pairs: int) -> dict[str, Any]:
     """`sluicectl queues set`; last_resize, or what was said instead."""
-    done = function.ctl("queues", "set", str(pairs))
+    done = function.resize(pairs)
     if done.rc != 0:
         return {"failed": done.out.strip()}
     return {"last_resize": function.status().get("last_resize", {})}
