@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <poll.h>
 #include <pwd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,7 +11,6 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
 
@@ -60,10 +58,8 @@ absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::strin
   return pid;
 }
 
-bool IsRunning(pid_t pid) {
-  const UniqueFd process(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  pollfd ended = {process.get(), POLLIN, 0};
-  return process && poll(&ended, 1, 0) == 0;
+UniqueFd WatchProcess(pid_t pid) {
+  return UniqueFd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
 }  // namespace sluice

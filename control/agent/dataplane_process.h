@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
 
@@ -22,8 +23,8 @@ UserIds DataplaneUser(const std::string& name);
 // agent. Errors: NotFound or PermissionDenied when it cannot be executed.
 absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::string& socket_path, UserIds user);
 
-// Whether such a process runs. One that has ended and was not waited for does not, though its pid is still taken.
-bool IsRunning(pid_t pid);
+// A descriptor that is readable when the process has ended, also while nobody has waited for it; none for no process.
+UniqueFd WatchProcess(pid_t pid);
 
 }  // namespace sluice
 

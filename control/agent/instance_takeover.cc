@@ -1,5 +1,8 @@
 // Taking over from an agent that died: its dataplane, its ports, and a resize it may have been in the middle of.
+#include <poll.h>
+
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -41,11 +44,14 @@ std::vector<uint32_t> PairsOf(const std::vector<AgentPort>& ports) {
 }  // namespace
 
 absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
-  if (state_.dataplane_pid() == 0 || !IsRunning(static_cast<pid_t>(state_.dataplane_pid()))) {
+  // It tries to reconnect at least once a second (dataplane/agent_link.h), unless it is dying.
+  constexpr absl::Duration kReconnectBound = absl::Seconds(20);
+  const UniqueFd process = WatchProcess(static_cast<pid_t>(state_.dataplane_pid()));
+  pollfd either[] = {{link_->listen_fd(), POLLIN, 0}, {process.get(), POLLIN, 0}};
+  if (!process || poll(either, std::size(either), static_cast<int>(absl::ToInt64Milliseconds(kReconnectBound))) <= 0 ||
+      (either[0].revents & POLLIN) == 0) {
     return std::optional<Greeting>();
   }
-  // It tries to reconnect at least once a second (dataplane/agent_link.h).
-  constexpr absl::Duration kReconnectBound = absl::Seconds(20);
   absl::StatusOr<Greeting> greeting = link_->Accept(absl::Now() + kReconnectBound);
   if (absl::IsDeadlineExceeded(greeting.status())) {
     return std::optional<Greeting>();
