@@ -109,9 +109,14 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
   // to a dying lane at the bound are one-way flows; they fall to the bridge, or to the tap's purge.
   constexpr absl::Duration kQuiet = absl::Milliseconds(20);
   constexpr absl::Duration kBound = absl::Milliseconds(500);
-  const auto received = [&] {
+  // A host that is not running brings nothing either: where it queues packets by pair, quiet counts when the other
+  // lanes were seen to receive meanwhile, or for longer.
+  constexpr int kSigns = 3;
+  constexpr absl::Duration kLongQuiet = absl::Milliseconds(200);
+  const bool host_may_stand_still = FlowsFollowTransmit(instance_.CurrentState());
+  const auto received = [&](uint32_t from, uint32_t to) {
     uint64_t sum = 0;
-    for (uint32_t lane = first; lane < end; ++lane) {
+    for (uint32_t lane = from; lane < to; ++lane) {
       for (const LanePortStats& port : instance_.stats()->lanes[lane].ports) {
         sum += port.rx_packets.Get();
       }
@@ -119,14 +124,21 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
     return sum;
   };
   const absl::Time bound = std::min(deadline, absl::Now() + kBound);
-  const uint64_t before = received();
+  const uint64_t before = received(first, end);
   uint64_t last = before;
+  uint64_t others = received(0, first);
+  int signs = host_may_stand_still ? 0 : kSigns;
   absl::Time since = absl::Now();
-  while (absl::Now() < bound && absl::Now() - since < kQuiet) {
+  while (absl::Now() < bound && absl::Now() - since < (signs < kSigns ? kLongQuiet : kQuiet)) {
     absl::SleepFor(absl::Milliseconds(2));
-    if (const uint64_t now = received(); now != last) {
+    if (const uint64_t now = received(0, first); now != others) {
+      others = now;
+      ++signs;
+    }
+    if (const uint64_t now = received(first, end); now != last) {
       last = now;
       since = absl::Now();
+      signs = host_may_stand_still ? 0 : kSigns;
     }
   }
   if (last != before && absl::Now() - since < kQuiet) {
