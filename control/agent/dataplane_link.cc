@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "control/agent/dataplane_process.h"
 #include "control/agent/unix_socket.h"
 #include "dataplane/contract/fd_channel.h"
 
@@ -118,7 +119,7 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
     greeting.lanes.push_back({report.held_lane().lane(), report.held_lane().worker(), *std::move(lane_fds)});
   }
   pid_ = peer->pid;
-  pidfd_.Reset(static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)));
+  pidfd_ = WatchProcess(pid_);
   connection_ = std::move(connection);
   return greeting;
 }

@@ -166,6 +166,22 @@ absl::Status LiveResize::SetXdp(bool on) {
 }
 
 absl::Status LiveResize::SwitchXdp(bool on) {
+  absl::Status s = SwitchXdpOfPorts(on);
+  // The devices' queues were enabled anew, also where it was undone. A dataplane that is gone hears of what that came
+  // to when the next is configured.
+  if (absl::Status parked = instance_.ParkSentFrames(); !parked.ok() && !absl::IsUnavailable(parked)) {
+    spdlog::error("sent frames may be overwritten: {}", std::string(parked.message()));
+  }
+  if (!s.ok() || !on) {
+    return s;
+  }
+  if (absl::Status spread = instance_.SpreadAnew(spread_over_); !spread.ok()) {
+    spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(spread.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LiveResize::SwitchXdpOfPorts(bool on) {
   const auto set = [this](AgentPort& port, bool value) {
     return instance_.calls_.Time(absl::StrCat("XDP ", value ? "on" : "off"),
                                  [&] { return value ? port.ResumeXdp() : port.SuspendXdp(); });
@@ -180,13 +196,6 @@ absl::Status LiveResize::SwitchXdp(bool on) {
       }
       return s;
     }
-  }
-  // One that is gone hears of it when the next is configured.
-  if (absl::Status s = instance_.ParkSentFrames(); !s.ok() && !absl::IsUnavailable(s)) {
-    spdlog::error("sent frames may be overwritten: {}", std::string(s.message()));
-  }
-  if (absl::Status s = on ? instance_.SpreadAnew(spread_over_) : absl::OkStatus(); !s.ok()) {
-    spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(s.message()));
   }
   return absl::OkStatus();
 }

@@ -34,6 +34,7 @@ class LiveResize : public ResizeActions {
   absl::Status SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline);
   absl::Status SetXdp(bool on);
   absl::Status SwitchXdp(bool on);
+  absl::Status SwitchXdpOfPorts(bool on);
   void WaitForBridges();
   absl::Status SetSpread(uint32_t from, uint32_t to);
   absl::Status SwitchSpread(uint32_t from, uint32_t to);

@@ -35,7 +35,7 @@ def test_dataplane_and_agent_killed():
             function.resize(4).check()
             time.sleep(1)
         assert stream.total["duplicated"] == 0
-        assert wait_still(function)["balance"]["unaccounted"] == 0
+        wait_still(function)
         assert function.stop().rc == 0, function.agent.output()
         assert vm.kernel_state() == before
 
@@ -73,6 +73,6 @@ def test_agent_killed_while_xdp_is_off():
         with vm.stream("--count", "500", "--window", "16", rate=0) as stream:
             stream.finish(stop=False)
         assert stream.total["received"] == stream.total["sent"] == 500
-        assert wait_still(function)["balance"]["unaccounted"] == 0
+        wait_still(function)
         assert function.stop().rc == 0, function.agent.output()
         assert vm.kernel_state() == before

@@ -1,5 +1,7 @@
 """Devices that are not what one would wish for: what works all the same, and what is refused with which words."""
 
+import json
+
 import pytest
 
 from tests.lib.command import wait_until
@@ -40,6 +42,24 @@ def test_napi_tx_off_is_refused():
         before = vm.kernel_state()
         assert "napi_tx" in vm.refuses("reflect")
         assert vm.kernel_state() == before
+
+
+def test_frames_given_back_before_the_device_read_them_are_set_aside():
+    """Transmit queues without NAPI, as a CPU that goes at the wrong moment leaves them. doctor's line repairs it."""
+    with booted("6.12") as vm:
+        vm.guest.run("ip link set eth0 down && ethtool -C eth0 tx-frames 0 && ip link set eth0 up").check()
+        function = vm.start("reflect", queue_pairs=4)
+        assert "frames rest when they are sent" in function.agent.output()
+        with vm.stream("--count", "3000", "--window", "60", rate=0) as stream:
+            stream.finish(stop=False)
+        counts = tuple(stream.total[key] for key in ("received", "lost", "duplicated", "corrupted"))
+        assert counts == (3000, 0, 0, 0), stream.total
+        findings = json.loads(function.ctl("doctor", "-o", "json").out)["findings"]
+        napi = next(finding for finding in findings if finding["check"] == "napi_tx")
+        assert "lost its NAPI" in napi["what"], napi
+        assert function.stop().rc == 0, function.agent.output()
+        vm.guest.run(napi["fix"].split(" (")[0]).check()
+        assert "tx-frames: 1" in vm.guest.run("ethtool -c eth0").out.replace("\t", " ")
 
 
 def test_guest_offloads_are_warned_about():
