@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "control/agent/quiet_wait.h"
 #include "control/kernel/forced_poll.h"
 #include "spdlog/spdlog.h"
 
@@ -105,15 +106,6 @@ absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end, absl::Time dea
 }
 
 absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline) {
-  // A flow moves as soon as one packet of its other direction left by its new lane. What is still steered
-  // to a dying lane at the bound are one-way flows; they fall to the bridge, or to the tap's purge.
-  constexpr absl::Duration kQuiet = absl::Milliseconds(20);
-  constexpr absl::Duration kBound = absl::Milliseconds(500);
-  // A host that is not running brings nothing either: where it queues packets by pair, quiet counts when the other
-  // lanes were seen to receive meanwhile, or for longer.
-  constexpr int kSigns = 3;
-  constexpr absl::Duration kLongQuiet = absl::Milliseconds(200);
-  const bool host_may_stand_still = FlowsFollowTransmit(instance_.CurrentState());
   const auto received = [&](uint32_t from, uint32_t to) {
     uint64_t sum = 0;
     for (uint32_t lane = from; lane < to; ++lane) {
@@ -123,25 +115,12 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
     }
     return sum;
   };
-  const absl::Time bound = std::min(deadline, absl::Now() + kBound);
-  const uint64_t before = received(first, end);
-  uint64_t last = before;
-  uint64_t others = received(0, first);
-  int signs = host_may_stand_still ? 0 : kSigns;
-  absl::Time since = absl::Now();
-  while (absl::Now() < bound && absl::Now() - since < (signs < kSigns ? kLongQuiet : kQuiet)) {
+  const auto counts = [&] { return LaneCounts{.going = received(first, end), .staying = received(0, first)}; };
+  QuietWait wait(FlowsFollowTransmit(instance_.CurrentState()), counts(), absl::Now());
+  while (!wait.Over(counts(), absl::Now()) && absl::Now() < deadline) {
     absl::SleepFor(absl::Milliseconds(2));
-    if (const uint64_t now = received(0, first); now != others) {
-      others = now;
-      ++signs;
-    }
-    if (const uint64_t now = received(first, end); now != last) {
-      last = now;
-      since = absl::Now();
-      signs = host_may_stand_still ? 0 : kSigns;
-    }
   }
-  if (last != before && absl::Now() - since < kQuiet) {
+  if (wait.still_receiving()) {
     spdlog::warn("lanes {} to {} still receive: flows that the device does not bring elsewhere", first, end - 1);
   }
   return absl::OkStatus();
