@@ -25,6 +25,7 @@
 #include "control/kernel/bpf_messages.h"
 #include "control/kernel/bpf_programs.h"
 #include "control/kernel/kernel_error.h"
+#include "control/kernel/xdp_multiprog.h"
 
 namespace sluice {
 namespace {
@@ -35,11 +36,6 @@ constexpr char kProgramName[] = "sluice_steer";
 constexpr const char* kMapNames[] = {SLUICE_MAP_XSKS,      SLUICE_MAP_CONFIG, SLUICE_MAP_RULES,
                                      SLUICE_MAP_RULE_HITS, SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS};
 
-struct MultiprogClose {
-  void operator()(xdp_multiprog* m) const { xdp_multiprog__close(m); }
-};
-using Multiprog = std::unique_ptr<xdp_multiprog, MultiprogClose>;
-
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }
 };
@@ -47,61 +43,8 @@ struct ObjectClose {
   void operator()(bpf_object* o) const { bpf_object__close(o); }
 };
 
-// What is on the device; nullptr when nothing is.
-absl::StatusOr<Multiprog> ReadMultiprog(int ifindex, const std::string& netdev) {
-  xdp_multiprog* multiprog = xdp_multiprog__get_from_ifindex(ifindex);
-  const long error = libxdp_get_error(multiprog);
-  if (error == -ENOENT || multiprog == nullptr) {
-    return Multiprog();
-  }
-  if (error != 0) {
-    return KernelError(static_cast<int>(-error), absl::StrCat("reading the XDP programs of ", netdev));
-  }
-  return Multiprog(multiprog);
-}
-
-// The programs that see packets: the dispatcher's parts, or the one that is alone.
-std::vector<xdp_program*> Programs(xdp_multiprog* multiprog) {
-  std::vector<xdp_program*> programs;
-  if (xdp_multiprog__is_legacy(multiprog)) {
-    programs.push_back(xdp_multiprog__main_prog(multiprog));
-    return programs;
-  }
-  for (xdp_program* p = xdp_multiprog__next_prog(nullptr, multiprog); p != nullptr;
-       p = xdp_multiprog__next_prog(p, multiprog)) {
-    programs.push_back(p);
-  }
-  return programs;
-}
-
-// Ours in there, by name or by id; nullptr when it is not.
-xdp_program* FindByName(xdp_multiprog* multiprog) {
-  for (xdp_program* p : Programs(multiprog)) {
-    if (absl::string_view(xdp_program__name(p)) == kProgramName) {
-      return p;
-    }
-  }
-  return nullptr;
-}
-xdp_program* FindById(xdp_multiprog* multiprog, uint32_t id) {
-  for (xdp_program* p : Programs(multiprog)) {
-    if (xdp_program__id(p) == id) {
-      return p;
-    }
-  }
-  return nullptr;
-}
-
-uint32_t OtherPrograms(xdp_multiprog* multiprog) {
-  return static_cast<uint32_t>(Programs(multiprog).size()) - 1;
-}
-
 uint32_t ModeFlag(XdpMode mode) {
   return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
-}
-
-XdpMode ModeOf(const xdp_multiprog* multiprog) {
-  return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
 }
 
 // Removes what loading pinned; a map of the bridge, or anything else that is not ours, keeps the folder.
@@ -147,6 +90,10 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
 fs::path LibxdpPins() {
   const char* bpffs = getenv("LIBXDP_BPFFS");
   return fs::path(bpffs != nullptr ? bpffs : "/sys/fs/bpf") / "xdp";
+}
+
+fs::path DispatcherPins(int ifindex, uint32_t dispatcher_id) {
+  return LibxdpPins() / absl::StrCat("dispatch-", ifindex, "-", dispatcher_id);
 }
 
 // A dispatcher with our program that an agent took off for a resize and died: libxdp's pins still hold
@@ -204,7 +151,7 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
   if (!found.ok()) {
     return found.status();
   }
-  attachment.was_on_device_ = *found != nullptr && FindByName(found->get()) != nullptr;
+  attachment.was_on_device_ = *found != nullptr && FindByName(found->get(), kProgramName) != nullptr;
   if (*found == nullptr) {
     const std::optional<UniqueFd> suspended = FindSuspendedDispatcher(attachment.ifindex_, pin_dir);
     if (suspended.has_value() &&
@@ -216,7 +163,7 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
       }
     }
   }
-  if (xdp_program* ours = *found != nullptr ? FindByName(found->get()) : nullptr; ours != nullptr) {
+  if (xdp_program* ours = *found != nullptr ? FindByName(found->get(), kProgramName) : nullptr; ours != nullptr) {
     const absl::Status status = attachment.Adopt(xdp_program__fd(ours));
     if (!status.ok()) {
       return status;
@@ -287,9 +234,27 @@ absl::Status XdpAttachment::Load(const std::string& object_path, bool allow_skb,
   return Refresh();
 }
 
+// Who joins or leaves a dispatcher makes a new one, so that it need not be read again (xdp_multiprog.h).
+absl::StatusOr<bool> XdpAttachment::IsAsBefore() const {
+  if (attached_id_ == 0) {
+    return false;
+  }
+  uint32_t id = 0;
+  if (const int error = bpf_xdp_query_id(ifindex_, static_cast<int>(ModeFlag(mode_)), &id); error != 0) {
+    return KernelError(-error, absl::StrCat("asking for the XDP program of ", netdev_));
+  }
+  // Without libxdp's pins a dispatcher has lost its parts (Resume).
+  std::error_code error;
+  return id == attached_id_ && (id == program_id_ || fs::exists(DispatcherPins(ifindex_, id), error));
+}
+
 absl::Status XdpAttachment::Refresh() {
   if (suspended_) {
     return absl::OkStatus();
+  }
+  const absl::StatusOr<bool> as_before = IsAsBefore();
+  if (!as_before.ok() || *as_before) {
+    return as_before.status();
   }
   const BpfMessages quiet;
   const absl::StatusOr<Multiprog> found = ReadMultiprog(ifindex_, netdev_);
@@ -298,14 +263,16 @@ absl::Status XdpAttachment::Refresh() {
   }
   if (*found == nullptr || FindById(found->get(), program_id_) == nullptr) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the steering program (id ", program_id_, ") is no longer on ", netdev_,
-                     *found == nullptr ? "; somebody has unloaded it" : "; somebody has replaced it"));
+        absl::StrCat("the steering program (id ", program_id_, ") is no longer on ", netdev_, "; somebody has ",
+                     *found == nullptr ? "unloaded it" : absl::StrCat("replaced it by ", Names(found->get()))));
   }
-  UniqueFd attached(bpf_prog_get_fd_by_id(xdp_program__id(xdp_multiprog__main_prog(found->get()))));
+  const uint32_t id = xdp_program__id(xdp_multiprog__main_prog(found->get()));
+  UniqueFd attached(bpf_prog_get_fd_by_id(id));
   if (!attached) {
     return KernelError(errno, absl::StrCat("opening the XDP program of ", netdev_));
   }
   attached_fd_ = std::move(attached);
+  attached_id_ = id;
   mode_ = ModeOf(found->get());
   other_programs_ = OtherPrograms(found->get());
   return absl::OkStatus();
@@ -368,11 +335,8 @@ absl::Status XdpAttachment::Remove(bool leave_adopted) {
   }
   if (ours == nullptr) {
     // Not on the device any more, which is what was wanted, but libxdp did not clean up.
-    const absl::StatusOr<BpfProgram> dispatcher = DescribeProgram(attached_fd_.get());
-    if (dispatcher.ok()) {
-      std::error_code error;
-      fs::remove_all(LibxdpPins() / absl::StrCat("dispatch-", ifindex_, "-", dispatcher->id), error);
-    }
+    std::error_code error;
+    fs::remove_all(DispatcherPins(ifindex_, attached_id_), error);
   }
   attached_fd_.Reset();
   RemovePins(pin_dir_);

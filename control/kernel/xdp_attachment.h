@@ -61,6 +61,7 @@ class XdpAttachment {
   absl::Status Adopt(int program_fd);
   absl::Status Load(const std::string& object_path, bool allow_skb, XdpMode first_mode);
   absl::Status TakeOff();
+  absl::StatusOr<bool> IsAsBefore() const;
 
   std::string netdev_;
   int ifindex_ = 0;
@@ -70,8 +71,9 @@ class XdpAttachment {
   bool was_on_device_ = false;
   bool suspended_ = false;
   uint32_t other_programs_ = 0;
-  UniqueFd attached_fd_;     // the dispatcher, or our program when it is alone
-  uint32_t program_id_ = 0;  // our own program's id, inside or alone
+  UniqueFd attached_fd_;      // the dispatcher, or our program when it is alone
+  uint32_t attached_id_ = 0;  // of that; 0 until it was read
+  uint32_t program_id_ = 0;   // our own program's id, inside or alone
 };
 
 }  // namespace sluice

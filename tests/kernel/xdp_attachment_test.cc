@@ -107,6 +107,22 @@ TEST_F(XdpAttachmentTest, AttachesSuspendsResumesAndLeavesNothing) {
   EXPECT_EQ(LibxdpPins(), pins_before);
 }
 
+TEST_F(XdpAttachmentTest, SuspendingAndResumingLeavesNoDescriptorOpen) {
+  absl::StatusOr<XdpAttachment> attachment = Attach();
+  ASSERT_OK(attachment);
+  const auto open_descriptors = [] {
+    const std::filesystem::directory_iterator all("/proc/self/fd");
+    return std::distance(begin(all), end(all));
+  };
+  const auto before = open_descriptors();
+  for (int round = 0; round < 10; ++round) {
+    ASSERT_OK(attachment->Suspend());
+    ASSERT_OK(attachment->Resume());
+  }
+  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_OK(attachment->Remove(false));
+}
+
 TEST_F(XdpAttachmentTest, OutlivesItsOwnerAndIsAdopted) {
   ASSERT_OK(Attach());
   const uint32_t id = IdOnDevice("port0");

@@ -48,15 +48,20 @@ def test_channels(kernel, nic, mode):
         queue = function.status()["ports"][0]["queues"][0]
         # Bound before any packet came, so the reason is known too.
         assert queue["mode"] == mode, queue["mode_reason"]
-        stack_before = vm.stack_packets()
+        stack_before, descriptors = vm.stack_packets(), agents_descriptors(vm)
         exact_while(vm, function, [4, 2, 1], "--window", "32", rate=1000)
         status = function.status()
         assert status["ports"][0]["queue_pairs"]["current"] == 1
         assert (status["last_resize"]["result"], status["last_resize"]["lost"]) == ("done", 0)
         assert "Combined:\t1" in vm.guest.run("ethtool -l eth0 | tail -4").out.replace("  ", "")
         assert vm.stack_packets() == stack_before
+        assert agents_descriptors(vm) == descriptors
         assert function.stop().rc == 0, function.agent.output()
         assert vm.kernel_state() == before
+
+
+def agents_descriptors(vm):
+    return vm.guest.run("ls /proc/$(pidof sluice-agent)/fd | wc -l").check().out
 
 
 def test_channels_are_exact_for_flows_that_nothing_answers():
@@ -146,3 +151,26 @@ def test_spread_on_a_device_with_rss():
         assert status["ports"][0]["queue_pairs"] == {"current": 2, "max": 4, "wanted": 2, "open": 4}
         assert received_by_pair(function)[2:] == before[2:]
         assert stream.total["duplicated"] == 0
+
+
+def test_freed_cores_do_no_packet_work():
+    """After 4 -> 1 no worker is on the other CPUs, and no packet's interrupt reaches them."""
+    with booted("6.12") as vm:
+        function = vm.start("reflect", queue_pairs=4)
+        with vm.stream(flows=32, rate=500) as stream:
+            wait_until(lambda: min(received_by_pair(function)) > 0, lambda: str(received_by_pair(function)))
+            assert min(packet_softirqs(vm)[1:]) > 0
+            function.resize(1).check()
+            assert [worker["core"] for worker in function.status()["workers"]] == [0]
+            received, at_first = received_by_pair(function)[0], packet_softirqs(vm)
+            wait_until(lambda: received_by_pair(function)[0] > received + 500, lambda: str(received_by_pair(function)))
+            assert packet_softirqs(vm)[1:] == at_first[1:]
+        assert stream.total["duplicated"] == 0
+        pinned = vm.guest.run("grep -h Cpus_allowed_list /proc/$(pidof sluice-dataplane)/task/*/status").check().out
+        assert not [cpus for cpus in pinned.split()[1::2] if cpus in ("1", "2", "3")], pinned
+
+
+def packet_softirqs(vm):
+    """NET_RX of each CPU so far."""
+    line = next(line for line in vm.guest.get("/proc/softirqs").decode().splitlines() if "NET_RX" in line)
+    return [int(count) for count in line.split()[1:]]
