@@ -70,7 +70,7 @@ def run_phase(number: int, build: Path, net: TestNet, function: NetworkFunction)
     pairs = _PHASES[number]
     resize = None
     if number > 0:
-        say(f"   sluicectl queues set {pairs}")
+        say(f"   {function.resize_command(pairs)}")
         function.resize(pairs).check()
         resize = function.status()["last_resize"]
     before = queue_packets(function)

@@ -71,10 +71,14 @@ class NetworkFunction:
         """Runs sluicectl in the guest."""
         return self.guest.run("sluicectl " + " ".join(words))
 
-    def resize(self, pairs: int, *options: str) -> Result:
+    @staticmethod
+    def resize_command(pairs: int, *options: str) -> str:
         """`sluicectl queues set`, with as much time as an emulated guest needs on a starved machine."""
-        words = ["sluicectl queues set", str(pairs), "--timeout", f"{_RESIZE_SECONDS}s", *options]
-        return self.guest.run(" ".join(words), timeout=2 * _RESIZE_SECONDS)
+        return " ".join(["sluicectl queues set", str(pairs), "--timeout", f"{_RESIZE_SECONDS}s", *options])
+
+    def resize(self, pairs: int, *options: str) -> Result:
+        """Runs resize_command() in the guest."""
+        return self.guest.run(self.resize_command(pairs, *options), timeout=2 * _RESIZE_SECONDS)
 
     def status(self) -> dict[str, Any]:
         """`sluicectl status -o json`, with whole numbers where protobuf writes strings."""
