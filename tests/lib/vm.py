@@ -74,9 +74,11 @@ class Vm:
         return done.out
 
     @contextlib.contextmanager
-    def stream(self, *options: str, tap: int = 0, flows: int = 16, rate: int = 1000, **more: str) -> Iterator[Stream]:
+    def stream(
+        self, *options: str, tap: int = 0, flows: int = 16, rate: int = 1000, netns: str = "", **more: str
+    ) -> Iterator[Stream]:
         """Traffic into a tap, and back out of it unless `rx` names another, for the length of the block."""
-        words = [str(build.Programs().flowgen), "--netns", self.net.name, "--tx", self.net.taps[tap]]
+        words = [str(build.Programs().flowgen), "--netns", netns or self.net.name, "--tx", self.net.taps[tap]]
         words += ["--flows", str(flows), "--rate", str(rate), "--dst-mac", mac(tap), "-o", "json", *options]
         for name, value in more.items():
             words += [f"--{name.replace('_', '-')}", value]
@@ -126,7 +128,7 @@ def booted(
 ) -> Iterator[Vm]:
     """A guest of that kernel with Sluice in it, and `files`; `nic` is for guest.Nic, with `each` for one device at a
     time. Its kernel must be healthy at the end."""
-    with TestNet(taps=nics, queues=queues) as net:
+    with TestNet(taps=nics, queues=queues, offloads=nic.get("offloads", False)) as net:
         devices = [
             Nic(tap, queues=queues, mac=mac(index), **nic, **(each[index] if each else {}))
             for index, tap in enumerate(net.taps)
