@@ -107,7 +107,7 @@ class HandoffInbox {
   void Attach(uint32_t source, HandoffRing* ring) { rings_[source] = ring; }
   HandoffRing* ring(uint32_t source) const { return rings_[source]; }
 
-  // Calls accept(ring) for every source that may have frames, until it answers false: nothing there.
+  // Calls accept(source, ring) for every source that may have frames, until it answers false: nothing there.
   template <typename Accept>
   void ForEach(Accept accept) {
     for (uint32_t word = 0; word < kWords; ++word) {
@@ -118,7 +118,7 @@ class HandoffInbox {
       }
       for (uint64_t left = busy_[word]; left != 0; left &= left - 1) {
         const uint32_t source = word * 64 + static_cast<uint32_t>(std::countr_zero(left));
-        if (rings_[source] == nullptr || !accept(*rings_[source])) {
+        if (rings_[source] == nullptr || !accept(source, *rings_[source])) {
           busy_[word] &= ~(uint64_t{1} << (source % 64));
         }
       }

@@ -1,6 +1,7 @@
 #include "dataplane/lane.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -15,14 +16,18 @@ constexpr absl::Duration kSleepWhileHeld = absl::Milliseconds(10);
 // Frames that the kernel refused to take for now (device or socket buffer full). It tells nobody when
 // there is room again, so we ask: about as often as a full 1,000-packet qdisc at 1 Gbit/s drains.
 constexpr absl::Duration kSleepWhileUnsent = absl::Milliseconds(1);
-// While it is held back nothing wakes the worker when a receive ring fills up: at 256 frames of room left,
-// looking so often is soon enough up to a quarter of a million packets a second.
+// While it is held back, or flows wait that move, nothing wakes the worker when a receive ring fills up or time is up:
+// at 256 frames of room left, looking so often is soon enough up to a quarter of a million packets a second.
 constexpr absl::Duration kSleepWhileHeldBack = absl::Milliseconds(1);
 
 }  // namespace
 
-Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats)
-    : index_(index), umem_(std::move(umem)), stats_(stats), outbox_(index) {
+int64_t Lane::SteadyClock() {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats, Clock now_ns)
+    : index_(index), now_ns_(now_ns), umem_(std::move(umem)), stats_(stats), outbox_(index) {
   const QueuePairLimits limits = QueuePairLimits::Of(umem_.layout(), static_cast<uint32_t>(sockets.size()));
   pairs_.reserve(sockets.size());
   for (PortSocket& one : sockets) {
@@ -44,6 +49,7 @@ uint32_t Lane::Poll(NetworkFunction& function) {
     moved += pair.Reclaim();
   }
   moved += AcceptHandoffs();
+  moved += LetMovedFlowsGo(/*at_least=*/0);
   if (held_back_) {
     WatchRings();
   } else {
@@ -107,14 +113,14 @@ uint32_t Lane::ReclaimHandoffs() {
     return 0;
   }
   const uint32_t reclaimed = outbox_.Reclaim([this](uint64_t address) { umem_.Give(address); });
-  stats_.handoff_held.Set(outbox_.in_flight());
+  GaugeHeld();
   return reclaimed;
 }
 
 uint32_t Lane::AcceptHandoffs() {
   uint32_t accepted = 0;
-  inbox_.ForEach([this, &accepted](HandoffRing& ring) {
-    const uint32_t count = AcceptFrom(ring);
+  inbox_.ForEach([this, &accepted](uint32_t source, HandoffRing& ring) {
+    const uint32_t count = AcceptFrom(source, ring);
     accepted += count;
     return count > 0;
   });
@@ -122,12 +128,17 @@ uint32_t Lane::AcceptHandoffs() {
 }
 
 // At most a burst a round from each source, so that one of them cannot hold up the lane.
-uint32_t Lane::AcceptFrom(HandoffRing& ring) {
+uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring) {
   const uint32_t count = ring.Peek(kBurstFrames);
+  const bool moves_flows = source != kBridgeLane;
+  const int64_t now_ns = moves_flows ? now_ns_() : 0;
   burst_.lane = index_;
   burst_.count = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const HandoffFrame& theirs = ring.At(i);
+    if (moves_flows) {
+      moved_flows_.HandedIn(FlowHash(theirs.data, theirs.length_bytes), now_ns);
+    }
     if (umem_.free_frames() == 0 || theirs.length_bytes > umem_.layout().frame_size_bytes) {
       CountDrop(theirs.in_port, DropReason::kNoFrame);
       continue;
@@ -180,7 +191,7 @@ void Lane::ProbeFlows(const Burst& burst) {
 
 void Lane::Dispatch(Burst& burst) {
   if (handoff_lanes_ == 0) {
-    Send(burst, /*handed_in=*/false);
+    SendInTurn(burst);
   } else {
     HandOff(burst);
   }
@@ -244,10 +255,65 @@ void Lane::HandOff(Burst& burst) {
     }
   }
   stats_.handoff_out.Add(outbox_.in_flight() - before);
-  stats_.handoff_held.Set(outbox_.in_flight());
+  GaugeHeld();
   outbox_.Flush();
   burst.count = own;
+  SendInTurn(burst);
+}
+
+// All but those whose flows have just moved here (moved_flows.h).
+void Lane::SendInTurn(Burst& burst) {
+  if (moved_flows_.idle()) {
+    Send(burst, /*handed_in=*/false);
+    return;
+  }
+  if (moved_flows_.room() < burst.count) {
+    LetMovedFlowsGo(/*at_least=*/burst.count - moved_flows_.room());
+  }
+  const int64_t now_ns = now_ns_();
+  moved_flows_.Forget(now_ns);
+  uint32_t in_turn = 0;
+  for (const Frame& frame : burst) {
+    const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
+    if (frame.verdict.transmits() && moved_flows_.MustWait(hash, now_ns)) {
+      moved_flows_.Wait(frame, hash, now_ns);
+    } else {
+      burst.frames[in_turn++] = frame;
+    }
+  }
+  stats_.fence_held.Add(burst.count - in_turn);
+  burst.count = in_turn;
+  GaugeHeld();
   Send(burst, /*handed_in=*/false);
+}
+
+// Those whose time has come, a burst at most, and so many in any case.
+uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
+  if (moved_flows_.waiting() == 0) {
+    return 0;
+  }
+  const int64_t now_ns = now_ns_();
+  waited_.lane = index_;
+  waited_.count = 0;
+  uint32_t unproven = 0;
+  while (waited_.count < kBurstFrames) {
+    const bool forced = waited_.count < at_least;
+    const MovedFlows::Go go = moved_flows_.Next(now_ns, forced, waited_.frames[waited_.count]);
+    if (go == MovedFlows::Go::kNobody) {
+      break;
+    }
+    ++waited_.count;
+    unproven += go == MovedFlows::Go::kUnproven ? 1 : 0;
+  }
+  stats_.fence_unproven.Add(unproven);
+  GaugeHeld();
+  const uint32_t gone = waited_.count;
+  Send(waited_, /*handed_in=*/false);
+  return gone;
+}
+
+void Lane::GaugeHeld() {
+  stats_.handoff_held.Set(outbox_.in_flight() + moved_flows_.waiting());
 }
 
 void Lane::Drop(const Frame& frame, DropReason reason) {
@@ -260,9 +326,9 @@ void Lane::CountDrop(uint32_t in_port, DropReason reason) {
 }
 
 absl::Duration Lane::SleepBound() const {
-  absl::Duration bound = held_back_                ? kSleepWhileHeldBack
-                         : outbox_.in_flight() > 0 ? kSleepWhileHeld
-                                                   : absl::InfiniteDuration();
+  absl::Duration bound = held_back_ || moved_flows_.waiting() > 0 ? kSleepWhileHeldBack
+                         : outbox_.in_flight() > 0                ? kSleepWhileHeld
+                                                                  : absl::InfiniteDuration();
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
       return kSleepWhileUnsent;
@@ -303,7 +369,7 @@ bool Lane::SentUpTo(const RingMarks& marks) const {
 
 void Lane::DrainInbox(uint32_t source) {
   HandoffRing* ring = inbox_.ring(source);
-  while (ring != nullptr && AcceptFrom(*ring) > 0) {
+  while (ring != nullptr && AcceptFrom(source, *ring) > 0) {
     for (QueuePair& pair : pairs_) {
       pair.Reclaim();
       pair.Wake();
@@ -318,6 +384,12 @@ void Lane::ForgetDestination(uint32_t destination) {
 }
 
 void Lane::CloseAccounts() {
+  while (moved_flows_.waiting() > 0) {
+    Frame frame;
+    moved_flows_.Next(0, /*forced=*/true, frame);
+    Drop(frame, DropReason::kLaneClosed);
+  }
+  GaugeHeld();
   for (QueuePair& pair : pairs_) {
     pair.Reclaim();
     pair.CloseAccounts();

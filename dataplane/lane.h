@@ -20,6 +20,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/handoff.h"
+#include "dataplane/moved_flows.h"
 #include "dataplane/network_function.h"
 #include "dataplane/queue_pair.h"
 #include "dataplane/steering_probe.h"
@@ -38,12 +39,16 @@ using RingMarks = std::array<uint32_t, kMaxPorts>;
 
 class Lane {
  public:
+  using Clock = int64_t (*)();  // monotonic nanoseconds
+
   // Goes on where the rings and owner bytes stand (queue_pair.h, umem.h). Posts the first frames.
-  Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats);
+  Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats, Clock now_ns = SteadyClock);
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
   uint32_t index() const { return index_; }
+
+  static int64_t SteadyClock();
 
   // One round. Returns how many frames it moved: 0 is an idle round.
   uint32_t Poll(NetworkFunction& function);
@@ -55,8 +60,8 @@ class Lane {
   bool HasNews() const { return inbox_.HasNews(); }
   // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;
-  // Nothing in another lane's hands, nothing handed in that is not on a transmit ring.
-  bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews(); }
+  // Nothing in another lane's hands, nothing handed in that is not on a transmit ring, nothing that waits for such.
+  bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews() && moved_flows_.waiting() == 0; }
   // Where the receive rings end now, and whether all before such marks has been received and handled.
   RingMarks rx_marks() const;
   bool ReceivedUpTo(const RingMarks& marks) const;
@@ -94,16 +99,20 @@ class Lane {
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
-  uint32_t AcceptFrom(HandoffRing& ring);
+  uint32_t AcceptFrom(uint32_t source, HandoffRing& ring);
+  uint32_t LetMovedFlowsGo(uint32_t at_least);
   void ProbeFlows(const Burst& burst);
   void Dispatch(Burst& burst);
   void HandOff(Burst& burst);
+  void SendInTurn(Burst& burst);
   void Send(Burst& burst, bool handed_in);
+  void GaugeHeld();
   void Drop(const Frame& frame, DropReason reason);
   void CountDrop(uint32_t in_port, DropReason reason);
 
   HandoffInbox inbox_;  // first, as it begins a cache line
   const uint32_t index_;
+  const Clock now_ns_;
   uint32_t handoff_lanes_ = 0;
   bool probe_ = false;
   bool held_back_ = false;
@@ -113,7 +122,9 @@ class Lane {
   std::vector<QueuePair> pairs_;
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
   ProbedFlows probed_;
+  MovedFlows moved_flows_;
   Burst burst_;
+  Burst waited_;  // on the way out of moved_flows_
   HandoffOutbox outbox_;
 };
 

@@ -44,12 +44,13 @@ TEST(HandoffInbox, ForgetsASourceOnlyWhenItIsEmpty) {
   inbox->Announce(kBridgeLane);
   EXPECT_TRUE(inbox->HasNews());
   int calls = 0;
-  inbox->ForEach([&](HandoffRing& from) {
+  inbox->ForEach([&](uint32_t source, HandoffRing& from) {
+    EXPECT_EQ(source, kBridgeLane);
     EXPECT_EQ(&from, ring.get());
     return ++calls < 2;
   });
   EXPECT_TRUE(inbox->HasNews()) << "there may be more";
-  inbox->ForEach([&](HandoffRing&) { return ++calls < 2; });
+  inbox->ForEach([&](uint32_t, HandoffRing&) { return ++calls < 2; });
   EXPECT_FALSE(inbox->HasNews());
   EXPECT_EQ(calls, 2);
 }
@@ -57,7 +58,7 @@ TEST(HandoffInbox, ForgetsASourceOnlyWhenItIsEmpty) {
 TEST(HandoffInbox, StandsAnAnnouncementOfAnUnknownSource) {
   auto inbox = std::make_unique<HandoffInbox>();
   inbox->Announce(3);
-  inbox->ForEach([](HandoffRing&) -> bool {
+  inbox->ForEach([](uint32_t, HandoffRing&) -> bool {
     ADD_FAILURE();
     return false;
   });
@@ -71,7 +72,7 @@ class HandoffTest : public ::testing::Test {
     fake_source_ = std::make_unique<FakeLane>(1, 2048, options);
     fake_destination_ = std::make_unique<FakeLane>(1, 2048, options);
     source_ = fake_source_->Open(1, stats_->lanes[1]);
-    destination_ = fake_destination_->Open(0, stats_->lanes[0]);
+    destination_ = fake_destination_->Open(0, stats_->lanes[0], [] { return now_ns_; });
     destination_->inbox().Attach(1, ring_.get());
     source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
     source_->TransmitByHandoff(1, /*probe=*/false);
@@ -79,6 +80,7 @@ class HandoffTest : public ::testing::Test {
   FakeSocket& in() { return *fake_source_->sockets[0]; }
   FakeSocket& out() { return *fake_destination_->sockets[0]; }
 
+  inline static int64_t now_ns_ = 1;  // the destination's clock
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
   Reflect reflect_;
   std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>();
@@ -128,6 +130,83 @@ TEST_F(HandoffTest, WhatTheRingHasNoRoomForWaitsInTheReceiveRing) {
   EXPECT_EQ(sent.size(), kHandoffFrames + 100);
   ExpectOrder(sent);
   EXPECT_EQ(Balance::Of(*stats_).drops, 0U);
+  EXPECT_TRUE(Balance::Of(*stats_).holds());
+}
+
+TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
+  Open();
+  const auto hand_over = [&](uint64_t sequence) {
+    ASSERT_TRUE(in().Deliver(UdpPacket(1, sequence)));
+    source_->Poll(reflect_);
+    destination_->Poll(reflect_);
+  };
+  hand_over(1);
+  ASSERT_TRUE(out().Deliver(UdpPacket(1, 3)));
+  ASSERT_TRUE(out().Deliver(UdpPacket(2, 4)));
+  destination_->Poll(reflect_);
+  hand_over(2);
+  auto sent = out().TakeSent();
+  ASSERT_EQ(sent.size(), 3U);
+  EXPECT_EQ(SequenceOf(sent[0]), 1U);
+  EXPECT_EQ(SequenceOf(sent[1]), 4U) << "of a flow that does not move";
+  EXPECT_EQ(SequenceOf(sent[2]), 2U);
+  EXPECT_FALSE(destination_->NoHandoffs());
+  EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
+  source_->Poll(reflect_);  // has its frames back
+  destination_->Poll(reflect_);
+  EXPECT_TRUE(Balance::Of(*stats_).holds());
+
+  now_ns_ += MovedFlows::kSettleNs;
+  ASSERT_TRUE(out().Deliver(UdpPacket(1, 5)));
+  destination_->Poll(reflect_);
+  sent = out().TakeSent();
+  ASSERT_EQ(sent.size(), 2U);
+  EXPECT_EQ(SequenceOf(sent[0]), 3U);
+  EXPECT_EQ(SequenceOf(sent[1]), 5U);
+  EXPECT_TRUE(destination_->NoHandoffs());
+  EXPECT_EQ(stats_->lanes[0].fence_held.Get(), 1U);
+  EXPECT_EQ(stats_->lanes[0].fence_unproven.Get(), 0U);
+  source_->Poll(reflect_);  // has its frames back
+  destination_->Poll(reflect_);
+  EXPECT_TRUE(Balance::Of(*stats_).holds());
+}
+
+TEST_F(HandoffTest, MoreThanCanWaitGoesInOrderAndIsCounted) {
+  Open({.ring_size = 1024});
+  ASSERT_TRUE(in().Deliver(UdpPacket(1, 0)));
+  source_->Poll(reflect_);
+  destination_->Poll(reflect_);
+  for (uint64_t sequence = 1; sequence <= MovedFlows::kCapacity + 10; ++sequence) {
+    ASSERT_TRUE(out().Deliver(UdpPacket(1, sequence)));
+  }
+  for (int round = 0; round < 20; ++round) {
+    destination_->Poll(reflect_);
+  }
+  EXPECT_GE(stats_->lanes[0].fence_unproven.Get(), 10U);
+  now_ns_ += MovedFlows::kSettleNs;
+  for (int round = 0; round < 20; ++round) {
+    destination_->Poll(reflect_);
+  }
+  const auto sent = out().TakeSent();
+  EXPECT_EQ(sent.size(), MovedFlows::kCapacity + 11);
+  ExpectOrder(sent);
+  source_->Poll(reflect_);  // has its frames back
+  destination_->Poll(reflect_);
+  EXPECT_TRUE(Balance::Of(*stats_).holds());
+}
+
+TEST_F(HandoffTest, WhatWaitsIsCountedWhenTheLaneCloses) {
+  Open();
+  ASSERT_TRUE(in().Deliver(UdpPacket(1, 1)));
+  source_->Poll(reflect_);
+  destination_->Poll(reflect_);
+  source_->Poll(reflect_);
+  ASSERT_TRUE(out().Deliver(UdpPacket(1, 2)));
+  destination_->Poll(reflect_);
+  out().TakeSent();
+  destination_->CloseAccounts();
+  const LanePortStats& port = stats_->lanes[0].ports[0];
+  EXPECT_EQ(port.drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Get(), 1U);
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 }
 

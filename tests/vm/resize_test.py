@@ -16,11 +16,9 @@ MATRIX = [
 ]
 
 
-def exact_while(vm, function, sizes, *options, host_moves_flows=True, **traffic):
-    """Resizes to each of `sizes` while packets go, and asks that none is lost or doubled. Nor out of order, but those
-    the agent says it let go before it was sure: none, unless the machine kept the guest from running. Where the host
-    moves flows from pair to pair, since we answer them by another one, their order is not all ours (README, Limits),
-    and only shown."""
+def exact_while(vm, function, sizes, *options, **traffic):
+    """Resizes to each of `sizes` while packets go, and asks that none is lost, doubled or out of order, but those the
+    agent says it let go before it was sure: none, unless the machine kept the guest from running."""
     unproven = 0
     with vm.stream(*options, flows=32, **traffic) as stream:
         time.sleep(1)
@@ -32,7 +30,7 @@ def exact_while(vm, function, sizes, *options, host_moves_flows=True, **traffic)
     counts = tuple(stream.total[key] for key in ("lost", "duplicated", "corrupted"))
     assert counts == (0, 0, 0), stream.total
     print(f"{stream.total}, at most {unproven} reordered by us")
-    assert host_moves_flows or stream.total["reordered"] <= unproven, stream.total
+    assert stream.total["reordered"] <= unproven, stream.total
     assert stream.total["received"] > 0
     balance = wait_still(function)["balance"]
     assert balance["dropped"] == 0
@@ -78,8 +76,7 @@ def test_spread_is_exact(kernel, nic):
     """One way through `forward`, so that the host has no reason to move a flow."""
     with booted(kernel, rss=True, nics=2, **nic) as vm:
         function = vm.start("forward", ports=2, queue_pairs=4)
-        exact_while(vm, function, [1, 4, 2, 3] * 3, "--window", "60", host_moves_flows=False, rate=3000,
-                    rx=vm.net.taps[1])
+        exact_while(vm, function, [1, 4, 2, 3] * 3, "--window", "60", rate=3000, rx=vm.net.taps[1])
         assert function.status()["last_resize"]["method"] == "spread"
 
 
