@@ -67,9 +67,8 @@ uint32_t Lane::Poll(NetworkFunction& function) {
 uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
   uint32_t received = 0;
   for (QueuePair& pair : pairs_) {
-    // Where all of it may go to one other lane, perhaps with a probe each, no more is taken than that lane's ring has
-    // room for: the receive ring is the better place to wait.
-    if (handoff_lanes_ > 0 && outbox_.in_flight() + (probe_ ? 2 : 1) * kBurstFrames > kHandoffFrames) {
+    // A burst, perhaps with a probe for each frame, or behind one of frames that waited for it.
+    if (!RoomToHandOff(probe_ || moved_flows_.waiting() > 0 ? 3 : 1)) {
       break;
     }
     pair.Receive(burst_);
@@ -86,6 +85,12 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
     pair.Replenish();
   }
   return received;
+}
+
+// Where all of it may go to one other lane, no more is taken than that lane's ring has room for: the receive ring is
+// the better place to wait.
+bool Lane::RoomToHandOff(uint32_t bursts) const {
+  return handoff_lanes_ == 0 || outbox_.in_flight() + bursts * kBurstFrames <= kHandoffFrames;
 }
 
 void Lane::WatchRings() {
@@ -190,8 +195,15 @@ void Lane::ProbeFlows(const Burst& burst) {
 }
 
 void Lane::Dispatch(Burst& burst) {
+  if (!moved_flows_.idle()) {
+    HoldMovedFlows(burst);
+  }
+  Leave(burst);
+}
+
+void Lane::Leave(Burst& burst) {
   if (handoff_lanes_ == 0) {
-    SendInTurn(burst);
+    Send(burst, /*handed_in=*/false);
   } else {
     HandOff(burst);
   }
@@ -258,15 +270,11 @@ void Lane::HandOff(Burst& burst) {
   GaugeHeld();
   outbox_.Flush();
   burst.count = own;
-  SendInTurn(burst);
+  Send(burst, /*handed_in=*/false);
 }
 
-// All but those whose flows have just moved here (moved_flows.h).
-void Lane::SendInTurn(Burst& burst) {
-  if (moved_flows_.idle()) {
-    Send(burst, /*handed_in=*/false);
-    return;
-  }
+// Takes out those whose flows have just moved here (moved_flows.h).
+void Lane::HoldMovedFlows(Burst& burst) {
   if (moved_flows_.room() < burst.count) {
     LetMovedFlowsGo(/*at_least=*/burst.count - moved_flows_.room());
   }
@@ -284,12 +292,11 @@ void Lane::SendInTurn(Burst& burst) {
   stats_.fence_held.Add(burst.count - in_turn);
   burst.count = in_turn;
   GaugeHeld();
-  Send(burst, /*handed_in=*/false);
 }
 
 // Those whose time has come, a burst at most, and so many in any case.
 uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
-  if (moved_flows_.waiting() == 0) {
+  if (moved_flows_.waiting() == 0 || (at_least == 0 && !RoomToHandOff(1))) {
     return 0;
   }
   const int64_t now_ns = now_ns_();
@@ -308,7 +315,7 @@ uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
   stats_.fence_unproven.Add(unproven);
   GaugeHeld();
   const uint32_t gone = waited_.count;
-  Send(waited_, /*handed_in=*/false);
+  Leave(waited_);
   return gone;
 }
 

@@ -100,11 +100,13 @@ class Lane {
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
   uint32_t AcceptFrom(uint32_t source, HandoffRing& ring);
-  uint32_t LetMovedFlowsGo(uint32_t at_least);
   void ProbeFlows(const Burst& burst);
+  bool RoomToHandOff(uint32_t bursts) const;
   void Dispatch(Burst& burst);
+  void HoldMovedFlows(Burst& burst);
+  uint32_t LetMovedFlowsGo(uint32_t at_least);
+  void Leave(Burst& burst);
   void HandOff(Burst& burst);
-  void SendInTurn(Burst& burst);
   void Send(Burst& burst, bool handed_in);
   void GaugeHeld();
   void Drop(const Frame& frame, DropReason reason);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <thread>
 
+#include "dataplane/flow_hash.h"
 #include "dataplane/functions/reflect.h"
 #include "tests/dataplane/fake_kernel.h"
 
@@ -169,6 +170,42 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   source_->Poll(reflect_);  // has its frames back
   destination_->Poll(reflect_);
   EXPECT_TRUE(Balance::Of(*stats_).holds());
+}
+
+TEST_F(HandoffTest, WhatWaitsIsHandedOnWhenItsLaneMayNotSendAnyMore) {
+  Open();
+  const auto leaves_by = [](const std::string& packet) {
+    return FlowHash(reinterpret_cast<const uint8_t*>(packet.data()), static_cast<uint32_t>(packet.size())) % 2;
+  };
+  uint32_t flow = 1;
+  while (leaves_by(UdpPacket(flow, 0)) != 1) {
+    ++flow;
+  }
+  ASSERT_TRUE(in().Deliver(UdpPacket(flow, 1)));
+  source_->Poll(reflect_);
+  destination_->Poll(reflect_);
+  ASSERT_TRUE(out().Deliver(UdpPacket(flow, 2)));
+  destination_->Poll(reflect_);
+
+  // All flows leave by lane 1 now, and this one comes by the lane that it left by until now.
+  HandoffRing back;
+  source_->inbox().Attach(0, &back);
+  destination_->outbox().Attach(1, &back, &source_->inbox());
+  destination_->TransmitByHandoff(2, /*probe=*/false);
+  source_->TransmitByHandoff(0, /*probe=*/false);
+  ASSERT_TRUE(out().Deliver(UdpPacket(flow, 3)));
+  destination_->Poll(reflect_);
+  now_ns_ += MovedFlows::kSettleNs;
+  destination_->Poll(reflect_);
+  source_->Poll(reflect_);
+  std::vector<uint64_t> sequences;
+  for (const auto& packet : out().TakeSent()) {
+    sequences.push_back(SequenceOf(packet));
+  }
+  for (const auto& packet : in().TakeSent()) {
+    sequences.push_back(SequenceOf(packet));
+  }
+  EXPECT_EQ(sequences, (std::vector<uint64_t>{1, 2, 3}));
 }
 
 TEST_F(HandoffTest, MoreThanCanWaitGoesInOrderAndIsCounted) {
