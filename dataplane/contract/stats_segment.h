@@ -80,12 +80,13 @@ struct alignas(kStatsCacheLine) LanePortStats {
 };
 
 struct alignas(kStatsCacheLine) LaneStats {
-  // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there.
+  // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there, or here for what
+  // other lanes hand over (dataplane/moved_flows.h).
   StatsCounter handoff_held;
   StatsCounter handoff_out;  // frames given to other lanes
   StatsCounter free_frames;  // gauge: in the lane's pool
-  // Frames that waited behind a fence (dataplane/fence.h), and those of them that were let go before it was
-  // proven that nothing older of their flows was still under way.
+  // Frames that waited behind a fence (dataplane/fence.h) or for their flow's move, and those of them that were let go
+  // before it was proven that nothing older of their flows was still under way.
   StatsCounter fence_held;
   StatsCounter fence_unproven;
   LanePortStats ports[kMaxPorts];
