@@ -47,6 +47,10 @@ uint32_t ModeFlag(XdpMode mode) {
   return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
 }
 
+XdpMode ModeOf(const xdp_multiprog* multiprog) {
+  return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
+}
+
 // Removes what loading pinned; a map of the bridge, or anything else that is not ours, keeps the folder.
 void RemovePins(const std::string& pin_dir) {
   for (const char* name : kMapNames) {

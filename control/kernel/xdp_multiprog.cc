@@ -62,8 +62,4 @@ uint32_t OtherPrograms(xdp_multiprog* multiprog) {
   return static_cast<uint32_t>(Programs(multiprog).size()) - 1;
 }
 
-XdpMode ModeOf(const xdp_multiprog* multiprog) {
-  return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
-}
-
 }  // namespace sluice

@@ -15,7 +15,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "control/kernel/xdp_attachment.h"
 
 namespace sluice {
 
@@ -35,8 +34,6 @@ xdp_program* FindById(xdp_multiprog* multiprog, uint32_t id);
 // "xdp_drop (id 7), xdp_pass (id 9)".
 std::string Names(xdp_multiprog* multiprog);
 uint32_t OtherPrograms(xdp_multiprog* multiprog);
-
-XdpMode ModeOf(const xdp_multiprog* multiprog);
 
 }  // namespace sluice
 

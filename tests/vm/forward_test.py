@@ -97,7 +97,7 @@ def test_guest_offloads_cost_what_was_said():
 
 
 def test_every_kind_of_packet_crosses_resizes():
-    """VLAN-tagged, of the MTU's size, IPv6, and fragments: what comes in goes out, once, in order and unharmed."""
+    """VLAN-tagged, of the MTU's size, IPv6, and fragments: what comes in goes out, once and unharmed."""
     kinds = (["--vlan", "7"], ["--size", "1514"], ["--ipv6", "--size", "84"])
     with wire("6.12") as joined:
         both_ways = {"netns": joined.left, "rx_netns": joined.right, "rx": joined.vm.net.taps[1]}
