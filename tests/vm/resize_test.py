@@ -32,9 +32,16 @@ def exact_while(vm, function, sizes, *options, **traffic):
     print(f"{stream.total}, at most {unproven} reordered by us")
     assert stream.total["reordered"] <= unproven, stream.total
     assert stream.total["received"] > 0
-    balance = wait_still(function)["balance"]
-    assert balance["dropped"] == 0
-    assert balance["transmitted"] == stream.total["received"] + balance["originated"]
+    assert_accounted(function, stream)
+
+
+def assert_accounted(function, stream):
+    """Of all that the function received or made itself nothing was dropped, and what it sent is what came back."""
+    status = wait_still(function)
+    balance = status["balance"]
+    told = f"{stream.total}\n{status}\n{function.agent.output()}"
+    assert balance["dropped"] == 0, told
+    assert balance["transmitted"] == stream.total["received"] + balance["originated"], told
 
 
 @pytest.mark.parametrize("kernel, nic, mode", MATRIX)
@@ -118,8 +125,7 @@ def test_running_flows_move_to_new_pairs():
             wait_until(lambda: "frames leave by 4 lanes, each" not in last_words(function, "frames leave by"),
                        function.agent.output)
         assert (stream.total["duplicated"], stream.total["corrupted"]) == (0, 0)
-        balance = wait_still(function)["balance"]
-        assert balance["transmitted"] == stream.total["received"] + balance["originated"]
+        assert_accounted(function, stream)
 
 
 def received_by_pair(function):
