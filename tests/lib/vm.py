@@ -144,5 +144,9 @@ def booted(
         ) as guest:
             for index in range(nics):
                 guest.run(f"ip link set eth{index} up").check()
-            yield Vm(guest, net)
+            try:
+                yield Vm(guest, net)
+            except Exception:
+                guest.assert_healthy()  # a kernel in trouble explains the rest
+                raise
             guest.assert_healthy()

@@ -39,7 +39,8 @@ def assert_accounted(function, stream):
     """Of all that the function received or made itself nothing was dropped, and what it sent is what came back."""
     status = wait_still(function)
     balance = status["balance"]
-    told = f"{stream.total}\n{status}\n{function.agent.output()}"
+    drops = [queue["drops"] for port in status["ports"] for queue in [*port["queues"], port["bridge"]]]
+    told = f"restarts {status['dataplane']['restarts']}, drops {drops}, {stream.total}\n{function.agent.output()}"
     assert balance["dropped"] == 0, told
     assert balance["transmitted"] == stream.total["received"] + balance["originated"], told
 
