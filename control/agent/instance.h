@@ -175,7 +175,8 @@ class Instance {
   uint32_t possible_cpus_ = 1;
   uint32_t active_pairs_ = 0;
   uint32_t transmit_lanes_ = 0;
-  absl::Time spread_flows_until_ = absl::InfiniteFuture();
+  absl::Duration spread_flows_for_ = absl::InfiniteDuration();  // until Tick() ends it; infinite: nothing to end
+  absl::Time last_tick_ = absl::InfinitePast();
   uint32_t wanted_pairs_ = 0;
   std::optional<std::string> copy_because_;  // mode = "auto" met ports of unequal ability
   std::optional<FinishedResize> last_resize_;

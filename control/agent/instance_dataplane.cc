@@ -225,7 +225,7 @@ absl::Status Instance::SendTransmitLanes(uint32_t count, bool every_lane) {
   absl::Status s = Call(request);
   if (s.ok()) {
     transmit_lanes_ = count;
-    spread_flows_until_ = absl::InfiniteFuture();
+    spread_flows_for_ = absl::InfiniteDuration();
   }
   return s;
 }
@@ -244,7 +244,8 @@ absl::Status Instance::SpreadFlows() {
   constexpr absl::Duration kWhile = absl::Seconds(2);
   absl::Status s = ChangeTransmitLanes(transmit_lanes_, /*every_lane=*/true);
   if (s.ok()) {
-    spread_flows_until_ = absl::Now() + kWhile;
+    spread_flows_for_ = kWhile;
+    last_tick_ = absl::Now();
   }
   return s;
 }

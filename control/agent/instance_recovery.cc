@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -89,7 +90,11 @@ void Instance::Tick() {
   if (!down_ && absl::Now() - up_since_ > kStable) {
     restarts_in_a_row_ = 0;
   }
-  if (!down_ && absl::Now() >= spread_flows_until_) {
+  // A machine that stood still meanwhile moved no flow: no more than this counts of the time since the last tick.
+  constexpr absl::Duration kLongestTick = absl::Seconds(1);
+  const absl::Time now = absl::Now();
+  spread_flows_for_ -= std::min(now - std::exchange(last_tick_, now), kLongestTick);
+  if (!down_ && spread_flows_for_ <= absl::ZeroDuration()) {
     if (absl::Status s = ChangeTransmitLanes(transmit_lanes_); !s.ok()) {
       spdlog::warn("flows go on leaving by their own lanes: {}", std::string(s.message()));
     }
