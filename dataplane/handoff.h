@@ -13,6 +13,10 @@
 //
 //      reclaimed_ (S) ≤ copied_ (D writes) ≤ published_ (S writes) ≤ pushed_ (S)  < reclaimed_ + size
 //
+// Nothing is dropped for want of room: what D cannot send yet stays in the ring, D receives nothing meanwhile, and S
+// stops receiving when the ring has no room for a burst (Lane::AcceptFrom, Lane::RoomToHandOff). Their receive rings
+// are the place to wait.
+//
 // A lane's cost per round does not grow with the number of lanes: D looks at two words of pending bits,
 // S at one word of destinations that have frames of it.
 //

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "dataplane/awake_clock.h"
 #include "dataplane/burst.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/handoff.h"
@@ -39,16 +40,13 @@ using RingMarks = std::array<uint32_t, kMaxPorts>;
 
 class Lane {
  public:
-  using Clock = int64_t (*)();  // monotonic nanoseconds
-
   // Goes on where the rings and owner bytes stand (queue_pair.h, umem.h). Posts the first frames.
-  Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats, Clock now_ns = SteadyClock);
+  Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats,
+       AwakeClock::Source clock = AwakeClock::Steady);
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
   uint32_t index() const { return index_; }
-
-  static int64_t SteadyClock();
 
   // One round. Returns how many frames it moved: 0 is an idle round.
   uint32_t Poll(NetworkFunction& function);
@@ -57,7 +55,7 @@ class Lane {
   // in hand comes back without waking anyone, so the sleep is bounded while there is any.
   absl::Duration SleepBound() const;
   // Is there work that poll() on the sockets would not see? The last look before sleep (waker.h).
-  bool HasNews() const { return inbox_.HasNews(); }
+  bool HasNews() const { return inbox_.HasNews() && !handed_in_waits_; }
   // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;
   // Nothing in another lane's hands, nothing handed in that is not on a transmit ring, nothing that waits for such.
@@ -81,7 +79,7 @@ class Lane {
   void TransmitByHandoff(uint32_t lane_count, bool probe);
   HandoffOutbox& outbox() { return outbox_; }
   HandoffInbox& inbox() { return inbox_; }
-  // Copies in and sends everything that `source` has handed over, and forgets its ring.
+  // Copies in and sends everything that `source` has handed over, dropping what has no room, and forgets its ring.
   void DrainInbox(uint32_t source);
   // Takes back every frame handed to `destination`, which has copied them all, and forgets the ring.
   void ForgetDestination(uint32_t destination);
@@ -90,7 +88,9 @@ class Lane {
   // under way.
   void CloseAccounts();
 
-  bool held_back() const { return held_back_; }
+  // Not while it is held back, nor while what other lanes handed over waits for room on a transmit ring: the receive
+  // rings are the better place to wait, and what is handed over is older.
+  bool receives() const { return !held_back_ && !handed_in_waits_; }
   const std::vector<QueuePair>& pairs() const { return pairs_; }
   LaneStats& stats() { return stats_; }
 
@@ -99,7 +99,7 @@ class Lane {
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
-  uint32_t AcceptFrom(uint32_t source, HandoffRing& ring);
+  uint32_t AcceptFrom(uint32_t source, HandoffRing& ring, bool all);
   void ProbeFlows(const Burst& burst);
   bool RoomToHandOff(uint32_t bursts) const;
   void Dispatch(Burst& burst);
@@ -114,10 +114,11 @@ class Lane {
 
   HandoffInbox inbox_;  // first, as it begins a cache line
   const uint32_t index_;
-  const Clock now_ns_;
+  AwakeClock clock_;  // of moved_flows_
   uint32_t handoff_lanes_ = 0;
   bool probe_ = false;
   bool held_back_ = false;
+  bool handed_in_waits_ = false;
   bool ahead_of_fence_ = false;  // receives again before the fence is lowered
   Umem umem_;
   LaneStats& stats_;

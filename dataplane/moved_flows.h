@@ -6,14 +6,14 @@
 // of the pair it came by. Those are handed over, too, perhaps after the first that came directly. Therefore a frame
 // that is received here waits until none of its flow was handed in for kSettle, and so do those behind it.
 //
-// Nobody tells a guest what a tap still queues, so kSettle is no proof: it is far above what an emulated guest with
-// idle cores takes from the tap to the receive ring. What had to go before, since kMost was over or the memory was
-// full, is counted as unproven, as at the fence (fence.h).
+// Nobody tells a guest what a tap still queues, so kSettle is no proof: it is far above what an emulated guest takes
+// from the tap to the receive ring, also when its other cores wait their turn for a while. What had to go before,
+// since kMost was over or the memory was full, is counted as unproven, as at the fence (fence.h).
 //
 // Flows are told apart by kSlots values of their hash; those of one slot wait for each other. The bridge lane's
 // frames do not count: who comes by the bridge is the fence's business.
 //
-// Threads: belongs to one lane, and so to whoever polls that. Times are of one monotonic clock, in nanoseconds.
+// Threads: belongs to one lane, and so to whoever polls that. Times are nanoseconds of an AwakeClock.
 #ifndef SLUICE_DATAPLANE_MOVED_FLOWS_H_
 #define SLUICE_DATAPLANE_MOVED_FLOWS_H_
 
@@ -26,8 +26,8 @@ namespace sluice {
 
 class MovedFlows {
  public:
-  static constexpr int64_t kSettleNs = 20'000'000;
-  static constexpr int64_t kMostNs = 100'000'000;
+  static constexpr int64_t kSettleNs = 50'000'000;
+  static constexpr int64_t kMostNs = 250'000'000;
   static constexpr uint32_t kSlots = 1024;
   static constexpr uint32_t kCapacity = 512;  // frames: with the slots 36 KB a lane
 

@@ -127,9 +127,13 @@ void QueuePair::Receive(Burst& burst) {
   posted_ -= burst.count;
 }
 
-uint32_t QueuePair::Transmit(const Frame* const* frames, uint32_t count) {
+uint32_t QueuePair::TransmitRoom(uint32_t most) {
   const uint32_t allowed = held_ < held_limit_ ? held_limit_ - held_ : 0;
-  count = std::min({count, allowed, socket_.tx.Room(count)});
+  return std::min({most, allowed, socket_.tx.Room(most)});
+}
+
+uint32_t QueuePair::Transmit(const Frame* const* frames, uint32_t count) {
+  count = TransmitRoom(count);
   uint32_t index;
   if (count == 0 || socket_.tx.Reserve(count, &index) == 0) {
     return 0;

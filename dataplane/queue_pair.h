@@ -61,6 +61,8 @@ class QueuePair {
   // Puts the first frames on the transmit ring, as many as there is room for, and returns that number.
   // The rest stays with the caller.
   uint32_t Transmit(const Frame* const* frames, uint32_t count);
+  // How many of `most` frames Transmit would put there now.
+  uint32_t TransmitRoom(uint32_t most);
   // Has the kernel work on both rings, if it asked for that. Leaves a wake-up owed (unsent() > 0) when
   // it stops making progress; the next round's call pays it.
   void Wake();

@@ -196,12 +196,12 @@ void Worker::Sleep() {
   accounted_until_ns_ = now_ns;
 }
 
-// A lane that is held back leaves in its rings what poll() would wake us for at once.
+// A lane that does not receive leaves in its rings what poll() would wake us for at once.
 void Worker::ListenToSockets() {
   size_t entry = 1;
   for (const Lane* lane : lanes_) {
     for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
-      polled_[entry++].events = lane->held_back() ? 0 : POLLIN;
+      polled_[entry++].events = lane->receives() ? POLLIN : 0;
     }
   }
 }

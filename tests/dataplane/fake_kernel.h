@@ -252,14 +252,14 @@ class FakeLane {
   }
 
   // As a process does that has just been given the descriptors; the former Lane, if any, must be gone.
-  std::unique_ptr<Lane> Open(uint32_t index, LaneStats& stats, Lane::Clock now_ns = Lane::SteadyClock) {
+  std::unique_ptr<Lane> Open(uint32_t index, LaneStats& stats, AwakeClock::Source clock = AwakeClock::Steady) {
     absl::StatusOr<Umem> mapped = Umem::Map(umem.fd.get(), umem.layout);
     EXPECT_TRUE(mapped.ok()) << mapped.status();
     std::vector<PortSocket> mapped_sockets;
     for (uint32_t port = 0; port < sockets.size(); ++port) {
       mapped_sockets.push_back({port, sockets[port]->Map()});
     }
-    return std::make_unique<Lane>(index, *std::move(mapped), std::move(mapped_sockets), stats, now_ns);
+    return std::make_unique<Lane>(index, *std::move(mapped), std::move(mapped_sockets), stats, clock);
   }
 
   FakeUmem umem;

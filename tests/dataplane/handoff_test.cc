@@ -78,6 +78,13 @@ class HandoffTest : public ::testing::Test {
     source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
     source_->TransmitByHandoff(1, /*probe=*/false);
   }
+  // Time passes, with the destination awake.
+  void Settle() {
+    for (int64_t passed_ns = 0; passed_ns < MovedFlows::kSettleNs; passed_ns += AwakeClock::kLongestNap_ns) {
+      now_ns_ += AwakeClock::kLongestNap_ns;
+      destination_->Poll(reflect_);
+    }
+  }
   FakeSocket& in() { return *fake_source_->sockets[0]; }
   FakeSocket& out() { return *fake_destination_->sockets[0]; }
 
@@ -158,6 +165,9 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 
   now_ns_ += MovedFlows::kSettleNs;
+  destination_->Poll(reflect_);
+  EXPECT_EQ(out().TakeSent().size(), 0U) << "a machine that stood still settles nothing";
+  Settle();
   ASSERT_TRUE(out().Deliver(UdpPacket(1, 5)));
   destination_->Poll(reflect_);
   sent = out().TakeSent();
@@ -195,8 +205,7 @@ TEST_F(HandoffTest, WhatWaitsIsHandedOnWhenItsLaneMayNotSendAnyMore) {
   source_->TransmitByHandoff(0, /*probe=*/false);
   ASSERT_TRUE(out().Deliver(UdpPacket(flow, 3)));
   destination_->Poll(reflect_);
-  now_ns_ += MovedFlows::kSettleNs;
-  destination_->Poll(reflect_);
+  Settle();
   source_->Poll(reflect_);
   std::vector<uint64_t> sequences;
   for (const auto& packet : out().TakeSent()) {
@@ -220,7 +229,7 @@ TEST_F(HandoffTest, MoreThanCanWaitGoesInOrderAndIsCounted) {
     destination_->Poll(reflect_);
   }
   EXPECT_GE(stats_->lanes[0].fence_unproven.Get(), 10U);
-  now_ns_ += MovedFlows::kSettleNs;
+  Settle();
   for (int round = 0; round < 20; ++round) {
     destination_->Poll(reflect_);
   }
@@ -247,20 +256,61 @@ TEST_F(HandoffTest, WhatWaitsIsCountedWhenTheLaneCloses) {
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 }
 
-TEST_F(HandoffTest, ADestinationWithoutFramesDrops) {
+TEST_F(HandoffTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   Open({.ring_size = 1024, .completes_at_once = false});
   uint64_t sequence = 0;
-  for (int round = 0; round < 200; ++round) {
+  const auto deliver = [&] {
     for (int i = 0; i < 32; ++i) {
-      in().Deliver(UdpPacket(1, sequence++));
+      sequence += in().Deliver(UdpPacket(1, sequence)) ? 1 : 0;
+    }
+    source_->Poll(reflect_);
+    destination_->Poll(reflect_);
+  };
+  for (int round = 0; round < 200; ++round) {
+    deliver();
+  }
+  // A full transmit ring, a hand-off ring without room for a burst, a full receive ring.
+  EXPECT_EQ(sequence, 1024U + (kHandoffFrames - 32U) + 1024U);
+  EXPECT_EQ(stats_->lanes[0].ports[0].held.Get(), 1024U);
+  EXPECT_EQ(out().posted(), 1024U) << "the share to receive into is not touched";
+  // Nothing overtakes it, and no worker turns in circles for it.
+  ASSERT_TRUE(out().Deliver(UdpPacket(1, 1'000'000)));
+  destination_->Poll(reflect_);
+  EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 0U);
+  EXPECT_FALSE(destination_->receives());
+  EXPECT_FALSE(destination_->HasNews());
+  EXPECT_FALSE(destination_->NoHandoffs());
+  EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
+
+  for (int round = 0; round < 200; ++round) {
+    out().Complete(UINT32_MAX);
+    source_->Poll(reflect_);
+    now_ns_ += AwakeClock::kLongestNap_ns;
+    destination_->Poll(reflect_);
+  }
+  auto sent = out().TakeSent();
+  ASSERT_EQ(sent.size(), sequence + 1);
+  sent.pop_back();
+  ExpectOrder(sent);
+  EXPECT_TRUE(destination_->receives());
+  const Balance balance = Balance::Of(*stats_);
+  EXPECT_TRUE(balance.holds()) << balance;
+  EXPECT_EQ(balance.drops, 0U);
+}
+
+TEST_F(HandoffTest, WhatAClosingLaneHasNoRoomForIsDropped) {
+  Open({.ring_size = 1024, .completes_at_once = false});
+  for (int round = 0; round < 60; ++round) {
+    for (int i = 0; i < 32; ++i) {
+      in().Deliver(UdpPacket(1, 0));
     }
     source_->Poll(reflect_);
     destination_->Poll(reflect_);
   }
-  source_->Poll(reflect_);
-  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kNoFrame), 6400U - 1024U);
-  EXPECT_EQ(stats_->lanes[0].ports[0].held.Get(), 1024U);
-  EXPECT_EQ(out().posted(), 1024U) << "the share to receive into is not touched";
+  source_->outbox().Close(0);
+  destination_->DrainInbox(1);
+  source_->ForgetDestination(0);
+  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kNoFrame), kHandoffFrames - 32U);
   EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
 }
 

@@ -32,12 +32,12 @@ TEST_F(MovedFlowsTest, NobodyWaitsWhereNothingIsHandedIn) {
 TEST_F(MovedFlowsTest, OnlyTheFlowThatMovesWaits) {
   flows_.HandedIn(kMoved, kStart);
   EXPECT_FALSE(flows_.idle());
-  EXPECT_TRUE(flows_.MustWait(kMoved, kStart + 19 * kMs));
+  EXPECT_TRUE(flows_.MustWait(kMoved, kStart + 49 * kMs));
   EXPECT_FALSE(flows_.MustWait(kOther, kStart));
-  EXPECT_FALSE(flows_.MustWait(kMoved, kStart + 20 * kMs));
-  flows_.Forget(kStart + 19 * kMs);
+  EXPECT_FALSE(flows_.MustWait(kMoved, kStart + 50 * kMs));
+  flows_.Forget(kStart + 49 * kMs);
   EXPECT_FALSE(flows_.idle());
-  flows_.Forget(kStart + 20 * kMs);
+  flows_.Forget(kStart + 50 * kMs);
   EXPECT_TRUE(flows_.idle());
 }
 
@@ -45,8 +45,8 @@ TEST_F(MovedFlowsTest, GoesWhenNothingWasHandedInForAWhile) {
   flows_.HandedIn(kMoved, kStart);
   Wait(1, kMoved, kStart + kMs);
   flows_.HandedIn(kMoved, kStart + 10 * kMs);
-  EXPECT_EQ(Next(kStart + 29 * kMs), MovedFlows::Go::kNobody);
-  EXPECT_EQ(Next(kStart + 30 * kMs), MovedFlows::Go::kSettled);
+  EXPECT_EQ(Next(kStart + 59 * kMs), MovedFlows::Go::kNobody);
+  EXPECT_EQ(Next(kStart + 60 * kMs), MovedFlows::Go::kSettled);
   EXPECT_EQ(frame_.address, 1U);
   EXPECT_EQ(flows_.waiting(), 0U);
 }
@@ -54,27 +54,27 @@ TEST_F(MovedFlowsTest, GoesWhenNothingWasHandedInForAWhile) {
 TEST_F(MovedFlowsTest, WhatComesBehindAWaitingFrameWaitsToo) {
   flows_.HandedIn(kMoved, kStart);
   Wait(1, kMoved, kStart);
-  EXPECT_TRUE(flows_.MustWait(kMoved, kStart + 25 * kMs));
-  flows_.Forget(kStart + 25 * kMs);
+  EXPECT_TRUE(flows_.MustWait(kMoved, kStart + 55 * kMs));
+  flows_.Forget(kStart + 55 * kMs);
   EXPECT_FALSE(flows_.idle());
-  Wait(2, kMoved, kStart + 25 * kMs);
-  EXPECT_EQ(Next(kStart + 25 * kMs), MovedFlows::Go::kSettled);
+  Wait(2, kMoved, kStart + 55 * kMs);
+  EXPECT_EQ(Next(kStart + 55 * kMs), MovedFlows::Go::kSettled);
   EXPECT_EQ(frame_.address, 1U);
-  EXPECT_EQ(Next(kStart + 25 * kMs), MovedFlows::Go::kSettled);
+  EXPECT_EQ(Next(kStart + 55 * kMs), MovedFlows::Go::kSettled);
   EXPECT_EQ(frame_.address, 2U);
-  EXPECT_FALSE(flows_.MustWait(kMoved, kStart + 25 * kMs));
-  flows_.Forget(kStart + 25 * kMs);
+  EXPECT_FALSE(flows_.MustWait(kMoved, kStart + 55 * kMs));
+  flows_.Forget(kStart + 55 * kMs);
   EXPECT_TRUE(flows_.idle());
 }
 
 TEST_F(MovedFlowsTest, NobodyWaitsForever) {
   flows_.HandedIn(kMoved, kStart);
   Wait(1, kMoved, kStart);
-  for (int64_t ms = 10; ms < 100; ms += 10) {
+  for (int64_t ms = 10; ms < 250; ms += 10) {
     flows_.HandedIn(kMoved, kStart + ms * kMs);
     ASSERT_EQ(Next(kStart + ms * kMs), MovedFlows::Go::kNobody);
   }
-  EXPECT_EQ(Next(kStart + 100 * kMs), MovedFlows::Go::kUnproven);
+  EXPECT_EQ(Next(kStart + 250 * kMs), MovedFlows::Go::kUnproven);
 }
 
 TEST_F(MovedFlowsTest, MayBeMadeToGoWhenMemoryIsFull) {

@@ -1,0 +1,201 @@
+// A Lane's dealings with other lanes: frames that leave by their queues, or by its own, and flows that move.
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/flow_hash.h"
+#include "dataplane/lane.h"
+
+namespace sluice {
+
+// Where all of it may go to one other lane, no more is taken than that lane's ring has room for: the receive ring is
+// the better place to wait.
+bool Lane::RoomToHandOff(uint32_t bursts) const {
+  return handoff_lanes_ == 0 || outbox_.in_flight() + bursts * kBurstFrames <= kHandoffFrames;
+}
+
+uint32_t Lane::ReclaimHandoffs() {
+  if (outbox_.in_flight() == 0) {
+    return 0;
+  }
+  const uint32_t reclaimed = outbox_.Reclaim([this](uint64_t address) { umem_.Give(address); });
+  GaugeHeld();
+  return reclaimed;
+}
+
+uint32_t Lane::AcceptHandoffs() {
+  uint32_t accepted = 0;
+  handed_in_waits_ = false;
+  inbox_.ForEach([this, &accepted](uint32_t source, HandoffRing& ring) {
+    const uint32_t count = AcceptFrom(source, ring, /*all=*/false);
+    accepted += count;
+    const bool waits = count == 0 && ring.Peek(1) > 0;
+    handed_in_waits_ = handed_in_waits_ || waits;
+    return count > 0 || waits;
+  });
+  return accepted;
+}
+
+// At most a burst a round from each source, so that one of them cannot hold up the lane. What there is no room for
+// waits in the ring, and through it where the source received it; with `all` it is dropped.
+uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
+  const uint32_t count = ring.Peek(kBurstFrames);
+  const bool moves_flows = source != kBridgeLane;
+  const int64_t now_ns = moves_flows ? clock_.Now_ns() : 0;
+  uint32_t room[kMaxPorts];
+  for (uint32_t port = 0; port < kMaxPorts; ++port) {
+    room[port] = transmit_[port] == nullptr || all ? count : transmit_[port]->TransmitRoom(count);
+  }
+  const bool frames_come_back =
+      std::any_of(pairs_.begin(), pairs_.end(), [](const QueuePair& pair) { return pair.held() > 0; });
+  burst_.lane = index_;
+  burst_.count = 0;
+  uint32_t accepted = 0;
+  for (; accepted < count; ++accepted) {
+    const HandoffFrame& theirs = ring.At(accepted);
+    const bool no_frame = umem_.free_frames() == 0;
+    if (!all && (no_frame ? frames_come_back : theirs.out_port < kMaxPorts && room[theirs.out_port]-- == 0)) {
+      break;
+    }
+    if (moves_flows) {
+      moved_flows_.HandedIn(FlowHash(theirs.data, theirs.length_bytes), now_ns);
+    }
+    if (no_frame || theirs.length_bytes > umem_.layout().frame_size_bytes) {
+      CountDrop(theirs.in_port, DropReason::kNoFrame);
+      continue;
+    }
+    const uint64_t address = umem_.Take();
+    uint8_t* data = umem_.Data(address);
+    std::memcpy(data, theirs.data, theirs.length_bytes);
+    burst_.frames[burst_.count++] = {data, address, theirs.length_bytes, theirs.in_port,
+                                     Verdict::Transmit(theirs.out_port)};
+  }
+  ring.Release(accepted);
+  Send(burst_, /*handed_in=*/true);
+  return accepted;
+}
+
+void Lane::TransmitByHandoff(uint32_t lane_count, bool probe) {
+  handoff_lanes_ = lane_count;
+  probe_ = probe && lane_count > 0;
+  probed_.Reset();
+}
+
+// Before the function touches them: the device knows flows by what it received. The probes go out with the burst's
+// own hand-offs; one that finds no frame or no room is not sent.
+void Lane::ProbeFlows(const Burst& burst) {
+  uint32_t probes = 0;
+  for (const Frame& frame : burst) {
+    const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
+    const uint32_t destination = hash % handoff_lanes_;
+    if (destination == index_ || !probed_.Due(hash) || umem_.free_frames() == 0) {
+      continue;
+    }
+    const uint64_t address = umem_.Take();
+    const uint32_t length_bytes = MakeSteeringProbe(frame.data, frame.length_bytes, umem_.Data(address));
+    const HandoffFrame handed = {umem_.Data(address), address, length_bytes, frame.in_port, frame.in_port};
+    if (length_bytes == 0 || outbox_.Push(destination, handed) != HandoffOutbox::Outcome::kPushed) {
+      umem_.Give(address);
+      continue;
+    }
+    stats_.ports[frame.in_port].originated.Add(1);
+    ++probes;
+  }
+  stats_.handoff_out.Add(probes);
+}
+
+void Lane::HandOff(Burst& burst) {
+  const uint32_t before = outbox_.in_flight();
+  uint32_t own = 0;
+  for (const Frame& frame : burst) {
+    if (!frame.verdict.transmits()) {
+      Drop(frame, frame.verdict.reason());
+      continue;
+    }
+    const uint32_t destination = FlowHash(frame.data, frame.length_bytes) % handoff_lanes_;
+    if (destination == index_) {
+      burst.frames[own++] = frame;
+      continue;
+    }
+    const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes, frame.in_port,
+                                 static_cast<uint8_t>(frame.verdict.port())};
+    switch (outbox_.Push(destination, handed)) {
+      case HandoffOutbox::Outcome::kPushed:
+        break;
+      case HandoffOutbox::Outcome::kFull:
+        Drop(frame, DropReason::kHandoffFull);
+        break;
+      case HandoffOutbox::Outcome::kNoRoute:
+        Drop(frame, DropReason::kNoRoute);
+        break;
+    }
+  }
+  stats_.handoff_out.Add(outbox_.in_flight() - before);
+  GaugeHeld();
+  outbox_.Flush();
+  burst.count = own;
+  Send(burst, /*handed_in=*/false);
+}
+
+// Takes out those whose flows have just moved here (moved_flows.h).
+void Lane::HoldMovedFlows(Burst& burst) {
+  if (moved_flows_.room() < burst.count) {
+    LetMovedFlowsGo(/*at_least=*/burst.count - moved_flows_.room());
+  }
+  const int64_t now_ns = clock_.Now_ns();
+  moved_flows_.Forget(now_ns);
+  uint32_t in_turn = 0;
+  for (const Frame& frame : burst) {
+    const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
+    if (frame.verdict.transmits() && moved_flows_.MustWait(hash, now_ns)) {
+      moved_flows_.Wait(frame, hash, now_ns);
+    } else {
+      burst.frames[in_turn++] = frame;
+    }
+  }
+  stats_.fence_held.Add(burst.count - in_turn);
+  burst.count = in_turn;
+  GaugeHeld();
+}
+
+// Those whose time has come, a burst at most, and so many in any case.
+uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
+  if (moved_flows_.waiting() == 0 || (at_least == 0 && (handed_in_waits_ || !RoomToHandOff(1)))) {
+    return 0;
+  }
+  const int64_t now_ns = clock_.Now_ns();
+  waited_.lane = index_;
+  waited_.count = 0;
+  uint32_t unproven = 0;
+  while (waited_.count < kBurstFrames) {
+    const bool forced = waited_.count < at_least;
+    const MovedFlows::Go go = moved_flows_.Next(now_ns, forced, waited_.frames[waited_.count]);
+    if (go == MovedFlows::Go::kNobody) {
+      break;
+    }
+    ++waited_.count;
+    unproven += go == MovedFlows::Go::kUnproven ? 1 : 0;
+  }
+  stats_.fence_unproven.Add(unproven);
+  GaugeHeld();
+  const uint32_t gone = waited_.count;
+  Leave(waited_);
+  return gone;
+}
+
+void Lane::DrainInbox(uint32_t source) {
+  HandoffRing* ring = inbox_.ring(source);
+  while (ring != nullptr && AcceptFrom(source, *ring, /*all=*/true) > 0) {
+    for (QueuePair& pair : pairs_) {
+      pair.Reclaim();
+      pair.Wake();
+    }
+  }
+  inbox_.Attach(source, nullptr);
+}
+
+void Lane::ForgetDestination(uint32_t destination) {
+  ReclaimHandoffs();
+  outbox_.Detach(destination);
+}
+
+}  // namespace sluice
