@@ -1,4 +1,4 @@
-// A monotonic clock that stands still while nobody looks at it.
+// A monotonic clock that all but stands still while nobody looks at it.
 //
 // Who waits until something has been quiet for a while means: while it could have shown itself. A guest whose host
 // stopped it, or whose core was given to somebody else, sees the steady clock jump, and all that was on its way to it

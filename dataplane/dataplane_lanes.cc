@@ -102,7 +102,7 @@ void Dataplane::LetGo(const std::vector<uint32_t>& indices, absl::Duration drain
   for (auto& [index, staying] : lanes_) {
     if (std::find(indices.begin(), indices.end(), index) == indices.end()) {
       for (const uint32_t leaving : indices) {
-        handoffs_->Disconnect(*staying.lane, *lanes_.at(leaving).lane);
+        handoffs_->Close(*staying.lane, *lanes_.at(leaving).lane);
       }
     }
   }

@@ -25,9 +25,10 @@
 // rings.
 //
 // Bounds. Memory: the receive rings, no more. When one is three quarters full its lane receives again by
-// itself (a worker looks every millisecond: up to a quarter of a million packets a second nothing is lost to
-// that); when the old way is not seen empty within Lower's bound, all do. What is received too early is
-// counted as unproven: it may have overtaken. Until Lower is called time is bounded by the change itself.
+// itself, unless what other lanes handed over waits there for room to send (a worker looks every millisecond: up to a
+// quarter of a million packets a second nothing is lost to that); when the old way is not seen empty within Lower's
+// bound, all do. What is received too early is counted as unproven: it may have overtaken. Until Lower is called time
+// is bounded by the change itself.
 //
 // Threads: the control thread; lanes are reached between rounds of their workers.
 #ifndef SLUICE_DATAPLANE_FENCE_H_

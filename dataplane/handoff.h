@@ -13,9 +13,9 @@
 //
 //      reclaimed_ (S) ≤ copied_ (D writes) ≤ published_ (S writes) ≤ pushed_ (S)  < reclaimed_ + size
 //
-// Nothing is dropped for want of room: what D cannot send yet stays in the ring, D receives nothing meanwhile, and S
-// stops receiving when the ring has no room for a burst (Lane::AcceptFrom, Lane::RoomToHandOff). Their receive rings
-// are the place to wait.
+// What D cannot send yet stays in the ring, D receives nothing meanwhile, and S stops receiving when the ring has no
+// room for a burst (Lane::AcceptFrom, Lane::RoomToHandOff): their receive rings are the place to wait, for a while.
+// A port that sends nothing any more must not stop the others, so then D drops.
 //
 // A lane's cost per round does not grow with the number of lanes: D looks at two words of pending bits,
 // S at one word of destinations that have frames of it.
@@ -30,6 +30,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <iterator>
 
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/waker.h"
@@ -111,7 +112,7 @@ class HandoffInbox {
   void Attach(uint32_t source, HandoffRing* ring) { rings_[source] = ring; }
   HandoffRing* ring(uint32_t source) const { return rings_[source]; }
 
-  // Calls accept(source, ring) for every source that may have frames, until it answers false: nothing there.
+  // Calls accept(source, ring) for every source that may have frames, until it answers false: nothing left there.
   template <typename Accept>
   void ForEach(Accept accept) {
     for (uint32_t word = 0; word < kWords; ++word) {
@@ -128,14 +129,14 @@ class HandoffInbox {
       }
     }
   }
-  // The last look before sleep.
+  // Has a source announced frames since the last ForEach? The last look before sleep.
+  bool Announced() const {
+    return std::any_of(std::begin(pending_), std::end(pending_),
+                       [](const auto& word) { return word.load(std::memory_order_seq_cst) != 0; });
+  }
+  // The same, or did ForEach leave some?
   bool HasNews() const {
-    for (uint32_t word = 0; word < kWords; ++word) {
-      if (busy_[word] != 0 || pending_[word].load(std::memory_order_seq_cst) != 0) {
-        return true;
-      }
-    }
-    return false;
+    return std::any_of(std::begin(busy_), std::end(busy_), [](uint64_t word) { return word != 0; }) || Announced();
   }
 
  private:

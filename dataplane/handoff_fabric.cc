@@ -58,12 +58,18 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
   }
 }
 
+void HandoffFabric::Close(Lane& source, Lane& destination) {
+  if (rings_.contains({&source, &destination})) {
+    crew_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
+  }
+}
+
 void HandoffFabric::Disconnect(Lane& source, Lane& destination) {
   const auto ring = rings_.find({&source, &destination});
   if (ring == rings_.end()) {
     return;
   }
-  crew_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
+  Close(source, destination);
   crew_.RunFor(destination, [&] { destination.DrainInbox(source.index()); });
   crew_.RunFor(source, [&] { source.ForgetDestination(destination.index()); });
   rings_.erase(ring);

@@ -33,8 +33,10 @@ class HandoffFabric {
 
   // Makes what is missing for these lanes.
   void Connect(const std::vector<Lane*>& lanes, const TransmitLanes& by);
-  // No more frames from `source` to `destination`; those under way are copied and sent, and the source
-  // has them all back when this returns.
+  // No more frames from `source` to `destination`; those under way go on.
+  void Close(Lane& source, Lane& destination);
+  // The same; those under way are copied and sent, or dropped where there is no room, and the source has them all back
+  // when this returns.
   void Disconnect(Lane& source, Lane& destination);
 
  private:

@@ -12,9 +12,9 @@ constexpr absl::Duration kSleepWhileHeld = absl::Milliseconds(10);
 // Frames that the kernel refused to take for now (device or socket buffer full). It tells nobody when
 // there is room again, so we ask: about as often as a full 1,000-packet qdisc at 1 Gbit/s drains.
 constexpr absl::Duration kSleepWhileUnsent = absl::Milliseconds(1);
-// While it does not receive, or flows wait that move, nothing wakes the worker when a receive ring fills up, a transmit
-// ring has room again or time is up: at 256 frames of room left, looking so often is soon enough up to a quarter of a
-// million packets a second.
+// While it does not receive, or flows move, nothing wakes the worker when a receive ring fills up, a transmit ring has
+// room again or time is up (and the clock of the latter must be looked at: awake_clock.h). At 256 frames of room left,
+// looking so often is soon enough up to a quarter of a million packets a second.
 constexpr absl::Duration kSleepWhileHeldBack = absl::Milliseconds(1);
 
 }  // namespace
@@ -40,6 +40,9 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   uint32_t moved = ReclaimHandoffs();
   for (QueuePair& pair : pairs_) {
     moved += pair.Reclaim();
+  }
+  if (!moved_flows_.idle()) {
+    moved_flows_.Forget(clock_.Now_ns());
   }
   moved += AcceptHandoffs();
   moved += LetMovedFlowsGo(/*at_least=*/0);
@@ -122,8 +125,9 @@ void Lane::Leave(Burst& burst) {
 }
 
 // Every frame goes onto its port's transmit ring, or is dropped: by its verdict, for want of a route, or
-// because the ring took only the first of them.
-void Lane::Send(Burst& burst, bool handed_in) {
+// because the ring took only the first of them. Returns how many went.
+uint32_t Lane::Send(Burst& burst, bool handed_in) {
+  uint32_t sent_by_all = 0;
   const Frame* leaving[kMaxPorts][kBurstFrames];
   uint32_t count[kMaxPorts] = {};
   for (const Frame& frame : burst) {
@@ -143,6 +147,7 @@ void Lane::Send(Burst& burst, bool handed_in) {
       continue;
     }
     const uint32_t sent = transmit_[port]->Transmit(leaving[port], count[port]);
+    sent_by_all += sent;
     if (handed_in) {
       stats_.ports[port].handoff_in.Add(sent);
     }
@@ -150,6 +155,7 @@ void Lane::Send(Burst& burst, bool handed_in) {
       Drop(*leaving[port][i], DropReason::kTxRingFull);
     }
   }
+  return sent_by_all;
 }
 
 void Lane::GaugeHeld() {
@@ -166,9 +172,9 @@ void Lane::CountDrop(uint32_t in_port, DropReason reason) {
 }
 
 absl::Duration Lane::SleepBound() const {
-  absl::Duration bound = !receives() || moved_flows_.waiting() > 0 ? kSleepWhileHeldBack
-                         : outbox_.in_flight() > 0                 ? kSleepWhileHeld
-                                                                   : absl::InfiniteDuration();
+  absl::Duration bound = !receives() || !moved_flows_.idle() ? kSleepWhileHeldBack
+                         : outbox_.in_flight() > 0           ? kSleepWhileHeld
+                                                             : absl::InfiniteDuration();
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
       return kSleepWhileUnsent;

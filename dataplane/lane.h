@@ -55,7 +55,7 @@ class Lane {
   // in hand comes back without waking anyone, so the sleep is bounded while there is any.
   absl::Duration SleepBound() const;
   // Is there work that poll() on the sockets would not see? The last look before sleep (waker.h).
-  bool HasNews() const { return inbox_.HasNews() && !handed_in_waits_; }
+  bool HasNews() const { return handed_in_waits_ ? inbox_.Announced() : inbox_.HasNews(); }
   // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;
   // Nothing in another lane's hands, nothing handed in that is not on a transmit ring, nothing that waits for such.
@@ -99,6 +99,7 @@ class Lane {
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
+  bool GivesUpOn(uint32_t source);
   uint32_t AcceptFrom(uint32_t source, HandoffRing& ring, bool all);
   void ProbeFlows(const Burst& burst);
   bool RoomToHandOff(uint32_t bursts) const;
@@ -107,19 +108,20 @@ class Lane {
   uint32_t LetMovedFlowsGo(uint32_t at_least);
   void Leave(Burst& burst);
   void HandOff(Burst& burst);
-  void Send(Burst& burst, bool handed_in);
+  uint32_t Send(Burst& burst, bool handed_in);
   void GaugeHeld();
   void Drop(const Frame& frame, DropReason reason);
   void CountDrop(uint32_t in_port, DropReason reason);
 
   HandoffInbox inbox_;  // first, as it begins a cache line
   const uint32_t index_;
-  AwakeClock clock_;  // of moved_flows_
+  AwakeClock clock_;
   uint32_t handoff_lanes_ = 0;
   bool probe_ = false;
   bool held_back_ = false;
-  bool handed_in_waits_ = false;
-  bool ahead_of_fence_ = false;  // receives again before the fence is lowered
+  bool handed_in_waits_ = false;                               // for room to send it, as of this round
+  std::array<int64_t, kMaxLanes> handed_in_waits_since_ns_{};  // by source, without one frame sent; 0: it does not
+  bool ahead_of_fence_ = false;                                // receives again before the fence is lowered
   Umem umem_;
   LaneStats& stats_;
   std::vector<QueuePair> pairs_;

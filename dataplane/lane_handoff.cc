@@ -6,6 +6,12 @@
 #include "dataplane/lane.h"
 
 namespace sluice {
+namespace {
+
+// Longer than a device takes to make room, also an emulated one; so long a stuck port may stop the others.
+constexpr int64_t kLongestWaitForRoom_ns = 100'000'000;
+
+}  // namespace
 
 // Where all of it may go to one other lane, no more is taken than that lane's ring has room for: the receive ring is
 // the better place to wait.
@@ -26,25 +32,34 @@ uint32_t Lane::AcceptHandoffs() {
   uint32_t accepted = 0;
   handed_in_waits_ = false;
   inbox_.ForEach([this, &accepted](uint32_t source, HandoffRing& ring) {
-    const uint32_t count = AcceptFrom(source, ring, /*all=*/false);
+    const uint32_t count = AcceptFrom(source, ring, GivesUpOn(source));
     accepted += count;
-    const bool waits = count == 0 && ring.Peek(1) > 0;
-    handed_in_waits_ = handed_in_waits_ || waits;
-    return count > 0 || waits;
+    return count > 0 || ring.Peek(1) > 0;
   });
   return accepted;
 }
 
+bool Lane::GivesUpOn(uint32_t source) {
+  return handed_in_waits_since_ns_[source] != 0 &&
+         clock_.Now_ns() - handed_in_waits_since_ns_[source] >= kLongestWaitForRoom_ns;
+}
+
 // At most a burst a round from each source, so that one of them cannot hold up the lane. What there is no room for
-// waits in the ring, and through it where the source received it; with `all` it is dropped.
+// waits in the ring, and through it where the source received it; with `all` it is dropped. Returns how many are gone
+// from the ring.
 uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
   const uint32_t count = ring.Peek(kBurstFrames);
+  if (count == 0) {
+    handed_in_waits_since_ns_[source] = 0;
+    return 0;
+  }
+  const int64_t now_ns = clock_.Now_ns();
   const bool moves_flows = source != kBridgeLane;
-  const int64_t now_ns = moves_flows ? clock_.Now_ns() : 0;
   uint32_t room[kMaxPorts];
   for (uint32_t port = 0; port < kMaxPorts; ++port) {
     room[port] = transmit_[port] == nullptr || all ? count : transmit_[port]->TransmitRoom(count);
   }
+  // Frames on their way out come back by themselves. Those in other lanes' hands may not: they could wait for us.
   const bool frames_come_back =
       std::any_of(pairs_.begin(), pairs_.end(), [](const QueuePair& pair) { return pair.held() > 0; });
   burst_.lane = index_;
@@ -69,8 +84,17 @@ uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
     burst_.frames[burst_.count++] = {data, address, theirs.length_bytes, theirs.in_port,
                                      Verdict::Transmit(theirs.out_port)};
   }
+  if (accepted < count) {
+    handed_in_waits_ = true;
+    // Their flows are not quiet while they wait.
+    for (uint32_t i = accepted; moves_flows && i < ring.Peek(kHandoffFrames); ++i) {
+      moved_flows_.HandedIn(FlowHash(ring.At(i).data, ring.At(i).length_bytes), now_ns);
+    }
+  }
   ring.Release(accepted);
-  Send(burst_, /*handed_in=*/true);
+  const bool sent = Send(burst_, /*handed_in=*/true) > 0;
+  int64_t& waits_since_ns = handed_in_waits_since_ns_[source];
+  waits_since_ns = sent || (accepted == count && !all) ? 0 : waits_since_ns == 0 ? now_ns : waits_since_ns;
   return accepted;
 }
 
@@ -142,7 +166,6 @@ void Lane::HoldMovedFlows(Burst& burst) {
     LetMovedFlowsGo(/*at_least=*/burst.count - moved_flows_.room());
   }
   const int64_t now_ns = clock_.Now_ns();
-  moved_flows_.Forget(now_ns);
   uint32_t in_turn = 0;
   for (const Frame& frame : burst) {
     const uint32_t hash = FlowHash(frame.data, frame.length_bytes);

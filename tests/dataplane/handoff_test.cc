@@ -8,6 +8,7 @@
 #include "dataplane/flow_hash.h"
 #include "dataplane/functions/reflect.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/dataplane/two_lanes.h"
 
 namespace sluice {
 namespace {
@@ -66,37 +67,7 @@ TEST(HandoffInbox, StandsAnAnnouncementOfAnUnknownSource) {
   EXPECT_FALSE(inbox->HasNews());
 }
 
-// Source and destination lane, wired as HandoffFabric does it.
-class HandoffTest : public ::testing::Test {
- protected:
-  void Open(const FakeSocket::Options& options = {}) {
-    fake_source_ = std::make_unique<FakeLane>(1, 2048, options);
-    fake_destination_ = std::make_unique<FakeLane>(1, 2048, options);
-    source_ = fake_source_->Open(1, stats_->lanes[1]);
-    destination_ = fake_destination_->Open(0, stats_->lanes[0], [] { return now_ns_; });
-    destination_->inbox().Attach(1, ring_.get());
-    source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
-    source_->TransmitByHandoff(1, /*probe=*/false);
-  }
-  // Time passes, with the destination awake.
-  void Settle() {
-    for (int64_t passed_ns = 0; passed_ns < MovedFlows::kSettleNs; passed_ns += AwakeClock::kLongestNap_ns) {
-      now_ns_ += AwakeClock::kLongestNap_ns;
-      destination_->Poll(reflect_);
-    }
-  }
-  FakeSocket& in() { return *fake_source_->sockets[0]; }
-  FakeSocket& out() { return *fake_destination_->sockets[0]; }
-
-  inline static int64_t now_ns_ = 1;  // the destination's clock
-  std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
-  Reflect reflect_;
-  std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>();
-  std::unique_ptr<FakeLane> fake_source_;
-  std::unique_ptr<FakeLane> fake_destination_;
-  std::unique_ptr<Lane> source_;
-  std::unique_ptr<Lane> destination_;
-};
+using HandoffTest = TwoLanes;
 
 TEST_F(HandoffTest, CopiesAFrameOverAndGivesTheSourceItsOwnBack) {
   Open();
@@ -254,64 +225,6 @@ TEST_F(HandoffTest, WhatWaitsIsCountedWhenTheLaneCloses) {
   const LanePortStats& port = stats_->lanes[0].ports[0];
   EXPECT_EQ(port.drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Get(), 1U);
   EXPECT_TRUE(Balance::Of(*stats_).holds());
-}
-
-TEST_F(HandoffTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
-  Open({.ring_size = 1024, .completes_at_once = false});
-  uint64_t sequence = 0;
-  const auto deliver = [&] {
-    for (int i = 0; i < 32; ++i) {
-      sequence += in().Deliver(UdpPacket(1, sequence)) ? 1 : 0;
-    }
-    source_->Poll(reflect_);
-    destination_->Poll(reflect_);
-  };
-  for (int round = 0; round < 200; ++round) {
-    deliver();
-  }
-  // A full transmit ring, a hand-off ring without room for a burst, a full receive ring.
-  EXPECT_EQ(sequence, 1024U + (kHandoffFrames - 32U) + 1024U);
-  EXPECT_EQ(stats_->lanes[0].ports[0].held.Get(), 1024U);
-  EXPECT_EQ(out().posted(), 1024U) << "the share to receive into is not touched";
-  // Nothing overtakes it, and no worker turns in circles for it.
-  ASSERT_TRUE(out().Deliver(UdpPacket(1, 1'000'000)));
-  destination_->Poll(reflect_);
-  EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 0U);
-  EXPECT_FALSE(destination_->receives());
-  EXPECT_FALSE(destination_->HasNews());
-  EXPECT_FALSE(destination_->NoHandoffs());
-  EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
-
-  for (int round = 0; round < 200; ++round) {
-    out().Complete(UINT32_MAX);
-    source_->Poll(reflect_);
-    now_ns_ += AwakeClock::kLongestNap_ns;
-    destination_->Poll(reflect_);
-  }
-  auto sent = out().TakeSent();
-  ASSERT_EQ(sent.size(), sequence + 1);
-  sent.pop_back();
-  ExpectOrder(sent);
-  EXPECT_TRUE(destination_->receives());
-  const Balance balance = Balance::Of(*stats_);
-  EXPECT_TRUE(balance.holds()) << balance;
-  EXPECT_EQ(balance.drops, 0U);
-}
-
-TEST_F(HandoffTest, WhatAClosingLaneHasNoRoomForIsDropped) {
-  Open({.ring_size = 1024, .completes_at_once = false});
-  for (int round = 0; round < 60; ++round) {
-    for (int i = 0; i < 32; ++i) {
-      in().Deliver(UdpPacket(1, 0));
-    }
-    source_->Poll(reflect_);
-    destination_->Poll(reflect_);
-  }
-  source_->outbox().Close(0);
-  destination_->DrainInbox(1);
-  source_->ForgetDestination(0);
-  EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kNoFrame), kHandoffFrames - 32U);
-  EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
 }
 
 TEST_F(HandoffTest, AClosedWayHasNoRoute) {

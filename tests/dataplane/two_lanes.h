@@ -1,0 +1,48 @@
+// Two lanes, of which one hands frames to the other.
+#ifndef SLUICE_TESTS_DATAPLANE_TWO_LANES_H_
+#define SLUICE_TESTS_DATAPLANE_TWO_LANES_H_
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "dataplane/functions/reflect.h"
+#include "tests/dataplane/fake_kernel.h"
+
+namespace sluice {
+
+// Source and destination lane, wired as HandoffFabric does it.
+class TwoLanes : public ::testing::Test {
+ protected:
+  void Open(const FakeSocket::Options& options = {}) {
+    fake_source_ = std::make_unique<FakeLane>(1, 2048, options);
+    fake_destination_ = std::make_unique<FakeLane>(1, 2048, options);
+    source_ = fake_source_->Open(1, stats_->lanes[1]);
+    destination_ = fake_destination_->Open(0, stats_->lanes[0], [] { return now_ns_; });
+    destination_->inbox().Attach(1, ring_.get());
+    source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
+    source_->TransmitByHandoff(1, /*probe=*/false);
+  }
+  // Time passes, with the destination awake.
+  void Settle() {
+    for (int64_t passed_ns = 0; passed_ns < MovedFlows::kSettleNs; passed_ns += AwakeClock::kLongestNap_ns) {
+      now_ns_ += AwakeClock::kLongestNap_ns;
+      destination_->Poll(reflect_);
+    }
+  }
+  FakeSocket& in() { return *fake_source_->sockets[0]; }
+  FakeSocket& out() { return *fake_destination_->sockets[0]; }
+
+  inline static int64_t now_ns_ = 1;  // the destination's clock
+  std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
+  Reflect reflect_;
+  std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>();
+  std::unique_ptr<FakeLane> fake_source_;
+  std::unique_ptr<FakeLane> fake_destination_;
+  std::unique_ptr<Lane> source_;
+  std::unique_ptr<Lane> destination_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_TESTS_DATAPLANE_TWO_LANES_H_
