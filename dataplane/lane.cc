@@ -63,8 +63,7 @@ uint32_t Lane::Poll(NetworkFunction& function) {
 uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
   uint32_t received = 0;
   for (QueuePair& pair : pairs_) {
-    // A burst, perhaps with a probe for each frame, or behind one of frames that waited for it.
-    if (!RoomToHandOff(probe_ || moved_flows_.waiting() > 0 ? 3 : 1)) {
+    if (!RoomForReceived()) {
       break;
     }
     pair.Receive(burst_);

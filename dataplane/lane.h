@@ -88,9 +88,11 @@ class Lane {
   // under way.
   void CloseAccounts();
 
-  // Not while it is held back, nor while what other lanes handed over waits for room on a transmit ring: the receive
-  // rings are the better place to wait, and what is handed over is older.
-  bool receives() const { return !held_back_ && !handed_in_waits_; }
+  // Not while it is held back, nor while what other lanes handed over waits for room on a transmit ring, or what is
+  // received here would wait for room in a hand-off ring: the receive rings are the better place to wait, and what is
+  // handed over is older. Who does not receive does not go round in circles for it either: the cores are needed by
+  // whoever makes room, in an emulated guest the device itself.
+  bool receives() const { return !held_back_ && !handed_in_waits_ && RoomForReceived(); }
   const std::vector<QueuePair>& pairs() const { return pairs_; }
   LaneStats& stats() { return stats_; }
 
@@ -103,6 +105,7 @@ class Lane {
   uint32_t AcceptFrom(uint32_t source, HandoffRing& ring, bool all);
   void ProbeFlows(const Burst& burst);
   bool RoomToHandOff(uint32_t bursts) const;
+  bool RoomForReceived() const;
   void Dispatch(Burst& burst);
   void HoldMovedFlows(Burst& burst);
   uint32_t LetMovedFlowsGo(uint32_t at_least);

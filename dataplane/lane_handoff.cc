@@ -19,6 +19,11 @@ bool Lane::RoomToHandOff(uint32_t bursts) const {
   return handoff_lanes_ == 0 || outbox_.in_flight() + bursts * kBurstFrames <= kHandoffFrames;
 }
 
+// For a burst, perhaps with a probe for each frame, or behind one of frames that waited for it.
+bool Lane::RoomForReceived() const {
+  return RoomToHandOff(probe_ || moved_flows_.waiting() > 0 ? 3 : 1);
+}
+
 uint32_t Lane::ReclaimHandoffs() {
   if (outbox_.in_flight() == 0) {
     return 0;

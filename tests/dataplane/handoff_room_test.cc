@@ -33,6 +33,8 @@ TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   destination_->Poll(reflect_);
   EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 0U);
   EXPECT_FALSE(destination_->receives());
+  EXPECT_FALSE(source_->receives());
+  EXPECT_EQ(source_->SleepBound(), absl::Milliseconds(1));
   EXPECT_FALSE(destination_->HasNews());
   EXPECT_FALSE(destination_->NoHandoffs());
   EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
