@@ -74,7 +74,6 @@ absl::Status Instance::BringUp() {
   }
   link_ = *std::move(link);
 
-  const bool after_another = !state_.ports().empty();
   absl::StatusOr<std::optional<Greeting>> survivor = FindSurvivor();
   if (!survivor.ok()) {
     return survivor.status();
@@ -93,7 +92,7 @@ absl::Status Instance::BringUp() {
     }
     active_pairs_ = transmit_lanes_ = wanted_pairs_ = ports_.front().queue_pairs();
     absl::Status s = StartFresh();
-    if (s.ok() && after_another) {
+    if (s.ok()) {
       s = SpreadAnew(active_pairs_);
     }
     if (!s.ok()) {

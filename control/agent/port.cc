@@ -366,6 +366,9 @@ absl::Status AgentPort::TakeDown() {
   note(bridge_.Remove());
   // Before the channels: setting those makes virtio_net place its interrupts anew (virtnet_set_affinity).
   note(affinity_.Restore());
+  if (has_rss_) {
+    note(SetRssTable(netdev(), {}));  // ethtool -L refuses to take away queues that a table set by us names
+  }
   if (saved_.adopted_xdp() && queue_pairs_ != saved_.queue_pairs()) {
     note(xdp_.Suspend());
     note(SetQueuePairs(saved_.queue_pairs(), absl::InfiniteFuture()));
@@ -375,9 +378,10 @@ absl::Status AgentPort::TakeDown() {
   if (!saved_.adopted_xdp() && queue_pairs_ != saved_.queue_pairs()) {
     note(SetQueuePairs(saved_.queue_pairs(), absl::InfiniteFuture()));
   }
-  if (has_rss_ && saved_.rss_table_size() > 0) {
+  if (has_rss_) {
+    // Also a table the kernel made by itself: on many kernels the device lost it with XDP (SpreadOver).
     const std::vector<uint32_t> table(saved_.rss_table().begin(), saved_.rss_table().end());
-    note(SetRssTable(netdev(), table));
+    note(SetRssTable(netdev(), IsDefaultRssTable(table, saved_.queue_pairs()) ? std::vector<uint32_t>() : table));
   }
   if (!saved_.promiscuous()) {
     note(SetPromiscuous(netdev(), false));

@@ -36,6 +36,9 @@ absl::StatusOr<std::vector<std::string>> ActiveFeatures(const std::string& netde
 
 // The RSS indirection table: hash bucket -> RX queue. Empty: the device has none.
 absl::StatusOr<std::vector<uint32_t>> GetRssTable(const std::string& netdev);
+// An empty table brings back the kernel's own, which it then adapts to the number of queues by itself
+// (net/ethtool/ioctl.c: ethtool_set_rxfh_indir); any other stays as it is, and `ethtool -L` refuses to take away queues
+// it names.
 absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> table);
 
 // After how many frames a transmit queue asks for an interrupt (`ethtool -c`: tx-frames), by queue where the driver

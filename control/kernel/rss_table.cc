@@ -40,4 +40,13 @@ std::vector<uint32_t> SpreadTable(std::vector<uint32_t> table, uint32_t count) {
   return table;
 }
 
+bool IsDefaultRssTable(const std::vector<uint32_t>& table, uint32_t count) {
+  for (size_t entry = 0; entry < table.size(); ++entry) {
+    if (table[entry] != entry % count) {
+      return false;
+    }
+  }
+  return true;
+}
+
 }  // namespace sluice

@@ -12,6 +12,9 @@ namespace sluice {
 // that had none. So flows move one way: off queues that go idle, or onto fresh ones. `count` is at least 1.
 std::vector<uint32_t> SpreadTable(std::vector<uint32_t> table, uint32_t count);
 
+// Whether it is the one the kernel makes for `count` queues (include/linux/ethtool.h: ethtool_rxfh_indir_default).
+bool IsDefaultRssTable(const std::vector<uint32_t>& table, uint32_t count);
+
 }  // namespace sluice
 
 #endif  // SLUICE_CONTROL_KERNEL_RSS_TABLE_H_

@@ -58,5 +58,12 @@ TEST(SpreadTable, TheSameCountChangesNothing) {
   EXPECT_EQ(SpreadTable({}, 4), std::vector<uint32_t>());
 }
 
+TEST(IsDefaultRssTable, KnowsTheKernelsOwn) {
+  EXPECT_TRUE(IsDefaultRssTable({0, 1, 2, 0, 1, 2, 0, 1}, 3));
+  EXPECT_FALSE(IsDefaultRssTable({0, 1, 2, 0, 1, 2, 0, 2}, 3));
+  EXPECT_FALSE(IsDefaultRssTable({0, 1, 2, 0, 1, 2, 0, 1}, 4));
+  EXPECT_TRUE(IsDefaultRssTable({}, 1));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.lib.command import wait_until
+from tests.lib.command import run, wait_until
 from tests.lib.vm import booted, wait_still
 
 # Kernel, what the device is like, and the mode the sockets must end in.
@@ -29,11 +29,19 @@ def exact_while(vm, function, sizes, *options, **traffic):
             time.sleep(0.3)
         time.sleep(0.7)
     counts = tuple(stream.total[key] for key in ("lost", "duplicated", "corrupted"))
-    assert counts == (0, 0, 0), stream.total
+    assert counts == (0, 0, 0), whereabouts(vm, function, stream)
     print(f"{stream.total}, at most {unproven} reordered by us")
     assert stream.total["reordered"] <= unproven, stream.total
     assert stream.total["received"] > 0
     assert_accounted(function, stream)
+
+
+def whereabouts(vm, function, stream):
+    """All that is counted on a packet's way, to tell where the missing ones ended."""
+    taps = ["ip", "-n", vm.net.name, "-s", "-s", "link", "show"]
+    devices = vm.guest.run("for i in 0 1; do ethtool -S eth$i; done | grep -v ': 0$'").out
+    said = [stream.report, function.status(), devices, run(*taps).out, function.agent.output()]
+    return "\n".join(str(part) for part in said)
 
 
 def assert_accounted(function, stream):
@@ -142,9 +150,12 @@ def last_words(function, about):
 
 
 def test_spread_on_a_device_with_rss():
-    """With RSS pairs stay open and XDP attached; idle pairs get nothing."""
+    """With RSS pairs stay open and XDP attached; idle pairs get nothing. And where packets land says whether the device
+    uses its table at all: `ethtool -x` cannot."""
     with booted("6.12", rss=True) as vm:
+        untouched = vm.kernel_state()
         function = vm.start("reflect", queue_pairs=4)
+        by_table = landed_on(vm, function)
         assert "spread" in function.ctl("queues", "set", "2", "--dry-run").check().out
         with vm.stream(flows=64, rate=500) as stream:
             time.sleep(1)
@@ -158,6 +169,18 @@ def test_spread_on_a_device_with_rss():
         assert status["ports"][0]["queue_pairs"] == {"current": 2, "max": 4, "wanted": 2, "open": 4}
         assert received_by_pair(function)[2:] == before[2:]
         assert stream.total["duplicated"] == 0
+        assert function.stop().rc == 0, function.agent.output()
+        assert vm.kernel_state() == untouched
+        assert landed_on(vm, vm.start("reflect", queue_pairs=4)) == by_table
+
+
+def landed_on(vm, function):
+    """How many of 320 packets of 32 flows each pair received."""
+    before = received_by_pair(function)
+    with vm.stream("--count", "320", "--window", "16", flows=32) as stream:
+        stream.finish(stop=False)
+    assert stream.total["received"] == 320, stream.total
+    return [late - early for late, early in zip(received_by_pair(function), before)]
 
 
 def test_freed_cores_do_no_packet_work():
