@@ -40,7 +40,7 @@ def whereabouts(vm, function, stream):
     """All that is counted on a packet's way, to tell where the missing ones ended."""
     taps = ["ip", "-n", vm.net.name, "-s", "-s", "link", "show"]
     devices = vm.guest.run("for i in 0 1; do ethtool -S eth$i; done | grep -v ': 0$'").out
-    said = [stream.report, function.status(), devices, run(*taps).out, function.agent.output()]
+    said = [stream.report, function.status(), devices, run(*taps).stdout, function.agent.output()]
     return "\n".join(str(part) for part in said)
 
 
