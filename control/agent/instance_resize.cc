@@ -15,6 +15,7 @@ ResizeState Instance::CurrentState() const {
   state.usable_cores = static_cast<uint32_t>(usable_cores_.size());
   state.possible_cpus = possible_cpus_;
   state.workers_wanted = config_.dataplane.workers;
+  state.zero_copy = lanes_.zero_copy();
   for (const AgentPort& port : ports_) {
     ResizePort p;
     p.netdev = port.netdev();
@@ -47,7 +48,7 @@ ResizeCosts Instance::CostsSoFar() const {
 int64_t Instance::OnTheBridges() const {
   int64_t frames = 0;
   for (uint32_t index = 0; index < ports_.size(); ++index) {
-    frames += static_cast<int64_t>(ports_[index].BridgedFrames()) -
+    frames += static_cast<int64_t>(ports_[index].BridgedFrames(0, ports_[index].max_pairs())) -
               static_cast<int64_t>((*stats_)->lanes[kBridgeLane].ports[index].rx_packets.Get() +
                                    lanes_.Drops(kBridgeLane, index).Sum());
   }

@@ -110,6 +110,13 @@ uint32_t LaneTable::pair_lanes() const {
   return count;
 }
 
+bool LaneTable::zero_copy() const {
+  return std::any_of(lanes_.begin(), lanes_.end(), [](const auto& indexed) {
+    const LaneEntry& lane = indexed.second;
+    return lane.spec.kind() == dataplane::LANE_KIND_PAIR && lane.sockets.mode == XskMode::kZeroCopy;
+  });
+}
+
 KernelDrops LaneTable::Drops(uint32_t lane, uint32_t port) const {
   KernelDrops drops;
   if (const auto it = harvested_.find({lane, port}); it != harvested_.end()) {

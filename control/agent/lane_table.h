@@ -53,6 +53,8 @@ class LaneTable {
   // To be bound; nullptr: no such lane.
   LaneSockets* FindSockets(uint32_t index);
   uint32_t pair_lanes() const;
+  // Lanes of queue pairs are bound in zero-copy mode. They all are, or none is: a lane's ports share a UMEM.
+  bool zero_copy() const;
   // Since the start, sockets that are gone included.
   KernelDrops Drops(uint32_t lane, uint32_t port) const;
 

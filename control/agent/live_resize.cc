@@ -1,5 +1,6 @@
 #include "control/agent/live_resize.h"
 
+#include <algorithm>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -21,7 +22,7 @@ absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
     case StepKind::kSpreadFlows:
       return instance_.SpreadFlows();
     case StepKind::kWaitQuiet:
-      return WaitQuiet(step.to, step.from, deadline);
+      return WaitQuiet(std::min(step.from, step.to), std::max(step.from, step.to), deadline);
     case StepKind::kSuspendXdp:
       return SetXdp(false);
     case StepKind::kCloseLanes:
@@ -108,6 +109,9 @@ absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end, absl::Time dea
 absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline) {
   const auto received = [&](uint32_t from, uint32_t to) {
     uint64_t sum = 0;
+    for (const AgentPort& port : instance_.ports_) {
+      sum += port.BridgedFrames(from, to);
+    }
     for (uint32_t lane = from; lane < to; ++lane) {
       for (const LanePortStats& port : instance_.stats()->lanes[lane].ports) {
         sum += port.rx_packets.Get();
@@ -121,13 +125,26 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
     absl::SleepFor(absl::Milliseconds(2));
   }
   if (wait.still_receiving()) {
-    spdlog::warn("lanes {} to {} still receive: flows that the device does not bring elsewhere", first, end - 1);
+    spdlog::warn("queues {} to {} still receive: flows that the device does not bring elsewhere", first, end - 1);
   }
   return absl::OkStatus();
 }
 
 absl::Status LiveResize::SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline) {
-  return instance_.calls_.Time("ethtool -L", [&] { return instance_.ports_[port].SetQueuePairs(pairs, deadline); });
+  absl::Status s =
+      instance_.calls_.Time("ethtool -L", [&] { return instance_.ports_[port].SetQueuePairs(pairs, deadline); });
+  if (s.ok()) {
+    SpreadAgain();
+  }
+  return s;
+}
+
+// The device forgets its table whenever the driver tells it how many queues there are (Instance::SpreadAnew). In the
+// window, too, flows shall stay on the queues they are on.
+void LiveResize::SpreadAgain() {
+  if (absl::Status s = instance_.SpreadAnew(spread_over_); !s.ok()) {
+    spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(s.message()));
+  }
 }
 
 // Off: what the pair lanes received now comes over the bridge; on: the other way round.
@@ -151,13 +168,8 @@ absl::Status LiveResize::SwitchXdp(bool on) {
   if (absl::Status parked = instance_.ParkSentFrames(); !parked.ok() && !absl::IsUnavailable(parked)) {
     spdlog::error("sent frames may be overwritten: {}", std::string(parked.message()));
   }
-  if (!s.ok() || !on) {
-    return s;
-  }
-  if (absl::Status spread = instance_.SpreadAnew(spread_over_); !spread.ok()) {
-    spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(spread.message()));
-  }
-  return absl::OkStatus();
+  SpreadAgain();
+  return s;
 }
 
 absl::Status LiveResize::SwitchXdpOfPorts(bool on) {

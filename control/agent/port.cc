@@ -342,9 +342,9 @@ absl::Status AgentPort::PlaceQueues(const std::vector<uint32_t>& cpus) {
   return OnPort(netdev(), affinity_.Apply(cpus));
 }
 
-uint64_t AgentPort::BridgedFrames() const {
+uint64_t AgentPort::BridgedFrames(uint32_t first, uint32_t end) const {
   uint64_t frames = 0;
-  for (uint32_t queue = 0; queue < max_pairs_; ++queue) {
+  for (uint32_t queue = first; queue < end; ++queue) {
     if (const absl::StatusOr<sluice_counters> counters = maps_.ReadCounters(queue); counters.ok()) {
       frames += counters->packets[SLUICE_VERDICT_BRIDGED];
     }

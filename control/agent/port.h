@@ -62,8 +62,8 @@ class AgentPort {
   // What PlaceQueues() will change for that many queues is in saved() from now on.
   void RememberPlacement(uint32_t queues);
   absl::Status PlaceQueues(const std::vector<uint32_t>& cpus);
-  // Frames that clsact gave to the bridge, since the program was loaded.
-  uint64_t BridgedFrames() const;
+  // Frames of queues [first, end) that went to the bridge, since the program was loaded.
+  uint64_t BridgedFrames(uint32_t first, uint32_t end) const;
 
   absl::Status TakeDown();
 

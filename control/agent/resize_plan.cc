@@ -86,6 +86,11 @@ void AddGrow(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
       MakeStep(StepKind::kMakeLanes, open, pairs, absl::StrCat("make packet memory and sockets of ", fresh)));
   plan.steps.push_back(MakeStep(StepKind::kSuspendXdp, 0, 0, "take XDP off (the bridge takes over)"));
   AddChannelSteps(state, pairs, plan);
+  if (state.zero_copy) {
+    // What the host put there is answered by the lanes that stay, and that brings its flow back to them.
+    plan.steps.push_back(
+        MakeStep(StepKind::kWaitQuiet, open, pairs, absl::StrCat("wait until queues of ", fresh, " receive nothing")));
+  }
   plan.steps.push_back(MakeStep(StepKind::kBindLanes, open, pairs, absl::StrCat("bind sockets of ", fresh)));
   plan.steps.push_back(MakeStep(StepKind::kResumeXdp, 0, 0, "put XDP back"));
   plan.steps.push_back(

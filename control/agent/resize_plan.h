@@ -46,6 +46,9 @@ struct ResizeState {
   uint32_t possible_cpus = 1;  // nr_cpu_ids, see CheckNoExtraXdpQueues
   // Set by the user; nullopt: as many workers as active pairs, as far as the cores go.
   std::optional<uint32_t> workers_wanted;
+  // Lanes are bound in zero-copy mode, where binding a queue empties it (drivers/net/virtio_net.c: virtnet_rx_pause,
+  // virtqueue_reset).
+  bool zero_copy = false;
   std::vector<ResizePort> ports;
 };
 
@@ -59,7 +62,7 @@ enum class StepKind {
   kMakeLanes,         // [from, to): memory and sockets, in the dataplane's hands, not bound
   kSetTransmitLanes,  // from -> to: flows leave by lanes [0, to)
   kSpreadFlows,       // for a while, each flow leaves by its own of lanes [0, to), so that the device moves it there
-  kWaitQuiet,         // until lanes [to, from) receive nothing, or a bound
+  kWaitQuiet,         // until the queues that go, [to, from), or are new, [from, to), receive nothing, or a bound
   kSuspendXdp,        // every port; the bridge takes over
   kCloseLanes,        // lanes [to, from): drain, close, forget; the bridge takes what still comes for them
   kSetChannels,       // port: from -> to

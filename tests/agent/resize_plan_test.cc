@@ -74,6 +74,15 @@ TEST(PlanResize, GrowingMakesLanesBeforeTheWindowAndUsesNewLanesAfterIt) {
   EXPECT_EQ(plan.steps.back().to, 4U) << "one worker for each pair";
 }
 
+TEST(PlanResize, NewQueuesAreEmptyBeforeZeroCopyClearsThem) {
+  ResizeState state = Guest(1);
+  state.zero_copy = true;
+  EXPECT_THAT(Kinds(MustPlan(state, {4})),
+              ElementsAre(StepKind::kMakeLanes, StepKind::kSuspendXdp, StepKind::kSetChannels, StepKind::kWaitQuiet,
+                          StepKind::kBindLanes, StepKind::kResumeXdp, StepKind::kSetTransmitLanes,
+                          StepKind::kSpreadFlows, StepKind::kPlaceLanes));
+}
+
 TEST(PlanResize, ShrinkingEmptiesLanesBeforeTheWindow) {
   const ResizePlan plan = MustPlan(Guest(4), {2});
   EXPECT_THAT(Kinds(plan),
