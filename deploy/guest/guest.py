@@ -51,6 +51,7 @@ class Guest:
         nics: Sequence[Nic] = (),
         netns: str | None = None,
         accel: str | None = None,
+        thread_per_cpu: bool = False,
         modules: Sequence[str] = (),
         log_folder: Path | None = None,
         boot_timeout: float = 300,
@@ -65,6 +66,7 @@ class Guest:
         self._boot_timeout = boot_timeout
         self._log_folder = log_folder
         self._accel = accel
+        self._thread_per_cpu = thread_per_cpu
         self._process: subprocess.Popen[bytes] | None = None
         self._channels: list[Channel] = []
         self._free: queue.LifoQueue[Channel] = queue.LifoQueue()
@@ -115,6 +117,7 @@ class Guest:
             kernel=kernel,
             image=image,
             accel=self.accel,
+            thread_per_cpu=self._thread_per_cpu,
             cpus=self._cpus,
             memory_mb=self._enough_memory(image),
             nics=self._nics,

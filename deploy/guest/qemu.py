@@ -72,6 +72,7 @@ class Machine:
     kernel: Kernel
     image: Path
     accel: str
+    thread_per_cpu: bool  # of an emulated machine: faster, and not quite right (_plain_machine)
     cpus: int
     memory_mb: int
     nics: Sequence[Nic]
@@ -81,7 +82,7 @@ class Machine:
 
     def arguments(self) -> list[str]:
         """The QEMU command."""
-        words = [*self.qemu.command(), *_plain_machine(self.accel)]
+        words = [*self.qemu.command(), *_plain_machine(self.accel, self.thread_per_cpu)]
         words += ["-smp", str(self.cpus), "-m", f"{self.memory_mb}M"]
         words += ["-kernel", str(self.kernel.image), "-initrd", str(self.image)]
         words += ["-append", _kernel_command_line(self.accel, len(self.command_sockets))]
@@ -105,13 +106,14 @@ def _socket(name: str, path: Path) -> list[str]:
     return ["-chardev", f"socket,id={name},path={path},server=on,wait=off"]
 
 
-def _plain_machine(accel: str) -> list[str]:
+def _plain_machine(accel: str, thread_per_cpu: bool) -> list[str]:
     words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35"]
     if accel == "kvm":
         return [*words, "-accel", "kvm", "-cpu", "host"]
-    # One thread for all CPUs. With one each, a CPU may run a piece of kernel code as it was before another patched it,
-    # which kernels do whenever XDP comes or goes: "Oops: int3", once in some hundred resizes (QEMU 10.0.2).
-    return [*words, "-accel", "tcg,thread=single", "-cpu", "max,la57=off"]
+    # With a thread for each CPU, one may run a piece of kernel code as it was before another patched it, which kernels
+    # do whenever XDP comes or goes: "Oops: int3", once in some hundred resizes (QEMU 10.0.2).
+    threads = "multi" if thread_per_cpu else "single"
+    return [*words, "-accel", f"tcg,thread={threads}", "-cpu", "max,la57=off"]
 
 
 def _kernel_command_line(accel: str, ports: int) -> str:

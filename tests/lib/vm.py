@@ -133,10 +133,11 @@ def booted(
     files: Sequence[GuestFile] = (),
     modules: Sequence[str] = (),
     memory_mb: int = 256,
+    thread_per_cpu: bool = False,
     **nic: Any,
 ) -> Iterator[Vm]:
     """A guest of that kernel with Sluice in it, and `files`; `nic` is for guest.Nic, with `each` for one device at a
-    time. Its kernel must be healthy at the end."""
+    time. Its kernel must be healthy at the end. With `thread_per_cpu` an emulated one is faster and less sure."""
     with TestNet(taps=nics, queues=queues, offloads=nic.get("offloads", False)) as net:
         devices = [
             Nic(tap, queues=queues, mac=mac(index), **nic, **(each[index] if each else {}))
@@ -150,6 +151,7 @@ def booted(
             cpus=cpus,
             modules=modules,
             memory_mb=memory_mb,
+            thread_per_cpu=thread_per_cpu,
         ) as guest:
             for index in range(nics):
                 guest.run(f"ip link set eth{index} up").check()

@@ -143,7 +143,7 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     wanted = "testpmd" not in chosen.without
     more, reason = _guest_options(wanted, report)
     with contextlib.ExitStack() as stack:
-        vm = stack.enter_context(booted(kernel, nics=2 if wanted else 1, **more))
+        vm = stack.enter_context(booted(kernel, nics=2 if wanted else 1, thread_per_cpu=True, **more))
         peer = None
         if more:
             peer, reason = _start_testpmd(vm)

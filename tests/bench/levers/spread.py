@@ -60,7 +60,7 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
             sizes.append(now)
         return sizes
 
-    with booted(kernel, **_VARIANTS[kernel]) as vm:
+    with booted(kernel, thread_per_cpu=True, **_VARIANTS[kernel]) as vm:
         function = vm.start("reflect", queue_pairs=_PAIRS)
         where = guest.describe(vm, function)
         offer = guest.offer(vm, chosen.spread_rate, chosen.spread_flows, say)
