@@ -107,7 +107,8 @@ class Instance {
   absl::StatusOr<bool> RepairLanes();
   absl::Status MakePortsAgree();
   absl::Status SetPairsOf(AgentPort& port, uint32_t pairs);
-  // The RSS tables of devices that have them, which attaching and detaching XDP resets (virtio: VQ_PAIRS_SET).
+  // The RSS tables of devices that have them. A virtio device stops using its table when the driver says how many
+  // queues there are (VQ_PAIRS_SET): XDP coming or going, and ethtool -L, do that once a table was set.
   absl::Status SpreadAnew(uint32_t count);
   absl::Status PlaceAfterRepair();
   // Between these two a successor finds in the state file which resize it was.

@@ -110,8 +110,8 @@ def _plain_machine(accel: str, thread_per_cpu: bool) -> list[str]:
     words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35"]
     if accel == "kvm":
         return [*words, "-accel", "kvm", "-cpu", "host"]
-    # With a thread for each CPU, one may run a piece of kernel code as it was before another patched it, which kernels
-    # do whenever XDP comes or goes: "Oops: int3", once in some hundred resizes (QEMU 10.0.2).
+    # With a thread for each CPU guests' kernels were twice seen to panic with "Oops: int3" in a resize (QEMU 10.0.2):
+    # kernels patch themselves when XDP comes or goes, and a CPU seems to have run code that was long patched back.
     threads = "multi" if thread_per_cpu else "single"
     return [*words, "-accel", f"tcg,thread={threads}", "-cpu", "max,la57=off"]
 
