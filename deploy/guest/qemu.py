@@ -106,7 +106,7 @@ def _socket(name: str, path: Path) -> list[str]:
     return ["-chardev", f"socket,id={name},path={path},server=on,wait=off"]
 
 
-def _plain_machine(accel: str, thread_per_cpu: bool) -> list[str]:
+def _plain_machine(accel: str, thread_per_cpu: bool = False) -> list[str]:
     words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35"]
     if accel == "kvm":
         return [*words, "-accel", "kvm", "-cpu", "host"]

@@ -20,9 +20,9 @@ class CommandFailed(AssertionError):
         )
 
 
-def run(*argv, check=True, timeout=PATIENCE, stdin=None):
+def run(*command, check=True, timeout=PATIENCE, stdin=None):
     """Runs to the end; CommandFailed unless it ends with 0 (or `check` is false)."""
-    argv = [str(arg) for arg in argv]
+    argv = [str(word) for word in command]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, input=stdin)
     except subprocess.TimeoutExpired as expired:

@@ -83,7 +83,7 @@ class Vm:
 
     @contextlib.contextmanager
     def stream(
-        self, *options: str, tap: int = 0, flows: int = 16, rate: int = 1000, netns: str = "", **more: str
+        self, *options: str, tap: int = 0, flows: int = 16, rate: float = 1000, netns: str = "", **more: str
     ) -> Iterator[Stream]:
         """Traffic into a tap, and back out of it unless `rx` names another, for the length of the block."""
         words = [str(build.Programs().flowgen), "--netns", netns or self.net.name, "--tx", self.net.taps[tap]]

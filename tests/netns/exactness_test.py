@@ -6,7 +6,7 @@ from tests.lib import flowgen
 
 # At most half of veth's ring of 256 (drivers/net/veth.c: VETH_RING_SIZE), for both directions together.
 WINDOW = 60
-SHAPES = {
+SHAPES: dict[str, dict[str, int]] = {
     "ipv4": {},
     "ipv6": {"ipv6": True, "size": 84},
     "vlan": {"vlan": 7},

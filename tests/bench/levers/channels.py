@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.bench.levers import guest
@@ -49,7 +50,7 @@ class Ways:
 
     def __init__(self, vm: Vm, function: NetworkFunction, rate: float, flows: int) -> None:
         self._vm = vm
-        self._load = {"rate": rate, "flows": flows}
+        self._load: dict[str, Any] = {"rate": rate, "flows": flows}
         self._function = function
         self.arms: dict[str, rounds.Arm] = {}
 
@@ -61,8 +62,8 @@ class Ways:
                 return {"failed": " ".join(str(error).split())[-300:]}
 
         for name, pairs in ((f"{way} {_LOW}->{_HIGH}", _HIGH), (f"{way} {_HIGH}->{_LOW}", _LOW)):
-            self.arms[name] = lambda pairs=pairs: guest.stream_while(
-                self._vm, lambda: answered(pairs), changes=1, tap=tap, **self._load)
+            self.arms[name] = partial(
+                guest.stream_while, self._vm, partial(answered, pairs), changes=1, tap=tap, **self._load)
 
     def add_control(self) -> None:
         """With as many pairs as the function starts with: asked for them again."""
@@ -181,4 +182,4 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
     for kernel in chosen.channels_kernels:
-        report.attempt(f"channels {kernel}", lambda kernel=kernel: _kernel(kernel, chosen, report))
+        report.attempt(f"channels {kernel}", partial(_kernel, kernel, chosen, report))

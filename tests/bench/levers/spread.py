@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from functools import partial
 from typing import Any
 
 from tests.bench.levers import guest
@@ -21,7 +22,7 @@ from tests.lib.vm import booted
 
 _SEED = 20120704
 _PAIRS = 4
-_VARIANTS = {"6.12": {"rss": True}, "7": {"rss": True, "iommu_platform": True}}
+_VARIANTS: dict[str, dict[str, Any]] = {"6.12": {"rss": True}, "7": {"rss": True, "iommu_platform": True}}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -92,4 +93,4 @@ def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
     for kernel in chosen.spread_kernels:
-        report.attempt(f"spread {kernel}", lambda kernel=kernel: _variant(kernel, chosen, report))
+        report.attempt(f"spread {kernel}", partial(_variant, kernel, chosen, report))

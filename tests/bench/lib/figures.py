@@ -20,8 +20,10 @@ class Quartiles(NamedTuple):
 def quantile(values: Iterable[float], part: float) -> float | None:
     """The value below which `part` (0..1) of them lie, between the two closest ranks; None of none."""
     ordered = sorted(values)
-    if not ordered:
-        return None
+    return _between(ordered, part) if ordered else None
+
+
+def _between(ordered: Sequence[float], part: float) -> float:
     at = part * (len(ordered) - 1)
     below = int(at)
     above = min(below + 1, len(ordered) - 1)
@@ -33,10 +35,10 @@ def median(values: Iterable[float]) -> float | None:
 
 
 def quartiles(values: Iterable[float | None]) -> Quartiles | None:
-    known = [value for value in values if value is not None]
+    known = sorted(value for value in values if value is not None)
     if not known:
         return None
-    return Quartiles(*(quantile(known, part) for part in (0.25, 0.5, 0.75)), len(known))
+    return Quartiles(_between(known, 0.25), _between(known, 0.5), _between(known, 0.75), len(known))
 
 
 def differences(base: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:

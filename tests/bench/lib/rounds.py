@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.bench.lib import figures
 from tests.bench.lib.table import Table
@@ -41,7 +41,7 @@ def interleave(arms: dict[str, Arm], rounds: int, say: Callable[[str], None]) ->
 
 
 def comparison(
-    title: str, streams: dict[str, Sequence[Stream]], pairs: Sequence[tuple[str, str]], compared: dict[str, Figure]
+    title: str, streams: Mapping[str, Sequence[Stream]], pairs: Sequence[tuple[str, str]], compared: dict[str, Figure]
 ) -> Table:
     """Of each (arm, base) the differences, and the ratios where the base is not zero. Figures that are zero in both
     arms all along are named in a note."""
