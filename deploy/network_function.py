@@ -31,13 +31,15 @@ def product_files(build: Path) -> list[GuestFile]:
     ]
 
 
-def config(function: str, ports: int, queue_pairs: int = 1, extra: str = "", port_extra: str = "") -> str:
+def config(
+    function: str, ports: int, queue_pairs: int = 1, mode: str = "auto", extra: str = "", port_extra: str = ""
+) -> str:
     """A configuration for the guest's first `ports` devices, called wan, lan, ..."""
     names = ["wan", "lan", "dmz", "mgmt"]
     tables = "".join(
         f'[[port]]\nname = "{names[i]}"\nnetdev = "eth{i}"\n{port_extra}\n' for i in range(ports)
     )
-    return f'{tables}[dataplane]\nqueue_pairs = {queue_pairs}\n{extra}\n[function]\ntype = "{function}"\n'
+    return f'{tables}[dataplane]\nqueue_pairs = {queue_pairs}\nmode = "{mode}"\n{extra}\n[function]\ntype = "{function}"\n'
 
 
 class NetworkFunction:

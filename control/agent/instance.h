@@ -124,6 +124,8 @@ class Instance {
   absl::Status OpenBridgeLane();
   absl::Status MakeLane(uint32_t index);
   absl::Status BindLane(uint32_t index, absl::Time deadline);
+  // With mode = "auto": what speaks against the zero-copy that binding found, or nothing.
+  std::optional<std::string> WhyCopy(const absl::Status& bound, const LaneSockets& lane) const;
   absl::Status ForLanes(uint32_t first, uint32_t end, absl::FunctionRef<absl::Status(uint32_t)> step);
   std::vector<QueueAddress> QueuesOf(uint32_t lane) const;
   absl::Status StartDataplaneProcess();
@@ -179,7 +181,7 @@ class Instance {
   absl::Duration spread_flows_for_ = absl::InfiniteDuration();  // until Tick() ends it; infinite: nothing to end
   absl::Time last_tick_ = absl::InfinitePast();
   uint32_t wanted_pairs_ = 0;
-  std::optional<std::string> copy_because_;  // mode = "auto" met ports of unequal ability
+  std::optional<std::string> copy_because_;  // mode = "auto" found zero-copy of no use
   std::optional<FinishedResize> last_resize_;
   CallLog calls_;                // of the step under way
   bool down_ = false;            // no dataplane; the policy is in force

@@ -80,20 +80,37 @@ absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
   const WantedXskMode wanted =
       is_bridge || copy_because_.has_value() ? WantedXskMode::kCopy : Wanted(config_.dataplane.mode);
   absl::Status s = BindLaneSockets(*lanes_.FindSockets(index), wanted, skb, deadline);
-  if (absl::IsUnimplemented(s) && wanted == WantedXskMode::kAuto) {
-    // The first port's socket is in zero-copy mode and stays so; the lane is made anew in one that all ports have.
-    spdlog::warn("{}; the lanes' ports share one mode, so all of them copy", std::string(s.message()));
-    copy_because_ = "another port of the lane offers no zero-copy, and they share one mode";
-    s = RemoveLane(index);
-    if (s.ok()) {
-      s = MakeLane(index);
+  if (wanted == WantedXskMode::kAuto) {
+    copy_because_ = WhyCopy(s, *lanes_.FindSockets(index));
+    if (copy_because_.has_value()) {
+      // Sockets stay in the mode they were bound in, so the lane is made anew.
+      spdlog::warn("all lanes copy: {}{}", *copy_because_, s.ok() ? "" : absl::StrCat(" (", s.message(), ")"));
+      s = RemoveLane(index);
+      if (s.ok()) {
+        s = MakeLane(index);
+      }
+      return s.ok() ? BindLane(index, deadline) : s;
     }
-    return s.ok() ? BindLane(index, deadline) : s;
   }
   if (s.ok() && !is_bridge && copy_because_.has_value()) {
     lanes_.FindSockets(index)->mode_reason = *copy_because_;
   }
   return s;
+}
+
+std::optional<std::string> Instance::WhyCopy(const absl::Status& bound, const LaneSockets& lane) const {
+  if (absl::IsUnimplemented(bound)) {
+    return "another port of the lane offers no zero-copy, and they share one mode";
+  }
+  if (bound.ok() && lane.mode == XskMode::kZeroCopy) {
+    for (const AgentPort& port : ports_) {
+      if (port.virtio().has_value() && port.virtio()->SendsStrayZeroCopyHeaders()) {
+        return absl::StrCat(port.netdev(), ": zero-copy frames would go out with a stray header, as virtio_net is a ",
+                            "loadable module here (sluicectl doctor says more)");
+      }
+    }
+  }
+  return std::nullopt;
 }
 
 absl::Status Instance::MakeLanes(uint32_t first, uint32_t end) {

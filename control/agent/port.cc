@@ -100,6 +100,10 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   if (absl::Status s = CheckDevice(netdev, *virtio); !s.ok()) {
     return s;
   }
+  if (settings.mode == ModeSetting::kZeroCopy && (*virtio).has_value() && (*virtio)->SendsStrayZeroCopyHeaders()) {
+    spdlog::warn("{}: mode = \"zerocopy\", but the host may refuse what is sent so (sluicectl doctor: zero_copy)",
+                 netdev);
+  }
   absl::StatusOr<uint32_t> frame_size = FrameSizeForMtu(link->mtu_bytes);
   if (!frame_size.ok()) {
     return OnPort(netdev, frame_size.status());

@@ -145,7 +145,12 @@ void CheckZeroCopy(const MachineFacts& machine, const PortFacts& port, Report& r
       missing.emplace_back(feature.name);
     }
   }
-  if (missing.empty()) {
+  if (missing.empty() && port.virtio->SendsStrayZeroCopyHeaders()) {
+    report.Note("virtio_net is a loadable module: zero-copy frames go out with a header from elsewhere in memory",
+                absl::StrCat("mode \"auto\" does without, so ", cost,
+                             "; with mode \"zerocopy\" the host may refuse frames that count as sent"),
+                "a kernel with virtio_net built in (CONFIG_VIRTIO_NET=y)");
+  } else if (missing.empty()) {
     report.Ok("the device has what zero-copy needs");
   } else {
     report.Note(absl::StrCat("no zero-copy without ", absl::StrJoin(missing, ", ")), cost,

@@ -53,6 +53,7 @@ class Guest:
         accel: str | None = None,
         thread_per_cpu: bool = False,
         modules: Sequence[str] = (),
+        kernel_options: Sequence[str] = (),
         log_folder: Path | None = None,
         boot_timeout: float = 300,
     ) -> None:
@@ -63,6 +64,7 @@ class Guest:
         self._nics = nics
         self._netns = netns
         self._modules = modules
+        self._kernel_options = kernel_options
         self._boot_timeout = boot_timeout
         self._log_folder = log_folder
         self._accel = accel
@@ -124,6 +126,7 @@ class Guest:
             console_log=self.console_log,
             terminal_socket=self._folder / "terminal",
             command_sockets=sockets,
+            kernel_options=self._kernel_options,
         )
         prefix = ["ip", "netns", "exec", self._netns] if self._netns else []
         started = time.monotonic()

@@ -79,13 +79,14 @@ class Machine:
     console_log: Path
     terminal_socket: Path
     command_sockets: Sequence[Path]
+    kernel_options: Sequence[str] = ()
 
     def arguments(self) -> list[str]:
         """The QEMU command."""
         words = [*self.qemu.command(), *_plain_machine(self.accel, self.thread_per_cpu)]
         words += ["-smp", str(self.cpus), "-m", f"{self.memory_mb}M"]
         words += ["-kernel", str(self.kernel.image), "-initrd", str(self.image)]
-        words += ["-append", _kernel_command_line(self.accel, len(self.command_sockets))]
+        words += ["-append", " ".join([*_kernel_options(self.accel, len(self.command_sockets)), *self.kernel_options])]
         words += ["-serial", f"file:{self.console_log}"]
         words += ["-device", "virtio-rng-pci"]
         words += ["-device", "virtio-serial-pci,id=ports"]
@@ -116,7 +117,7 @@ def _plain_machine(accel: str, thread_per_cpu: bool = False) -> list[str]:
     return [*words, "-accel", f"tcg,thread={threads}", "-cpu", "max,la57=off"]
 
 
-def _kernel_command_line(accel: str, ports: int) -> str:
+def _kernel_options(accel: str, ports: int) -> list[str]:
     # Log level 5 shows warnings and worse; all of it would slow the boot down.
     words = ["console=ttyS0", "loglevel=5", "panic=1", "net.ifnames=0", "mitigations=off"]
     words.append(f"guest.ports={ports}")  # init waits for as many
@@ -130,7 +131,7 @@ def _kernel_command_line(accel: str, ports: int) -> str:
         # Measuring the delay loop would then take seconds for each; this is
         # what it comes to for 2 GHz, and no device here needs exact delays.
         words += ["maxcpus=1", "lpj=8000000"]
-    return " ".join(words)
+    return words
 
 
 def kept(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:

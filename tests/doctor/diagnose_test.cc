@@ -252,6 +252,8 @@ const Case kCases[] = {
        Clear(p, F::kMrgRxbuf);
      },
      SEVERITY_NOTE, "VIRTIO_F_RING_RESET, VIRTIO_NET_F_MRG_RXBUF", "copied once", "<driver iommu='on'/>"},
+    {"ZeroCopyWithALoadedDriver", "zero_copy", [](M&, P& p) { p.virtio->driver_is_module = true; }, SEVERITY_NOTE,
+     "loadable module", "count as sent", "CONFIG_VIRTIO_NET=y"},
     {"SharedIrqCpu", "irq_affinity",
      [](M&, P& p) {
        p.irq_cpus = {{0}, {1}, {2}, {2}};

@@ -62,14 +62,15 @@ class Stream:
 class Vm:
     """A guest, the taps its devices hang on, and what runs in it."""
 
-    def __init__(self, guest: Guest, net: TestNet) -> None:
+    def __init__(self, guest: Guest, net: TestNet, mode: str) -> None:
+        self.mode = mode
         self.guest = guest
         self.net = net
         self._functions: list[NetworkFunction] = []
 
     def start(self, function: str, ports: int = 1, *options: str, **more: Any) -> NetworkFunction:
         """Starts the agent with a configuration (network_function.config) and waits until it answers."""
-        made = NetworkFunction(self.guest, config(function, ports, **more))
+        made = NetworkFunction(self.guest, config(function, ports, mode=self.mode, **more))
         made.start(*options)
         self._functions.append(made)
         return made
@@ -134,10 +135,20 @@ def booted(
     modules: Sequence[str] = (),
     memory_mb: int = 256,
     thread_per_cpu: bool = False,
+    zero_copy: bool = False,
     **nic: Any,
 ) -> Iterator[Vm]:
     """A guest of that kernel with Sluice in it, and `files`; `nic` is for guest.Nic, with `each` for one device at a
-    time. Its kernel must be healthy at the end. With `thread_per_cpu` an emulated one is faster and less sure."""
+    time. Its kernel must be healthy at the end. With `thread_per_cpu` an emulated one is faster and less sure.
+    `zero_copy` also makes that the mode of what is started in it."""
+    kernel_options = []
+    if zero_copy:
+        nic["iommu_platform"] = True
+        # virtio_net as a module has the device read headers from a place that is none of its own (virtio_device.h:
+        # SendsStrayZeroCopyHeaders). Without randomised addresses that is just above 1 GiB, where this guest has no
+        # memory, and QEMU reads zeros, which is what the header should be.
+        kernel_options.append("nokaslr")
+        assert memory_mb < 1024
     with TestNet(taps=nics, queues=queues, offloads=nic.get("offloads", False)) as net:
         devices = [
             Nic(tap, queues=queues, mac=mac(index), **nic, **(each[index] if each else {}))
@@ -151,6 +162,7 @@ def booted(
             cpus=cpus,
             modules=modules,
             memory_mb=memory_mb,
+            kernel_options=kernel_options,
             thread_per_cpu=thread_per_cpu,
         ) as guest:
             for index in range(nics):
@@ -158,7 +170,7 @@ def booted(
                 if nic.get("rss"):
                     guest.run(f"ethtool -X eth{index} hkey {RSS_KEY}").check()
             try:
-                yield Vm(guest, net)
+                yield Vm(guest, net, mode="zerocopy" if zero_copy else "auto")
             except Exception:
                 guest.assert_healthy()  # a kernel in trouble explains the rest
                 raise
