@@ -39,7 +39,8 @@ def config(
     tables = "".join(
         f'[[port]]\nname = "{names[i]}"\nnetdev = "eth{i}"\n{port_extra}\n' for i in range(ports)
     )
-    return f'{tables}[dataplane]\nqueue_pairs = {queue_pairs}\nmode = "{mode}"\n{extra}\n[function]\ntype = "{function}"\n'
+    dataplane = f'[dataplane]\nqueue_pairs = {queue_pairs}\nmode = "{mode}"\n{extra}\n'
+    return f'{tables}{dataplane}[function]\ntype = "{function}"\n'
 
 
 class NetworkFunction:
