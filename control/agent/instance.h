@@ -9,9 +9,11 @@
 #define SLUICE_CONTROL_AGENT_INSTANCE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -50,6 +52,9 @@ struct ResizeCosts {
   ResizeCosts operator-(const ResizeCosts& before) const {
     return {bridged - before.bridged, held - before.held, reordered - before.reordered, lost - before.lost};
   }
+  ResizeCosts operator+(const ResizeCosts& more) const {
+    return {bridged + more.bridged, held + more.held, reordered + more.reordered, lost + more.lost};
+  }
 };
 
 struct FinishedResize {
@@ -57,6 +62,13 @@ struct FinishedResize {
   uint32_t from = 0;
   uint32_t to = 0;
   ResizeOutcome outcome;
+  ResizeCosts costs;
+};
+
+// Of all resizes that ended the same way.
+struct ResizeTotals {
+  uint64_t count = 0;
+  absl::Duration blocked;
   ResizeCosts costs;
 };
 
@@ -94,6 +106,7 @@ class Instance {
   uint32_t wanted_pairs() const { return wanted_pairs_; }
   uint32_t restarts() const { return state_.restarts(); }
   const std::optional<FinishedResize>& last_resize() const { return last_resize_; }
+  const std::map<std::pair<Lever, ResizeOutcome::State>, ResizeTotals>& resize_totals() const { return resize_totals_; }
 
  private:
   friend class LiveResize;
@@ -115,6 +128,7 @@ class Instance {
   void BeginResize(const ResizePlan& plan, const ResizeCosts& before);
   void EndResize();
   void ReportInterrupted();
+  void Record(FinishedResize finished);
   // Lanes [first, end), all or none: with memory, sockets and rings, and in the dataplane's hands; then bound to
   // their queues, which must exist by then, and let in; or both, behind a fence where the bridge lane has had
   // their packets until now.
@@ -183,6 +197,7 @@ class Instance {
   uint32_t wanted_pairs_ = 0;
   std::optional<std::string> copy_because_;  // mode = "auto" found zero-copy of no use
   std::optional<FinishedResize> last_resize_;
+  std::map<std::pair<Lever, ResizeOutcome::State>, ResizeTotals> resize_totals_;
   CallLog calls_;                // of the step under way
   bool down_ = false;            // no dataplane; the policy is in force
   bool dataplane_gone_ = false;  // and DataplaneLost() has not been called yet

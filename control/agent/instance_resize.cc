@@ -66,8 +66,16 @@ absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
   finished.outcome = RunPlan(plan, actions, deadline);
   finished.costs = CostsSoFar() - before;
   absl::Status error = finished.outcome.error;
-  last_resize_ = std::move(finished);
+  Record(std::move(finished));
   return error;
+}
+
+void Instance::Record(FinishedResize finished) {
+  ResizeTotals& totals = resize_totals_[{finished.lever, finished.outcome.state}];
+  ++totals.count;
+  totals.blocked += finished.outcome.blocked;
+  totals.costs = totals.costs + finished.costs;
+  last_resize_ = std::move(finished);
 }
 
 absl::StatusOr<ResizePlan> Instance::Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline) {

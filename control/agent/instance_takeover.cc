@@ -256,7 +256,7 @@ void Instance::ReportInterrupted() {
                     since(stats_->Balance().dropped, was.dropped_before())};
   spdlog::warn("{} from {} to {}: {}", was.method(), was.from(), was.to(),
                std::string(finished.outcome.error.message()));
-  last_resize_ = std::move(finished);
+  Record(std::move(finished));
   state_.clear_resize();
 }
 

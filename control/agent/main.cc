@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "absl/time/clock.h"
 #include "control/agent/cli_server.h"
 #include "control/agent/instance.h"
+#include "control/agent/reporter.h"
 #include "control/agent/version.h"
 #include "control/config/config.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
@@ -53,8 +55,9 @@ UniqueFd StopSignals() {
   return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC));
 }
 
-void Loop(Instance& instance, CliServer& server, int stop_fd) {
+void Loop(Instance& instance, CliServer& server, Reporter& reporter, int stop_fd) {
   while (true) {
+    reporter.Report(instance);
     std::array<pollfd, 4> fds = {{{stop_fd, POLLIN, 0},
                                   {server.fd(), POLLIN, 0},
                                   {instance.link().listen_fd(), POLLIN, 0},
@@ -105,6 +108,11 @@ int Run(const Options& options) {
     spdlog::error("{}", std::string(server.status().message()));
     return 1;
   }
+  absl::StatusOr<Reporter> reporter = Reporter::Start(config->metrics);
+  if (!reporter.ok()) {
+    spdlog::error("{}", std::string(reporter.status().message()));
+    return 1;
+  }
   InstanceSettings settings;
   settings.object_dir = options.object_dir;
   settings.pin_root = options.pin_root;
@@ -117,7 +125,7 @@ int Run(const Options& options) {
   if (instance.ok()) {
     spdlog::info("{} is running with {} queue pair(s) on {} port(s); sluicectl --socket {}", config->function.type,
                  (*instance)->active_pairs(), (*instance)->ports().size(), options.socket);
-    Loop(**instance, *server, stop.get());
+    Loop(**instance, *server, *reporter, stop.get());
     if (!options.leave_running) {
       if (absl::Status s = (*instance)->Stop(); !s.ok()) {
         spdlog::error("not everything could be put back: {}", std::string(s.message()));
@@ -130,7 +138,7 @@ int Run(const Options& options) {
     code = 1;
   }
   std::filesystem::remove(options.socket, error);
-  return code;
+  std::quick_exit(code);  // reporter.h
 }
 
 int Main(int argc, char** argv) {

@@ -21,6 +21,22 @@ const char* ModeName(XskMode mode) {
   return "copy";
 }
 
+const char* StateName(ResizeOutcome::State state) {
+  switch (state) {
+    case ResizeOutcome::State::kDone:
+      return "done";
+    case ResizeOutcome::State::kRolledBack:
+      return "rolled back";
+    case ResizeOutcome::State::kRollbackFailed:
+      return "rollback failed";
+  }
+  return "";
+}
+
+uint64_t Nanoseconds(absl::Duration duration) {
+  return static_cast<uint64_t>(absl::ToInt64Nanoseconds(duration));
+}
+
 // In the order of enum sluice_verdict.
 constexpr const char* kVerdictNames[SLUICE_VERDICT_COUNT] = {"dataplane", "pass",    "drop",      "no_socket",
                                                              "malformed", "bridged", "down_pass", "down_drop"};
@@ -93,31 +109,21 @@ wire::LastResize MakeLastResize(const FinishedResize& resize) {
   out.set_method(LeverName(resize.lever));
   out.set_from(resize.from);
   out.set_to(resize.to);
-  out.set_blocked_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(resize.outcome.blocked)));
+  out.set_blocked_ns(Nanoseconds(resize.outcome.blocked));
   out.set_held(resize.costs.held);
   out.set_bridged(resize.costs.bridged);
   out.set_lost(resize.costs.lost);
   out.set_reordered(resize.costs.reordered);
-  switch (resize.outcome.state) {
-    case ResizeOutcome::State::kDone:
-      out.set_result("done");
-      break;
-    case ResizeOutcome::State::kRolledBack:
-      out.set_result("rolled back");
-      break;
-    case ResizeOutcome::State::kRollbackFailed:
-      out.set_result("rollback failed");
-      break;
-  }
+  out.set_result(StateName(resize.outcome.state));
   out.set_error(std::string(resize.outcome.error.message()));
   for (const TimedStep& step : resize.outcome.steps) {
     wire::StepTime& time = *out.add_steps();
     time.set_step(step.text);
-    time.set_took_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(step.took)));
+    time.set_took_ns(Nanoseconds(step.took));
     for (const TimedCall& call : step.calls) {
       wire::CallTime& one = *time.add_calls();
       one.set_call(call.name);
-      one.set_took_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(call.took)));
+      one.set_took_ns(Nanoseconds(call.took));
       one.set_times(call.times);
     }
   }
@@ -155,6 +161,22 @@ wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTime
   FillBalance(instance, *out.mutable_balance());
   if (instance.last_resize().has_value()) {
     *out.mutable_last_resize() = MakeLastResize(*instance.last_resize());
+  }
+  // Those that never happened as well: a counter that begins at 1 has not increased, for whoever watches it.
+  for (const Lever lever : {Lever::kCores, Lever::kSpread, Lever::kChannels}) {
+    for (const auto state :
+         {ResizeOutcome::State::kDone, ResizeOutcome::State::kRolledBack, ResizeOutcome::State::kRollbackFailed}) {
+      const auto found = instance.resize_totals().find({lever, state});
+      const ResizeTotals totals = found == instance.resize_totals().end() ? ResizeTotals() : found->second;
+      wire::ResizeCount& count = *out.add_resizes();
+      count.set_method(LeverName(lever));
+      count.set_result(StateName(state));
+      count.set_count(totals.count);
+      count.set_blocked_ns(Nanoseconds(totals.blocked));
+      count.set_held(totals.costs.held);
+      count.set_lost(totals.costs.lost);
+      count.set_reordered(totals.costs.reordered);
+    }
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include "control/config/config.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -7,9 +8,12 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <map>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control/config/rules.h"
@@ -54,6 +58,22 @@ bool IsNetdevName(const std::string& name) {
   return !name.empty() && name.size() <= kMaxNetdevChars && name != "." && name != ".." &&
          std::all_of(name.begin(), name.end(),
                      [](unsigned char c) { return std::isgraph(c) != 0 && c != '/' && c != ':' && c != '%'; });
+}
+
+// "192.0.2.1:80" or "[2001:db8::1]:80". No names: who listens where must not depend on a resolver.
+bool IsListenAddress(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  uint32_t port = 0;
+  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 ||
+      port > std::numeric_limits<uint16_t>::max()) {
+    return false;
+  }
+  const std::string host = text.substr(0, colon);
+  in6_addr address{};
+  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) {
+    return inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &address) == 1;
+  }
+  return inet_pton(AF_INET, host.c_str(), &address) == 1;
 }
 
 void ReadPort(TableReader& in, PortConfig& port) {
@@ -137,6 +157,17 @@ void ReadFunction(TableReader& in, size_t port_count, FunctionConfig& function) 
     function.type = *type;
   } else if (!in.Has("type")) {
     in.Missing("type", FunctionNames());
+  }
+  in.RefuseOtherKeys();
+}
+
+void ReadMetrics(TableReader& in, MetricsConfig& metrics) {
+  if (const auto listen = in.String("listen"); listen.has_value()) {
+    metrics.listen = *listen == "off" ? "" : *listen;
+    if (*listen != "off" && !IsListenAddress(*listen)) {
+      in.Problem("listen", absl::StrCat("'", *listen, "' is not allowed; allowed: \"off\", or an IP address and a ",
+                                        "port, such as \"", kDefaultMetricsAddress, "\" or \"[::1]:9477\""));
+    }
   }
   in.RefuseOtherKeys();
 }
@@ -233,6 +264,10 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
     ReadFunction(in, config.ports.size(), config.function);
   } else if (!root.Has("function")) {
     root.Missing("function", absl::StrCat("a table [function] with type = one of ", FunctionNames()));
+  }
+  if (const toml::table* metrics = root.Table("metrics"); metrics != nullptr) {
+    TableReader in(*metrics, "metrics", problems);
+    ReadMetrics(in, config.metrics);
   }
   ReadRules(root, problems, config);
   root.RefuseOtherKeys();

@@ -36,6 +36,12 @@ struct FunctionConfig {
   std::string type;  // "reflect", "forward"
 };
 
+struct MetricsConfig {
+  // "127.0.0.1:9477", "[::1]:9477"; empty: no metrics. nullopt: kDefaultMetricsAddress, as far as it can be had.
+  std::optional<std::string> listen;
+};
+inline constexpr char kDefaultMetricsAddress[] = "127.0.0.1:9477";
+
 // A rule as compiled for the maps, and the port it is for.
 struct RuleConfig {
   std::string in_port;  // empty: every port
@@ -46,6 +52,7 @@ struct Config {
   std::vector<PortConfig> ports;
   DataplaneConfig dataplane;
   FunctionConfig function;
+  MetricsConfig metrics;
   std::vector<RuleConfig> rules;
 };
 

@@ -54,7 +54,7 @@ const Bad kBad[] = {
      "f:1: port: missing; allowed: one to four tables [[port]] with name and netdev\n"
      "f:1: function: missing; allowed: a table [function] with type = one of reflect, forward"},
     {"UnknownTable", absl::StrCat(kPort, kReflect, "[dataplan]\n"),
-     "f:6: dataplan: unknown key; allowed: port, dataplane, function, rule"},
+     "f:6: dataplan: unknown key; allowed: port, dataplane, function, metrics, rule"},
     {"UnknownKeys",
      absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\nmtu = 9\n", kReflect, "x = 1\n[dataplane]\nmod = 1\n"),
      "f:4: port.mtu: unknown key; allowed: name, netdev, on_dataplane_down\n"
@@ -117,6 +117,13 @@ const Bad kBad[] = {
      "f:7: dataplane.workers: must be an integer 1..64, not of type floating-point"},
     {"MoreWorkersThanCores", absl::StrCat(kPort, kReflect, "[dataplane]\nworkers = 3\ncores = [0, 1]\n"),
      "f:7: dataplane.workers: 3 workers on 2 cores; each needs a core of its own"},
+    {"MetricsName", absl::StrCat(kPort, kReflect, "[metrics]\nlisten = \"localhost:9477\"\n"),
+     "f:7: metrics.listen: 'localhost:9477' is not allowed; allowed: \"off\", or an IP address and a port, such as "
+     "\"127.0.0.1:9477\" or \"[::1]:9477\""},
+    {"MetricsType", absl::StrCat(kPort, kReflect, "[metrics]\nlisten = 9477\n"),
+     "f:7: metrics.listen: must be a string, not of type integer"},
+    {"MetricsKey", absl::StrCat(kPort, kReflect, "[metrics]\nport = 9477\n"),
+     "f:7: metrics.port: unknown key; allowed: listen"},
     {"CoresType", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = 2\n"),
      "f:7: dataplane.cores: must be a list of different integers 0..8191, not of type integer"},
     {"CoresElementType", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = [0, \"1\"]\n"),
@@ -189,6 +196,23 @@ TEST(ConfigTest, EveryEnumerator) {
   }
 }
 
+TEST(ConfigTest, WhereMetricsAre) {
+  const auto listen = [](const std::string& value) {
+    const absl::StatusOr<Config> config =
+        ParseConfig(absl::StrCat(kPort, kReflect, "[metrics]\nlisten = \"", value, "\"\n"), "f");
+    return config.ok() ? config->metrics.listen.value_or("unset") : "refused";
+  };
+  EXPECT_EQ(ParseConfig(absl::StrCat(kPort, kReflect), "f")->metrics.listen, std::nullopt);
+  EXPECT_EQ(listen("off"), "");
+  for (const char* good : {"127.0.0.1:9477", "0.0.0.0:1", "[::1]:65535", "[2001:db8::1]:80"}) {
+    EXPECT_EQ(listen(good), good);
+  }
+  for (const char* bad : {"", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:80s",
+                          "127.0.0.1:-1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:80,127.0.0.1:81", "[::1]80"}) {
+    EXPECT_EQ(listen(bad), "refused") << bad;
+  }
+}
+
 TEST(ConfigTest, TheExampleIsGood) {
   const absl::StatusOr<Config> config = LoadConfig(SLUICE_EXAMPLE);
   ASSERT_TRUE(config.ok()) << config.status();
@@ -198,6 +222,7 @@ TEST(ConfigTest, TheExampleIsGood) {
   EXPECT_THAT(config->dataplane.cores, testing::ElementsAre(0, 1));
   EXPECT_EQ(config->dataplane.workers, 2u);
   EXPECT_EQ(config->function.type, "forward");
+  EXPECT_EQ(config->metrics.listen, kDefaultMetricsAddress);
   ASSERT_EQ(config->rules.size(), 3u);
   EXPECT_EQ(config->rules[1].in_port, "wan");
   EXPECT_EQ(config->rules[1].rule.proto, IPPROTO_UDP);

@@ -1,0 +1,197 @@
+#include "control/metrics/families.h"
+
+#include <map>
+#include <string>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+constexpr double kNsPerSecond = 1e9;
+
+double Seconds(uint64_t nanoseconds) {
+  return static_cast<double>(nanoseconds) / kNsPerSecond;
+}
+
+// One metric with all its label values. Borrows the list it will be in, which must not grow meanwhile.
+class Family {
+ public:
+  Family(const char* name, const char* help, MetricType type) {
+    family_.name = name;
+    family_.help = help;
+    family_.type = type;
+  }
+
+  void Add(Labels labels, double value) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.counter.value = value;
+    metric.gauge.value = value;
+    family_.metric.push_back(std::move(metric));
+  }
+  void Add(Labels labels, uint64_t value) { Add(std::move(labels), static_cast<double>(value)); }
+  // Of a summary without quantiles.
+  void Add(Labels labels, uint64_t count, double sum) {
+    ClientMetric metric;
+    metric.label = std::move(labels);
+    metric.summary.sample_count = count;
+    metric.summary.sample_sum = sum;
+    family_.metric.push_back(std::move(metric));
+  }
+
+  MetricFamily Take() { return std::move(family_); }
+
+ private:
+  MetricFamily family_;
+};
+
+Family Counter(const char* name, const char* help) {
+  return Family(name, help, MetricType::Counter);
+}
+
+Family Gauge(const char* name, const char* help) {
+  return Family(name, help, MetricType::Gauge);
+}
+
+void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
+  Family rx = Counter("sluice_rx_packets_total", "Packets the dataplane received, by queue pair or over the bridge.");
+  Family tx = Counter("sluice_tx_packets_total", "Packets the dataplane sent.");
+  Family drops = Counter("sluice_drops_total",
+                         "Packets dropped, by reason; reasons that begin with kernel_ are the kernel's, at a socket.");
+  Family xdp = Counter("sluice_xdp_packets_total", "Packets the XDP program saw, by its verdict.");
+  Family pairs = Gauge("sluice_queue_pairs",
+                       "Queue pairs: with traffic (current), with a socket (open), asked for "
+                       "(wanted), of the device (max).");
+  for (const wire::Port& port : status.ports()) {
+    const auto add_queue = [&](const wire::Queue& queue, const std::string& name) {
+      rx.Add({{"port", port.name()}, {"queue", name}}, queue.rx_packets());
+      tx.Add({{"port", port.name()}, {"queue", name}}, queue.tx_packets());
+      // In order, so that two scrapes can be compared line by line.
+      for (const auto& [reason, count] : std::map<std::string, uint64_t>(queue.drops().begin(), queue.drops().end())) {
+        drops.Add({{"port", port.name()}, {"queue", name}, {"reason", reason}}, count);
+      }
+    };
+    std::map<std::string, uint64_t> verdicts;
+    for (const wire::Queue& queue : port.queues()) {
+      add_queue(queue, std::to_string(queue.index()));
+      for (const auto& [verdict, count] : queue.xdp_packets()) {
+        verdicts[verdict] += count;
+      }
+    }
+    add_queue(port.bridge(), "bridge");
+    for (const auto& [verdict, count] : verdicts) {
+      xdp.Add({{"port", port.name()}, {"verdict", verdict}}, count);
+    }
+    const wire::QueuePairs& counts = port.queue_pairs();
+    for (const auto& [state, count] : std::map<std::string, uint32_t>{{"current", counts.current()},
+                                                                      {"max", counts.max()},
+                                                                      {"open", counts.open()},
+                                                                      {"wanted", counts.wanted()}}) {
+      pairs.Add({{"port", port.name()}, {"state", state}}, uint64_t{count});
+    }
+  }
+  for (Family* family : {&rx, &tx, &drops, &xdp, &pairs}) {
+    out.push_back(family->Take());
+  }
+}
+
+void AddBalance(const wire::Balance& balance, std::vector<MetricFamily>& out) {
+  const auto add = [&out](Family family, double value) {
+    family.Add({}, value);
+    out.push_back(family.Take());
+  };
+  add(Counter("sluice_received_packets_total", "The accounting law, left side: received on any port."),
+      static_cast<double>(balance.received()));
+  add(Counter("sluice_originated_packets_total", "The accounting law, left side: made by the dataplane itself."),
+      static_cast<double>(balance.originated()));
+  add(Counter("sluice_transmitted_packets_total", "The accounting law, right side: sent."),
+      static_cast<double>(balance.transmitted()));
+  add(Counter("sluice_dropped_packets_total", "The accounting law, right side: dropped by the dataplane."),
+      static_cast<double>(balance.dropped()));
+  add(Gauge("sluice_held_packets", "The accounting law, right side: waiting in the dataplane."),
+      static_cast<double>(balance.held()));
+  add(Gauge("sluice_unaccounted_packets",
+            "The accounting law's left side less its right; 0 when nothing is under way."),
+      static_cast<double>(balance.unaccounted()));
+}
+
+void AddWorkers(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
+  Family busy = Gauge("sluice_worker_busy_ratio", "Part of its time a worker handled packets, 0 to 1, of late.");
+  for (const wire::Worker& worker : status.workers()) {
+    busy.Add({{"worker", std::to_string(worker.index())}}, worker.busy_ratio());
+  }
+  out.push_back(busy.Take());
+}
+
+void AddResizes(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
+  Family resizes = Counter("sluice_resizes_total", "Resizes since the agent started.");
+  Family blocked("sluice_resize_blocked_seconds", "How long resizes had XDP off the port.", MetricType::Summary);
+  Family held = Counter("sluice_resize_held_packets_total", "Packets that waited so that none overtook another.");
+  Family lost = Counter("sluice_resize_lost_packets_total", "Packets counted as dropped while a resize ran.");
+  Family reordered = Counter("sluice_resize_reordered_packets_total",
+                             "Packets let go before it was proven that nothing older was under way.");
+  for (const wire::ResizeCount& count : status.resizes()) {
+    const Labels labels = {{"method", count.method()}, {"result", count.result()}};
+    resizes.Add(labels, count.count());
+    blocked.Add(labels, count.count(), Seconds(count.blocked_ns()));
+    held.Add(labels, count.held());
+    lost.Add(labels, count.lost());
+    reordered.Add(labels, count.reordered());
+  }
+  for (Family* family : {&resizes, &blocked, &held, &lost, &reordered}) {
+    out.push_back(family->Take());
+  }
+  if (!status.has_last_resize()) {
+    return;
+  }
+  const wire::LastResize& last = status.last_resize();
+  const auto add = [&out](Family family, Labels labels, double value) {
+    family.Add(std::move(labels), value);
+    out.push_back(family.Take());
+  };
+  add(Gauge("sluice_last_resize_info", "The last resize; always 1."),
+      {{"method", last.method()},
+       {"from", std::to_string(last.from())},
+       {"to", std::to_string(last.to())},
+       {"result", last.result()}},
+      1);
+  add(Gauge("sluice_last_resize_blocked_seconds", "Of the last resize: how long XDP was off the port."), {},
+      Seconds(last.blocked_ns()));
+  add(Gauge("sluice_last_resize_held_packets", "Of the last resize: packets that waited."), {},
+      static_cast<double>(last.held()));
+  add(Gauge("sluice_last_resize_lost_packets", "Of the last resize: packets counted as dropped."), {},
+      static_cast<double>(last.lost()));
+  add(Gauge("sluice_last_resize_reordered_packets", "Of the last resize: at most so many overtook another."), {},
+      static_cast<double>(last.reordered()));
+}
+
+void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
+  Family info = Gauge("sluice_info", "Version and network function; always 1.");
+  info.Add({{"version", status.version()}, {"function", status.dataplane().function()}}, uint64_t{1});
+  out.push_back(info.Take());
+  Family up = Gauge("sluice_dataplane_up", "1 while a dataplane has the ports' packets, 0 while there is none.");
+  up.Add({}, uint64_t{status.dataplane().state() == "running" ? 1U : 0U});
+  out.push_back(up.Take());
+  Family restarts = Counter("sluice_dataplane_restarts_total", "Dataplanes that had to be started anew.");
+  restarts.Add({}, uint64_t{status.dataplane().restarts()});
+  out.push_back(restarts.Take());
+}
+
+}  // namespace
+
+std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status) {
+  std::vector<MetricFamily> families;
+  AddDataplane(status, families);
+  AddPorts(status, families);
+  AddBalance(status.balance(), families);
+  AddWorkers(status, families);
+  AddResizes(status, families);
+  return families;
+}
+
+}  // namespace sluice

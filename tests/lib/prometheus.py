@@ -1,0 +1,67 @@
+"""Debian's Prometheus, unpacked into the guests' cache: a server in a namespace, and promtool.
+
+Not installed: its package starts a service on this machine.
+"""
+
+import json
+import pathlib
+import sys
+import urllib.parse
+
+from tests.lib.command import CommandFailed, wait_until
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "deploy"))
+
+from guest.apt import PrivateApt, debian_release  # noqa: E402
+from guest.cache import cache_folder, complete_folder, locked  # noqa: E402
+
+CODENAMES = {12: "bookworm", 13: "trixie"}
+FETCH = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=10).read().decode())"
+
+
+def _download(into):
+    codename = CODENAMES[debian_release()]
+    with PrivateApt(cache_folder() / "apt-prometheus", [codename, f"{codename}-security"]) as apt:
+        apt.unpack(["prometheus"], into)
+
+
+def program(name):
+    with locked("prometheus"):
+        return complete_folder(cache_folder() / "prometheus", _download) / "usr/bin" / name
+
+
+def fetch(netns, url):
+    """What a GET in that namespace answers; CommandFailed with the code when it is none of success."""
+    return netns.run("/usr/bin/python3", "-c", FETCH, url).stdout
+
+
+class Prometheus:
+    """A server in `netns` that scrapes Sluice's default address once a second."""
+
+    URL = "http://127.0.0.1:9090"
+
+    def __init__(self, world, netns, config):
+        self.netns = netns
+        self.process = netns.start(program("prometheus"), "--config.file", config, "--storage.tsdb.path",
+                                   world.folder / "prometheus", "--web.listen-address", "127.0.0.1:9090")
+        wait_until(self._ready, self.process.output)
+
+    def _ready(self):
+        assert self.process.running(), self.process.output()
+        try:
+            return fetch(self.netns, f"{self.URL}/-/ready")
+        except CommandFailed:
+            return None
+
+    def api(self, path, **query):
+        answer = json.loads(fetch(self.netns, f"{self.URL}/api/v1/{path}?{urllib.parse.urlencode(query)}"))
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
+    def query(self, expression):
+        """{labels without name, instance and job: value}"""
+        found = {}
+        for sample in self.api("query", query=expression)["result"]:
+            labels = {k: v for k, v in sample["metric"].items() if k not in ("__name__", "instance", "job")}
+            found[tuple(sorted(labels.items()))] = float(sample["value"][1])
+        return found

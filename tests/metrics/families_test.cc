@@ -1,0 +1,138 @@
+// What a status becomes for Prometheus.
+#include "control/metrics/families.h"
+
+#include <string>
+
+#include <prometheus/text_serializer.h>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+std::string TextOf(const wire::StatusResponse& status) {
+  return prometheus::TextSerializer().Serialize(MetricFamilies(status));
+}
+
+wire::StatusResponse RunningStatus() {
+  wire::StatusResponse status;
+  status.set_version("1.2.3");
+  status.mutable_dataplane()->set_state("running");
+  status.mutable_dataplane()->set_function("reflect");
+  status.mutable_dataplane()->set_restarts(2);
+  wire::Port& port = *status.add_ports();
+  port.set_name("wan");
+  port.mutable_queue_pairs()->set_current(1);
+  port.mutable_queue_pairs()->set_open(2);
+  port.mutable_queue_pairs()->set_wanted(1);
+  port.mutable_queue_pairs()->set_max(4);
+  for (uint32_t index = 0; index < 2; ++index) {
+    wire::Queue& queue = *port.add_queues();
+    queue.set_index(index);
+    queue.set_rx_packets(10 + index);
+    queue.set_tx_packets(20 + index);
+    (*queue.mutable_xdp_packets())["dataplane"] = 100;
+    (*queue.mutable_xdp_packets())["pass"] = index;
+  }
+  (*port.mutable_queues(0)->mutable_drops())["tx_ring_full"] = 7;
+  port.mutable_bridge()->set_rx_packets(5);
+  (*port.mutable_bridge()->mutable_drops())["kernel_rx_dropped"] = 3;
+  return status;
+}
+
+TEST(MetricFamilies, QueuesAndBridgeHaveTheirOwnLabels) {
+  const std::string text = TextOf(RunningStatus());
+  EXPECT_THAT(text, HasSubstr("# TYPE sluice_rx_packets_total counter"));
+  EXPECT_THAT(text, HasSubstr("sluice_rx_packets_total{port=\"wan\",queue=\"0\"} 10\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_rx_packets_total{port=\"wan\",queue=\"1\"} 11\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_rx_packets_total{port=\"wan\",queue=\"bridge\"} 5\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_tx_packets_total{port=\"wan\",queue=\"1\"} 21\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_drops_total{port=\"wan\",queue=\"0\",reason=\"tx_ring_full\"} 7\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_drops_total{port=\"wan\",queue=\"bridge\",reason=\"kernel_rx_dropped\"} 3\n"));
+}
+
+TEST(MetricFamilies, VerdictsAreSummedOverQueues) {
+  const std::string text = TextOf(RunningStatus());
+  EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"dataplane\"} 200\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"pass\"} 1\n"));
+}
+
+TEST(MetricFamilies, QueuePairsByState) {
+  const std::string text = TextOf(RunningStatus());
+  for (const char* line :
+       {"state=\"current\"} 1\n", "state=\"max\"} 4\n", "state=\"open\"} 2\n", "state=\"wanted\"} 1\n"}) {
+    EXPECT_THAT(text, HasSubstr(std::string("sluice_queue_pairs{port=\"wan\",") + line));
+  }
+}
+
+TEST(MetricFamilies, DataplaneUpOrDown) {
+  wire::StatusResponse status = RunningStatus();
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_dataplane_up 1\n"));
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_dataplane_restarts_total 2\n"));
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_info{version=\"1.2.3\",function=\"reflect\"} 1\n"));
+  status.mutable_dataplane()->set_state("down");
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_dataplane_up 0\n"));
+}
+
+TEST(MetricFamilies, BalanceIsTheAccountingLaw) {
+  wire::StatusResponse status = RunningStatus();
+  status.mutable_balance()->set_received(26);
+  status.mutable_balance()->set_originated(1);
+  status.mutable_balance()->set_transmitted(15);
+  status.mutable_balance()->set_dropped(7);
+  status.mutable_balance()->set_held(6);
+  status.mutable_balance()->set_unaccounted(-1);
+  const std::string text = TextOf(status);
+  for (const char* line : {"sluice_received_packets_total 26\n", "sluice_originated_packets_total 1\n",
+                           "sluice_transmitted_packets_total 15\n", "sluice_dropped_packets_total 7\n",
+                           "sluice_held_packets 6\n", "sluice_unaccounted_packets -1\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+}
+
+TEST(MetricFamilies, ResizesByMethodAndResult) {
+  wire::StatusResponse status = RunningStatus();
+  EXPECT_THAT(TextOf(status), Not(HasSubstr("sluice_last_resize")));
+  wire::ResizeCount& done = *status.add_resizes();
+  done.set_method("channels");
+  done.set_result("done");
+  done.set_count(3);
+  done.set_blocked_ns(450'000'000);
+  done.set_held(12);
+  done.set_lost(1);
+  done.set_reordered(2);
+  wire::ResizeCount& undone = *status.add_resizes();
+  undone.set_method("channels");
+  undone.set_result("rolled back");
+  undone.set_count(1);
+  wire::LastResize& last = *status.mutable_last_resize();
+  last.set_method("channels");
+  last.set_from(1);
+  last.set_to(4);
+  last.set_blocked_ns(150'000'000);
+  last.set_held(4);
+  last.set_lost(1);
+  last.set_reordered(2);
+  last.set_result("done");
+  const std::string text = TextOf(status);
+  for (const char* line : {"sluice_resizes_total{method=\"channels\",result=\"done\"} 3\n",
+                           "sluice_resizes_total{method=\"channels\",result=\"rolled back\"} 1\n",
+                           "sluice_resize_blocked_seconds_count{method=\"channels\",result=\"done\"} 3\n",
+                           "sluice_resize_held_packets_total{method=\"channels\",result=\"done\"} 12\n",
+                           "sluice_resize_lost_packets_total{method=\"channels\",result=\"done\"} 1\n",
+                           "sluice_resize_reordered_packets_total{method=\"channels\",result=\"done\"} 2\n",
+                           "sluice_last_resize_info{method=\"channels\",from=\"1\",to=\"4\",result=\"done\"} 1\n",
+                           "sluice_last_resize_held_packets 4\n", "sluice_last_resize_lost_packets 1\n",
+                           "sluice_last_resize_reordered_packets 2\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  EXPECT_THAT(text, testing::ContainsRegex("sluice_resize_blocked_seconds_sum[^ ]* 0[.]4(5|49)"));
+  EXPECT_THAT(text, testing::ContainsRegex("sluice_last_resize_blocked_seconds 0[.]1(5|49)"));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,134 @@
+// Asked over HTTP, on loopback.
+#include "control/metrics/metrics_server.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <string>
+
+#include <civetweb.h>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/contract/unique_fd.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace sluice {
+namespace {
+
+using testing::HasSubstr;
+
+// A loopback port that is held, so that nobody else can have it.
+class HeldPort {
+ public:
+  HeldPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(socket_.get(), 1), 0);
+    EXPECT_EQ(getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  uint16_t port() const { return port_; }
+
+ private:
+  UniqueFd socket_;
+  uint16_t port_ = 0;
+};
+
+struct Answer {
+  int code = 0;
+  std::string body;
+};
+
+Answer Get(uint16_t port, const std::string& path, const char* method = "GET") {
+  char error[100] = "";
+  mg_connection* connection =
+      mg_download("127.0.0.1", port, 0, error, sizeof(error), "%s %s HTTP/1.0\r\n\r\n", method, path.c_str());
+  EXPECT_NE(connection, nullptr) << error;
+  if (connection == nullptr) {
+    return {};
+  }
+  Answer answer;
+  answer.code = mg_get_response_info(connection)->status_code;
+  char chunk[4096];
+  for (int n = 0; (n = mg_read(connection, chunk, sizeof(chunk))) > 0;) {
+    answer.body.append(chunk, static_cast<size_t>(n));
+  }
+  mg_close_connection(connection);
+  return answer;
+}
+
+wire::StatusResponse Status(const char* state) {
+  wire::StatusResponse status;
+  status.mutable_dataplane()->set_state(state);
+  return status;
+}
+
+class MetricsServerTest : public testing::Test {
+ protected:
+  MetricsServerTest() {
+    port_ = HeldPort().port();  // free again now
+    absl::StatusOr<std::unique_ptr<MetricsServer>> server = MetricsServer::Listen(absl::StrCat("127.0.0.1:", port_));
+    EXPECT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+  }
+
+  uint16_t port_ = 0;
+  std::unique_ptr<MetricsServer> server_;
+};
+
+TEST_F(MetricsServerTest, NothingIsMadeUpBeforeTheFirstStatus) {
+  EXPECT_EQ(Get(port_, "/metrics").code, 503);
+  EXPECT_EQ(Get(port_, "/readyz").code, 503);
+  EXPECT_EQ(Get(port_, "/healthz").code, 200);
+}
+
+TEST_F(MetricsServerTest, ServesWhatWasPublishedLast) {
+  server_->Publish(Status("running"));
+  Answer answer = Get(port_, "/metrics");
+  EXPECT_EQ(answer.code, 200);
+  EXPECT_THAT(answer.body, HasSubstr("sluice_dataplane_up 1\n"));
+  EXPECT_EQ(Get(port_, "/readyz").code, 200);
+
+  server_->Publish(Status("down"));
+  EXPECT_THAT(Get(port_, "/metrics").body, HasSubstr("sluice_dataplane_up 0\n"));
+  answer = Get(port_, "/readyz");
+  EXPECT_EQ(answer.code, 503);
+  EXPECT_EQ(answer.body, "the dataplane is down\n");
+  EXPECT_EQ(Get(port_, "/healthz").code, 200);
+}
+
+TEST_F(MetricsServerTest, OtherPathsAndMethodsAreRefused) {
+  server_->Publish(Status("running"));
+  EXPECT_EQ(Get(port_, "/").code, 404);
+  EXPECT_EQ(Get(port_, "/etc/passwd").code, 404);
+  EXPECT_GE(Get(port_, "/metrics", "POST").code, 400);
+  EXPECT_GE(Get(port_, "/metrics", "DELETE").code, 400);
+}
+
+TEST(MetricsServer, AddressThatIsTakenIsAnErrorThatNamesIt) {
+  const HeldPort held;
+  const std::string address = absl::StrCat("127.0.0.1:", held.port());
+  const absl::Status status = MetricsServer::Listen(address).status();
+  EXPECT_TRUE(absl::IsUnavailable(status));
+  EXPECT_THAT(std::string(status.message()), HasSubstr(address));
+}
+
+TEST(MetricsServer, AddressOfAnotherMachineIsAnError) {
+  EXPECT_TRUE(absl::IsUnavailable(MetricsServer::Listen("192.0.2.1:9477").status()));
+}
+
+TEST(Probes, SilenceOfTheLoopIsNoticed) {
+  EXPECT_TRUE(Health(absl::Seconds(299)).good);
+  EXPECT_FALSE(Health(absl::Seconds(301)).good);
+  EXPECT_TRUE(Readiness(Status("running"), absl::Seconds(1)).good);
+  EXPECT_FALSE(Readiness(Status("running"), absl::Seconds(301)).good);
+  EXPECT_FALSE(Readiness(Status("down"), absl::Seconds(1)).good);
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,131 @@
+"""Metrics, as Prometheus itself reads them."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from tests.lib import flowgen, prometheus
+from tests.lib.agent import Agent, config
+from tests.lib.build import REPOSITORY
+from tests.lib.command import CommandFailed, run, wait_until
+
+DEPLOY = REPOSITORY / "deploy/prometheus"
+URL = "http://127.0.0.1:9477"
+
+
+def send(device, programs, count):
+    report = flowgen.run(programs, **device.traffic(), flows=16, rate=0, window=60, count=count, settle=0.3)
+    assert report["exact"], flowgen.words(report)
+
+
+def scraper(world, device):
+    shutil.copy(DEPLOY / "sluice.rules.yml", world.folder)
+    text = (DEPLOY / "prometheus.yml").read_text().replace("scrape_interval: 15s", "scrape_interval: 1s")
+    return prometheus.Prometheus(world, device.dut, world.write("prometheus.yml", text))
+
+
+def test_prometheus_reads_what_status_says(wire, world, programs):
+    device = wire(queue_pairs=2).start()
+    send(device, programs, 3000)
+    device.resize(4)
+    device.resize(1)
+    status = device.agent.settled()
+    server = scraper(world, device)
+    wait_until(lambda: server.query("sluice_received_packets_total") == {(): status["balance"]["received"]},
+               lambda: server.query("sluice_received_packets_total"))
+
+    counted = {(("port", port["name"]), ("queue", str(queue["index"]))): queue["rx_packets"]
+               for port in status["ports"] for queue in port["queues"]}
+    counted |= {(("port", port["name"]), ("queue", "bridge")): port["bridge"]["rx_packets"] for port in status["ports"]}
+    assert server.query("sluice_rx_packets_total") == counted
+    assert server.query("sluice_received_packets_total + sluice_originated_packets_total == "
+                        "sluice_transmitted_packets_total + sluice_dropped_packets_total + sluice_held_packets")
+    assert server.query("sluice_queue_pairs{port='wan',state='current'}") == {
+        (("port", "wan"), ("state", "current")): 1}
+    assert server.query("sum(sluice_resizes_total{result='done'})") == {(): 2}
+    last = status["last_resize"]
+    assert server.query("sluice_last_resize_info") == {
+        (("from", "4"), ("method", last["method"]), ("result", "done"), ("to", "1")): 1}
+    assert server.query("sluice_last_resize_held_packets") == {(): last["held"]}
+    assert server.query("sluice_last_resize_lost_packets") == {(): last["lost"]}
+    assert server.query("sluice_last_resize_blocked_seconds")[()] == pytest.approx(last["blocked_ns"] / 1e9)
+
+    rules = [rule for group in server.api("rules")["groups"] for rule in group["rules"]]
+    assert rules and all(rule["type"] == "alerting" for rule in rules), rules
+    check_dashboard(server)
+    device.agent.stop()
+
+
+def check_dashboard(server):
+    """Prometheus understands every panel's expressions, and has the metrics that they name."""
+    panels = json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
+    expressions = [target["expr"] for panel in panels for target in panel["targets"]]
+    assert len(expressions) >= len(panels) > 5
+    known = set(server.api("label/__name__/values"))
+    for expression in expressions:
+        server.query(expression.replace("$instance", ".*").replace("$__rate_interval", "1m"))
+        names = set(re.findall(r"sluice_\w+", expression))
+        # A summary's name is only there with its endings; drops only where something was dropped.
+        missing = {name for name in names - known if name != "sluice_drops_total"}
+        assert names and not missing, f"{expression}: there is no {missing}"
+
+
+def test_probes_and_a_dataplane_that_was_gone(reflector):
+    device = reflector().start()
+    assert prometheus.fetch(device.dut, f"{URL}/healthz") == "ok\n"
+    wait_until(lambda: answer(device, "readyz") == "ok\n", lambda: answer(device, "readyz"))
+    pid = device.agent.status()["dataplane"]["pid"]
+    run("kill", "-KILL", pid)
+    # It is started anew within moments; that it was gone is in the counter for good.
+    wait_until(lambda: "sluice_dataplane_restarts_total 1\n" in answer(device, "metrics"),
+               lambda: answer(device, "metrics"))
+    wait_until(lambda: answer(device, "readyz") == "ok\n", lambda: answer(device, "readyz"))
+    device.agent.stop()
+
+
+def answer(device, path):
+    try:
+        return prometheus.fetch(device.dut, f"{URL}/{path}")
+    except CommandFailed as failed:
+        return str(failed)
+
+
+def test_address_that_is_taken(world, programs, reflector):
+    """Asked for, it is a reason not to start, with nothing changed; the default one is done without."""
+    holder = "import socket, time; s = socket.create_server(('127.0.0.1', 9477)); print(1, flush=True); time.sleep(600)"
+    device = reflector(more='[metrics]\nlisten = "127.0.0.1:9477"\n')
+    held = device.dut.start("/usr/bin/python3", "-c", holder)
+    wait_until(lambda: "1" in held.output(), held.output)
+    said = device.agent.refuses_to_start()
+    assert "cannot listen on 127.0.0.1:9477" in said and "[metrics] listen" in said, said
+    assert "xdp" not in device.dut.run("ip", "link", "show", "wan0").stdout
+
+    other = Agent(world, programs, device.dut, config({"wan": "wan0"}, "reflect"), "second").start()
+    assert "going on without metrics" in other.process.output()
+    other.stop()
+
+
+def test_off_means_that_nothing_listens(reflector):
+    device = reflector(more='[metrics]\nlisten = "off"\n').start()
+    assert not device.dut.run("ss", "-Hltn").stdout
+    device.agent.stop()
+
+
+def test_alert_rules(world):
+    promtool = prometheus.program("promtool")
+    run(promtool, "check", "rules", DEPLOY / "sluice.rules.yml")
+    shutil.copy(DEPLOY / "sluice.rules.yml", world.folder)
+    run(promtool, "check", "config", shutil.copy(DEPLOY / "prometheus.yml", world.folder))
+    text = (REPOSITORY / "tests/metrics/alerts.promtool.yml").read_text()
+    tests = world.write("rules.test.yml", text.replace("RULES", str(DEPLOY / "sluice.rules.yml")))
+    run(promtool, "test", "rules", tests)
+
+
+def test_metrics_are_well_formed(reflector, programs):
+    device = reflector().start()
+    send(device, programs, 100)
+    text = prometheus.fetch(device.dut, f"{URL}/metrics")
+    run(prometheus.program("promtool"), "check", "metrics", stdin=text)
+    device.agent.stop()
