@@ -35,7 +35,9 @@ absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::strin
     return absl::InternalError(absl::StrCat("fork: ", strerror(errno)));
   }
   if (pid == 0) {
-    // Only async-signal-safe calls from here on.
+    // Only async-signal-safe calls from here on. What other threads may have opened (the metrics server accepts
+    // connections) is not for the dataplane.
+    (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     if (setsid() >= 0 && setgroups(0, nullptr) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
         setresuid(user.uid, user.uid, user.uid) == 0) {
       execl(binary.c_str(), binary.c_str(), "--socket", socket_path.c_str(), static_cast<char*>(nullptr));

@@ -93,7 +93,7 @@ absl::Status Instance::BringUp() {
     active_pairs_ = transmit_lanes_ = wanted_pairs_ = ports_.front().queue_pairs();
     absl::Status s = StartFresh();
     if (s.ok()) {
-      s = SpreadAnew(active_pairs_);
+      s = WriteRssTables(active_pairs_);
     }
     if (!s.ok()) {
       return s;

@@ -122,7 +122,7 @@ class Instance {
   absl::Status SetPairsOf(AgentPort& port, uint32_t pairs);
   // The RSS tables of devices that have them. A virtio device stops using its table when the driver says how many
   // queues there are (VQ_PAIRS_SET): XDP coming or going, and ethtool -L, do that once a table was set.
-  absl::Status SpreadAnew(uint32_t count);
+  absl::Status WriteRssTables(uint32_t count);
   absl::Status PlaceAfterRepair();
   // Between these two a successor finds in the state file which resize it was.
   void BeginResize(const ResizePlan& plan, const ResizeCosts& before);
@@ -139,7 +139,10 @@ class Instance {
   absl::Status MakeLane(uint32_t index);
   absl::Status BindLane(uint32_t index, absl::Time deadline);
   // With mode = "auto": what speaks against the zero-copy that binding found, or nothing.
-  std::optional<std::string> WhyCopy(const absl::Status& bound, const LaneSockets& lane) const;
+  std::optional<std::string> WhyCopy(const absl::Status& bound, const LaneSockets& lane,
+                                     bool others_have_zero_copy) const;
+  // After a takeover: new lanes are to be in the mode of those that are there.
+  void KeepModeOfLanes();
   absl::Status ForLanes(uint32_t first, uint32_t end, absl::FunctionRef<absl::Status(uint32_t)> step);
   std::vector<QueueAddress> QueuesOf(uint32_t lane) const;
   absl::Status StartDataplaneProcess();

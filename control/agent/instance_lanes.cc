@@ -79,9 +79,11 @@ absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
                                              [](const AgentPort& port) { return port.xdp().mode() == XdpMode::kSkb; });
   const WantedXskMode wanted =
       is_bridge || copy_because_.has_value() ? WantedXskMode::kCopy : Wanted(config_.dataplane.mode);
+  // Then they were handed over by an earlier agent, and are not made anew: lanes are of one mode.
+  const bool others_have_zero_copy = lanes_.zero_copy();
   absl::Status s = BindLaneSockets(*lanes_.FindSockets(index), wanted, skb, deadline);
   if (wanted == WantedXskMode::kAuto) {
-    copy_because_ = WhyCopy(s, *lanes_.FindSockets(index));
+    copy_because_ = WhyCopy(s, *lanes_.FindSockets(index), others_have_zero_copy);
     if (copy_because_.has_value()) {
       // Sockets stay in the mode they were bound in, so the lane is made anew.
       spdlog::warn("all lanes copy: {}{}", *copy_because_, s.ok() ? "" : absl::StrCat(" (", s.message(), ")"));
@@ -98,13 +100,14 @@ absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
   return s;
 }
 
-std::optional<std::string> Instance::WhyCopy(const absl::Status& bound, const LaneSockets& lane) const {
+std::optional<std::string> Instance::WhyCopy(const absl::Status& bound, const LaneSockets& lane,
+                                             bool others_have_zero_copy) const {
   if (absl::IsUnimplemented(bound)) {
     return "another port of the lane offers no zero-copy, and they share one mode";
   }
-  if (bound.ok() && lane.mode == XskMode::kZeroCopy) {
+  if (bound.ok() && lane.mode == XskMode::kZeroCopy && !others_have_zero_copy) {
     for (const AgentPort& port : ports_) {
-      if (port.virtio().has_value() && port.virtio()->SendsStrayZeroCopyHeaders()) {
+      if (port.SendsStrayZeroCopyHeaders()) {
         return absl::StrCat(port.netdev(), ": zero-copy frames would go out with a stray header, as virtio_net is a ",
                             "loadable module here (sluicectl doctor says more)");
       }

@@ -65,6 +65,20 @@ absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
   return std::optional<Greeting>(*std::move(greeting));
 }
 
+void Instance::KeepModeOfLanes() {
+  if (config_.dataplane.mode != ModeSetting::kAuto || lanes_.pair_lanes() == 0) {
+    return;
+  }
+  if (!lanes_.zero_copy()) {
+    copy_because_ = "the other lanes copy, as they did before the agent restarted";
+  } else if (std::any_of(ports_.begin(), ports_.end(),
+                         [](const AgentPort& port) { return port.SendsStrayZeroCopyHeaders(); })) {
+    spdlog::warn(
+        "the lanes an earlier agent left are in zero-copy mode, and the host may refuse what is sent so "
+        "(sluicectl doctor: zero_copy); end agent and dataplane and start them anew");
+  }
+}
+
 absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   const dataplane::Configure& running = greeting.hello.configuration();
   const bool same_ports =
@@ -88,6 +102,7 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
       return s;
     }
   }
+  KeepModeOfLanes();
   transmit_lanes_ = greeting.hello.transmit_lanes();
   worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
   if (absl::Status s = ParkSentFrames(); !s.ok()) {
@@ -184,7 +199,7 @@ absl::Status Instance::SetPairsOf(AgentPort& port, uint32_t pairs) {
   return s;
 }
 
-absl::Status Instance::SpreadAnew(uint32_t count) {
+absl::Status Instance::WriteRssTables(uint32_t count) {
   for (AgentPort& port : ports_) {
     if (port.has_rss()) {
       if (absl::Status s = port.SpreadOver(count); !s.ok()) {
@@ -201,7 +216,7 @@ absl::Status Instance::PlaceAfterRepair() {
   if (of_spread && state_.active_pairs() > 0) {
     active_pairs_ = wanted_pairs_ = std::min(state_.active_pairs(), lanes_.pair_lanes());
   }
-  if (absl::Status s = SpreadAnew(active_pairs_); !s.ok()) {
+  if (absl::Status s = WriteRssTables(active_pairs_); !s.ok()) {
     return s;
   }
   // The dataplane has done a move between cores, or has not; that is the state it is in.

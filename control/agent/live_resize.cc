@@ -134,15 +134,15 @@ absl::Status LiveResize::SetChannels(uint32_t port, uint32_t pairs, absl::Time d
   absl::Status s =
       instance_.calls_.Time("ethtool -L", [&] { return instance_.ports_[port].SetQueuePairs(pairs, deadline); });
   if (s.ok()) {
-    SpreadAgain();
+    RewriteRssTables();
   }
   return s;
 }
 
-// The device forgets its table whenever the driver tells it how many queues there are (Instance::SpreadAnew). In the
-// window, too, flows shall stay on the queues they are on.
-void LiveResize::SpreadAgain() {
-  if (absl::Status s = instance_.SpreadAnew(spread_over_); !s.ok()) {
+// The device forgets its table whenever the driver tells it how many queues there are (Instance::WriteRssTables). In
+// the window, too, flows shall stay on the queues they are on.
+void LiveResize::RewriteRssTables() {
+  if (absl::Status s = instance_.WriteRssTables(spread_over_); !s.ok()) {
     spdlog::error("RSS: {}; the device spreads packets as it likes", std::string(s.message()));
   }
 }
@@ -168,7 +168,7 @@ absl::Status LiveResize::SwitchXdp(bool on) {
   if (absl::Status parked = instance_.ParkSentFrames(); !parked.ok() && !absl::IsUnavailable(parked)) {
     spdlog::error("sent frames may be overwritten: {}", std::string(parked.message()));
   }
-  SpreadAgain();
+  RewriteRssTables();
   return s;
 }
 

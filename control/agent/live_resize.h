@@ -32,7 +32,7 @@ class LiveResize : public ResizeActions {
   absl::Status CloseLanes(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline);
-  void SpreadAgain();
+  void RewriteRssTables();
   absl::Status SetXdp(bool on);
   absl::Status SwitchXdp(bool on);
   absl::Status SwitchXdpOfPorts(bool on);

@@ -9,7 +9,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <memory>
@@ -111,6 +110,7 @@ int Run(const Options& options) {
   absl::StatusOr<Reporter> reporter = Reporter::Start(config->metrics);
   if (!reporter.ok()) {
     spdlog::error("{}", std::string(reporter.status().message()));
+    std::filesystem::remove(options.socket, error);
     return 1;
   }
   InstanceSettings settings;
@@ -138,7 +138,7 @@ int Run(const Options& options) {
     code = 1;
   }
   std::filesystem::remove(options.socket, error);
-  std::quick_exit(code);  // reporter.h
+  return code;
 }
 
 int Main(int argc, char** argv) {

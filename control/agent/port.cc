@@ -383,7 +383,7 @@ absl::Status AgentPort::TakeDown() {
     note(SetQueuePairs(saved_.queue_pairs(), absl::InfiniteFuture()));
   }
   if (has_rss_) {
-    // Also a table that the kernel made by itself: the device may have lost it with XDP (Instance::SpreadAnew).
+    // Also a table that the kernel made by itself: the device may have lost it with XDP (Instance::WriteRssTables).
     const std::vector<uint32_t> table(saved_.rss_table().begin(), saved_.rss_table().end());
     note(SetRssTable(netdev(), IsDefaultRssTable(table, saved_.queue_pairs()) ? std::vector<uint32_t>() : table));
   }

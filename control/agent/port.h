@@ -75,6 +75,7 @@ class AgentPort {
   const SteeringMaps& maps() const { return maps_; }
   const Bridge& bridge() const { return bridge_; }
   const std::optional<VirtioDevice>& virtio() const { return virtio_; }
+  bool SendsStrayZeroCopyHeaders() const { return virtio_.has_value() && virtio_->SendsStrayZeroCopyHeaders(); }
   uint32_t max_pairs() const { return max_pairs_; }
   uint32_t queue_pairs() const { return queue_pairs_; }
   const std::string& why_one_pair() const { return why_one_pair_; }

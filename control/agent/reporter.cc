@@ -1,30 +1,29 @@
 #include "control/agent/reporter.h"
 
-#include <memory>
 #include <string>
+#include <utility>
 
-#include "absl/time/clock.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
 
-constexpr absl::Duration kPeriod = absl::Seconds(1);
+constexpr std::chrono::seconds kPeriod{1};
 
 }  // namespace
 
 absl::StatusOr<Reporter> Reporter::Start(const MetricsConfig& config) {
   Reporter reporter;
-  if (config.listen == "") {
+  if (!config.wanted) {
     return reporter;
   }
-  absl::StatusOr<std::unique_ptr<MetricsServer>> server =
-      MetricsServer::Listen(config.listen.value_or(kDefaultMetricsAddress));
+  const ListenAddress address = config.listen.value_or(ListenAddress());
+  absl::StatusOr<std::unique_ptr<MetricsServer>> server = MetricsServer::Listen(address.host, address.port);
   if (!server.ok() && config.listen.has_value()) {
     return server.status();
   }
   if (server.ok()) {
-    reporter.server_ = server->release();
+    reporter.server_ = *std::move(server);
   } else {
     spdlog::warn("going on without metrics: {}", std::string(server.status().message()));
   }
@@ -32,7 +31,7 @@ absl::StatusOr<Reporter> Reporter::Start(const MetricsConfig& config) {
 }
 
 void Reporter::Report(const Instance& instance) {
-  const absl::Time now = absl::Now();
+  const std::chrono::steady_clock::time_point now = std::chrono::steady_clock::now();
   if (server_ != nullptr && now >= next_) {
     server_->Publish(MakeStatus(instance, worker_times_));
     next_ = now + kPeriod;

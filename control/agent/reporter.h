@@ -2,10 +2,11 @@
 #ifndef SLUICE_CONTROL_AGENT_REPORTER_H_
 #define SLUICE_CONTROL_AGENT_REPORTER_H_
 
+#include <chrono>
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "control/agent/instance.h"
 #include "control/agent/status.h"
 #include "control/config/config.h"
@@ -21,11 +22,9 @@ class Reporter {
   void Report(const Instance& instance);
 
  private:
-  // Null: no metrics. Never ended, as that takes civetweb up to two seconds (civetweb.c: SOCKET_TIMEOUT_QUANTUM):
-  // main() leaves by quick_exit instead.
-  MetricsServer* server_ = nullptr;
+  std::unique_ptr<MetricsServer> server_;  // null: no metrics
   std::vector<WorkerTimes> worker_times_;
-  absl::Time next_ = absl::InfinitePast();
+  std::chrono::steady_clock::time_point next_;
 };
 
 }  // namespace sluice

@@ -2,7 +2,9 @@
 
 #include <time.h>
 
+#include <iterator>
 #include <string>
+#include <utility>
 
 #include "control/agent/version.h"
 
@@ -47,14 +49,14 @@ void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::stri
   }
 }
 
-void FillQueue(const Instance& instance, uint32_t lane, uint32_t port, wire::Queue& queue) {
+// In the order of KernelDrops.
+constexpr const char* kKernelDropNames[] = {"kernel_rx_dropped", "kernel_rx_ring_full", "kernel_rx_invalid",
+                                            "kernel_tx_invalid"};
+
+// What it counted, which outlives the lane.
+void FillCounters(const Instance& instance, uint32_t lane, uint32_t port, wire::Queue& queue) {
   const LanePortStats& stats = instance.stats()->lanes[lane].ports[port];
   queue.set_lane(lane);
-  queue.set_worker(instance.WorkerOf(lane));
-  if (const LaneEntry* entry = instance.lanes().Find(lane); entry != nullptr) {
-    queue.set_mode(ModeName(entry->sockets.mode));
-    queue.set_mode_reason(entry->sockets.mode_reason);
-  }
   queue.set_rx_packets(stats.rx_packets.Get());
   queue.set_tx_packets(stats.tx_packets.Get());
   auto& drops = *queue.mutable_drops();
@@ -62,10 +64,26 @@ void FillQueue(const Instance& instance, uint32_t lane, uint32_t port, wire::Que
     PutIfAny(drops, DropReasonName(static_cast<DropReason>(reason)), stats.drops[reason].Get());
   }
   const KernelDrops kernel = instance.lanes().Drops(lane, port);
-  PutIfAny(drops, "kernel_rx_dropped", kernel.rx_dropped);
-  PutIfAny(drops, "kernel_rx_ring_full", kernel.rx_ring_full);
-  PutIfAny(drops, "kernel_rx_invalid", kernel.rx_invalid);
-  PutIfAny(drops, "kernel_tx_invalid", kernel.tx_invalid);
+  const uint64_t counts[] = {kernel.rx_dropped, kernel.rx_ring_full, kernel.rx_invalid, kernel.tx_invalid};
+  for (size_t i = 0; i < std::size(kKernelDropNames); ++i) {
+    PutIfAny(drops, kKernelDropNames[i], counts[i]);
+  }
+}
+
+void FillQueue(const Instance& instance, uint32_t lane, uint32_t port, wire::Queue& queue) {
+  FillCounters(instance, lane, port, queue);
+  queue.set_worker(instance.WorkerOf(lane));
+  if (const LaneEntry* entry = instance.lanes().Find(lane); entry != nullptr) {
+    queue.set_mode(ModeName(entry->sockets.mode));
+    queue.set_mode_reason(entry->sockets.mode_reason);
+  }
+}
+
+void FillVerdicts(const AgentPort& port, uint32_t queue, wire::Queue& out) {
+  const absl::StatusOr<sluice_counters> counters = port.maps().ReadCounters(queue);
+  for (uint32_t verdict = 0; counters.ok() && verdict < SLUICE_VERDICT_COUNT; ++verdict) {
+    PutIfAny(*out.mutable_xdp_packets(), kVerdictNames[verdict], counters->packets[verdict]);
+  }
 }
 
 void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
@@ -84,9 +102,15 @@ void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
     wire::Queue& queue = *out.add_queues();
     queue.set_index(lane);
     FillQueue(instance, lane, index, queue);
-    const absl::StatusOr<sluice_counters> counters = port.maps().ReadCounters(lane);
-    for (uint32_t verdict = 0; counters.ok() && verdict < SLUICE_VERDICT_COUNT; ++verdict) {
-      PutIfAny(*queue.mutable_xdp_packets(), kVerdictNames[verdict], counters->packets[verdict]);
+    FillVerdicts(port, lane, queue);
+  }
+  for (uint32_t lane = instance.lanes().pair_lanes(); lane < port.max_pairs(); ++lane) {
+    wire::Queue queue;
+    FillCounters(instance, lane, index, queue);
+    FillVerdicts(port, lane, queue);
+    if (queue.rx_packets() + queue.tx_packets() > 0 || !queue.drops().empty() || !queue.xdp_packets().empty()) {
+      queue.set_index(lane);
+      *out.add_closed_queues() = std::move(queue);
     }
   }
   FillQueue(instance, kBridgeLane, index, *out.mutable_bridge());
@@ -159,6 +183,12 @@ wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTime
     }
   }
   FillBalance(instance, *out.mutable_balance());
+  for (uint32_t reason = 0; reason < kDropReasons; ++reason) {
+    out.add_drop_reasons(DropReasonName(static_cast<DropReason>(reason)));
+  }
+  for (const char* reason : kKernelDropNames) {
+    out.add_drop_reasons(reason);
+  }
   if (instance.last_resize().has_value()) {
     *out.mutable_last_resize() = MakeLastResize(*instance.last_resize());
   }

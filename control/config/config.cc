@@ -61,19 +61,21 @@ bool IsNetdevName(const std::string& name) {
 }
 
 // "192.0.2.1:80" or "[2001:db8::1]:80". No names: who listens where must not depend on a resolver.
-bool IsListenAddress(const std::string& text) {
+std::optional<ListenAddress> ParseListenAddress(const std::string& text) {
   const size_t colon = text.rfind(':');
   uint32_t port = 0;
   if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 ||
       port > std::numeric_limits<uint16_t>::max()) {
-    return false;
+    return std::nullopt;
   }
-  const std::string host = text.substr(0, colon);
-  in6_addr address{};
-  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) {
-    return inet_pton(AF_INET6, host.substr(1, host.size() - 2).c_str(), &address) == 1;
+  ListenAddress address{text.substr(0, colon), static_cast<uint16_t>(port)};
+  const bool ipv6 = absl::StartsWith(address.host, "[") && absl::EndsWith(address.host, "]");
+  if (ipv6) {
+    address.host = address.host.substr(1, address.host.size() - 2);
   }
-  return inet_pton(AF_INET, host.c_str(), &address) == 1;
+  in6_addr bits{};
+  return inet_pton(ipv6 ? AF_INET6 : AF_INET, address.host.c_str(), &bits) == 1 ? std::make_optional(address)
+                                                                                : std::nullopt;
 }
 
 void ReadPort(TableReader& in, PortConfig& port) {
@@ -163,10 +165,11 @@ void ReadFunction(TableReader& in, size_t port_count, FunctionConfig& function) 
 
 void ReadMetrics(TableReader& in, MetricsConfig& metrics) {
   if (const auto listen = in.String("listen"); listen.has_value()) {
-    metrics.listen = *listen == "off" ? "" : *listen;
-    if (*listen != "off" && !IsListenAddress(*listen)) {
+    metrics.wanted = *listen != "off";
+    metrics.listen = ParseListenAddress(*listen);
+    if (metrics.wanted && !metrics.listen.has_value()) {
       in.Problem("listen", absl::StrCat("'", *listen, "' is not allowed; allowed: \"off\", or an IP address and a ",
-                                        "port, such as \"", kDefaultMetricsAddress, "\" or \"[::1]:9477\""));
+                                        "port, such as \"127.0.0.1:9477\" or \"[::1]:9477\""));
     }
   }
   in.RefuseOtherKeys();

@@ -36,11 +36,16 @@ struct FunctionConfig {
   std::string type;  // "reflect", "forward"
 };
 
-struct MetricsConfig {
-  // "127.0.0.1:9477", "[::1]:9477"; empty: no metrics. nullopt: kDefaultMetricsAddress, as far as it can be had.
-  std::optional<std::string> listen;
+// "127.0.0.1:9477", "[::1]:9477".
+struct ListenAddress {
+  std::string host = "127.0.0.1";  // an IP address, without brackets
+  uint16_t port = 9477;
 };
-inline constexpr char kDefaultMetricsAddress[] = "127.0.0.1:9477";
+
+struct MetricsConfig {
+  bool wanted = true;
+  std::optional<ListenAddress> listen;  // nullopt: the default one, if it can be had
+};
 
 // A rule as compiled for the maps, and the port it is for.
 struct RuleConfig {

@@ -18,7 +18,7 @@ double Seconds(uint64_t nanoseconds) {
   return static_cast<double>(nanoseconds) / kNsPerSecond;
 }
 
-// One metric with all its label values. Borrows the list it will be in, which must not grow meanwhile.
+// One metric with all its label values.
 class Family {
  public:
   Family(const char* name, const char* help, MetricType type) {
@@ -68,19 +68,23 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
                        "Queue pairs: with traffic (current), with a socket (open), asked for "
                        "(wanted), of the device (max).");
   for (const wire::Port& port : status.ports()) {
+    std::map<std::string, uint64_t> verdicts;
     const auto add_queue = [&](const wire::Queue& queue, const std::string& name) {
       rx.Add({{"port", port.name()}, {"queue", name}}, queue.rx_packets());
       tx.Add({{"port", port.name()}, {"queue", name}}, queue.tx_packets());
-      // In order, so that two scrapes can be compared line by line.
-      for (const auto& [reason, count] : std::map<std::string, uint64_t>(queue.drops().begin(), queue.drops().end())) {
-        drops.Add({{"port", port.name()}, {"queue", name}, {"reason", reason}}, count);
+      // Zeros as well: a counter that begins at 1 has not increased, for whoever watches it.
+      for (const std::string& reason : status.drop_reasons()) {
+        const auto found = queue.drops().find(reason);
+        drops.Add({{"port", port.name()}, {"queue", name}, {"reason", reason}},
+                  found == queue.drops().end() ? 0 : found->second);
       }
-    };
-    std::map<std::string, uint64_t> verdicts;
-    for (const wire::Queue& queue : port.queues()) {
-      add_queue(queue, std::to_string(queue.index()));
       for (const auto& [verdict, count] : queue.xdp_packets()) {
         verdicts[verdict] += count;
+      }
+    };
+    for (const auto* queues : {&port.queues(), &port.closed_queues()}) {
+      for (const wire::Queue& queue : *queues) {
+        add_queue(queue, std::to_string(queue.index()));
       }
     }
     add_queue(port.bridge(), "bridge");
@@ -170,6 +174,12 @@ void AddResizes(const wire::StatusResponse& status, std::vector<MetricFamily>& o
       static_cast<double>(last.reordered()));
 }
 
+void AddAgent(absl::Duration age, std::vector<MetricFamily>& out) {
+  Family family = Gauge("sluice_status_age_seconds", "How long ago the agent last looked; long while a resize runs.");
+  family.Add({}, absl::ToDoubleSeconds(age));
+  out.push_back(family.Take());
+}
+
 void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
   Family info = Gauge("sluice_info", "Version and network function; always 1.");
   info.Add({{"version", status.version()}, {"function", status.dataplane().function()}}, uint64_t{1});
@@ -184,8 +194,9 @@ void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>&
 
 }  // namespace
 
-std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status) {
+std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status, absl::Duration age) {
   std::vector<MetricFamily> families;
+  AddAgent(age, families);
   AddDataplane(status, families);
   AddPorts(status, families);
   AddBalance(status.balance(), families);

@@ -1,14 +1,16 @@
 #include "control/metrics/metrics_server.h"
 
 #include <chrono>
-#include <functional>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
 
-#include <CivetServer.h>
+#include <fcntl.h>
+#include <httplib.h>
 #include <prometheus/text_serializer.h>
+#include <sys/socket.h>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -23,22 +25,6 @@ struct Page {
   int code = 200;
   const char* type = "text/plain; charset=utf-8";
   std::string body;
-};
-
-class PageHandler : public CivetHandler {
- public:
-  explicit PageHandler(std::function<Page()> page) : page_(std::move(page)) {}
-
-  bool handleGet(CivetServer* /*server*/, mg_connection* connection) override {
-    const Page page = page_();
-    mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-              page.code, mg_get_response_code_text(connection, page.code), page.type, page.body.size());
-    mg_write(connection, page.body.data(), page.body.size());
-    return true;
-  }
-
- private:
-  std::function<Page()> page_;
 };
 
 Page ProbePage(const ProbeAnswer& answer) {
@@ -96,26 +82,63 @@ class MetricsServer::Board {
 
 class MetricsServer::Http {
  public:
-  // Throws CivetException when it cannot listen.
-  Http(const std::string& address, const Board& board)
-      : metrics_([&board] { return MetricsPage(board); }),
-        health_([&board] {
-          const auto published = board.Get();
-          return ProbePage(published.has_value() ? Health(published->age) : ProbeAnswer{true, "starting"});
-        }),
-        readiness_([&board] {
-          const auto published = board.Get();
-          return ProbePage(published.has_value() ? Readiness(published->status, published->age)
-                                                 : ProbeAnswer{false, "starting"});
-        }),
-        server_(
-            std::vector<std::string>{"listening_ports", address, "num_threads", "2", "request_timeout_ms", "5000"}) {
-    server_.addHandler("/metrics", metrics_);
-    server_.addHandler("/healthz", health_);
-    server_.addHandler("/readyz", readiness_);
+  explicit Http(const Board& board) {
+    server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
+    // Its own choice has SO_REUSEPORT in it, with which two agents would share an address unseen.
+    server_.set_socket_options([](socket_t socket) {
+      const int on = 1;
+      (void)setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+      (void)fcntl(socket, F_SETFD, FD_CLOEXEC);
+    });
+    // A connection answers once and ends, so that none keeps the server from ending.
+    server_.set_keep_alive_max_count(1);
+    server_.set_read_timeout(kClientPatience);
+    server_.set_write_timeout(kClientPatience);
+    Serve("/metrics", [&board] { return MetricsPage(board); });
+    Serve("/healthz", [&board] {
+      const auto published = board.Get();
+      return ProbePage(published.has_value() ? Health(published->age) : ProbeAnswer{true, "starting"});
+    });
+    Serve("/readyz", [&board] {
+      const auto published = board.Get();
+      return ProbePage(published.has_value() ? Readiness(published->status, published->age)
+                                             : ProbeAnswer{false, "starting"});
+    });
+  }
+
+  ~Http() {
+    server_.stop();
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+  }
+
+  bool Listen(const std::string& host, int port) {
+    if (!server_.bind_to_port(host, port)) {
+      return false;
+    }
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    // stop() does nothing to a server that does not run yet.
+    while (!server_.is_running()) {
+      std::this_thread::sleep_for(kStartPause);
+    }
+    return true;
   }
 
  private:
+  static constexpr size_t kThreads = 2;
+  static constexpr std::chrono::seconds kClientPatience{2};
+  static constexpr std::chrono::milliseconds kStartPause{1};
+
+  template <typename MakePage>
+  void Serve(const char* path, MakePage make_page) {
+    server_.Get(path, [make_page](const httplib::Request& /*request*/, httplib::Response& response) {
+      const Page page = make_page();
+      response.status = page.code;
+      response.set_content(page.body, page.type);
+    });
+  }
+
   static Page MetricsPage(const Board& board) {
     const auto published = board.Get();
     if (!published.has_value()) {
@@ -123,14 +146,12 @@ class MetricsServer::Http {
     }
     Page page;
     page.type = "text/plain; version=0.0.4; charset=utf-8";
-    page.body = prometheus::TextSerializer().Serialize(MetricFamilies(published->status));
+    page.body = prometheus::TextSerializer().Serialize(MetricFamilies(published->status, published->age));
     return page;
   }
 
-  PageHandler metrics_;
-  PageHandler health_;
-  PageHandler readiness_;
-  CivetServer server_;  // ends before the handlers do
+  httplib::Server server_;
+  std::thread thread_;
 };
 
 MetricsServer::MetricsServer(std::unique_ptr<Board> board, std::unique_ptr<Http> http)
@@ -138,15 +159,14 @@ MetricsServer::MetricsServer(std::unique_ptr<Board> board, std::unique_ptr<Http>
 
 MetricsServer::~MetricsServer() = default;
 
-absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Listen(const std::string& address) {
+absl::StatusOr<std::unique_ptr<MetricsServer>> MetricsServer::Listen(const std::string& host, uint16_t port) {
   auto board = std::make_unique<Board>();
-  try {
-    auto http = std::make_unique<Http>(address, *board);
-    return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(board), std::move(http)));
-  } catch (const CivetException&) {
-    return absl::UnavailableError(absl::StrCat("metrics: cannot listen on ", address,
+  auto http = std::make_unique<Http>(*board);
+  if (!http->Listen(host, port)) {
+    return absl::UnavailableError(absl::StrCat("metrics: cannot listen on ", host, " port ", port,
                                                ": it is taken, or no address of this machine; set [metrics] listen"));
   }
+  return std::unique_ptr<MetricsServer>(new MetricsServer(std::move(board), std::move(http)));
 }
 
 void MetricsServer::Publish(wire::StatusResponse status) {

@@ -2,11 +2,12 @@
 // was published there are no metrics (503): zeros would look like counters that were reset.
 //
 // The agent's loop publishes about once a second; while it is busy with a resize the last status stays, so a scrape
-// never waits for one. Threads: Publish() from the agent's loop, answers from the server's own two threads; a mutex
-// guards the status. No authentication: bind it to loopback, or to a network of your own.
+// never waits for one. Threads: Publish() from the agent's loop, answers from the server's own; a mutex guards the
+// status. No authentication: bind it to loopback, or to a network of your own.
 #ifndef SLUICE_CONTROL_METRICS_METRICS_SERVER_H_
 #define SLUICE_CONTROL_METRICS_METRICS_SERVER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -30,10 +31,9 @@ ProbeAnswer Readiness(const wire::StatusResponse& status, absl::Duration since_p
 
 class MetricsServer {
  public:
-  // `address` as the configuration takes it: "127.0.0.1:9477", "[::1]:9477". Unavailable with the address and what to
-  // do when it cannot be had.
-  static absl::StatusOr<std::unique_ptr<MetricsServer>> Listen(const std::string& address);
-  // Ends both threads; waits for answers under way.
+  // `host` is an IP address: "127.0.0.1", "::1". Unavailable with both and what to do when it cannot be had.
+  static absl::StatusOr<std::unique_ptr<MetricsServer>> Listen(const std::string& host, uint16_t port);
+  // Waits for answers under way, and up to two seconds for a client that connected and does not ask.
   ~MetricsServer();
 
   void Publish(wire::StatusResponse status);
@@ -44,7 +44,7 @@ class MetricsServer {
   MetricsServer(std::unique_ptr<Board> board, std::unique_ptr<Http> http);
 
   std::unique_ptr<Board> board_;
-  std::unique_ptr<Http> http_;  // before the board in ending
+  std::unique_ptr<Http> http_;  // ends before the board, which it reads
 };
 
 }  // namespace sluice

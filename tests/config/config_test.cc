@@ -200,13 +200,19 @@ TEST(ConfigTest, WhereMetricsAre) {
   const auto listen = [](const std::string& value) {
     const absl::StatusOr<Config> config =
         ParseConfig(absl::StrCat(kPort, kReflect, "[metrics]\nlisten = \"", value, "\"\n"), "f");
-    return config.ok() ? config->metrics.listen.value_or("unset") : "refused";
+    if (!config.ok()) {
+      return std::string("refused");
+    }
+    const MetricsConfig& metrics = config->metrics;
+    return metrics.wanted ? absl::StrCat(metrics.listen->host, " ", metrics.listen->port) : "off";
   };
-  EXPECT_EQ(ParseConfig(absl::StrCat(kPort, kReflect), "f")->metrics.listen, std::nullopt);
-  EXPECT_EQ(listen("off"), "");
-  for (const char* good : {"127.0.0.1:9477", "0.0.0.0:1", "[::1]:65535", "[2001:db8::1]:80"}) {
-    EXPECT_EQ(listen(good), good);
-  }
+  EXPECT_TRUE(ParseConfig(absl::StrCat(kPort, kReflect), "f")->metrics.wanted);
+  EXPECT_FALSE(ParseConfig(absl::StrCat(kPort, kReflect), "f")->metrics.listen.has_value());
+  EXPECT_EQ(listen("off"), "off");
+  EXPECT_EQ(listen("127.0.0.1:9477"), "127.0.0.1 9477");
+  EXPECT_EQ(listen("0.0.0.0:1"), "0.0.0.0 1");
+  EXPECT_EQ(listen("[::1]:65535"), "::1 65535");
+  EXPECT_EQ(listen("[2001:db8::1]:80"), "2001:db8::1 80");
   for (const char* bad : {"", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:80s",
                           "127.0.0.1:-1", "::1:80", "[127.0.0.1]:80", "127.0.0.1:80,127.0.0.1:81", "[::1]80"}) {
     EXPECT_EQ(listen(bad), "refused") << bad;
@@ -222,7 +228,8 @@ TEST(ConfigTest, TheExampleIsGood) {
   EXPECT_THAT(config->dataplane.cores, testing::ElementsAre(0, 1));
   EXPECT_EQ(config->dataplane.workers, 2u);
   EXPECT_EQ(config->function.type, "forward");
-  EXPECT_EQ(config->metrics.listen, kDefaultMetricsAddress);
+  EXPECT_EQ(config->metrics.listen->host, ListenAddress().host);
+  EXPECT_EQ(config->metrics.listen->port, ListenAddress().port);
   ASSERT_EQ(config->rules.size(), 3u);
   EXPECT_EQ(config->rules[1].in_port, "wan");
   EXPECT_EQ(config->rules[1].rule.proto, IPPROTO_UDP);

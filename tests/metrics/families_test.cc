@@ -15,12 +15,14 @@ using testing::HasSubstr;
 using testing::Not;
 
 std::string TextOf(const wire::StatusResponse& status) {
-  return prometheus::TextSerializer().Serialize(MetricFamilies(status));
+  return prometheus::TextSerializer().Serialize(MetricFamilies(status, absl::Milliseconds(250)));
 }
 
 wire::StatusResponse RunningStatus() {
   wire::StatusResponse status;
   status.set_version("1.2.3");
+  status.add_drop_reasons("tx_ring_full");
+  status.add_drop_reasons("kernel_rx_dropped");
   status.mutable_dataplane()->set_state("running");
   status.mutable_dataplane()->set_function("reflect");
   status.mutable_dataplane()->set_restarts(2);
@@ -39,6 +41,10 @@ wire::StatusResponse RunningStatus() {
     (*queue.mutable_xdp_packets())["pass"] = index;
   }
   (*port.mutable_queues(0)->mutable_drops())["tx_ring_full"] = 7;
+  wire::Queue& closed = *port.add_closed_queues();
+  closed.set_index(3);
+  closed.set_rx_packets(13);
+  (*closed.mutable_xdp_packets())["dataplane"] = 50;
   port.mutable_bridge()->set_rx_packets(5);
   (*port.mutable_bridge()->mutable_drops())["kernel_rx_dropped"] = 3;
   return status;
@@ -55,9 +61,24 @@ TEST(MetricFamilies, QueuesAndBridgeHaveTheirOwnLabels) {
   EXPECT_THAT(text, HasSubstr("sluice_drops_total{port=\"wan\",queue=\"bridge\",reason=\"kernel_rx_dropped\"} 3\n"));
 }
 
+TEST(MetricFamilies, ReasonsForWhichNothingWasDroppedAreThere) {
+  EXPECT_THAT(TextOf(RunningStatus()),
+              HasSubstr("sluice_drops_total{port=\"wan\",queue=\"1\",reason=\"tx_ring_full\"} 0\n"));
+}
+
+TEST(MetricFamilies, ClosedQueuesKeepTheirCounters) {
+  const std::string text = TextOf(RunningStatus());
+  EXPECT_THAT(text, HasSubstr("sluice_rx_packets_total{port=\"wan\",queue=\"3\"} 13\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"dataplane\"} 250\n"));
+}
+
+TEST(MetricFamilies, AgeOfWhatIsShown) {
+  EXPECT_THAT(TextOf(RunningStatus()), HasSubstr("sluice_status_age_seconds 0.25\n"));
+}
+
 TEST(MetricFamilies, VerdictsAreSummedOverQueues) {
   const std::string text = TextOf(RunningStatus());
-  EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"dataplane\"} 200\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"dataplane\"} 250\n"));
   EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"pass\"} 1\n"));
 }
 

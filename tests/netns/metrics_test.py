@@ -27,49 +27,60 @@ def scraper(world, device):
 
 
 def test_prometheus_reads_what_status_says(wire, world, programs):
-    device = wire(queue_pairs=2).start()
-    send(device, programs, 3000)
-    device.resize(4)
-    device.resize(1)
-    status = device.agent.settled()
+    device = wire(queue_pairs=4).start()
     server = scraper(world, device)
-    wait_until(lambda: server.query("sluice_received_packets_total") == {(): status["balance"]["received"]},
-               lambda: server.query("sluice_received_packets_total"))
+    send(device, programs, 3000)
+    wait_until(lambda: server.query("sluice_received_packets_total").get((), 0) > 0, server.process.output)
+    device.resize(1)
+    device.resize(2)
+    status = device.agent.settled()
+    wait_until(lambda: server.query("sum(sluice_resizes_total{result='done'})") == {(): 2},
+               lambda: server.query("sluice_resizes_total"))
+    assert server.query("sluice_received_packets_total") == {(): status["balance"]["received"]}
 
     counted = {(("port", port["name"]), ("queue", str(queue["index"]))): queue["rx_packets"]
-               for port in status["ports"] for queue in port["queues"]}
+               for port in status["ports"] for queue in [*port["queues"], *port["closed_queues"]]}
+    assert len(counted) == 8, "every queue received something"
     counted |= {(("port", port["name"]), ("queue", "bridge")): port["bridge"]["rx_packets"] for port in status["ports"]}
     assert server.query("sluice_rx_packets_total") == counted
     assert server.query("sluice_received_packets_total + sluice_originated_packets_total == "
                         "sluice_transmitted_packets_total + sluice_dropped_packets_total + sluice_held_packets")
+    assert server.query("sum(sluice_rx_packets_total) == sum(sluice_received_packets_total)")
+    assert server.query("sum(sluice_drops_total{reason!~'kernel_.*'}) == sum(sluice_dropped_packets_total)")
+    # Pairs that are closed take nothing with them.
+    for name in ("rx_packets", "tx_packets", "drops", "xdp_packets", "received_packets", "resizes"):
+        assert not server.query(f"resets(sluice_{name}_total[10m]) > 0"), name
     assert server.query("sluice_queue_pairs{port='wan',state='current'}") == {
-        (("port", "wan"), ("state", "current")): 1}
-    assert server.query("sum(sluice_resizes_total{result='done'})") == {(): 2}
+        (("port", "wan"), ("state", "current")): 2}
     last = status["last_resize"]
     assert server.query("sluice_last_resize_info") == {
-        (("from", "4"), ("method", last["method"]), ("result", "done"), ("to", "1")): 1}
+        (("from", "1"), ("method", last["method"]), ("result", "done"), ("to", "2")): 1}
     assert server.query("sluice_last_resize_held_packets") == {(): last["held"]}
     assert server.query("sluice_last_resize_lost_packets") == {(): last["lost"]}
     assert server.query("sluice_last_resize_blocked_seconds")[()] == pytest.approx(last["blocked_ns"] / 1e9)
 
     rules = [rule for group in server.api("rules")["groups"] for rule in group["rules"]]
     assert rules and all(rule["type"] == "alerting" for rule in rules), rules
-    check_dashboard(server)
+    known = set(server.api("label/__name__/values"))
+    for rule in rules:
+        check_names(rule["query"], known)
+    check_dashboard(server, known)
     device.agent.stop()
 
 
-def check_dashboard(server):
+def check_names(expression, known):
+    names = set(re.findall(r"sluice_\w+|\bup\b", expression))
+    assert names and names <= known, f"{expression}: there is no {names - known}"
+
+
+def check_dashboard(server, known):
     """Prometheus understands every panel's expressions, and has the metrics that they name."""
     panels = json.loads((DEPLOY / "grafana-dashboard.json").read_text())["panels"]
     expressions = [target["expr"] for panel in panels for target in panel["targets"]]
     assert len(expressions) >= len(panels) > 5
-    known = set(server.api("label/__name__/values"))
     for expression in expressions:
         server.query(expression.replace("$instance", ".*").replace("$__rate_interval", "1m"))
-        names = set(re.findall(r"sluice_\w+", expression))
-        # A summary's name is only there with its endings; drops only where something was dropped.
-        missing = {name for name in names - known if name != "sluice_drops_total"}
-        assert names and not missing, f"{expression}: there is no {missing}"
+        check_names(expression, known)
 
 
 def test_probes_and_a_dataplane_that_was_gone(reflector):
@@ -99,7 +110,8 @@ def test_address_that_is_taken(world, programs, reflector):
     held = device.dut.start("/usr/bin/python3", "-c", holder)
     wait_until(lambda: "1" in held.output(), held.output)
     said = device.agent.refuses_to_start()
-    assert "cannot listen on 127.0.0.1:9477" in said and "[metrics] listen" in said, said
+    assert "cannot listen on 127.0.0.1 port 9477" in said and "[metrics] listen" in said, said
+    assert not device.agent.socket.exists()
     assert "xdp" not in device.dut.run("ip", "link", "show", "wan0").stdout
 
     other = Agent(world, programs, device.dut, config({"wan": "wan0"}, "reflect"), "second").start()

@@ -119,7 +119,12 @@ def test_zero_copy_that_sends_stray_headers_is_not_used():
         queues = function.status()["ports"][0]["queues"]
         assert [(queue["mode"], "loadable module" in queue["mode_reason"]) for queue in queues] == [("copy", True)] * 2
         assert "loadable module" in function.ctl("doctor").out
+        # A successor does not try zero-copy again on queues that carry packets.
+        vm.guest.run("kill -9 $(pidof sluice-agent)").check()
+        function.start()
         exact_while(vm, function, [4, 1], "--window", "32", rate=500)
+        assert "all lanes copy" not in function.agent.output(), function.agent.output()
+        assert [queue["mode"] for queue in function.status()["ports"][0]["queues"]] == ["copy"]
 
 
 def test_new_flows_use_every_pair():

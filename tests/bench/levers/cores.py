@@ -13,6 +13,7 @@ late worker's full rings cost is the port's receive counter (column at veth); al
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import time
 from typing import Any
@@ -102,7 +103,7 @@ def _measure(chosen: argparse.Namespace, report: Report) -> None:
         bed = Bed(world, chosen.cores_flows)
         offer = load.sustained(chosen.cores_rate, bed.trial, say)
         rate = offer.rate
-        each = max(1, round(chosen.cores_changes / chosen.rounds))
+        each = math.ceil(chosen.cores_changes / chosen.rounds)
         arms = {"1 worker": lambda: bed.measure(rate, each, 1), "2 workers": lambda: bed.measure(rate, each, 2),
                 "workers set": lambda: bed.measure(rate, each, None)}
         streams = rounds.interleave(arms, chosen.rounds, say)

@@ -10,6 +10,7 @@ Not measured: the levers' cost to the host. Guests are emulated where KVM does n
 from __future__ import annotations
 
 import argparse
+import math
 import random
 from functools import partial
 from typing import Any
@@ -46,7 +47,7 @@ def _calls(function: Any, sizes: list[int]) -> dict[str, Any]:
 
 
 def _variant(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
-    each = max(1, round(chosen.spread_changes / chosen.rounds))
+    each = math.ceil(chosen.spread_changes / chosen.rounds)
     numbers = random.Random(_SEED)
     now = _PAIRS
 
