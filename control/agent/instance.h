@@ -82,6 +82,9 @@ class Instance {
   absl::StatusOr<ResizePlan> Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline);
   absl::StatusOr<ResizePlan> SetWorkers(uint32_t workers, absl::Time deadline);
 
+  // Puts these rules in force in place of rules(): on all ports, or on none.
+  absl::Status ReplaceRules(std::vector<RuleConfig> rules);
+
   // A call found the dataplane gone; the loop is to call DataplaneLost(), as when the connection ends.
   bool dataplane_gone() const { return dataplane_gone_; }
   bool dataplane_down() const { return down_; }
@@ -96,6 +99,7 @@ class Instance {
   absl::Status Stop();
 
   const Config& config() const { return config_; }
+  const std::vector<RuleConfig>& rules() const { return config_.rules; }
   const std::vector<AgentPort>& ports() const { return ports_; }
   const LaneTable& lanes() const { return lanes_; }
   const DataplaneLink& link() const { return *link_; }

@@ -30,10 +30,6 @@ class Unwinder {
   std::vector<std::function<void()>> undos_;
 };
 
-absl::Status OnPort(const std::string& netdev, const absl::Status& s) {
-  return s.ok() ? s : absl::Status(s.code(), absl::StrCat("port ", netdev, ": ", s.message()));
-}
-
 struct QueueFacts {
   uint32_t current = 1;
   uint32_t max = 1;
@@ -85,6 +81,10 @@ absl::Status CheckDevice(const std::string& netdev, const std::optional<VirtioDe
 }
 
 }  // namespace
+
+absl::Status OnPort(const std::string& netdev, const absl::Status& s) {
+  return s.ok() ? s : absl::Status(s.code(), absl::StrCat("port ", netdev, ": ", s.message()));
+}
 
 absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const PortSettings& settings,
                                              const std::optional<SavedPort>& saved) {
@@ -244,72 +244,6 @@ void AgentPort::LookForUnreadFrames() {
         netdev(), *frames);
   }
   frames_sent_unread_ = *frames;
-}
-
-absl::Status AgentPort::Activate(const std::vector<RuleConfig>& rules) {
-  std::vector<sluice_rule> mine;
-  for (const RuleConfig& rule : rules) {
-    if (rule.in_port.empty() || rule.in_port == config_.name) {
-      mine.push_back(rule.rule);
-    }
-  }
-  if (absl::Status s = maps_.SetRules(mine); !s.ok()) {
-    return OnPort(netdev(), s);
-  }
-  absl::StatusOr<std::vector<sluice_address>> addresses = LocalAddresses();
-  if (!addresses.ok()) {
-    return OnPort(netdev(), addresses.status());
-  }
-  if (absl::Status s = RefreshLocals(*addresses); !s.ok()) {
-    return s;
-  }
-  return Resteer();
-}
-
-absl::Status AgentPort::Resteer() {
-  absl::StatusOr<sluice_config> config = maps_.GetConfig();
-  if (!config.ok()) {
-    return OnPort(netdev(), config.status());
-  }
-  config->flags = SLUICE_CONFIG_ACTIVE | (own_mac_only_ ? SLUICE_CONFIG_OWN_MAC_ONLY : 0);
-  config->bridge_mode = SLUICE_BRIDGE_REDIRECT;
-  config->bridge_ifindex = static_cast<uint32_t>(bridge_.near_ifindex());
-  std::copy(link_.mac.begin(), link_.mac.end(), config->mac);
-  return OnPort(netdev(), maps_.SetConfig(*config));
-}
-
-absl::Status AgentPort::ApplyDownPolicy(uint32_t queue_pairs) {
-  if (config_.on_dataplane_down == OnDataplaneDown::kHold) {
-    return absl::OkStatus();
-  }
-  absl::StatusOr<sluice_config> config = maps_.GetConfig();
-  if (!config.ok()) {
-    return OnPort(netdev(), config.status());
-  }
-  config->bridge_mode = config_.on_dataplane_down == OnDataplaneDown::kPass ? SLUICE_BRIDGE_PASS : SLUICE_BRIDGE_DROP;
-  // First where packets fall to, then let them fall.
-  if (absl::Status s = maps_.SetConfig(*config); !s.ok()) {
-    return OnPort(netdev(), s);
-  }
-  for (uint32_t queue = 0; queue < queue_pairs; ++queue) {
-    if (absl::Status s = maps_.RemoveSocket(queue); !s.ok()) {
-      return OnPort(netdev(), s);
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status AgentPort::RefreshLocals(const std::vector<sluice_address>& addresses) {
-  const auto same = [](const sluice_address& a, const sluice_address& b) { return memcmp(&a, &b, sizeof(a)) == 0; };
-  if (addresses.size() == locals_.size() && std::equal(addresses.begin(), addresses.end(), locals_.begin(), same) &&
-      !locals_.empty()) {
-    return absl::OkStatus();
-  }
-  if (absl::Status s = maps_.SetLocals(addresses); !s.ok()) {
-    return OnPort(netdev(), s);
-  }
-  locals_ = addresses;
-  return absl::OkStatus();
 }
 
 absl::Status AgentPort::SetQueuePairs(uint32_t count, absl::Time deadline) {

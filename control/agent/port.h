@@ -37,6 +37,9 @@ struct PortSettings {
   ModeSetting mode = ModeSetting::kAuto;
 };
 
+// The error, with the port it was on.
+absl::Status OnPort(const std::string& netdev, const absl::Status& s);
+
 class AgentPort {
  public:
   // `saved`: what an agent that died before us had found on this netdev, if one did; its queue pairs are
@@ -44,7 +47,9 @@ class AgentPort {
   static absl::StatusOr<AgentPort> BringUp(const PortConfig& config, const PortSettings& settings,
                                            const std::optional<SavedPort>& saved);
 
-  // The config's rules for this port, the guest's addresses, then everything in force at once.
+  // Those of them that are for this port, in one step: no packet sees half of the old and half of the new.
+  absl::Status SetRules(const std::vector<RuleConfig>& rules);
+  // The rules, the guest's addresses, then everything in force at once.
   absl::Status Activate(const std::vector<RuleConfig>& rules);
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.
   absl::Status ApplyDownPolicy(uint32_t queue_pairs);

@@ -195,7 +195,8 @@ void ReadRules(TableReader& root, Problems& problems, Config& config) {
   for (const toml::table* table : root.Tables("rule")) {
     TableReader in(*table, "rule", problems);
     RuleConfig rule;
-    const RuleFields fields = ReadFields(in);
+    rule.fields = ReadFields(in);
+    const RuleFields& fields = rule.fields;
     for (const RuleProblem& problem : CompileRule(fields, rule.rule)) {
       // Of a field with a wrong type it has been said already; its absence here is not another problem.
       if (fields.count(problem.field) != 0 || !in.Has(problem.field.c_str())) {

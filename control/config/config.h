@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
+#include "control/config/rules.h"
 
 namespace sluice {
 
@@ -47,8 +48,9 @@ struct MetricsConfig {
   std::optional<ListenAddress> listen;  // nullopt: the default one, if it can be had
 };
 
-// A rule as compiled for the maps, and the port it is for.
+// A rule as written, as compiled, and the port it is for.
 struct RuleConfig {
+  RuleFields fields;
   std::string in_port;  // empty: every port
   sluice_rule rule{};
 };
