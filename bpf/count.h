@@ -6,7 +6,8 @@
 //   a verdict is counted by the hook where the packet leaves our hands, and only there.
 //
 //                 XDP (sluice_steer)               clsact (sluice_bridge), always attached
-//   leaves here   DATAPLANE DROP MALFORMED         PASS DROP MALFORMED BRIDGED DOWN_PASS DOWN_DROP
+//   leaves here   DATAPLANE DROP BLOCKED           PASS DROP BLOCKED MALFORMED BRIDGED DOWN_PASS DOWN_DROP
+//                 MALFORMED
 //   goes on       PASS: not counted
 //                 NO_SOCKET: counted, as the reason why XDP did not take it
 //
@@ -41,10 +42,10 @@ static __always_inline void count_verdict(__u32 queue, enum sluice_verdict verdi
   counters->bytes[verdict] += amount.bytes;
 }
 
-static __always_inline void count_rule(__u32 slot, struct amount amount) {
-  struct sluice_rule_hits* hits = bpf_map_lookup_elem(&sluice_rulehits, &slot);
+static __always_inline void count_rule(__u32 index, struct amount amount) {
+  struct sluice_rule_hits* hits = bpf_map_lookup_elem(&sluice_rulehits, &index);
   if (!hits) {
-    return;  // NO_RULE, or a slot out of range: the packet went by a default
+    return;  // NO_HITS: the packet went by a default
   }
   hits->packets += amount.packets;
   hits->bytes += amount.bytes;

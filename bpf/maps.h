@@ -5,7 +5,10 @@
 // first one's maps, and the agent opens the very same ones.
 //
 //   sluice_config ──► which bank, which policy      written by the agent, read here
-//   sluice_rules, sluice_locals                     written by the agent, read here
+//   sluice_banks, sluice_rules, sluice_rulesets, sluice_values, sluice_prefixes
+//                                                   the rules, see rules.h; written by the agent
+//   sluice_blocked ──► a trie of sources            the agent swaps the trie, or changes it
+//   sluice_locals                                   written by the agent, read here
 //   sluice_counters, sluice_rulehits                written here, one copy per CPU, read by the agent
 #ifndef SLUICE_BPF_MAPS_H_
 #define SLUICE_BPF_MAPS_H_
@@ -26,6 +29,14 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_RULE_BANKS);
+  __type(key, __u32);
+  __type(value, struct sluice_bank);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_banks SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
   __uint(max_entries, SLUICE_RULE_BANKS* SLUICE_MAX_RULES);
   __type(key, __u32);
   __type(value, struct sluice_rule);
@@ -33,12 +44,53 @@ struct {
 } sluice_rules SEC(".maps");
 
 struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_RULE_BANKS* SLUICE_MAX_RULE_SETS);
+  __type(key, __u32);
+  __type(value, struct sluice_rule_set);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_rulesets SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_RULE_BANKS* SLUICE_FIELD_VALUES);
+  __type(key, __u32);
+  __type(value, struct sluice_value_sets);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_values SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+  __uint(max_entries, SLUICE_RULE_BANKS * 2 * SLUICE_MAX_RULES);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __type(key, struct sluice_prefix);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_prefixes SEC(".maps");
+
+struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, SLUICE_RULE_BANKS* SLUICE_MAX_RULES);
+  __uint(max_entries, SLUICE_RULE_HITS);
   __type(key, __u32);
   __type(value, struct sluice_rule_hits);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_rulehits SEC(".maps");
+
+// Holds one trie, or none. The agent makes the tries, as large as the lists they are for.
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+  __array(
+      values, struct {
+        __uint(type, BPF_MAP_TYPE_LPM_TRIE);
+        __uint(max_entries, 1);
+        __uint(map_flags, BPF_F_NO_PREALLOC);
+        __type(key, struct sluice_prefix);
+        __type(value, __u32);
+      });
+} sluice_blocked SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);

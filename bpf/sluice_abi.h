@@ -14,23 +14,36 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 1
+#define SLUICE_ABI_VERSION 2
 
 // Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
 // cores than this does not exist yet, and every per-queue map is sized by it.
 #define SLUICE_MAX_QUEUES 64
-// Rules in one bank. The walk is linear and must stay within the verifier's and the packet's budget.
-#define SLUICE_MAX_RULES 64
+// Rules of a port. The walk (bpf/rules.h) takes one bit of a word for each.
+#define SLUICE_MAX_RULES 1024
+#define SLUICE_RULE_WORDS (SLUICE_MAX_RULES / 64)
 // Two banks: the agent fills the idle one, then flips `rule_bank`, so no packet sees half a set.
 #define SLUICE_RULE_BANKS 2
+// Different sets of rules that the values of all fields lead to. N port ranges cut the ports into at most 2N + 1
+// intervals, N prefixes, VLANs or ethertypes make at most N + 1 sets, and there are 256 protocols: 8N + some.
+#define SLUICE_MAX_RULE_SETS 8704
+// Values of a 16-bit field.
+#define SLUICE_FIELD_VALUES 65536
+// Hit counters: one for each rule in force, and as many for those that take their place.
+#define SLUICE_RULE_HITS (2 * SLUICE_MAX_RULES)
 // The guest's own addresses (all interfaces, both families).
 #define SLUICE_MAX_LOCAL_ADDRESSES 256
 
 // Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).
 #define SLUICE_MAP_XSKS "sluice_xsks"
 #define SLUICE_MAP_CONFIG "sluice_config"
+#define SLUICE_MAP_RULE_BANKS "sluice_banks"
 #define SLUICE_MAP_RULES "sluice_rules"
+#define SLUICE_MAP_RULE_SETS "sluice_rulesets"
+#define SLUICE_MAP_RULE_VALUES "sluice_values"
+#define SLUICE_MAP_RULE_PREFIXES "sluice_prefixes"
 #define SLUICE_MAP_RULE_HITS "sluice_rulehits"
+#define SLUICE_MAP_BLOCKLIST "sluice_blocked"
 #define SLUICE_MAP_LOCALS "sluice_locals"
 #define SLUICE_MAP_COUNTERS "sluice_counters"
 // The far end of the bridge has one socket, at index 0.
@@ -50,7 +63,8 @@ enum sluice_verdict {
   SLUICE_VERDICT_BRIDGED = 5,    // clsact only: redirected into the bridge
   SLUICE_VERDICT_DOWN_PASS = 6,  // clsact only: no dataplane, policy `pass`
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
-  SLUICE_VERDICT_COUNT = 8,
+  SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
+  SLUICE_VERDICT_COUNT = 9,
 };
 
 // What the clsact program does with a packet that is meant for the function and that XDP did not
@@ -74,8 +88,7 @@ struct sluice_config {
   __u32 flags;           // enum sluice_config_flags
   __u32 bridge_mode;     // enum sluice_bridge_mode
   __u32 bridge_ifindex;  // near end of the bridge's veth pair; 0 while there is none
-  __u32 rule_bank;       // 0 or 1: which bank of SLUICE_MAP_RULES is in force
-  __u32 rule_count;      // rules in that bank, at most SLUICE_MAX_RULES
+  __u32 rule_bank;       // 0 or 1: which bank of the rules is in force
   __u8 mac[6];           // the port's own address
   __u8 pad[2];
 };
@@ -86,34 +99,68 @@ enum sluice_action {
   SLUICE_ACTION_DROP = 2,
 };
 
-// Which fields of a rule are compared. A field that is not flagged matches anything; a flagged
-// field does not match a packet that has no such field (ports of a later fragment, say).
-enum sluice_match {
-  SLUICE_MATCH_ETHERTYPE = 1 << 0,  // the ethertype behind all VLAN tags
-  SLUICE_MATCH_VLAN = 1 << 1,       // the outermost tag's VLAN id
-  SLUICE_MATCH_PROTO = 1 << 2,      // the last header's protocol, extension headers walked
-  SLUICE_MATCH_SRC = 1 << 3,
-  SLUICE_MATCH_DST = 1 << 4,
-  SLUICE_MATCH_SRC_PORT = 1 << 5,
-  SLUICE_MATCH_DST_PORT = 1 << 6,
+// What a rule can compare. A field that a rule does not name matches anything; one that it names does not match a
+// packet that has no such field (ports of a later fragment, say).
+enum sluice_field {
+  SLUICE_FIELD_ETHERTYPE = 0,  // the ethertype behind all VLAN tags
+  SLUICE_FIELD_VLAN = 1,       // the outermost tag's VLAN id
+  SLUICE_FIELD_PROTO = 2,      // the last header's protocol, extension headers walked
+  SLUICE_FIELD_SRC = 3,
+  SLUICE_FIELD_DST = 4,
+  SLUICE_FIELD_SRC_PORT = 5,
+  SLUICE_FIELD_DST_PORT = 6,
+  SLUICE_FIELD_COUNT = 7,
 };
 
+// The same as bits: the fields a packet has, a rule names, or any rule of a bank names.
+enum sluice_match {
+  SLUICE_MATCH_ETHERTYPE = 1 << SLUICE_FIELD_ETHERTYPE,
+  SLUICE_MATCH_VLAN = 1 << SLUICE_FIELD_VLAN,
+  SLUICE_MATCH_PROTO = 1 << SLUICE_FIELD_PROTO,
+  SLUICE_MATCH_SRC = 1 << SLUICE_FIELD_SRC,
+  SLUICE_MATCH_DST = 1 << SLUICE_FIELD_DST,
+  SLUICE_MATCH_SRC_PORT = 1 << SLUICE_FIELD_SRC_PORT,
+  SLUICE_MATCH_DST_PORT = 1 << SLUICE_FIELD_DST_PORT,
+};
+
+// Element of SLUICE_MAP_RULE_BANKS, one for each bank. A set id is an index into the bank's SLUICE_MAX_RULE_SETS
+// elements of SLUICE_MAP_RULE_SETS.
+struct sluice_bank {
+  __u32 rules;                           // 0: no rule is looked for
+  __u32 fields;                          // enum sluice_match: what at least one rule names
+  __u16 absent_set[SLUICE_FIELD_COUNT];  // the rules a packet without the field may still match: those not naming it
+  __u16 pad;
+};
+
+// Element bank * SLUICE_MAX_RULE_SETS + id of SLUICE_MAP_RULE_SETS: rules, bit r % 64 of word r / 64. A rule that
+// comes first has the lower bit.
+struct sluice_rule_set {
+  __u64 words_used;  // bit w: words[w] is not zero
+  __u64 words[SLUICE_RULE_WORDS];
+};
+
+// Element bank * SLUICE_FIELD_VALUES + value of SLUICE_MAP_RULE_VALUES: for the fields that are a number, the set of
+// rules that a packet with that value may match. The elements of addresses are not used.
+struct sluice_value_sets {
+  __u16 set[SLUICE_FIELD_COUNT];
+  __u16 pad;
+};
+
+// Key of SLUICE_MAP_RULE_PREFIXES and, with table 0, of the blocklist; the value is a set id (__u32), in the
+// blocklist the prefix's own length. Of IPv4 the address is in element 0.
+struct sluice_prefix {
+  __u32 prefixlen;  // in bits: those of `table` and then the address's
+  __u32 table;      // SLUICE_PREFIX_TABLE
+  __be32 addr_be[4];
+};
+// Separates what shares the trie: family 4 or 6, a field, a bank.
+#define SLUICE_PREFIX_TABLE(family, field, bank) ((__u32)(family) | (__u32)(field) << 8 | (__u32)(bank) << 16)
+#define SLUICE_PREFIX_TABLE_BITS 32
+
+// Element bank * SLUICE_MAX_RULES + rule of SLUICE_MAP_RULES.
 struct sluice_rule {
-  __u32 match;   // enum sluice_match bits
   __u32 action;  // enum sluice_action
-  __be16 ethertype_be;
-  __u16 vlan;   // host order, 0..4095
-  __u8 proto;   // IPPROTO_*
-  __u8 family;  // 4 or 6, of src/dst when they are matched; 0 otherwise
-  __u8 pad[2];
-  __u16 src_port_first;  // host order, inclusive ranges
-  __u16 src_port_last;
-  __u16 dst_port_first;
-  __u16 dst_port_last;
-  __be32 src_be[4];  // IPv4 in element 0
-  __be32 src_mask_be[4];
-  __be32 dst_be[4];
-  __be32 dst_mask_be[4];
+  __u32 hits;    // index into SLUICE_MAP_RULE_HITS
 };
 
 // Key of SLUICE_MAP_LOCALS; the value is a __u8 that is always 1.
@@ -128,7 +175,7 @@ struct sluice_counters {
   __u64 bytes[SLUICE_VERDICT_COUNT];
 };
 
-// Per-CPU element of SLUICE_MAP_RULE_HITS, index bank * SLUICE_MAX_RULES + rule.
+// Per-CPU element of SLUICE_MAP_RULE_HITS. Which is whose is the agent's to say; a rule keeps its own over changes.
 struct sluice_rule_hits {
   __u64 packets;
   __u64 bytes;

@@ -93,12 +93,12 @@ int sluice_bridge(struct __sk_buff* skb) {
   }
 
   struct decision decision = classify(config, &packet);
-  count_rule(decision.rule_slot, amount);
+  count_rule(decision.hits, amount);
   switch (decision.action) {
     case SLUICE_ACTION_DATAPLANE:
       return to_bridge(skb, config, amount);
     case SLUICE_ACTION_DROP:
-      count_verdict(rx_queue(skb), SLUICE_VERDICT_DROP, amount);
+      count_verdict(rx_queue(skb), decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, amount);
       return TC_ACT_SHOT;
     default:
       count_verdict(rx_queue(skb), SLUICE_VERDICT_PASS, amount);

@@ -55,7 +55,7 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
     return action;
   }
   count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
-  count_rule(decision->rule_slot, frame);
+  count_rule(decision->hits, frame);
   return action;
 }
 
@@ -79,8 +79,8 @@ int sluice_steer(struct xdp_md* ctx) {
     case SLUICE_ACTION_DATAPLANE:
       return to_dataplane(ctx, &decision, frame);
     case SLUICE_ACTION_DROP:
-      count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_DROP, frame);
-      count_rule(decision.rule_slot, frame);
+      count_verdict(ctx->rx_queue_index, decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, frame);
+      count_rule(decision.hits, frame);
       return XDP_DROP;
     default:
       return XDP_PASS;  // counted by clsact, see count.h

@@ -10,9 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "control/agent/rule_requests.h"
 #include "control/agent/unix_socket.h"
 #include "control/doctor/doctor.h"
 #include "control/wire/framing.h"
@@ -50,11 +52,16 @@ bool IsMember(const ucred& peer, const char* group_name) {
 }
 
 bool Changes(const wire::Request& request) {
-  return (request.has_set_queues() && !request.set_queues().dry_run()) || request.has_set_workers();
+  return (request.has_set_queues() && !request.set_queues().dry_run()) || request.has_set_workers() ||
+         request.has_change_rules() || request.has_change_blocklist();
+}
+
+bool MayChange(const ucred& peer) {
+  return peer.uid == 0 || IsMember(peer, "sluice-admin");
 }
 
 absl::Status CheckRights(const ucred& peer, const wire::Request& request) {
-  if (peer.uid == 0 || IsMember(peer, "sluice-admin") || (!Changes(request) && IsMember(peer, "sluice"))) {
+  if (MayChange(peer) || (!Changes(request) && IsMember(peer, "sluice"))) {
     return absl::OkStatus();
   }
   return absl::PermissionDeniedError(Changes(request) ? "changing needs root or membership of group sluice-admin"
@@ -66,6 +73,16 @@ wire::Response Refuse(const absl::Status& s) {
   response.set_result(absl::IsDeadlineExceeded(s) ? wire::RESULT_TIMED_OUT : wire::RESULT_REFUSED);
   response.set_error(std::string(s.message()));
   return response;
+}
+
+// `answer` goes into its place in the response, or the response is a refusal.
+template <typename Message>
+wire::Response Respond(absl::StatusOr<Message> answer, Message& place, wire::Response& response) {
+  if (!answer.ok()) {
+    return Refuse(answer.status());
+  }
+  place = *std::move(answer);
+  return std::move(response);
 }
 
 // `plan` was run, unless it was empty or only shown.
@@ -149,13 +166,13 @@ void CliServer::ServeOne(Instance& instance) {
   }
   (void)setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &kClientPatience, sizeof(kClientPatience));
   (void)setsockopt(client.get(), SOL_SOCKET, SO_SNDTIMEO, &kClientPatience, sizeof(kClientPatience));
+  const absl::StatusOr<ucred> peer = PeerOf(client.get());
   wire::Request request;
-  absl::Status s = ReadFrame(client.get(), request);
+  absl::Status s = ReadFrame(client.get(), request, peer.ok() && MayChange(*peer) ? kMaxChangeBytes : kMaxFrameBytes);
   if (!s.ok()) {
     spdlog::debug("a client did not ask anything: {}", std::string(s.message()));
     return;
   }
-  absl::StatusOr<ucred> peer = PeerOf(client.get());
   s = peer.ok() ? CheckRights(*peer, request) : peer.status();
   const wire::Response response = s.ok() ? Answer(request, instance) : Refuse(s);
   if (absl::Status sent = WriteFrame(client.get(), response); !sent.ok()) {
@@ -179,6 +196,14 @@ wire::Response CliServer::Answer(const wire::Request& request, Instance& instanc
                           instance);
     case wire::Request::kDoctor:
       return Examine(request.doctor(), instance);
+    case wire::Request::kRules:
+      return Respond(ListRules(instance), *response.mutable_rules(), response);
+    case wire::Request::kChangeRules:
+      return Respond(ChangeRules(request.change_rules(), instance), *response.mutable_rules(), response);
+    case wire::Request::kBlocklist:
+      return Respond(ShowBlocklist(request.blocklist(), instance), *response.mutable_blocklist(), response);
+    case wire::Request::kChangeBlocklist:
+      return Respond(ChangeBlocklist(request.change_blocklist(), instance), *response.mutable_blocklist(), response);
     case wire::Request::BODY_NOT_SET:
       break;
   }

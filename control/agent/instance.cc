@@ -99,11 +99,15 @@ absl::Status Instance::BringUp() {
       return s;
     }
   }
+  if (absl::Status s = MakeRules(); !s.ok()) {
+    return s;
+  }
   for (AgentPort& port : ports_) {
-    if (absl::Status s = port.Activate(config_.rules); !s.ok()) {
+    if (absl::Status s = port.Activate(rules_); !s.ok()) {
       return s;
     }
   }
+  RulesAreCounting();
   ReportInterrupted();
   SaveState();
   return absl::OkStatus();
@@ -140,6 +144,9 @@ void Instance::SaveState() {
   }
   const bool connected = link_.has_value() && link_->connected();
   state_.set_dataplane_pid(static_cast<uint32_t>(connected ? link_->pid() : child_));
+  if (next_rule_id_ > 0) {  // as with active_pairs_
+    SaveRules();
+  }
   if (active_pairs_ > 0) {  // else what the agent before us wrote is still to be read
     state_.set_active_pairs(active_pairs_);
   }

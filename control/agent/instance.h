@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "control/agent/active_rules.h"
 #include "control/agent/call_log.h"
 #include "control/agent/dataplane_link.h"
 #include "control/agent/dataplane_process.h"
@@ -30,6 +31,7 @@
 #include "control/agent/saved_state.pb.h"
 #include "control/agent/stats_view.h"
 #include "control/config/config.h"
+#include "control/kernel/blocklist.h"
 
 namespace sluice {
 
@@ -82,8 +84,16 @@ class Instance {
   absl::StatusOr<ResizePlan> Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline);
   absl::StatusOr<ResizePlan> SetWorkers(uint32_t workers, absl::Time deadline);
 
-  // Puts these rules in force in place of rules(): on all ports, or on none.
+  // Puts these rules in force in place of rules(): on all ports, or on none. They are the configuration's: an agent
+  // that is started after a crash takes the file's when they are not the same.
   absl::Status ReplaceRules(std::vector<RuleConfig> rules);
+  // The same for rules that the configuration does not know of: they go on after a crash.
+  absl::Status ChangeRules(std::vector<RuleConfig> rules);
+  // Sources whose packets are dropped. Replacing puts the whole list in force in one step, or changes nothing; the
+  // others say how many prefixes were new, or were there, and may stop half-way.
+  absl::Status ReplaceBlocklist(std::vector<sluice_prefix> prefixes);
+  absl::StatusOr<uint64_t> Block(const std::vector<sluice_prefix>& prefixes);
+  absl::StatusOr<uint64_t> Unblock(const std::vector<sluice_prefix>& prefixes);
 
   // A call found the dataplane gone; the loop is to call DataplaneLost(), as when the connection ends.
   bool dataplane_gone() const { return dataplane_gone_; }
@@ -100,6 +110,8 @@ class Instance {
 
   const Config& config() const { return config_; }
   const std::vector<RuleConfig>& rules() const { return config_.rules; }
+  const std::vector<ActiveRule>& active_rules() const { return rules_; }
+  const std::optional<Blocklist>& blocklist() const { return blocklist_; }
   const std::vector<AgentPort>& ports() const { return ports_; }
   const LaneTable& lanes() const { return lanes_; }
   const DataplaneLink& link() const { return *link_; }
@@ -175,6 +187,12 @@ class Instance {
                       const std::vector<uint32_t>& old);
   absl::Status Place(uint32_t workers);
 
+  absl::Status MakeRules();
+  void RulesAreCounting();
+  void SaveRules();
+  absl::Status AdoptBlocklist();
+  absl::Status PutBlocklist(const std::optional<Blocklist>& list);
+
   void FollowAddresses();
   void FollowCpus();
   // Those the config allows, as far as they are online.
@@ -190,6 +208,9 @@ class Instance {
   Config config_;
   InstanceSettings settings_;
   std::vector<AgentPort> ports_;
+  std::vector<ActiveRule> rules_;
+  uint32_t next_rule_id_ = 0;  // 0: what an agent before us had is still to be read
+  std::optional<Blocklist> blocklist_;
   LaneTable lanes_;
   std::optional<DataplaneLink> link_;
   std::optional<StatsView> stats_;

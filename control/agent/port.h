@@ -17,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "control/agent/active_rules.h"
 #include "control/agent/saved_state.pb.h"
 #include "control/config/config.h"
 #include "control/kernel/affinity.h"
@@ -48,9 +49,9 @@ class AgentPort {
                                            const std::optional<SavedPort>& saved);
 
   // Those of them that are for this port, in one step: no packet sees half of the old and half of the new.
-  absl::Status SetRules(const std::vector<RuleConfig>& rules);
+  absl::Status SetRules(const std::vector<ActiveRule>& rules);
   // The rules, the guest's addresses, then everything in force at once.
-  absl::Status Activate(const std::vector<RuleConfig>& rules);
+  absl::Status Activate(const std::vector<ActiveRule>& rules);
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.
   absl::Status ApplyDownPolicy(uint32_t queue_pairs);
   absl::Status Resteer();
@@ -78,6 +79,8 @@ class AgentPort {
   const Link& link() const { return link_; }
   const XdpAttachment& xdp() const { return xdp_; }
   const SteeringMaps& maps() const { return maps_; }
+  // The trie of blocked sources; -1: none.
+  absl::Status SetBlocklist(int trie) { return OnPort(netdev(), maps_.SetBlocklist(trie)); }
   const Bridge& bridge() const { return bridge_; }
   const std::optional<VirtioDevice>& virtio() const { return virtio_; }
   bool SendsStrayZeroCopyHeaders() const { return virtio_.has_value() && virtio_->SendsStrayZeroCopyHeaders(); }

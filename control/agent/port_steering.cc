@@ -6,17 +6,19 @@
 
 namespace sluice {
 
-absl::Status AgentPort::SetRules(const std::vector<RuleConfig>& rules) {
-  std::vector<sluice_rule> mine;
-  for (const RuleConfig& rule : rules) {
-    if (rule.in_port.empty() || rule.in_port == config_.name) {
-      mine.push_back(rule.rule);
+absl::Status AgentPort::SetRules(const std::vector<ActiveRule>& rules) {
+  std::vector<SteeringRule> mine;
+  std::vector<RuleHits> hits;
+  for (const ActiveRule& rule : rules) {
+    if (rule.config.in_port.empty() || rule.config.in_port == config_.name) {
+      mine.push_back(rule.config.rule);
+      hits.push_back({rule.hits, rule.fresh});
     }
   }
-  return OnPort(netdev(), maps_.SetRules(mine));
+  return OnPort(netdev(), maps_.SetRules(mine, hits));
 }
 
-absl::Status AgentPort::Activate(const std::vector<RuleConfig>& rules) {
+absl::Status AgentPort::Activate(const std::vector<ActiveRule>& rules) {
   if (absl::Status s = SetRules(rules); !s.ok()) {
     return s;
   }

@@ -60,7 +60,7 @@ absl::StatusOr<wire::Response> Call(const std::string& socket_path, const wire::
     return socket.status();
   }
   wire::Response response;
-  absl::Status status = WriteFrame(socket->get(), request);
+  absl::Status status = WriteFrame(socket->get(), request, kMaxChangeBytes);
   if (status.ok()) {
     status = ReadFrame(socket->get(), response);
   }

@@ -3,8 +3,10 @@
 #define SLUICE_CONTROL_CLI_COMMANDS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "control/cli/exit_code.h"
@@ -36,6 +38,17 @@ ExitCode RunSetWorkers(const Context& context, uint32_t count);
 // Once, or every `interval` until interrupted or the agent goes.
 ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval);
 ExitCode RunDoctor(const Context& context, const std::string& port);
+
+// Rules and the blocklist, through the agent (commands_rules.cc). `file`: a path, or "-" for the standard input.
+ExitCode RunRules(const Context& context);
+ExitCode RunAddRule(const Context& context, const std::map<std::string, std::string>& fields, uint32_t before);
+ExitCode RunDeleteRules(const Context& context, const std::vector<uint32_t>& ids);
+ExitCode RunReplaceRules(const Context& context, const std::string& file);
+// `address`: whether that one is blocked; empty: only how many prefixes there are.
+ExitCode RunBlocklist(const Context& context, const std::string& address);
+ExitCode RunBlock(const Context& context, const std::vector<std::string>& prefixes);
+ExitCode RunUnblock(const Context& context, const std::vector<std::string>& prefixes);
+ExitCode RunReplaceBlocklist(const Context& context, const std::string& file);
 
 // Without an agent (commands_local.cc).
 ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, const std::string& port);

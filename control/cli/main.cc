@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -29,6 +30,12 @@ struct Typed {
   std::string watch;
   std::string config;
   SetQueues set_queues;
+  std::string action;
+  std::vector<std::string> fields;
+  std::string before = "0";
+  std::vector<std::string> ids;
+  std::vector<std::string> prefixes;
+  std::string file;
 };
 
 using Command = std::function<ExitCode(const Context&)>;
@@ -119,6 +126,66 @@ void AddLooks(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   commands[check] = [&typed](const Context& context) { return RunConfigCheck(context, typed.config); };
 }
 
+// "dst_port=22"
+std::string CheckField(const std::string& text) {
+  const size_t equals = text.find('=');
+  return equals == std::string::npos || equals == 0 ? "'" + text + "' is no FIELD=VALUE, such as proto=tcp" : "";
+}
+
+void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
+  CLI::App* rules = app.add_subcommand("rules", "Steering rules in force, in order, with what each decided");
+  commands[rules] = commands[rules->add_subcommand("list", "The same")] = RunRules;
+
+  CLI::App* add = rules->add_subcommand("add", "Add a rule, at the end unless said otherwise");
+  add->add_option("ACTION", typed.action, "What becomes of the packets")
+      ->required()
+      ->check(CLI::IsMember({"dataplane", "pass", "drop"}));
+  add->add_option("FIELD=VALUE", typed.fields,
+                  "What packets it is for: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port")
+      ->check(CheckField);
+  add->add_option("--before", typed.before, "In front of the rule with this ID")->check(CheckCount);
+  commands[add] = [&typed](const Context& context) {
+    std::map<std::string, std::string> fields = {{"action", typed.action}};
+    for (const std::string& field : typed.fields) {
+      const size_t equals = field.find('=');
+      if (!fields.emplace(field.substr(0, equals), field.substr(equals + 1)).second) {
+        return UsageError(field.substr(0, equals) + " is there twice");
+      }
+    }
+    return RunAddRule(context, fields, *ParseCount(typed.before));
+  };
+
+  CLI::App* del = rules->add_subcommand("del", "Remove rules");
+  del->add_option("ID", typed.ids, "As `sluicectl rules` shows them")->required()->check(CheckCount);
+  commands[del] = [&typed](const Context& context) {
+    std::vector<uint32_t> ids;
+    for (const std::string& id : typed.ids) {
+      ids.push_back(*ParseCount(id));
+    }
+    return RunDeleteRules(context, ids);
+  };
+
+  CLI::App* replace = rules->add_subcommand("replace", "Put a file's [[rule]] tables in their place, in one step");
+  replace->add_option("FILE", typed.file, "As in the configuration file; - for the standard input")->required();
+  commands[replace] = [&typed](const Context& context) { return RunReplaceRules(context, typed.file); };
+}
+
+void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
+  CLI::App* list = app.add_subcommand("blocklist", "Sources whose packets are dropped before any rule");
+  list->add_option("ADDRESS", typed.port, "Whether this one is blocked");
+  commands[list] = [&typed](const Context& context) { return RunBlocklist(context, typed.port); };
+
+  CLI::App* add = list->add_subcommand("add", "Block sources");
+  add->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1")->required();
+  commands[add] = [&typed](const Context& context) { return RunBlock(context, typed.prefixes); };
+  CLI::App* del = list->add_subcommand("del", "Unblock prefixes, each as it was added");
+  del->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1")->required();
+  commands[del] = [&typed](const Context& context) { return RunUnblock(context, typed.prefixes); };
+  CLI::App* replace = list->add_subcommand("replace", "Put another list in its place, in one step");
+  replace->add_option("FILE", typed.file, "A prefix a line, # begins a comment; - for the standard input")->required();
+  commands[replace] = [&typed](const Context& context) { return RunReplaceBlocklist(context, typed.file); };
+}
+
 // The options of the whole program. They may stand before the verb or behind it.
 CLI::Option* AddCommon(CLI::App& app, Context& context, Typed& typed) {
   app.add_option("-o,--output", typed.output, "json: the message as it is")->check(CLI::IsMember({"table", "json"}));
@@ -142,6 +209,8 @@ int Main(int argc, char** argv) {
   commands[app.add_subcommand("status", "Ports, queues, workers, rates, balance")] = RunStatus;
   AddQueues(app, typed, commands);
   AddWorkers(app, typed, commands);
+  AddRules(app, typed, commands);
+  AddBlocklist(app, typed, commands);
   AddStats(app, typed, commands);
   AddLooks(app, typed, commands);
   // Only here: below, the environment would win over an option before the verb.

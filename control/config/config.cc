@@ -187,11 +187,8 @@ RuleFields ReadFields(TableReader& in) {
   return fields;
 }
 
-void ReadRules(TableReader& root, Problems& problems, Config& config) {
-  std::map<std::string, uint32_t> rules_of_port;
-  for (const PortConfig& port : config.ports) {
-    rules_of_port[port.name] = 0;
-  }
+void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConfig>& ports,
+               std::vector<RuleConfig>& rules) {
   for (const toml::table* table : root.Tables("rule")) {
     TableReader in(*table, "rule", problems);
     RuleConfig rule;
@@ -205,19 +202,18 @@ void ReadRules(TableReader& root, Problems& problems, Config& config) {
     }
     if (const auto port = fields.find("in_port"); port != fields.end()) {
       rule.in_port = port->second;
-      if (rules_of_port.count(rule.in_port) == 0) {
+      const auto names_it = [&](const PortConfig& p) { return p.name == rule.in_port; };
+      if (std::none_of(ports.begin(), ports.end(), names_it)) {
         in.Problem("in_port", absl::StrCat("'", rule.in_port, "' is no port; allowed: ",
-                                           absl::StrJoin(rules_of_port, ", ", [](std::string* out, const auto& p) {
-                                             out->append(p.first);
+                                           absl::StrJoin(ports, ", ", [](std::string* out, const PortConfig& p) {
+                                             out->append(p.name);
                                            })));
       }
     }
-    for (auto& [port, count] : rules_of_port) {
-      if ((rule.in_port.empty() || rule.in_port == port) && ++count == SLUICE_MAX_RULES + 1) {
-        in.Problem("", absl::StrCat("one rule too many for port ", port, "; at most ", SLUICE_MAX_RULES));
-      }
+    rules.push_back(std::move(rule));
+    if (rules.size() == SLUICE_MAX_RULES + 1) {
+      in.Problem("", absl::StrCat("one rule too many; at most ", SLUICE_MAX_RULES));
     }
-    config.rules.push_back(std::move(rule));
   }
 }
 
@@ -243,19 +239,24 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-}  // namespace
-
-absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name) {
-  Problems problems(file_name);
-  toml::table table;
+absl::Status ParseToml(const std::string& text, Problems& problems, toml::table& table) {
   try {
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {
     problems.Add(std::max<uint32_t>(1, error.source().begin.line), "",
                  absl::StrCat("not TOML: ", std::string(error.description())));
-    return problems.ToStatus();
   }
+  return problems.ToStatus();
+}
 
+}  // namespace
+
+absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name) {
+  Problems problems(file_name);
+  toml::table table;
+  if (absl::Status s = ParseToml(text, problems, table); !s.ok()) {
+    return s;
+  }
   Config config;
   TableReader root(table, "", problems);
   ReadPorts(root, problems, config);
@@ -273,13 +274,30 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
     TableReader in(*metrics, "metrics", problems);
     ReadMetrics(in, config.metrics);
   }
-  ReadRules(root, problems, config);
+  ReadRules(root, problems, config.ports, config.rules);
   root.RefuseOtherKeys();
 
   if (absl::Status status = problems.ToStatus(); !status.ok()) {
     return status;
   }
   return config;
+}
+
+absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, const std::string& file_name,
+                                                   const std::vector<PortConfig>& ports) {
+  Problems problems(file_name);
+  toml::table table;
+  if (absl::Status s = ParseToml(text, problems, table); !s.ok()) {
+    return s;
+  }
+  std::vector<RuleConfig> rules;
+  TableReader root(table, "", problems);
+  ReadRules(root, problems, ports, rules);
+  root.RefuseOtherKeys();
+  if (absl::Status s = problems.ToStatus(); !s.ok()) {
+    return s;
+  }
+  return rules;
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {

@@ -52,7 +52,7 @@ struct MetricsConfig {
 struct RuleConfig {
   RuleFields fields;
   std::string in_port;  // empty: every port
-  sluice_rule rule{};
+  SteeringRule rule;
 };
 
 struct Config {
@@ -66,6 +66,9 @@ struct Config {
 // Errors: InvalidArgument, one line a problem, each "FILE:LINE: key: what is wrong, what is allowed".
 // All problems of a file are listed, not only the first.
 absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name);
+// A text that has nothing but [[rule]] tables, for these ports. Errors as ParseConfig.
+absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, const std::string& file_name,
+                                                   const std::vector<PortConfig>& ports);
 // NotFound or PermissionDenied with the path, else as ParseConfig.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
 

@@ -4,16 +4,15 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstdint>
 #include <cstring>
 #include <optional>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "control/config/number.h"
+#include "control/config/prefix.h"
 
 namespace sluice {
 namespace {
@@ -54,24 +53,6 @@ std::string Listed(absl::Span<const Name> names) {
   return absl::StrJoin(names, ", ", [](std::string* out, const Name& name) { out->append(name.text); });
 }
 
-// Decimal, or hexadecimal behind 0x. Nothing else: no sign, no spaces.
-std::optional<uint32_t> ParseNumber(const std::string& text) {
-  const bool hex = text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
-  const char* first = text.data() + (hex ? 2 : 0);
-  const char* last = text.data() + text.size();
-  uint32_t value = 0;
-  const auto [end, error] = std::from_chars(first, last, value, hex ? 16 : 10);
-  if (error != std::errc() || end != last) {
-    return std::nullopt;
-  }
-  return value;
-}
-
-std::optional<uint32_t> ParseNumberUpTo(const std::string& text, uint32_t max) {
-  const std::optional<uint32_t> value = ParseNumber(text);
-  return value.has_value() && *value <= max ? value : std::nullopt;
-}
-
 struct PortRange {
   uint16_t first = 0;
   uint16_t last = 0;
@@ -88,54 +69,10 @@ std::optional<PortRange> ParsePorts(const std::string& text) {
   return PortRange{static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
 }
 
-struct Prefix {
-  uint8_t family = 0;  // 4 or 6
-  std::array<uint8_t, 16> address{};
-  std::array<uint8_t, 16> mask{};
-};
-
-std::string PrefixText(const Prefix& prefix, uint32_t length) {
-  char text[INET6_ADDRSTRLEN];
-  inet_ntop(prefix.family == 4 ? AF_INET : AF_INET6, prefix.address.data(), text, sizeof(text));
-  return absl::StrCat(text, "/", length);
-}
-
-// Returns what is wrong, empty when nothing is.
-std::string ParsePrefix(const std::string& text, Prefix& prefix) {
-  const size_t slash = text.find('/');
-  const std::string address = text.substr(0, slash);
-  // inet_pton would stop at a NUL and take what is before it.
-  const bool has_nul = text.find('\0') != std::string::npos;
-  if (!has_nul && inet_pton(AF_INET, address.c_str(), prefix.address.data()) == 1) {
-    prefix.family = 4;
-  } else if (!has_nul && inet_pton(AF_INET6, address.c_str(), prefix.address.data()) == 1) {
-    prefix.family = 6;
-  } else {
-    return absl::StrCat("'", text, "' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32");
-  }
-  const uint32_t bits = prefix.family == 4 ? 32 : 128;
-  const std::optional<uint32_t> length =
-      slash == std::string::npos ? bits : ParseNumberUpTo(text.substr(slash + 1), bits);
-  if (!length.has_value()) {
-    return absl::StrCat("'", text, "': the prefix length must be 0..", bits);
-  }
-  bool stray_bits = false;
-  for (uint32_t byte = 0; byte < bits / 8; ++byte) {
-    const uint32_t ones = std::min<uint32_t>(8, *length > byte * 8 ? *length - byte * 8 : 0);
-    prefix.mask[byte] = static_cast<uint8_t>(0xff << (8 - ones));
-    stray_bits |= (prefix.address[byte] & ~prefix.mask[byte]) != 0;
-    prefix.address[byte] &= prefix.mask[byte];
-  }
-  if (stray_bits) {
-    return absl::StrCat("'", text, "' has bits beyond the prefix; ", PrefixText(prefix, *length), " is allowed");
-  }
-  return "";
-}
-
 // One rule under compilation.
 class Compiler {
  public:
-  Compiler(const RuleFields& fields, sluice_rule& rule) : fields_(fields), rule_(rule) {}
+  Compiler(const RuleFields& fields, SteeringRule& rule) : fields_(fields), rule_(rule) {}
 
   std::vector<RuleProblem> Run() {
     rule_ = {};
@@ -321,7 +258,7 @@ class Compiler {
   }
 
   const RuleFields& fields_;
-  sluice_rule& rule_;
+  SteeringRule& rule_;
   std::vector<RuleProblem> problems_;
 };
 
@@ -333,7 +270,7 @@ absl::Span<const char* const> RuleFieldNames() {
   return kNames;
 }
 
-std::vector<RuleProblem> CompileRule(const RuleFields& fields, sluice_rule& rule) {
+std::vector<RuleProblem> CompileRule(const RuleFields& fields, SteeringRule& rule) {
   return Compiler(fields, rule).Run();
 }
 

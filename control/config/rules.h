@@ -1,4 +1,4 @@
-// Steering rules: from the fields a user writes to what the BPF maps hold. The one parser for rules: the
+// Steering rules: from the fields a user writes to what they compare. The one parser for rules: the
 // configuration file and the command line both come here. Pure; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_RULES_H_
 #define SLUICE_CONTROL_CONFIG_RULES_H_
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
-#include "bpf/sluice_abi.h"
+#include "control/steering/rule.h"
 
 namespace sluice {
 
@@ -33,7 +33,7 @@ struct RuleProblem {
 
 // Fills `rule` and returns no problem, or returns all problems. `in_port` is the caller's, who knows the
 // ports; any value is taken here.
-std::vector<RuleProblem> CompileRule(const RuleFields& fields, sluice_rule& rule);
+std::vector<RuleProblem> CompileRule(const RuleFields& fields, SteeringRule& rule);
 
 }  // namespace sluice
 

@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -151,6 +152,14 @@ absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::st
     return KernelError(errno, absl::StrCat("opening pinned map ", path));
   }
   return map;
+}
+
+absl::StatusOr<size_t> PossibleCpus() {
+  const int cpus = libbpf_num_possible_cpus();
+  if (cpus < 1) {
+    return KernelError(-cpus, "counting possible CPUs");
+  }
+  return static_cast<size_t>(cpus);
 }
 
 absl::Status MakePinDir(const std::string& pin_dir) {

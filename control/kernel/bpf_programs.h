@@ -2,6 +2,7 @@
 #ifndef SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_
 #define SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -28,6 +29,9 @@ absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_d
 
 // The map pinned as pin_dir/name.
 absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name);
+
+// How many elements a per-CPU map has under one key; each is rounded up to 8 bytes.
+absl::StatusOr<size_t> PossibleCpus();
 
 // `pin_dir` and its parents; the first has to be on a bpf filesystem that is mounted.
 absl::Status MakePinDir(const std::string& pin_dir);

@@ -17,15 +17,6 @@ namespace {
 
 constexpr uint32_t kConfigKey = 0;
 
-// A rule that no packet matches: VLAN ids end at 4095.
-sluice_rule InertRule() {
-  sluice_rule rule{};
-  rule.match = SLUICE_MATCH_VLAN;
-  rule.vlan = 0xffff;
-  rule.action = SLUICE_ACTION_PASS;
-  return rule;
-}
-
 absl::Status MapError(absl::string_view verb, const char* map) {
   return KernelError(errno, absl::StrCat(verb, " map ", map));
 }
@@ -40,25 +31,17 @@ AddressBytes BytesOf(const sluice_address& address) {
   return bytes;
 }
 
-// One CPU's element in the answer of a per-CPU map is rounded up to this.
-static_assert(sizeof(sluice_counters) % 8 == 0 && sizeof(sluice_rule_hits) % 8 == 0);
-
-absl::StatusOr<size_t> PossibleCpus() {
-  const int cpus = libbpf_num_possible_cpus();
-  if (cpus < 1) {
-    return KernelError(-cpus, "counting possible CPUs");
-  }
-  return static_cast<size_t>(cpus);
-}
-
 }  // namespace
 
 absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
-  SteeringMaps maps;
+  absl::StatusOr<RuleMaps> rules = RuleMaps::Open(pin_dir);
+  if (!rules.ok()) {
+    return rules.status();
+  }
+  SteeringMaps maps(*std::move(rules));
   for (const auto& [name, fd] : {std::pair<const char*, UniqueFd*>{SLUICE_MAP_XSKS, &maps.xsks_},
                                  {SLUICE_MAP_CONFIG, &maps.config_},
-                                 {SLUICE_MAP_RULES, &maps.rules_},
-                                 {SLUICE_MAP_RULE_HITS, &maps.rule_hits_},
+                                 {SLUICE_MAP_BLOCKLIST, &maps.blocked_},
                                  {SLUICE_MAP_LOCALS, &maps.locals_},
                                  {SLUICE_MAP_COUNTERS, &maps.counters_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
@@ -93,49 +76,45 @@ absl::Status SteeringMaps::SetConfig(const sluice_config& config) {
 }
 
 // An array element is replaced by memcpy under the program's eyes (kernel/bpf/arraymap.c:
-// array_map_update_elem), so a packet may see a config that is half old, half new. Bank and count must
-// therefore never change together: both banks are inert beyond their rules, the count first grows to what
-// covers both sets, then the bank flips, then the count shrinks to the new set's.
-absl::Status SteeringMaps::SetRules(absl::Span<const sluice_rule> rules) {
-  if (rules.size() > SLUICE_MAX_RULES) {
-    return absl::InvalidArgumentError(absl::StrCat(rules.size(), " rules; a port can have ", SLUICE_MAX_RULES));
+// array_map_update_elem), so a packet may see a config that is half old, half new. Everything that goes with a bank
+// is therefore found by its number, and of the config only that changes.
+absl::Status SteeringMaps::SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
+  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
+  if (!tables.ok()) {
+    return tables.status();
   }
   absl::StatusOr<sluice_config> config = GetConfig();
   if (!config.ok()) {
     return config.status();
   }
-  const absl::StatusOr<size_t> cpus = PossibleCpus();
-  if (!cpus.ok()) {
-    return cpus.status();
-  }
-  const sluice_rule inert = InertRule();
-  const std::vector<sluice_rule_hits> no_hits(*cpus);
   const uint32_t idle = (config->rule_bank + 1) % SLUICE_RULE_BANKS;
-  for (uint32_t i = 0; i < SLUICE_MAX_RULES; ++i) {
-    const uint32_t slot = idle * SLUICE_MAX_RULES + i;
-    if (bpf_map_update_elem(rules_.get(), &slot, i < rules.size() ? &rules[i] : &inert, BPF_ANY) != 0) {
-      return MapError(absl::StrCat("writing rule ", i, " to"), SLUICE_MAP_RULES);
-    }
-    if (bpf_map_update_elem(rule_hits_.get(), &slot, no_hits.data(), BPF_ANY) != 0) {
-      return MapError(absl::StrCat("clearing rule ", i, " in"), SLUICE_MAP_RULE_HITS);
-    }
-    const uint32_t active_slot = config->rule_bank * SLUICE_MAX_RULES + i;
-    if (i >= config->rule_count && bpf_map_update_elem(rules_.get(), &active_slot, &inert, BPF_ANY) != 0) {
-      return MapError(absl::StrCat("clearing rule ", i, " in"), SLUICE_MAP_RULES);
-    }
+  // Those that began before the last flip may be in the idle bank still.
+  absl::Status status = WaitForPacketsUnderWay();
+  if (status.ok()) {
+    status = rules_.Fill(idle, *tables, hits);
   }
-  const auto new_count = static_cast<uint32_t>(rules.size());
-  config->rule_count = std::max(config->rule_count, new_count);
-  absl::Status status = SetConfig(*config);
   if (status.ok()) {
     config->rule_bank = idle;
     status = SetConfig(*config);
   }
-  if (status.ok()) {
-    config->rule_count = new_count;
-    status = SetConfig(*config);
-  }
   return status;
+}
+
+absl::Status SteeringMaps::SetBlocklist(int trie) {
+  constexpr uint32_t kOnlyKey = 0;
+  const int failed = trie >= 0 ? bpf_map_update_elem(blocked_.get(), &kOnlyKey, &trie, BPF_ANY)
+                               : bpf_map_delete_elem(blocked_.get(), &kOnlyKey);
+  return failed != 0 && errno != ENOENT ? MapError("writing", SLUICE_MAP_BLOCKLIST) : absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> SteeringMaps::OpenBlocklist() const {
+  constexpr uint32_t kOnlyKey = 0;
+  uint32_t id = 0;
+  if (bpf_map_lookup_elem(blocked_.get(), &kOnlyKey, &id) != 0) {
+    return errno == ENOENT ? absl::StatusOr<UniqueFd>(UniqueFd()) : MapError("reading", SLUICE_MAP_BLOCKLIST);
+  }
+  UniqueFd trie(bpf_map_get_fd_by_id(id));
+  return trie ? absl::StatusOr<UniqueFd>(std::move(trie)) : MapError("opening the trie of", SLUICE_MAP_BLOCKLIST);
 }
 
 absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses) {

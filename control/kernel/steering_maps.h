@@ -4,12 +4,14 @@
 #define SLUICE_CONTROL_KERNEL_STEERING_MAPS_H_
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "bpf/sluice_abi.h"
+#include "control/kernel/rule_maps.h"
 #include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
@@ -26,8 +28,16 @@ class SteeringMaps {
   absl::StatusOr<sluice_config> GetConfig() const;
   // Replaces the element whole.
   absl::Status SetConfig(const sluice_config& config);
-  // Fills the idle bank, clears its hit counters and flips to it: no packet sees half.
-  absl::Status SetRules(absl::Span<const sluice_rule> rules);
+  // Fills the idle bank and flips to it: no packet sees half. `hits` has an element for each rule; a counter that is
+  // fresh must belong to no rule in force. An error leaves the rules as they were.
+  absl::Status SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits);
+  absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const { return rules_.ReadHits(index); }
+
+  // The trie that holds the blocked sources, in one step; returns when the last packet that was looked up in the one
+  // before is done with (kernel/bpf/syscall.c: maybe_wait_bpf_programs). -1: none.
+  absl::Status SetBlocklist(int trie);
+  // The one in force; an empty descriptor when there is none.
+  absl::StatusOr<UniqueFd> OpenBlocklist() const;
   // Makes the set of local addresses exactly `addresses` (adds first, then deletes).
   absl::Status SetLocals(absl::Span<const sluice_address> addresses);
 
@@ -35,8 +45,9 @@ class SteeringMaps {
   absl::StatusOr<sluice_counters> ReadCounters(uint32_t queue) const;
 
  private:
-  SteeringMaps() = default;
-  UniqueFd xsks_, config_, rules_, rule_hits_, locals_, counters_;
+  explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
+  UniqueFd xsks_, config_, blocked_, locals_, counters_;
+  RuleMaps rules_;
 };
 
 }  // namespace sluice

@@ -89,11 +89,10 @@ absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) 
 
 }  // namespace
 
-absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message) {
+absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message, uint32_t max) {
   const size_t size = message.ByteSizeLong();
-  if (size > kMaxFrameBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("message of ", size, " bytes, at most ", kMaxFrameBytes, " are sent"));
+  if (size > max) {
+    return absl::InvalidArgumentError(absl::StrCat("message of ", size, " bytes, at most ", max, " are sent"));
   }
   std::string bytes;
   bytes.reserve(kLengthBytes + size);
@@ -106,7 +105,7 @@ absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message
   return SendAll(socket, bytes);
 }
 
-absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message) {
+absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message, uint32_t max) {
   unsigned char length[kLengthBytes];
   size_t received = 0;
   if (absl::Status status = ReceiveUpTo(socket, reinterpret_cast<char*>(length), kLengthBytes, received);
@@ -120,9 +119,9 @@ absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message) {
     return absl::DataLossError("the stream ended within a length");
   }
   const uint32_t size = uint32_t{length[0]} << 24 | uint32_t{length[1]} << 16 | uint32_t{length[2]} << 8 | length[3];
-  if (size > kMaxFrameBytes) {
+  if (size > max) {
     return absl::InvalidArgumentError(
-        absl::StrCat("the peer announced a message of ", size, " bytes, at most ", kMaxFrameBytes, " are taken"));
+        absl::StrCat("the peer announced a message of ", size, " bytes, at most ", max, " are taken"));
   }
   std::string bytes(size, '\0');
   if (absl::Status status = ReceiveUpTo(socket, bytes.data(), size, received); !status.ok()) {

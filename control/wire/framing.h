@@ -2,7 +2,7 @@
 //
 // Blocking. SO_RCVTIMEO bounds the length, and then the message, each as a whole; SO_SNDTIMEO each send.
 // Errors: Unavailable when the peer has closed, DeadlineExceeded when a timeout passed, InvalidArgument for a
-// length above kMaxFrameBytes (the stream is then useless: close it), DataLoss for a message that does not
+// length above `max` (the stream is then useless: close it), DataLoss for a message that does not
 // parse or a stream that ends within one. One thread for each direction.
 #ifndef SLUICE_CONTROL_WIRE_FRAMING_H_
 #define SLUICE_CONTROL_WIRE_FRAMING_H_
@@ -17,8 +17,11 @@ namespace sluice {
 // 64 queues of 4 ports with every counter are some 60 KiB; a request is far smaller.
 inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
 
-absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message);
-absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message);
+// A change may carry a file: a blocklist of a million prefixes has some 20 MB. Taken from those who may change.
+inline constexpr uint32_t kMaxChangeBytes = 64 * 1024 * 1024;
+
+absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message, uint32_t max = kMaxFrameBytes);
+absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message, uint32_t max = kMaxFrameBytes);
 
 }  // namespace sluice
 

@@ -10,7 +10,7 @@ namespace {
 struct Row {
   std::string name;
   Packet packet;
-  std::vector<sluice_rule> rules;
+  std::vector<SteeringRule> rules;
   std::string verdict;
 };
 

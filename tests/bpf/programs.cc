@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <linux/pkt_cls.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <map>
@@ -11,12 +12,15 @@
 #include "bpf/sluice_bridge.skel.h"
 #include "bpf/sluice_bridge_rx.skel.h"
 #include "bpf/sluice_steer.skel.h"
+#include "control/config/blocklist.h"
+#include "control/kernel/blocklist.h"
+#include "control/kernel/rule_maps.h"
 
 namespace sluice::bpf_test {
 namespace {
 
-const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {"DATAPLANE", "PASS",    "DROP",      "NO_SOCKET",
-                                                         "MALFORMED", "BRIDGED", "DOWN_PASS", "DOWN_DROP"};
+const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {
+    "DATAPLANE", "PASS", "DROP", "NO_SOCKET", "MALFORMED", "BRIDGED", "DOWN_PASS", "DOWN_DROP", "BLOCKED"};
 
 struct Loaded {
   sluice_steer* steer = nullptr;
@@ -53,7 +57,8 @@ Loaded load() {
   }
   without_pins(all.bridge->obj);
   for (const char* name :
-       {SLUICE_MAP_CONFIG, SLUICE_MAP_RULES, SLUICE_MAP_RULE_HITS, SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS}) {
+       {SLUICE_MAP_CONFIG, SLUICE_MAP_RULE_BANKS, SLUICE_MAP_RULES, SLUICE_MAP_RULE_SETS, SLUICE_MAP_RULE_VALUES,
+        SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS, SLUICE_MAP_BLOCKLIST, SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS}) {
     bpf_map__reuse_fd(bpf_object__find_map_by_name(all.bridge->obj, name),
                       bpf_object__find_map_fd_by_name(all.steer->obj, name));
   }
@@ -171,10 +176,11 @@ void Programs::SetUp() {
   std::memcpy(config_.mac, kPortMac, sizeof(config_.mac));
   apply();
   clear_counters();
-  const sluice_rule none = {};
-  for (uint32_t slot = 0; slot < SLUICE_RULE_BANKS * SLUICE_MAX_RULES; ++slot) {
-    bpf_map__update_elem(steer()->maps.sluice_rules, &slot, sizeof(slot), &none, sizeof(none), 0);
+  for (uint32_t bank = 0; bank < SLUICE_RULE_BANKS; ++bank) {
+    const sluice_bank none = {};
+    bpf_map__update_elem(steer()->maps.sluice_banks, &bank, sizeof(bank), &none, sizeof(none), 0);
   }
+  block({});
   sluice_address key;
   const bpf_map* locals = steer()->maps.sluice_locals;
   while (bpf_map__get_next_key(locals, nullptr, &key, sizeof(key)) == 0) {
@@ -187,14 +193,39 @@ void Programs::apply() {
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_config, &zero, sizeof(zero), &config_, sizeof(config_), 0));
 }
 
-void Programs::set_rules(const std::vector<sluice_rule>& rules, uint32_t bank) {
+void Programs::set_rules(const std::vector<SteeringRule>& rules, uint32_t bank) {
+  const auto& maps = steer()->maps;
+  const auto fd = [](const bpf_map* map) { return UniqueFd(dup(bpf_map__fd(map))); };
+  RuleMaps rule_maps({fd(maps.sluice_banks), fd(maps.sluice_rules), fd(maps.sluice_rulesets), fd(maps.sluice_values),
+                      fd(maps.sluice_prefixes), fd(maps.sluice_rulehits)});
+  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
+  ASSERT_TRUE(tables.ok()) << tables.status();
+  std::vector<RuleHits> hits;
   for (uint32_t i = 0; i < rules.size(); ++i) {
-    const uint32_t slot = bank * SLUICE_MAX_RULES + i;
-    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_rules, &slot, sizeof(slot), &rules[i], sizeof(rules[i]), 0));
+    hits.push_back({bank * SLUICE_MAX_RULES + i, true});
   }
+  const absl::Status filled = rule_maps.Fill(bank, *tables, hits);
+  ASSERT_TRUE(filled.ok()) << filled;
   config_.rule_bank = bank;
-  config_.rule_count = rules.size();
   apply();
+}
+
+void Programs::block(const std::vector<std::string>& texts) {
+  const uint32_t zero = 0;
+  if (texts.empty()) {
+    bpf_map__delete_elem(steer()->maps.sluice_blocked, &zero, sizeof(zero), 0);
+    return;
+  }
+  std::vector<sluice_prefix> prefixes;
+  for (const std::string& text : texts) {
+    const absl::StatusOr<sluice_prefix> prefix = ParseBlockedPrefix(text);
+    ASSERT_TRUE(prefix.ok()) << prefix.status();
+    prefixes.push_back(*prefix);
+  }
+  const absl::StatusOr<Blocklist> list = Blocklist::Make(prefixes);
+  ASSERT_TRUE(list.ok()) << list.status();
+  const int trie = list->fd();
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_blocked, &zero, sizeof(zero), &trie, sizeof(trie), 0));
 }
 
 void Programs::add_local(const std::string& text) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bpf/sluice_abi.h"
+#include "control/steering/rule.h"
 #include "tests/bpf/packet.h"
 
 struct sluice_steer;
@@ -38,10 +39,10 @@ class Rule {
   Rule& pass() { return action(SLUICE_ACTION_PASS); }
   Rule& drop() { return action(SLUICE_ACTION_DROP); }
   Rule& action(uint32_t action) { return rule_.action = action, *this; }
-  operator sluice_rule() const { return rule_; }
+  operator SteeringRule() const { return rule_; }
 
  private:
-  sluice_rule rule_ = {};
+  SteeringRule rule_;
 };
 
 struct TcContext {
@@ -57,7 +58,8 @@ class Programs : public ::testing::Test {
   // How the port is configured; apply() writes it.
   sluice_config config_ = {};
   void apply();
-  void set_rules(const std::vector<sluice_rule>& rules, uint32_t bank = 0);  // and applies
+  void set_rules(const std::vector<SteeringRule>& rules, uint32_t bank = 0);  // and applies
+  void block(const std::vector<std::string>& prefixes);                       // none: no list
   void add_local(const std::string& address);
 
   std::string xdp(const Bytes& packet, uint32_t ifindex = 0, uint32_t queue = 0);

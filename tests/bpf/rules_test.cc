@@ -41,13 +41,6 @@ TEST_F(Rules, AnUnknownActionPasses) {
   EXPECT_EQ("pass", udp_to(1));
 }
 
-TEST_F(Rules, AnUnknownMatchBitNeverMatches) {
-  sluice_rule rule = Rule().drop();
-  rule.match |= 1u << 31;
-  set_rules({rule});
-  EXPECT_EQ("dataplane", udp_to(1));
-}
-
 TEST_F(Rules, FirstMatchWins) {
   set_rules({Rule().dst_port(80).pass(), Rule().proto(17).drop(), Rule().dataplane()});
   EXPECT_EQ("pass", udp_to(80));
@@ -125,24 +118,6 @@ TEST_F(Rules, Ipv6PrefixesReachEveryWord) {
   EXPECT_EQ("dataplane", from("1.2.3.4", "5.6.7.8")) << "any IPv6 is not IPv4";
 }
 
-TEST_F(Rules, AllSixtyFourAreWalked) {
-  std::vector<sluice_rule> rules(SLUICE_MAX_RULES, Rule().dst_port(1).pass());
-  rules.back() = Rule().dst_port(80).drop();
-  set_rules(rules);
-  EXPECT_EQ("drop", udp_to(80));
-  EXPECT_EQ("dataplane", udp_to(81));
-}
-
-TEST_F(Rules, ACountBeyondTheBankStaysInTheBank) {
-  set_rules({Rule().drop()}, 1);
-  config_.rule_bank = 0;
-  config_.rule_count = 1000;
-  set_rules(std::vector<sluice_rule>(SLUICE_MAX_RULES, Rule().dst_port(1).pass()), 0);
-  config_.rule_count = 1000;
-  apply();
-  EXPECT_EQ("dataplane", udp_to(80));
-}
-
 TEST_F(Rules, ABankThatDoesNotExistHasNoRules) {
   set_rules({Rule().drop()});
   config_.rule_bank = 2;
@@ -157,13 +132,6 @@ TEST_F(Rules, FlippingTheBankSwapsTheSet) {
   config_.rule_bank = 1;
   apply();
   EXPECT_EQ("drop", udp_to(80));
-}
-
-TEST_F(Rules, OnlyTheActiveRulesCount) {
-  set_rules({Rule().dst_port(1).drop(), Rule().drop()});
-  config_.rule_count = 1;
-  apply();
-  EXPECT_EQ("dataplane", udp_to(80));
 }
 
 // XDP passes it and clsact sees it again: one hit (bpf/count.h).

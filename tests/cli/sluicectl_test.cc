@@ -124,7 +124,7 @@ TEST_F(SluicectlTest, UsageErrors) {
       {{}, "a command is missing"},
       {{"queue"}, "queue"},
       {{"flows"}, "flows"},
-      {{"rules"}, "rules"},
+      {{"capture"}, "capture"},
       {{"top"}, "top"},
       {{"capture"}, "capture"},
       {{"config"}, "a command is missing"},
@@ -254,6 +254,27 @@ TEST_F(SluicectlTest, SetWorkers) {
   Agent(Healthy);
   EXPECT_EQ(Run({"workers", "set", "2"}).exit_code, 0);
   EXPECT_EQ(agent_->Requests()[0].set_workers().count(), 2u);
+}
+
+TEST_F(SluicectlTest, RulesAreShownAndChanged) {
+  Agent([](const wire::Request&, wire::Response& response) {
+    wire::Rule& rule = *response.mutable_rules()->add_rules();
+    rule.set_id(7);
+    rule.set_packets(12);
+    rule.mutable_fields()->insert({{"action", "drop"}, {"dst_port", "22"}, {"proto", "tcp"}});
+    return true;
+  });
+  const Outcome shown = Run({"rules"});
+  EXPECT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_THAT(shown.out, HasSubstr("7  drop         12      0  proto=tcp dst_port=22\n"));
+  EXPECT_EQ(Run({"rules", "add", "drop", "proto=tcp", "dst_port=22", "--before", "3"}).exit_code, 0);
+  EXPECT_EQ(Run({"rules", "del", "7", "8"}).exit_code, 0);
+  const auto requests = agent_->Requests();
+  ASSERT_EQ(requests.size(), 3u);
+  const auto& add = requests[1].change_rules().add();
+  EXPECT_EQ(add.fields().at("action") + add.fields().at("proto") + add.fields().at("dst_port"), "droptcp22");
+  EXPECT_EQ(add.before(), 3u);
+  EXPECT_THAT(requests[2].change_rules().remove().ids(), testing::ElementsAre(7, 8));
 }
 
 TEST_F(SluicectlTest, ResultsAreExitCodes) {

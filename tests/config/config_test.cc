@@ -236,17 +236,30 @@ TEST(ConfigTest, TheExampleIsGood) {
   EXPECT_EQ(config->rules[2].rule.ethertype_be, htons(0x88cc));
 }
 
-TEST(ConfigTest, AsManyRulesAsAPortTakes) {
+TEST(ConfigTest, AsManyRulesAsThereCanBe) {
   std::string text = absl::StrCat(Ports(2), kReflect);
   for (int i = 0; i < SLUICE_MAX_RULES; ++i) {
     absl::StrAppend(&text, "[[rule]]\nin_port = \"p0\"\naction = \"pass\"\n");
   }
-  absl::StrAppend(&text, "[[rule]]\nin_port = \"p1\"\naction = \"pass\"\n");
   EXPECT_TRUE(ParseConfig(text, "f").ok());
   absl::StrAppend(&text, "[[rule]]\naction = \"pass\"\n");
   const absl::StatusOr<Config> config = ParseConfig(text, "f");
   ASSERT_FALSE(config.ok());
-  EXPECT_EQ(std::string(config.status().message()), "f:204: rule: one rule too many for port p0; at most 64");
+  EXPECT_EQ(std::string(config.status().message()), "f:3081: rule: one rule too many; at most 1024");
+}
+
+TEST(ParseRulesTest, OnlyRulesForThePortsThereAre) {
+  const std::vector<PortConfig> ports = {{"wan", "eth0"}};
+  const auto rules = ParseRules("[[rule]]\nin_port = \"wan\"\naction = \"drop\"\n", "f", ports);
+  ASSERT_TRUE(rules.ok()) << rules.status();
+  ASSERT_EQ(rules->size(), 1u);
+  EXPECT_EQ((*rules)[0].rule.action, static_cast<uint32_t>(SLUICE_ACTION_DROP));
+  EXPECT_EQ((*rules)[0].fields.at("in_port"), "wan");
+  EXPECT_TRUE(ParseRules("", "f", ports)->empty());
+  EXPECT_EQ(std::string(ParseRules("[[rule]]\nin_port = \"x\"\n\n[function]\n", "f", ports).status().message()),
+            "f:1: rule.action: missing; allowed: dataplane, pass, drop\n"
+            "f:2: rule.in_port: 'x' is no port; allowed: wan\n"
+            "f:4: function: unknown key; allowed: rule");
 }
 
 TEST(ConfigTest, LoadNamesThePathAndTheReason) {

@@ -10,8 +10,8 @@
 namespace sluice {
 namespace {
 
-sluice_rule Compiled(const RuleFields& fields) {
-  sluice_rule rule{};
+SteeringRule Compiled(const RuleFields& fields) {
+  SteeringRule rule;
   const std::vector<RuleProblem> problems = CompileRule(fields, rule);
   for (const RuleProblem& problem : problems) {
     ADD_FAILURE() << problem.field << ": " << problem.text;
@@ -33,7 +33,7 @@ void PrintTo(const BadRule& bad, std::ostream* out) {
 class BadRuleTest : public testing::TestWithParam<BadRule> {};
 
 TEST_P(BadRuleTest, OneProblem) {
-  sluice_rule rule{};
+  SteeringRule rule;
   const std::vector<RuleProblem> problems = CompileRule(GetParam().fields, rule);
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0].field, GetParam().field);
@@ -147,12 +147,12 @@ INSTANTIATE_TEST_SUITE_P(Rules, BadRuleTest, testing::ValuesIn(kBadRules),
                          [](const auto& info) { return std::string(info.param.name); });
 
 TEST(RulesTest, EveryProblemIsListed) {
-  sluice_rule rule{};
+  SteeringRule rule;
   EXPECT_EQ(CompileRule({{"proto", "x"}, {"vlan", "x"}, {"src", "x"}, {"dst_port", "x"}}, rule).size(), 5u);
 }
 
 TEST(RulesTest, NoFieldMatchesEverything) {
-  const sluice_rule rule = Compiled({{"action", "drop"}});
+  const SteeringRule rule = Compiled({{"action", "drop"}});
   EXPECT_EQ(rule.match, 0u);
   EXPECT_EQ(rule.action, static_cast<uint32_t>(SLUICE_ACTION_DROP));
 }
@@ -168,14 +168,14 @@ TEST(RulesTest, Protocols) {
                                                    {"sctp", IPPROTO_SCTP}, {"0", 0},
                                                    {"47", IPPROTO_GRE},    {"255", 255}};
   for (const auto& [text, proto] : protocols) {
-    const sluice_rule rule = Compiled({{"action", "pass"}, {"proto", text}});
+    const SteeringRule rule = Compiled({{"action", "pass"}, {"proto", text}});
     EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_PROTO));
     EXPECT_EQ(rule.proto, proto) << text;
   }
 }
 
 TEST(RulesTest, Ipv4Prefixes) {
-  const sluice_rule rule = Compiled({{"action", "pass"}, {"src", "10.0.0.0/9"}, {"dst", "192.0.2.1"}});
+  const SteeringRule rule = Compiled({{"action", "pass"}, {"src", "10.0.0.0/9"}, {"dst", "192.0.2.1"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_SRC | SLUICE_MATCH_DST));
   EXPECT_EQ(rule.family, 4);
   EXPECT_EQ(ntohl(rule.src_be[0]), 0x0a000000u);
@@ -186,14 +186,14 @@ TEST(RulesTest, Ipv4Prefixes) {
 }
 
 TEST(RulesTest, AnyAddressOfAFamily) {
-  const sluice_rule any4 = Compiled({{"action", "pass"}, {"src", "0.0.0.0/0"}});
+  const SteeringRule any4 = Compiled({{"action", "pass"}, {"src", "0.0.0.0/0"}});
   EXPECT_EQ(any4.family, 4);
   EXPECT_EQ(any4.src_mask_be[0], 0u);
   EXPECT_EQ(Compiled({{"action", "pass"}, {"dst", "::/0"}}).family, 6);
 }
 
 TEST(RulesTest, Ipv6Prefix) {
-  const sluice_rule rule = Compiled({{"action", "pass"}, {"dst", "2001:db8:8000::/33"}});
+  const SteeringRule rule = Compiled({{"action", "pass"}, {"dst", "2001:db8:8000::/33"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_DST));
   EXPECT_EQ(rule.family, 6);
   EXPECT_EQ(ntohl(rule.dst_be[0]), 0x20010db8u);
@@ -204,7 +204,7 @@ TEST(RulesTest, Ipv6Prefix) {
 }
 
 TEST(RulesTest, Ports) {
-  const sluice_rule rule =
+  const SteeringRule rule =
       Compiled({{"action", "pass"}, {"proto", "132"}, {"src_port", "0-65535"}, {"dst_port", "80"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_PROTO | SLUICE_MATCH_SRC_PORT | SLUICE_MATCH_DST_PORT));
   EXPECT_EQ(rule.src_port_first, 0);
@@ -214,7 +214,7 @@ TEST(RulesTest, Ports) {
 }
 
 TEST(RulesTest, VlanAndEthertype) {
-  const sluice_rule rule = Compiled({{"action", "pass"}, {"vlan", "0"}, {"ethertype", "arp"}});
+  const SteeringRule rule = Compiled({{"action", "pass"}, {"vlan", "0"}, {"ethertype", "arp"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_VLAN | SLUICE_MATCH_ETHERTYPE));
   EXPECT_EQ(rule.vlan, 0);
   EXPECT_EQ(rule.ethertype_be, htons(0x0806));

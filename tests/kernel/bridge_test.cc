@@ -53,9 +53,7 @@ class BridgeTest : public NetnsTest {
     config.bridge_mode = mode;
     config.bridge_ifindex = static_cast<uint32_t>(bridge.near_ifindex());
     ASSERT_OK(maps->SetConfig(config));
-    sluice_rule all{};
-    all.action = SLUICE_ACTION_DATAPLANE;
-    ASSERT_OK(maps->SetRules({all}));
+    ASSERT_OK(maps->SetRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
   }
 
   // The bridge lane: one socket for the far end. Map its rings (XskUser), then let it in.

@@ -42,9 +42,7 @@ class LaneSocketsTest : public NetnsTest {
     sluice_config config{};
     config.flags = SLUICE_CONFIG_ACTIVE;
     ASSERT_OK(maps->SetConfig(config));
-    sluice_rule all{};
-    all.action = SLUICE_ACTION_DATAPLANE;
-    ASSERT_OK(maps->SetRules({all}));
+    ASSERT_OK(maps->SetRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
   }
   static void Enter(const std::string& pins, uint32_t queue, int socket) {
     const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pins);

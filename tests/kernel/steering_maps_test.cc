@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "control/kernel/bpf_programs.h"
+#include "control/kernel/rule_maps.h"
 #include "control/kernel/xdp_attachment.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
@@ -29,21 +30,35 @@ class SteeringMapsTest : public NetnsTest {
     maps_.emplace(std::move(*maps));
   }
 
-  // The bank in force, as the program walks it.
-  std::vector<sluice_rule> RulesInForce() {
+  // Which rules the bank in force has, by what each does.
+  std::vector<uint32_t> ActionsInForce() {
     const absl::StatusOr<sluice_config> config = maps_->GetConfig();
     EXPECT_OK(config);
-    return Bank(config->rule_bank, config->rule_count);
-  }
-  std::vector<sluice_rule> Bank(uint32_t bank, uint32_t count) {
-    const absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir_, SLUICE_MAP_RULES);
-    EXPECT_OK(map);
-    std::vector<sluice_rule> rules(count);
-    for (uint32_t i = 0; i < count; ++i) {
-      const uint32_t slot = bank * SLUICE_MAX_RULES + i;
-      EXPECT_EQ(bpf_map_lookup_elem(map->get(), &slot, &rules[i]), 0);
+    const absl::StatusOr<UniqueFd> banks = OpenPinnedMap(pin_dir_, SLUICE_MAP_RULE_BANKS);
+    const absl::StatusOr<UniqueFd> rules = OpenPinnedMap(pin_dir_, SLUICE_MAP_RULES);
+    EXPECT_OK(banks);
+    EXPECT_OK(rules);
+    sluice_bank bank{};
+    EXPECT_EQ(bpf_map_lookup_elem(banks->get(), &config->rule_bank, &bank), 0);
+    std::vector<uint32_t> actions;
+    for (uint32_t i = 0; i < bank.rules; ++i) {
+      const uint32_t slot = config->rule_bank * SLUICE_MAX_RULES + i;
+      sluice_rule rule{};
+      EXPECT_EQ(bpf_map_lookup_elem(rules->get(), &slot, &rule), 0);
+      actions.push_back(rule.action);
     }
-    return rules;
+    return actions;
+  }
+  size_t PrefixCount() {
+    const absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir_, SLUICE_MAP_RULE_PREFIXES);
+    EXPECT_OK(map);
+    size_t count = 0;
+    sluice_prefix key{};
+    for (int more = bpf_map_get_next_key(map->get(), nullptr, &key); more == 0;
+         more = bpf_map_get_next_key(map->get(), &key, &key)) {
+      ++count;
+    }
+    return count;
   }
   size_t LocalCount() {
     const absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir_, SLUICE_MAP_LOCALS);
@@ -60,21 +75,26 @@ class SteeringMapsTest : public NetnsTest {
   std::optional<SteeringMaps> maps_;
 };
 
-sluice_rule RuleForPort(uint16_t port) {
-  sluice_rule rule{};
-  rule.match = SLUICE_MATCH_DST_PORT;
-  rule.action = SLUICE_ACTION_DROP;
-  rule.dst_port_first = port;
-  rule.dst_port_last = port;
-  return rule;
-}
-
-std::vector<sluice_rule> RulesForPorts(uint16_t first, size_t count) {
-  std::vector<sluice_rule> rules;
+std::vector<SteeringRule> Rules(size_t count, uint32_t action) {
+  std::vector<SteeringRule> rules;
   for (size_t i = 0; i < count; ++i) {
-    rules.push_back(RuleForPort(static_cast<uint16_t>(first + i)));
+    SteeringRule rule;
+    rule.match = SLUICE_MATCH_DST;
+    rule.action = action;
+    rule.family = 4;
+    rule.dst_be[0] = static_cast<__be32>(i);
+    rule.dst_mask_be[0] = ~__be32{0};
+    rules.push_back(rule);
   }
   return rules;
+}
+
+std::vector<RuleHits> HitsFrom(uint32_t first, size_t count, bool fresh = true) {
+  std::vector<RuleHits> hits;
+  for (uint32_t i = 0; i < count; ++i) {
+    hits.push_back({first + i, fresh});
+  }
+  return hits;
 }
 
 sluice_address Address(uint32_t number) {
@@ -101,52 +121,44 @@ TEST_F(SteeringMapsTest, RulesChangeBankAndKeepTheRestOfTheConfig) {
   config.bridge_ifindex = 7;
   ASSERT_OK(maps_->SetConfig(config));
   uint32_t bank = 0;
-  uint16_t port = 1000;
-  for (const size_t count : {3, 0, 64, 1, 5}) {
-    ASSERT_OK(maps_->SetRules(RulesForPorts(port, count)));
+  uint32_t action = SLUICE_ACTION_PASS;
+  for (const size_t count : {3, 0, SLUICE_MAX_RULES, 1, 5}) {
+    ASSERT_OK(maps_->SetRules(Rules(count, action), HitsFrom(0, count)));
     const absl::StatusOr<sluice_config> now = maps_->GetConfig();
     ASSERT_OK(now);
     EXPECT_NE(now->rule_bank, bank);
     bank = now->rule_bank;
-    EXPECT_EQ(now->rule_count, count);
     EXPECT_EQ(now->bridge_ifindex, 7u);
-    const std::vector<sluice_rule> rules = RulesInForce();
-    for (size_t i = 0; i < count; ++i) {
-      EXPECT_EQ(rules[i].dst_port_first, port + i);
-    }
-    port = static_cast<uint16_t>(port + 100);
+    EXPECT_EQ(ActionsInForce(), std::vector<uint32_t>(count, action));
+    action = action == SLUICE_ACTION_PASS ? SLUICE_ACTION_DROP : SLUICE_ACTION_PASS;
   }
+  EXPECT_EQ(PrefixCount(), 6u) << "of both banks, and none from before";
 }
 
-TEST_F(SteeringMapsTest, BehindTheRulesAreOnesThatMatchNothing) {
-  ASSERT_OK(maps_->SetRules(RulesForPorts(1000, 64)));
-  ASSERT_OK(maps_->SetRules(RulesForPorts(2000, 2)));
-  const std::vector<sluice_rule> whole = Bank(maps_->GetConfig()->rule_bank, SLUICE_MAX_RULES);
-  for (size_t i = 2; i < whole.size(); ++i) {
-    EXPECT_EQ(whole[i].match, static_cast<uint32_t>(SLUICE_MATCH_VLAN)) << i;
-    EXPECT_GT(whole[i].vlan, 4095) << i;
-  }
-}
-
-TEST_F(SteeringMapsTest, RuleHitsStartAtZeroInTheNewBank) {
+TEST_F(SteeringMapsTest, AFreshRuleCountsFromZeroAndAnotherGoesOn) {
   const absl::StatusOr<UniqueFd> hits = OpenPinnedMap(pin_dir_, SLUICE_MAP_RULE_HITS);
   ASSERT_OK(hits);
-  std::vector<sluice_rule_hits> value(64, sluice_rule_hits{5, 5});  // more CPUs than any test machine has
-  const uint32_t slot = SLUICE_MAX_RULES + 1;                       // bank 1, rule 1
-  ASSERT_EQ(bpf_map_update_elem(hits->get(), &slot, value.data(), BPF_ANY), 0);
-  ASSERT_OK(maps_->SetRules(RulesForPorts(1000, 2)));
-  ASSERT_EQ(maps_->GetConfig()->rule_bank, 1u);
-  ASSERT_EQ(bpf_map_lookup_elem(hits->get(), &slot, value.data()), 0);
-  EXPECT_EQ(value[0].packets, 0u);
+  const std::vector<sluice_rule_hits> value(64, sluice_rule_hits{5, 6});  // more CPUs than any test machine has
+  const uint32_t cpus = static_cast<uint32_t>(libbpf_num_possible_cpus());
+  for (const uint32_t index : {0U, SLUICE_RULE_HITS - 1U}) {
+    ASSERT_EQ(bpf_map_update_elem(hits->get(), &index, value.data(), BPF_ANY), 0);
+  }
+  ASSERT_OK(maps_->SetRules(Rules(2, SLUICE_ACTION_DROP), {{0, true}, {SLUICE_RULE_HITS - 1, false}}));
+  EXPECT_EQ(maps_->ReadHits(0)->packets, 0u);
+  EXPECT_EQ(maps_->ReadHits(SLUICE_RULE_HITS - 1)->packets, 5u * cpus);
+  EXPECT_EQ(maps_->ReadHits(SLUICE_RULE_HITS - 1)->bytes, 6u * cpus);
+  EXPECT_FALSE(maps_->ReadHits(SLUICE_RULE_HITS).ok());
 }
 
 TEST_F(SteeringMapsTest, TooManyRulesChangeNothing) {
-  ASSERT_OK(maps_->SetRules(RulesForPorts(1000, 2)));
+  ASSERT_OK(maps_->SetRules(Rules(2, SLUICE_ACTION_DROP), HitsFrom(0, 2)));
   const uint32_t bank = maps_->GetConfig()->rule_bank;
-  const absl::Status status = maps_->SetRules(RulesForPorts(1000, SLUICE_MAX_RULES + 1));
+  const size_t many = SLUICE_MAX_RULES + 1;
+  const absl::Status status = maps_->SetRules(Rules(many, SLUICE_ACTION_PASS), HitsFrom(2, many));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(status.message().find("65 rules"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("1025 rules"), absl::string_view::npos) << status;
   EXPECT_EQ(maps_->GetConfig()->rule_bank, bank);
+  EXPECT_EQ(ActionsInForce(), std::vector<uint32_t>(2, SLUICE_ACTION_DROP));
 }
 
 TEST_F(SteeringMapsTest, LocalAddressesBecomeExactlyTheSet) {
@@ -194,7 +206,7 @@ TEST_F(SteeringMapsTest, RemovingAnAbsentSocketIsNoError) {
 TEST_F(SteeringMapsTest, MissingPinNamesTheMap) {
   const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open("/sys/fs/bpf/nowhere");
   EXPECT_EQ(maps.status().code(), absl::StatusCode::kNotFound);
-  EXPECT_NE(maps.status().message().find("/sys/fs/bpf/nowhere/sluice_xsks"), absl::string_view::npos) << maps.status();
+  EXPECT_NE(maps.status().message().find("/sys/fs/bpf/nowhere/sluice_"), absl::string_view::npos) << maps.status();
 }
 
 }  // namespace

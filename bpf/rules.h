@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// Which rule is the first that matches a packet, in bounded time for up to SLUICE_MAX_RULES rules.
+//
+// Each field's value leads to the set of rules that it leaves possible: those that name this value, and those that
+// do not name the field. The intersection of the seven sets is the rules that match; its lowest bit is the first.
+//
+//   number fields  one lookup in an array by the value
+//   addresses      one lookup in a trie; the longest prefix's set has the rules of all shorter ones, too
+//   a field that the packet has not got: the set of rules that do not name it
+//
+// The bound: 5 array and 2 trie lookups (a trie's path is at most as long as the address has bits), then 7 words of
+// 64 rules for each of the words that are used in all seven sets, at most SLUICE_RULE_WORDS.
+#ifndef SLUICE_BPF_RULES_H_
+#define SLUICE_BPF_RULES_H_
+
+#include <bpf/bpf_endian.h>
+
+#include "bpf/maps.h"
+#include "bpf/packet.h"
+
+#define NO_RULE SLUICE_MAX_RULES
+
+// The __noinline functions are global: the verifier proves each once, for any arguments, and goes on behind a call
+// with one unknown number instead of with each way that led to it.
+
+__noinline __u32 sluice_set_of_value(__u32 bank, __u32 field, __u32 value) {
+  __u32 index = bank * SLUICE_FIELD_VALUES + value;
+  const struct sluice_value_sets* sets = bpf_map_lookup_elem(&sluice_values, &index);
+  if (!sets || field >= SLUICE_FIELD_COUNT) {
+    return 0;
+  }
+  return sets->set[field];
+}
+
+__noinline __u32 sluice_set_of_address(const struct sluice_address* address, __u32 bank, __u32 field, __u32 absent) {
+  if (!address || !address->family) {
+    return absent;
+  }
+  struct sluice_prefix key = {
+      .prefixlen = SLUICE_PREFIX_TABLE_BITS + (address->family == 4 ? 32 : 128),
+      .table = SLUICE_PREFIX_TABLE(address->family, field, bank),
+  };
+  __builtin_memcpy(key.addr_be, address->addr_be, sizeof(key.addr_be));
+  const __u32* set = bpf_map_lookup_elem(&sluice_prefixes, &key);
+  return set ? *set & 0xffff : absent;
+}
+
+// BPF has no instruction for it.
+static __always_inline __u32 lowest_bit(__u64 word) {
+  __u32 bit = 0;
+  for (__u32 half = 32; half; half /= 2) {
+    if (!(word & ((1ULL << half) - 1))) {
+      word >>= half;
+      bit += half;
+    }
+  }
+  return bit;
+}
+
+static __always_inline const struct sluice_rule_set* rule_set(__u32 bank, __u32 id) {
+  __u32 index = bank * SLUICE_MAX_RULE_SETS + id;
+  return bpf_map_lookup_elem(&sluice_rulesets, &index);
+}
+
+// The number of the first rule of the bank that matches, or NO_RULE.
+__noinline __u32 sluice_find_rule(const struct packet* packet, __u32 bank) {
+  if (!packet || bank >= SLUICE_RULE_BANKS) {
+    return NO_RULE;
+  }
+  const struct sluice_bank* rules = bpf_map_lookup_elem(&sluice_banks, &bank);
+  if (!rules || !rules->rules) {
+    return NO_RULE;
+  }
+  __u32 ids[SLUICE_FIELD_COUNT];
+  for (int field = 0; field < SLUICE_FIELD_COUNT; field++) {
+    ids[field] = rules->absent_set[field];
+  }
+  __u32 fields = packet->fields & rules->fields;
+  if (fields & SLUICE_MATCH_ETHERTYPE) {
+    ids[SLUICE_FIELD_ETHERTYPE] = sluice_set_of_value(bank, SLUICE_FIELD_ETHERTYPE, bpf_ntohs(packet->ethertype_be));
+  }
+  if (fields & SLUICE_MATCH_VLAN) {
+    ids[SLUICE_FIELD_VLAN] = sluice_set_of_value(bank, SLUICE_FIELD_VLAN, packet->vlan);
+  }
+  if (fields & SLUICE_MATCH_PROTO) {
+    ids[SLUICE_FIELD_PROTO] = sluice_set_of_value(bank, SLUICE_FIELD_PROTO, packet->proto);
+  }
+  if (fields & SLUICE_MATCH_SRC) {
+    ids[SLUICE_FIELD_SRC] =
+        sluice_set_of_address(&packet->src, bank, SLUICE_FIELD_SRC, rules->absent_set[SLUICE_FIELD_SRC]);
+  }
+  if (fields & SLUICE_MATCH_DST) {
+    ids[SLUICE_FIELD_DST] =
+        sluice_set_of_address(&packet->dst, bank, SLUICE_FIELD_DST, rules->absent_set[SLUICE_FIELD_DST]);
+  }
+  if (fields & SLUICE_MATCH_SRC_PORT) {
+    ids[SLUICE_FIELD_SRC_PORT] = sluice_set_of_value(bank, SLUICE_FIELD_SRC_PORT, packet->src_port);
+  }
+  if (fields & SLUICE_MATCH_DST_PORT) {
+    ids[SLUICE_FIELD_DST_PORT] = sluice_set_of_value(bank, SLUICE_FIELD_DST_PORT, packet->dst_port);
+  }
+
+  const struct sluice_rule_set* set[SLUICE_FIELD_COUNT];
+  __u64 used = ~0ULL;
+#pragma unroll
+  for (int field = 0; field < SLUICE_FIELD_COUNT; field++) {
+    set[field] = rule_set(bank, ids[field]);
+    if (!set[field]) {
+      return NO_RULE;
+    }
+    used &= set[field]->words_used;
+  }
+  for (__u32 w = 0; w < SLUICE_RULE_WORDS; w++) {
+    if (!(used >> w & 1)) {
+      continue;
+    }
+    __u64 matching = set[0]->words[w] & set[1]->words[w] & set[2]->words[w] & set[3]->words[w] & set[4]->words[w] &
+                     set[5]->words[w] & set[6]->words[w];
+    if (matching) {
+      return w * 64 + lowest_bit(matching);
+    }
+  }
+  return NO_RULE;
+}
+
+#endif  // SLUICE_BPF_RULES_H_

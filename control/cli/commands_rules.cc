@@ -1,0 +1,119 @@
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "control/cli/ask.h"
+#include "control/cli/commands.h"
+#include "control/cli/render_rules.h"
+
+namespace sluice::cli {
+namespace {
+
+// A blocklist of a million prefixes is loaded in seconds.
+constexpr absl::Duration kLoadTimeout = absl::Minutes(2);
+
+// Errors are printed.
+std::optional<std::string> ReadAll(const std::string& file) {
+  if (file == "-") {
+    return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  }
+  std::ifstream in(file, std::ios::binary);
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (!in.is_open() || in.bad()) {
+    PrintError(absl::StrCat(file, ": cannot be read: ", strerror(errno)));
+    return std::nullopt;
+  }
+  return text;
+}
+
+std::string NameOf(const std::string& file) {
+  return file == "-" ? "standard input" : file;
+}
+
+ExitCode Rules(const Context& context, const wire::Request& request) {
+  ExitCode code = kDone;
+  if (const auto response = Ask(context, request, kLookTimeout, wire::Response::kRules, code); response.has_value()) {
+    PrintMessage(context, response->rules(), [&] { return RenderRules(response->rules(), context.style); });
+  }
+  return code;
+}
+
+ExitCode ShowBlocklist(const Context& context, const wire::Request& request) {
+  ExitCode code = kDone;
+  const auto response = Ask(context, request, kLoadTimeout, wire::Response::kBlocklist, code);
+  if (response.has_value()) {
+    PrintMessage(context, response->blocklist(), [&] { return RenderBlocklist(response->blocklist(), request); });
+  }
+  return code;
+}
+
+}  // namespace
+
+ExitCode RunRules(const Context& context) {
+  wire::Request request;
+  request.mutable_rules();
+  return Rules(context, request);
+}
+
+ExitCode RunAddRule(const Context& context, const std::map<std::string, std::string>& fields, uint32_t before) {
+  wire::Request request;
+  auto& add = *request.mutable_change_rules()->mutable_add();
+  add.mutable_fields()->insert(fields.begin(), fields.end());
+  add.set_before(before);
+  return Rules(context, request);
+}
+
+ExitCode RunDeleteRules(const Context& context, const std::vector<uint32_t>& ids) {
+  wire::Request request;
+  request.mutable_change_rules()->mutable_remove()->mutable_ids()->Assign(ids.begin(), ids.end());
+  return Rules(context, request);
+}
+
+ExitCode RunReplaceRules(const Context& context, const std::string& file) {
+  const std::optional<std::string> text = ReadAll(file);
+  if (!text.has_value()) {
+    return kRefused;
+  }
+  wire::Request request;
+  auto& replace = *request.mutable_change_rules()->mutable_replace();
+  replace.set_text(*text);
+  replace.set_file(NameOf(file));
+  return Rules(context, request);
+}
+
+ExitCode RunBlocklist(const Context& context, const std::string& address) {
+  wire::Request request;
+  request.mutable_blocklist()->set_address(address);
+  return ShowBlocklist(context, request);
+}
+
+ExitCode RunBlock(const Context& context, const std::vector<std::string>& prefixes) {
+  wire::Request request;
+  request.mutable_change_blocklist()->mutable_add()->mutable_prefixes()->Assign(prefixes.begin(), prefixes.end());
+  return ShowBlocklist(context, request);
+}
+
+ExitCode RunUnblock(const Context& context, const std::vector<std::string>& prefixes) {
+  wire::Request request;
+  request.mutable_change_blocklist()->mutable_remove()->mutable_prefixes()->Assign(prefixes.begin(), prefixes.end());
+  return ShowBlocklist(context, request);
+}
+
+ExitCode RunReplaceBlocklist(const Context& context, const std::string& file) {
+  std::optional<std::string> text = ReadAll(file);
+  if (!text.has_value()) {
+    return kRefused;
+  }
+  wire::Request request;
+  auto& replace = *request.mutable_change_blocklist()->mutable_replace();
+  replace.set_text(*std::move(text));
+  replace.set_file(NameOf(file));
+  return ShowBlocklist(context, request);
+}
+
+}  // namespace sluice::cli

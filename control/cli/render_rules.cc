@@ -1,0 +1,55 @@
+#include "control/cli/render_rules.h"
+
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace sluice::cli {
+namespace {
+
+Colour ColourOf(const std::string& action) {
+  return action == "drop" ? Colour::kRed : action == "pass" ? Colour::kYellow : Colour::kGreen;
+}
+
+// In the order a user writes them.
+std::string Matches(const wire::Rule& rule) {
+  std::vector<std::string> fields;
+  for (const char* name : {"in_port", "ethertype", "vlan", "proto", "src", "dst", "src_port", "dst_port"}) {
+    if (const auto field = rule.fields().find(name); field != rule.fields().end()) {
+      fields.push_back(absl::StrCat(name, "=", field->second));
+    }
+  }
+  return fields.empty() ? "everything" : absl::StrJoin(fields, " ");
+}
+
+}  // namespace
+
+std::string RenderRules(const wire::RulesResponse& rules, Style style) {
+  Table table({{"ID", true}, {"ACTION"}, {"PACKETS", true}, {"BYTES", true}, {"MATCHES"}});
+  for (const wire::Rule& rule : rules.rules()) {
+    const auto action = rule.fields().find("action");
+    const std::string text = action == rule.fields().end() ? "" : action->second;
+    table.Add({absl::StrCat(rule.id()), Paint(text, ColourOf(text), style), absl::StrCat(rule.packets()),
+               absl::StrCat(rule.bytes()), Matches(rule)});
+  }
+  const char* rest =
+      "Then: what is for the guest's own addresses passes to the kernel, the rest is the network function's.\n";
+  return table.empty() ? absl::StrCat("no rules. ", rest) : absl::StrCat(table.Text(style), rest);
+}
+
+std::string RenderBlocklist(const wire::BlocklistResponse& list, const wire::Request& request) {
+  std::string text;
+  if (request.has_change_blocklist()) {
+    const auto& change = request.change_blocklist();
+    text = change.has_replace() ? "replaced: "
+                                : absl::StrCat(list.changed(), change.has_add() ? " added: " : " removed: ");
+  } else if (!request.blocklist().address().empty()) {
+    text = absl::StrCat(
+        request.blocklist().address(), " is ",
+        list.blocked() ? absl::StrCat("blocked by a prefix of ", list.covering_bits(), " bits") : "not blocked", "\n");
+  }
+  return absl::StrCat(text, list.prefixes(), " prefixes, ", list.dropped_packets(), " packets dropped\n");
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,18 @@
+// Rules and the blocklist as text.
+#ifndef SLUICE_CONTROL_CLI_RENDER_RULES_H_
+#define SLUICE_CONTROL_CLI_RENDER_RULES_H_
+
+#include <string>
+
+#include "control/cli/table.h"
+#include "control/wire/sluice.pb.h"
+
+namespace sluice::cli {
+
+std::string RenderRules(const wire::RulesResponse& rules, Style style);
+// The answer to `request`, which asked or changed something.
+std::string RenderBlocklist(const wire::BlocklistResponse& list, const wire::Request& request);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_CONTROL_CLI_RENDER_RULES_H_
