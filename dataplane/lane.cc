@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "dataplane/partial_checksum.h"
+
 namespace sluice {
 namespace {
 
@@ -70,6 +72,7 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
     if (burst_.count > 0) {
       burst_.lane = index_;
       received += burst_.count;
+      stats_.ports[pair.port()].checksums_completed.Add(CompletePartialChecksums(burst_));
       stats_.fence_unproven.Add(ahead_of_fence_ ? burst_.count : 0);
       if (probe_) {
         ProbeFlows(burst_);

@@ -25,7 +25,7 @@
 namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
-inline constexpr uint32_t kStatsVersion = 3;
+inline constexpr uint32_t kStatsVersion = 4;
 inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
@@ -68,13 +68,14 @@ class StatsCounter {
 struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter rx_packets;  // taken from the receive ring
   StatsCounter rx_bytes;
-  StatsCounter tx_packets;  // completed: the kernel gave the frame back
-  StatsCounter tx_bytes;    // of frames put on the transmit ring (completions carry no length)
-  StatsCounter held;        // gauge: on the transmit ring or with the kernel, not yet completed
-  StatsCounter tx_wakeups;  // sendto() calls
-  StatsCounter rx_wakeups;  // recvfrom() calls for a fill ring that asked to be woken
-  StatsCounter handoff_in;  // frames copied in from other lanes and put on this transmit ring
-  StatsCounter originated;  // frames of our own, handed to the lane they leave by: steering probes
+  StatsCounter tx_packets;           // completed: the kernel gave the frame back
+  StatsCounter tx_bytes;             // of frames put on the transmit ring (completions carry no length)
+  StatsCounter held;                 // gauge: on the transmit ring or with the kernel, not yet completed
+  StatsCounter tx_wakeups;           // sendto() calls
+  StatsCounter rx_wakeups;           // recvfrom() calls for a fill ring that asked to be woken
+  StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring
+  StatsCounter originated;           // frames of our own, handed to the lane they leave by: steering probes
+  StatsCounter checksums_completed;  // of frames received here (dataplane/partial_checksum.h)
   // By the port a frame was received on.
   StatsCounter drops[kDropReasons];
 };
