@@ -127,9 +127,10 @@ wire::Response SetQueues(const wire::SetQueuesRequest& request, Instance& instan
 
 wire::Response Examine(const wire::DoctorRequest& request, const Instance& instance) {
   std::vector<PortToExamine> ports;
-  for (const AgentPort& port : instance.ports()) {
+  for (uint32_t index = 0; index < instance.ports().size(); ++index) {
+    const AgentPort& port = instance.ports()[index];
     if (request.port().empty() || request.port() == port.config().name || request.port() == port.netdev()) {
-      ports.push_back({port.config().name, port.netdev(), instance.wanted_pairs()});
+      ports.push_back({port.config().name, port.netdev(), instance.wanted_pairs(), DroppedInXdp(instance, index)});
     }
   }
   if (ports.empty()) {

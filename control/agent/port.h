@@ -23,6 +23,7 @@
 #include "control/kernel/affinity.h"
 #include "control/kernel/bridge.h"
 #include "control/kernel/links.h"
+#include "control/kernel/rx_drops.h"
 #include "control/kernel/steering_maps.h"
 #include "control/kernel/virtio_device.h"
 #include "control/kernel/xdp_attachment.h"
@@ -94,6 +95,7 @@ class AgentPort {
   uint32_t frames_sent_unread() const { return frames_sent_unread_; }
   uint32_t frame_size_bytes() const { return frame_size_bytes_; }
   const SavedPort& saved() const { return saved_; }
+  std::optional<RxDrops> rx_drops() const { return rx_drops_.Read(); }
 
  private:
   void LookForUnreadFrames();
@@ -103,13 +105,15 @@ class AgentPort {
         xdp_(std::move(xdp)),
         maps_(std::move(maps)),
         bridge_(std::move(bridge)),
-        affinity_(config_.netdev) {}
+        affinity_(config_.netdev),
+        rx_drops_(config_.netdev) {}
 
   PortConfig config_;
   XdpAttachment xdp_;
   SteeringMaps maps_;
   Bridge bridge_;
   QueueAffinity affinity_;
+  mutable RxDropsWatch rx_drops_;  // keeps what it saw
   std::string driver_;
   Link link_;
   std::optional<VirtioDevice> virtio_;

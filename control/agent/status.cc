@@ -59,6 +59,7 @@ void FillCounters(const Instance& instance, uint32_t lane, uint32_t port, wire::
   queue.set_lane(lane);
   queue.set_rx_packets(stats.rx_packets.Get());
   queue.set_tx_packets(stats.tx_packets.Get());
+  queue.set_checksums_completed(stats.checksums_completed.Get());
   auto& drops = *queue.mutable_drops();
   for (uint32_t reason = 0; reason < kDropReasons; ++reason) {
     PutIfAny(drops, DropReasonName(static_cast<DropReason>(reason)), stats.drops[reason].Get());
@@ -114,6 +115,10 @@ void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
     }
   }
   FillQueue(instance, kBridgeLane, index, *out.mutable_bridge());
+  if (const std::optional<RxDrops> drops = port.rx_drops(); drops.has_value()) {
+    out.set_rx_drops(drops->drops);
+    out.set_rx_xdp_drops(drops->xdp_drops);
+  }
 }
 
 void FillBalance(const Instance& instance, wire::Balance& out) {
@@ -209,6 +214,18 @@ wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTime
     }
   }
   return out;
+}
+
+uint64_t DroppedInXdp(const Instance& instance, uint32_t port) {
+  uint64_t dropped = 0;
+  for (uint32_t queue = 0; queue < instance.ports()[port].max_pairs(); ++queue) {
+    if (const auto counters = instance.ports()[port].maps().ReadCounters(queue); counters.ok()) {
+      dropped += counters->packets[SLUICE_VERDICT_DROP] + counters->packets[SLUICE_VERDICT_MALFORMED];
+    }
+    const KernelDrops kernel = instance.lanes().Drops(queue, port);
+    dropped += kernel.rx_dropped + kernel.rx_ring_full;
+  }
+  return dropped;
 }
 
 wire::StatsResponse MakeStats(const Instance& instance) {

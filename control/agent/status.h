@@ -18,6 +18,9 @@ struct WorkerTimes {
 
 wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTimes>& previous);
 wire::StatsResponse MakeStats(const Instance& instance);
+// Frames that the XDP program dropped on purpose, or that found no room in their socket: all that a driver may count as
+// its own drops and that is known otherwise. Rather too many: some of them the bridge dropped.
+uint64_t DroppedInXdp(const Instance& instance, uint32_t port);
 wire::LastResize MakeLastResize(const FinishedResize& resize);
 
 }  // namespace sluice

@@ -32,7 +32,7 @@ std::string RenderStats(const wire::StatsResponse& stats, const Rates& rates, St
                 {"DROPS/S", true}});
   Table counts({{"PORT"}, {"KIND"}, {"NAME"}, {"PACKETS", true}});
   for (const wire::Port& port : stats.ports()) {
-    std::map<std::string, uint64_t> drops, verdicts;
+    std::map<std::string, uint64_t> drops, verdicts, checksums;
     const auto add = [&](const wire::Queue& queue, uint32_t index) {
       const std::optional<QueueRate> rate = rates.Get(port.name(), index);
       queues.Add({port.name(), index == kBridgeIndex ? "bridge" : absl::StrCat(index), absl::StrCat(queue.rx_packets()),
@@ -45,6 +45,7 @@ std::string RenderStats(const wire::StatsResponse& stats, const Rates& rates, St
       for (const auto& [verdict, count] : queue.xdp_packets()) {
         verdicts[verdict] += count;
       }
+      checksums["completed"] += queue.checksums_completed();
     };
     for (const wire::Queue& queue : port.queues()) {
       add(queue, queue.index());
@@ -54,6 +55,8 @@ std::string RenderStats(const wire::StatsResponse& stats, const Rates& rates, St
     }
     AddCounts(counts, port.name(), "xdp", verdicts);
     AddCounts(counts, port.name(), "drop", drops);
+    AddCounts(counts, port.name(), "checksum", checksums);
+    AddCounts(counts, port.name(), "driver", {{"rx_drops", port.rx_drops()}, {"rx_xdp_drops", port.rx_xdp_drops()}});
   }
   return absl::StrCat(queues.Text(style), counts.empty() ? "" : absl::StrCat("\n", counts.Text(style)), "\n",
                       RenderBalance(stats.balance(), style));

@@ -47,6 +47,28 @@ std::string ModeReasons(const wire::StatusResponse& status) {
   return text;
 }
 
+// What is seldom anything but 0, a line for each port where it is.
+std::string Oddities(const wire::StatusResponse& status) {
+  std::string text;
+  for (const wire::Port& port : status.ports()) {
+    const std::string first = absl::StrCat(port.name(), ": ");
+    if (port.rx_drops() + port.rx_xdp_drops() > 0) {
+      text += Wrap(first, absl::StrCat("rx_drops ", port.rx_drops(), ", xdp_drops ", port.rx_xdp_drops(), " by ",
+                                       port.driver(), "'s own count; `sluicectl doctor ", port.name(), "` says more"));
+    }
+    uint64_t completed = port.bridge().checksums_completed();
+    for (const auto* queues : {&port.queues(), &port.closed_queues()}) {
+      for (const wire::Queue& queue : *queues) {
+        completed += queue.checksums_completed();
+      }
+    }
+    if (completed > 0) {
+      text += Wrap(first, absl::StrCat(completed, " packets came with a partial checksum, which was completed"));
+    }
+  }
+  return text;
+}
+
 void AddQueue(Table& table, const wire::Port& port, const wire::Queue& queue, uint32_t index, const Rates& rates) {
   const bool bridge = index == kBridgeIndex;
   const std::optional<QueueRate> rate = rates.Get(port.name(), index);
@@ -126,8 +148,8 @@ std::string RenderWorkers(const wire::StatusResponse& status, Style style) {
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style) {
   std::string text =
       absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style), "\n\n",
-                   PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status), "\n",
-                   RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
+                   PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status),
+                   Oddities(status), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\nlast resize: ", RenderOutcome(status.last_resize(), style));
   }

@@ -31,6 +31,7 @@ constexpr PortCheck kPortChecks[] = {
     {"mtu", false, CheckMtu},
     {"receive_buffers", true, CheckReceiveBuffers},
     {"guest_offloads", true, CheckGuestOffloads},
+    {"rx_drops", true, CheckRxDrops},
     {"napi_tx", true, CheckNapiTx},
     {"ring_reset", true, CheckRingReset},
     {"zero_copy", true, CheckZeroCopy},

@@ -74,6 +74,7 @@ void CheckModern(const MachineFacts& machine, const PortFacts& port, Report& rep
 void CheckMultiqueue(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckReceiveBuffers(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckGuestOffloads(const MachineFacts& machine, const PortFacts& port, Report& report);
+void CheckRxDrops(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckNapiTx(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckRingReset(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckZeroCopy(const MachineFacts& machine, const PortFacts& port, Report& report);

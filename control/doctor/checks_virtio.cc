@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -90,6 +91,45 @@ void CheckGuestOffloads(const MachineFacts&, const PortFacts& port, Report& repo
               "queued with them. 20 times under two TCP streams cost 6,194 to 8,428 retransmissions, with them off in "
               "the device 742 to 1,016. The cores and spread levers do not touch them",
               OffloadsFix(offered));
+}
+
+// With XDP on, the driver drops what has a partial checksum or is a super-packet before any program sees it
+// (mergeable_xdp_get_buf, receive_small_xdp), and counts it as it counts a program's XDP_DROP.
+void CheckRxDrops(const MachineFacts&, const PortFacts& port, Report& report) {
+  if (!port.rx_drops.has_value()) {
+    report.Note("virtio_net does not say how many frames it dropped (ethtool -S)",
+                "frames it drops itself, for a partial checksum say, go unseen", "");
+    return;
+  }
+  const RxDrops& drops = *port.rx_drops;
+  const uint64_t accounted = port.dropped_in_xdp.value_or(0);
+  const uint64_t at_xdp = drops.xdp_drops - std::min(drops.xdp_drops, accounted);
+  const uint64_t elsewhere = drops.drops - std::min(drops.drops, drops.xdp_drops);
+  const std::string counted = absl::StrCat("virtio_net counts rx_drops ", drops.drops, ", xdp_drops ", drops.xdp_drops);
+  const std::string whose = port.dropped_in_xdp.has_value()
+                                ? absl::StrCat(": ", at_xdp, " that no rule and no full socket accounts for")
+                                : ", in which what rules drop is included: the agent would tell that apart";
+  const std::string look = absl::StrCat("ethtool -S ", port.netdev, " | grep drops: which queue, and whether it grows");
+  const std::vector<std::string> offered = Offered(*port.virtio);
+  if (at_xdp == 0 && elsewhere == 0) {
+    report.Ok(absl::StrCat(counted, drops.drops == 0 ? "" : ": rules and full sockets account for them"));
+  } else if (at_xdp == 0) {
+    report.Note(absl::StrCat(counted, ": ", elsewhere, " without XDP"),
+                "these did not fit the driver's buffers, or it had no memory for new ones", look);
+  } else if (offered.empty()) {
+    report.Note(
+        counted + whose,
+        "the device offers no guest offloads, so these had no partial checksums: another XDP program dropped them, "
+        "or rules did before this agent was started",
+        look);
+  } else {
+    report.Warning(
+        counted + whose,
+        "with XDP on, virtio_net drops a frame that has a partial checksum, since the host left the rest to "
+        "the guest, or is a super-packet, and no program sees it. Such are on their way when XDP comes, at the "
+        "start and in a channels resize; their senders have to send them again",
+        OffloadsFix(offered));
+  }
 }
 
 // Copy-mode transmit on virtio hands over the frame itself (IFF_TX_SKB_NO_LINEAR); without napi_tx the skb is

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "control/kernel/ethtool.h"
+#include "control/kernel/rx_drops.h"
 #include "control/kernel/virtio_device.h"
 #include "control/wire/sluice.pb.h"
 
@@ -36,8 +37,10 @@ struct PortFacts {
   std::optional<Channels> channels;  // nullopt: the driver cannot say
   uint32_t queue_pairs_wanted = 1;
   bool has_rss = false;
-  std::optional<VirtioDevice> virtio;  // nullopt: another driver
-  uint32_t frames_sent_unread = 0;     // virtio_device.h
+  std::optional<VirtioDevice> virtio;      // nullopt: another driver
+  uint32_t frames_sent_unread = 0;         // virtio_device.h
+  std::optional<RxDrops> rx_drops;         // nullopt: the driver does not count them
+  std::optional<uint64_t> dropped_in_xdp;  // PortToExamine's
   // irq_cpus[q]: the CPUs queue q's interrupts may go to; empty when it has none.
   std::vector<std::vector<uint32_t>> irq_cpus;
 };
@@ -46,6 +49,7 @@ struct PortToExamine {
   std::string name;
   std::string netdev;
   uint32_t queue_pairs_wanted = 1;
+  std::optional<uint64_t> dropped_in_xdp;  // frames whose drop in XDP is accounted for otherwise; nullopt: unknown
 };
 
 absl::StatusOr<MachineFacts> CollectMachineFacts();

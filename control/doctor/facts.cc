@@ -84,6 +84,7 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
   facts.name = port.name;
   facts.netdev = port.netdev;
   facts.queue_pairs_wanted = port.queue_pairs_wanted;
+  facts.dropped_in_xdp = port.dropped_in_xdp;
 
   const absl::StatusOr<Link> link = GetLink(port.netdev);
   if (!link.ok()) {
@@ -107,6 +108,7 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
   if (const absl::StatusOr<std::vector<uint32_t>> table = GetRssTable(port.netdev); table.ok()) {
     facts.has_rss = !table->empty();
   }
+  facts.rx_drops = RxDropsWatch(port.netdev).Read();
   const uint32_t current = facts.channels.has_value() ? facts.channels->combined : 1;
   if (facts.virtio.has_value()) {
     facts.frames_sent_unread = FramesSentUnread(port.netdev, *facts.virtio, current).value_or(0);

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bpf/sluice_abi.h"
 #include "control/kernel/kernel_error.h"
 #include "control/kernel/netlink.h"
 #include "dataplane/contract/unique_fd.h"
@@ -283,6 +284,53 @@ absl::StatusOr<uint32_t> GetTxRingSize(const std::string& netdev) {
     return status;
   }
   return rings.tx_pending;
+}
+
+absl::StatusOr<std::vector<std::pair<std::string, uint64_t>>> GetDriverStats(const std::string& netdev) {
+  const std::string doing = absl::StrCat("reading the driver's counters of ", netdev);
+  constexpr size_t kCountAt = offsetof(ethtool_sset_info, data);
+  char set_memory[kCountAt + sizeof(uint32_t)] = {};
+  auto* set = reinterpret_cast<ethtool_sset_info*>(set_memory);
+  set->cmd = ETHTOOL_GSSET_INFO;
+  set->sset_mask = uint64_t{1} << ETH_SS_STATS;
+  if (absl::Status s = EthtoolIoctl(netdev, set, doing); !s.ok()) {
+    return s;
+  }
+  uint32_t count = 0;
+  std::memcpy(&count, set_memory + kCountAt, sizeof(count));
+  if (set->sset_mask == 0 || count == 0) {
+    return std::vector<std::pair<std::string, uint64_t>>();
+  }
+  // The kernel writes as many as there are by then, whatever room it is given (net/ethtool/ioctl.c: ethtool_get_stats),
+  // and somebody may be opening queues: room for as many more as we can use. A pair has some 20 counters in virtio_net.
+  constexpr size_t kMostOfAPair = 64;
+  const size_t room = count + kMostOfAPair * SLUICE_MAX_QUEUES;
+  std::vector<char> names_memory(sizeof(ethtool_gstrings) + room * ETH_GSTRING_LEN);
+  auto* names = reinterpret_cast<ethtool_gstrings*>(names_memory.data());
+  names->cmd = ETHTOOL_GSTRINGS;
+  names->string_set = ETH_SS_STATS;
+  names->len = count;
+  std::vector<uint64_t> values_memory(sizeof(ethtool_stats) / sizeof(uint64_t) + room);
+  auto* values = reinterpret_cast<ethtool_stats*>(values_memory.data());
+  values->cmd = ETHTOOL_GSTATS;
+  values->n_stats = count;
+  static_assert(sizeof(ethtool_stats) == sizeof(uint64_t));
+  absl::Status s = EthtoolIoctl(netdev, names, doing);
+  if (s.ok()) {
+    s = EthtoolIoctl(netdev, values, doing);
+  }
+  if (!s.ok()) {
+    return s;
+  }
+  if (names->len != count || values->n_stats != count) {
+    return absl::InternalError(absl::StrCat(doing, ": its queues changed meanwhile"));
+  }
+  std::vector<std::pair<std::string, uint64_t>> stats;
+  for (uint32_t i = 0; i < count; ++i) {
+    const char* name = names_memory.data() + sizeof(ethtool_gstrings) + size_t{i} * ETH_GSTRING_LEN;
+    stats.emplace_back(std::string(name, strnlen(name, ETH_GSTRING_LEN)), values_memory[1 + i]);
+  }
+  return stats;
 }
 
 absl::StatusOr<DriverInfo> GetDriver(const std::string& netdev) {

@@ -47,6 +47,9 @@ absl::StatusOr<std::vector<uint32_t>> GetTxFrames(const std::string& netdev, uin
 // How many frames fit a transmit queue (`ethtool -g`).
 absl::StatusOr<uint32_t> GetTxRingSize(const std::string& netdev);
 
+// The driver's own counters by name, in its order (`ethtool -S`). Empty: it has none.
+absl::StatusOr<std::vector<std::pair<std::string, uint64_t>>> GetDriverStats(const std::string& netdev);
+
 // Driver name and bus address, as `ethtool -i` prints them.
 struct DriverInfo {
   std::string driver;

@@ -64,6 +64,10 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
   Family drops = Counter("sluice_drops_total",
                          "Packets dropped, by reason; reasons that begin with kernel_ are the kernel's, at a socket.");
   Family xdp = Counter("sluice_xdp_packets_total", "Packets the XDP program saw, by its verdict.");
+  Family checksums = Counter("sluice_checksums_completed_total", "Packets received with a partial checksum.");
+  Family rx_drops =
+      Counter("sluice_rx_drops_total", "The driver's `drops` on receive, by its own count; see sluicectl doctor.");
+  Family rx_xdp_drops = Counter("sluice_rx_xdp_drops_total", "The driver's `xdp_drops` on receive.");
   Family pairs = Gauge("sluice_queue_pairs",
                        "Queue pairs: with traffic (current), with a socket (open), asked for "
                        "(wanted), of the device (max).");
@@ -72,6 +76,7 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
     const auto add_queue = [&](const wire::Queue& queue, const std::string& name) {
       rx.Add({{"port", port.name()}, {"queue", name}}, queue.rx_packets());
       tx.Add({{"port", port.name()}, {"queue", name}}, queue.tx_packets());
+      checksums.Add({{"port", port.name()}, {"queue", name}}, queue.checksums_completed());
       // Zeros as well: a counter that begins at 1 has not increased, for whoever watches it.
       for (const std::string& reason : status.drop_reasons()) {
         const auto found = queue.drops().find(reason);
@@ -91,6 +96,10 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
     for (const auto& [verdict, count] : verdicts) {
       xdp.Add({{"port", port.name()}, {"verdict", verdict}}, count);
     }
+    if (port.has_rx_drops()) {
+      rx_drops.Add({{"port", port.name()}}, port.rx_drops());
+      rx_xdp_drops.Add({{"port", port.name()}}, port.rx_xdp_drops());
+    }
     const wire::QueuePairs& counts = port.queue_pairs();
     for (const auto& [state, count] : std::map<std::string, uint32_t>{{"current", counts.current()},
                                                                       {"max", counts.max()},
@@ -99,7 +108,7 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
       pairs.Add({{"port", port.name()}, {"state", state}}, uint64_t{count});
     }
   }
-  for (Family* family : {&rx, &tx, &drops, &xdp, &pairs}) {
+  for (Family* family : {&rx, &tx, &drops, &xdp, &checksums, &rx_drops, &rx_xdp_drops, &pairs}) {
     out.push_back(family->Take());
   }
 }

@@ -74,6 +74,22 @@ last resize: channels from 4 to 2, done: XDP was off for 98.2ms; 0 by the bridge
 )");
 }
 
+TEST(RenderTest, StatusNamesWhatIsSeldom) {
+  wire::StatusResponse status = Message<wire::StatusResponse>(kStatus);
+  wire::Port& port = *status.mutable_ports(0);
+  port.set_rx_drops(0);
+  port.set_rx_xdp_drops(0);
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain), testing::Not(testing::HasSubstr("rx_drops")));
+  port.set_rx_drops(12);
+  port.mutable_queues(0)->set_checksums_completed(40);
+  port.add_closed_queues()->set_checksums_completed(2);
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain),
+              testing::HasSubstr("copy: device has no zero-copy (wan 0, wan 1)\n"
+                                 "wan: rx_drops 12, xdp_drops 0 by virtio_net's own count; `sluicectl doctor wan` says "
+                                 "more\n"
+                                 "wan: 42 packets came with a partial checksum, which was completed\n\n"));
+}
+
 TEST(RenderTest, StatusOfAnAgentWithNothing) {
   const std::string text = RenderStatus(Message<wire::StatusResponse>("dataplane { state: 'down' }"), Rates(), kPlain);
   EXPECT_THAT(text, testing::HasSubstr("dataplane down, restarted 0 times"));
@@ -136,16 +152,19 @@ TEST(RenderTest, Stats) {
   const wire::StatsResponse after = Message<wire::StatsResponse>(
       "monotonic_ns: 2000000000 ports { name: 'wan' queues { index: 0 rx_packets: 300 tx_packets: 5 drops { key: "
       "'function' value: 10 } drops { key: 'no_frame' } xdp_packets { key: 'dataplane' value: 301 } } "
-      "queues { index: 1 drops { key: 'function' value: 1 } } bridge { rx_packets: 7 } } balance { received: 300 }");
+      "queues { index: 1 drops { key: 'function' value: 1 } checksums_completed: 4 } bridge { rx_packets: 7 } "
+      "rx_drops: 3 rx_xdp_drops: 0 } balance { received: 300 }");
   EXPECT_EQ(RenderStats(after, Rates(before, after), kPlain),
             R"(PORT   QUEUE  RX PACKETS  RX/S  TX PACKETS  TX/S  DROPS  DROPS/S
 wan        0         300   200           5     5     10        1
 wan        1           0     -           0     -      1        -
 wan   bridge           7     -           0     -      0        -
 
-PORT  KIND  NAME       PACKETS
-wan   xdp   dataplane      301
-wan   drop  function        11
+PORT  KIND      NAME       PACKETS
+wan   xdp       dataplane      301
+wan   drop      function        11
+wan   checksum  completed        4
+wan   driver    rx_drops         3
 
 received 300 + originated 0 = transmitted 0 + passed 0 + offloaded 0 + dropped 0 + held 0
 balanced

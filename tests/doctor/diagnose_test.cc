@@ -47,6 +47,8 @@ PortFacts GoodPort() {
                                  Bit(VirtioFeature::kRingReset) | Bit(VirtioFeature::kAccessPlatform) |
                                  Bit(VirtioFeature::kRss) | Bit(VirtioFeature::kHashReport),
                              true};
+  port.rx_drops = RxDrops();
+  port.dropped_in_xdp = 0;
   port.irq_cpus = {{0}, {1}, {2}, {3}};
   return port;
 }
@@ -68,7 +70,7 @@ TEST(DiagnoseTest, AllWellIsSaidOfEveryCheck) {
   }
   EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "modern", "multiqueue", "queue_pairs",
                                            "xdp_queues", "steering", "mtu", "receive_buffers", "guest_offloads",
-                                           "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
+                                           "rx_drops", "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
 }
 
 TEST(DiagnoseTest, EveryPortIsNamed) {
@@ -234,6 +236,42 @@ const Case kCases[] = {
        Clear(p, F::kCtrlGuestOffloads);
      },
      SEVERITY_WARNING, "VIRTIO_NET_F_CTRL_GUEST_OFFLOADS", "refuses native XDP", "guest_uso6=off"},
+    {"NoRxDropsCounted", "rx_drops", [](M&, P& p) { p.rx_drops.reset(); }, SEVERITY_NOTE, "does not say", "go unseen",
+     ""},
+    {"PartialChecksumsDropped", "rx_drops",
+     [](M&, P& p) {
+       Set(p, F::kGuestCsum);
+       p.rx_drops = RxDrops{15, 15};
+       p.dropped_in_xdp = 3;
+     },
+     SEVERITY_WARNING, "rx_drops 15, xdp_drops 15: 12 that no rule", "partial checksum",
+     "QEMU: -device virtio-net-pci,guest_csum=off\nlibvirt: <guest csum='off'"},
+    {"DropsOfRules", "rx_drops",
+     [](M&, P& p) {
+       Set(p, F::kGuestCsum);
+       p.rx_drops = RxDrops{15, 15};
+       p.dropped_in_xdp = 15;
+     },
+     SEVERITY_OK, "rules and full sockets account for them", "", ""},
+    {"DropsWithoutAnAgentToAsk", "rx_drops",
+     [](M&, P& p) {
+       Set(p, F::kGuestCsum);
+       p.rx_drops = RxDrops{15, 15};
+       p.dropped_in_xdp.reset();
+     },
+     SEVERITY_WARNING, "what rules drop is included", "partial checksum", "guest_csum=off"},
+    {"DropsThatWereNoPartialChecksums", "rx_drops",
+     [](M&, P& p) {
+       p.rx_drops = RxDrops{1, 1};
+     },
+     SEVERITY_NOTE, "1 that no rule", "no guest offloads", "ethtool -S eth1"},
+    {"DropsWithoutXdp", "rx_drops",
+     [](M&, P& p) {
+       Set(p, F::kGuestCsum);
+       p.rx_drops = RxDrops{9, 2};
+       p.dropped_in_xdp = 2;
+     },
+     SEVERITY_NOTE, "rx_drops 9, xdp_drops 2: 7 without XDP", "buffers", "ethtool -S eth1"},
     {"NapiTxOff", "napi_tx", [](M&, P& p) { p.virtio->napi_tx = false; }, SEVERITY_ERROR, "napi_tx=0", "overwritten",
      "options virtio_net napi_tx=1"},
     {"NapiTxLost", "napi_tx", [](M&, P& p) { p.frames_sent_unread = 256; }, SEVERITY_WARNING, "lost its NAPI",

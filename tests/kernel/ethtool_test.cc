@@ -1,9 +1,14 @@
 #include "control/kernel/ethtool.h"
 
+#include <net/if.h>
+
 #include <algorithm>
 
+#include "absl/time/clock.h"
+#include "control/kernel/rx_drops.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
+#include "tests/kernel/wire.h"
 
 namespace sluice {
 namespace {
@@ -92,6 +97,49 @@ TEST_F(EthtoolTest, DeviceWithoutCoalescingOrRingSizesIsUnimplemented) {
   MakePort("port0", "wire0", 1);
   EXPECT_EQ(GetTxFrames("lo", 1).status().code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(GetTxRingSize("lo").status().code(), absl::StatusCode::kUnimplemented);
+}
+
+TEST_F(EthtoolTest, DriverStatsHaveNames) {
+  MakePort("port0", "wire0", 2);
+  const auto stats = GetDriverStats("port0");
+  ASSERT_OK(stats);
+  const auto value = [&stats](const std::string& name) {
+    const auto found =
+        std::find_if(stats->begin(), stats->end(), [&name](const auto& stat) { return stat.first == name; });
+    return found == stats->end() ? std::nullopt : std::optional(found->second);
+  };
+  EXPECT_EQ(value("peer_ifindex"), if_nametoindex("wire0")) << "names and values belong to each other";
+  EXPECT_EQ(value("rx_queue_1_drops"), 0u);
+  EXPECT_EQ(value("rx_queue_2_drops"), std::nullopt);
+  EXPECT_TRUE(GetDriverStats("lo").ok() && GetDriverStats("lo")->empty()) << GetDriverStats("lo").status();
+  EXPECT_EQ(GetDriverStats("nothing0").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(EthtoolTest, RxDropsOfClosedQueuesStay) {
+  MakePort("port0", "wire0", 4);
+  RxDropsWatch watch("port0");
+  ASSERT_TRUE(watch.Read().has_value());
+  EXPECT_EQ(watch.Read()->xdp_drops, 0u);
+  // Without a socket it drops everything.
+  Shell("xdp-loader load -m native -p " + pin_dir_ + " port0 " + ObjectDir() + "/sluice_bridge_rx.bpf.o");
+  Wire wire("wire0");
+  constexpr uint64_t kFrames = 64;
+  for (uint16_t i = 0; i < kFrames; ++i) {
+    FrameSpec flow;
+    flow.destination_port = static_cast<uint16_t>(9000 + i);  // so that every queue gets some
+    wire.Send(PartialChecksumFrame(flow));
+  }
+  for (int tries = 0; tries < 1000 && watch.Read()->xdp_drops < kFrames; ++tries) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_GE(watch.Read()->xdp_drops, kFrames);
+  const uint64_t all = watch.Read()->xdp_drops;
+  Shell("xdp-loader unload port0 --all");
+  ASSERT_OK(SetChannels("port0", 1));
+  EXPECT_EQ(watch.Read()->xdp_drops, all);
+  EXPECT_LT(RxDropsWatch("port0").Read()->xdp_drops, all) << "else this test has shown nothing";
+  EXPECT_FALSE(RxDropsWatch("lo").Read().has_value());
+  EXPECT_FALSE(RxDropsWatch("nothing0").Read().has_value());
 }
 
 TEST_F(EthtoolTest, KnowsTheDriver) {

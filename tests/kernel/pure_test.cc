@@ -1,10 +1,11 @@
-// What needs no kernel: the CPU list parser, virtio feature bits, error classes.
+// What needs no kernel: the CPU list parser, counters by name, virtio feature bits, error classes.
 #include <gtest/gtest.h>
 
 #include <cerrno>
 
 #include "control/kernel/affinity.h"
 #include "control/kernel/kernel_error.h"
+#include "control/kernel/rx_drops.h"
 #include "control/kernel/virtio_device.h"
 
 namespace sluice {
@@ -30,6 +31,29 @@ TEST(ParseCpuList, RefusesWhatIsNone) {
     const absl::StatusOr<std::vector<uint32_t>> cpus = ParseCpuList(text);
     EXPECT_EQ(cpus.status().code(), absl::StatusCode::kInvalidArgument) << text;
   }
+}
+
+TEST(RxDrops, AreFoundByQueueInEveryKernelsWords) {
+  const std::map<uint32_t, RxDrops> drops = RxDropsByQueue({{"rx_queue_0_packets", 9},
+                                                            {"rx_queue_0_drops", 1},
+                                                            {"rx_queue_0_xdp_drops", 2},
+                                                            {"rx_queue_12_drops", 3},
+                                                            {"rx3_drops", 4},
+                                                            {"rx3_xdp_drops", 5},
+                                                            {"rx3_hw_drops", 90},
+                                                            {"rx_drops", 91},
+                                                            {"rx_xdp_drops", 92},
+                                                            {"rx_queue_drops", 93},
+                                                            {"rx-1_drops", 94},
+                                                            {"tx_queue_0_xdp_tx_drops", 95},
+                                                            {"rx4", 96}});
+  ASSERT_EQ(drops.size(), 3u);
+  EXPECT_EQ(drops.at(0).drops, 1u);
+  EXPECT_EQ(drops.at(0).xdp_drops, 2u);
+  EXPECT_EQ(drops.at(12).drops, 3u);
+  EXPECT_EQ(drops.at(12).xdp_drops, 0u);
+  EXPECT_EQ(drops.at(3).drops, 4u);
+  EXPECT_EQ(drops.at(3).xdp_drops, 5u);
 }
 
 TEST(VirtioDevice, KnowsFeatureBits) {

@@ -41,6 +41,7 @@ wire::StatusResponse RunningStatus() {
     (*queue.mutable_xdp_packets())["pass"] = index;
   }
   (*port.mutable_queues(0)->mutable_drops())["tx_ring_full"] = 7;
+  port.mutable_queues(1)->set_checksums_completed(6);
   wire::Queue& closed = *port.add_closed_queues();
   closed.set_index(3);
   closed.set_rx_packets(13);
@@ -64,6 +65,21 @@ TEST(MetricFamilies, QueuesAndBridgeHaveTheirOwnLabels) {
 TEST(MetricFamilies, ReasonsForWhichNothingWasDroppedAreThere) {
   EXPECT_THAT(TextOf(RunningStatus()),
               HasSubstr("sluice_drops_total{port=\"wan\",queue=\"1\",reason=\"tx_ring_full\"} 0\n"));
+}
+
+TEST(MetricFamilies, ChecksumsCompleted) {
+  const std::string text = TextOf(RunningStatus());
+  EXPECT_THAT(text, HasSubstr("sluice_checksums_completed_total{port=\"wan\",queue=\"1\"} 6\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_checksums_completed_total{port=\"wan\",queue=\"bridge\"} 0\n"));
+}
+
+TEST(MetricFamilies, DropsOfTheDriverWhereItCountsThem) {
+  wire::StatusResponse status = RunningStatus();
+  EXPECT_THAT(TextOf(status), Not(HasSubstr("sluice_rx_drops_total{")));
+  status.mutable_ports(0)->set_rx_drops(5);
+  status.mutable_ports(0)->set_rx_xdp_drops(0);
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_rx_drops_total{port=\"wan\"} 5\n"));
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_rx_xdp_drops_total{port=\"wan\"} 0\n"));
 }
 
 TEST(MetricFamilies, ClosedQueuesKeepTheirCounters) {

@@ -55,6 +55,67 @@ def test_udp(hosts):
     assert balance["dropped"] == 0 and balance["received"] >= end["sum"]["packets"] - end["sum"]["lost_packets"]
 
 
+def counted(netns, name):
+    """Of the kernel's own counters, whatever the address family."""
+    counters = netns.json("nstat", "--json", "-az")["kernel"]
+    return sum(value for counter, value in counters.items() if counter in (name, name.replace("Udp", "Udp6")))
+
+
+def check_checksums(device):
+    """Nobody was sent a wrong one, though the frames came with partial ones."""
+    wrong = {(netns.label, name): counted(netns, name)
+             for netns in (device.left, device.right) for name in ("TcpInCsumErrors", "UdpInCsumErrors")}
+    assert not any(wrong.values()), wrong
+    ports = device.agent.settled()["ports"]
+    for port in ports:
+        assert sum(queue["checksums_completed"] for queue in port["queues"]) > 0, port
+        assert port["bridge"]["checksums_completed"] == 0, "the bridge's veth pair completes them itself"
+
+
+@pytest.fixture
+def offloading_hosts(wire):
+    """As veth pairs are made: the sender leaves checksums, segments and the like to its device."""
+    device = wire(queue_pairs=2, offloads=True)
+    device.give_addresses()
+    for netns, netdev in ((device.left, "a0"), (device.right, "b0")):
+        assert "tx-checksum-ip-generic: on" in netns.run("ethtool", "-k", netdev).stdout
+    return device.start()
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
+def test_tcp_with_partial_checksums(offloading_hosts, address):
+    """Data both ways; a TCP transfer that ends has brought all of it."""
+    amount = 4 << 20
+    for options in ((), ("--reverse",)):
+        end = iperf3(offloading_hosts, "--bytes", amount, *options, server=address)
+        assert end["sum_sent"]["bytes"] >= amount and end["sum_received"]["bytes"] > amount / 8
+    check_checksums(offloading_hosts)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
+def test_udp_with_partial_checksums(offloading_hosts, address):
+    end = iperf3(offloading_hosts, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
+    arrived = end["sum"]["packets"] - end["sum"]["lost_packets"]
+    assert arrived > 0
+    assert counted(offloading_hosts.right, "UdpInDatagrams") >= arrived
+    check_checksums(offloading_hosts)
+
+
+def test_partial_checksums_over_the_bridge(offloading_hosts):
+    """A resize in the middle: what the bridge takes meanwhile has complete checksums, too."""
+    device = offloading_hosts
+    server = device.right.start("iperf3", "--server", "--one-off")
+    wait_until(lambda: ":5201" in device.right.run("ss", "-Hltn").stdout, "iperf3 server")
+    client = device.left.start("iperf3", "--client", "192.0.2.2", "--json", "--time", 3)
+    for pairs in (4, 1):
+        device.resize(pairs)
+    assert client.wait() == 0, client.output()
+    server.wait()
+    assert json.loads(client.output())["end"]["sum_received"]["bytes"] > 0
+    assert sum(port["bridge"]["rx_packets"] for port in device.agent.settled()["ports"]) > 0
+    check_checksums(device)
+
+
 def test_tcp_survives_worker_changes(hosts):
     server = hosts.right.start("iperf3", "--server", "--one-off")
     wait_until(lambda: ":5201" in hosts.right.run("ss", "-Hltn").stdout, "iperf3 server")
