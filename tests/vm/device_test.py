@@ -5,11 +5,24 @@ import json
 import pytest
 
 from tests.lib.command import wait_until
-from tests.lib.vm import booted, wait_still
+from tests.lib.vm import booted, mac, wait_still
 
 # The driver wants a control queue for each of these.
 NO_CONTROL_QUEUE = "ctrl_vq=off,ctrl_rx=off,ctrl_rx_extra=off,ctrl_vlan=off,ctrl_mac_addr=off,ctrl_guest_offloads=off"
 NO_CONTROL_QUEUE += ",guest_announce=off"
+# For sys.argv[1], a tap: it takes partial checksums from now on, which QEMU, that had said otherwise, hands on to the
+# guest; then so many UDP packets to sys.argv[2]. (linux/if_tun.h: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+# IFF_MULTI_QUEUE, TUNSETIFF, TUN_F_CSUM, TUNSETOFFLOAD.)
+PARTIAL_CHECKSUMS = 20
+SEND_PARTIAL_CHECKSUMS = f"""
+import fcntl, socket, struct, sys
+with open("/dev/net/tun", "r+b", buffering=0) as queue:
+    fcntl.ioctl(queue, 0x400454ca, struct.pack("16sH22x", sys.argv[1].encode(), 0x2 | 0x1000 | 0x4000 | 0x100))
+    fcntl.ioctl(queue, 0x400454d0, 1)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range({PARTIAL_CHECKSUMS}):
+    sender.sendto(bytes(100), (sys.argv[2], 9000 + number))
+"""
 
 
 @pytest.mark.parametrize("extra, reason", [("", "VIRTIO_NET_F_MQ"), (NO_CONTROL_QUEUE, "control queue")])
@@ -63,12 +76,28 @@ def test_frames_given_back_before_the_device_read_them_are_set_aside():
 
 
 def test_guest_offloads_are_warned_about():
-    """The dry run and doctor say beforehand what a channels resize then costs."""
+    """The dry run and doctor say beforehand what a channels resize then costs, and what became of partial checksums."""
     with booted("6.12", offloads=True) as vm:
         function = vm.start("reflect")
         assert "guest offloads" in function.ctl("queues", "set", "4", "--dry-run").check().out
         doctor = function.ctl("doctor").check().out
         assert "guest_offloads" in doctor and "guest_tso4=off" in doctor
+
+        def drops():
+            port = function.status()["ports"][0]
+            return port["rx_drops"], port["rx_xdp_drops"]
+
+        before, (tap, *_) = drops(), vm.net.taps
+        vm.net.exec(["ip", "addr", "add", "198.18.0.1/24", "dev", tap])
+        vm.net.exec(["ip", "neigh", "add", "198.18.0.2", "lladdr", mac(0), "dev", tap])
+        vm.net.exec(["/usr/bin/python3", "-c", SEND_PARTIAL_CHECKSUMS, tap, "198.18.0.2"])
+        wait_until(lambda: all(now >= then + PARTIAL_CHECKSUMS for now, then in zip(drops(), before)),
+                   lambda: f"{before}, then {drops()}")
+        assert "rx_drops" in function.ctl("status").check().out
+        findings = json.loads(function.ctl("doctor", "-o", "json").check().out)["findings"]
+        finding = next(finding for finding in findings if finding["check"] == "rx_drops")
+        assert finding["severity"] == "SEVERITY_WARNING" and "partial checksum" in finding["cost"], finding
+        assert "guest_csum=off" in finding["fix"], finding
 
 
 def test_an_mtu_that_does_not_fit_is_refused_with_the_number():

@@ -68,6 +68,7 @@ def test_channels(kernel, nic, mode):
         status = function.status()
         assert status["ports"][0]["queue_pairs"]["current"] == 1
         assert (status["last_resize"]["result"], status["last_resize"]["lost"]) == ("done", 0)
+        assert "rx_drops" in status["ports"][0], "this kernel's driver has other names for its counters"
         assert "Combined:\t1" in vm.guest.run("ethtool -l eth0 | tail -4").out.replace("  ", "")
         assert vm.stack_packets() == stack_before
         wait_until(lambda: agents_descriptors(vm) == descriptors,
