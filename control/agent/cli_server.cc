@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "control/agent/rule_requests.h"
 #include "control/agent/unix_socket.h"
@@ -64,8 +65,10 @@ absl::Status CheckRights(const ucred& peer, const wire::Request& request) {
   if (MayChange(peer) || (!Changes(request) && IsMember(peer, "sluice"))) {
     return absl::OkStatus();
   }
-  return absl::PermissionDeniedError(Changes(request) ? "changing needs root or membership of group sluice-admin"
-                                                      : "reading needs root or membership of group sluice");
+  return absl::PermissionDeniedError(
+      Changes(request)
+          ? "changing needs root or membership of group sluice-admin: use sudo, or `usermod -aG sluice-admin USER`"
+          : "reading needs root or membership of group sluice: use sudo, or `usermod -aG sluice USER`");
 }
 
 wire::Response Refuse(const absl::Status& s) {
@@ -134,7 +137,11 @@ wire::Response Examine(const wire::DoctorRequest& request, const Instance& insta
     }
   }
   if (ports.empty()) {
-    return Refuse(absl::NotFoundError(absl::StrCat("no port is called ", request.port())));
+    return Refuse(absl::NotFoundError(absl::StrCat(
+        "no port is called ", request.port(),
+        "; there are: ", absl::StrJoin(instance.ports(), ", ", [](std::string* out, const AgentPort& port) {
+          out->append(port.config().name);
+        }))));
   }
   absl::StatusOr<std::vector<wire::Finding>> findings = Examine(ports);
   if (!findings.ok()) {

@@ -114,9 +114,9 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   }
   const uint32_t pairs = saved.has_value() ? queues->current : settings.queue_pairs;
   if (pairs > queues->max) {
-    return absl::FailedPreconditionError(absl::StrCat(netdev, ": queue_pairs = ", pairs, ", but it has at most ",
-                                                      queues->max, queues->why_one.empty() ? "" : ": ",
-                                                      queues->why_one));
+    return absl::FailedPreconditionError(
+        absl::StrCat(netdev, ": queue_pairs = ", pairs, ", but it has at most ", queues->max,
+                     queues->why_one.empty() ? "; ask for fewer, or give the device more" : ": ", queues->why_one));
   }
   absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
   if (!machine.ok()) {

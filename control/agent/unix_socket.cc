@@ -22,7 +22,8 @@ absl::StatusOr<UniqueFd> ListenUnix(const std::string& path, int type) {
 
   UniqueFd probe(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (probe && connect(probe.get(), generic, sizeof(address)) == 0) {
-    return absl::AlreadyExistsError(absl::StrCat("another agent answers on ", path));
+    return absl::AlreadyExistsError(
+        absl::StrCat("another agent answers on ", path, "; stop it, or give this one another --socket"));
   }
   UniqueFd listener(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!listener) {

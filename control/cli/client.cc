@@ -17,12 +17,15 @@ std::string NextStep(int error) {
   switch (error) {
     case ENOENT:
     case ECONNREFUSED:
-      return "no agent listens there. Start sluice-agent, or name its socket with --socket or SLUICE_SOCKET";
+      return "no agent listens there. Start sluice-agent (systemctl start sluice-agent, or sluice-agent --config "
+             "FILE), "
+             "or name its socket with --socket or SLUICE_SOCKET";
     case EACCES:
     case EPERM:
-      return "not allowed. Group sluice may look, group sluice-admin may change";
+      return "not allowed. Use sudo, or have yourself added to group sluice to look, sluice-admin to change (usermod "
+             "-aG)";
     default:
-      return "is sluice-agent well?";
+      return "is sluice-agent well? Its log says (journalctl -u sluice-agent)";
   }
 }
 
@@ -73,10 +76,10 @@ absl::StatusOr<wire::Response> Call(const std::string& socket_path, const wire::
       next = "; it may still be at work: ask `sluicectl status`";
       break;
     case absl::StatusCode::kUnavailable:
-      next = "; its log says why";
+      next = "; its log says why (journalctl -u sluice-agent)";
       break;
     default:
-      next = "; are sluicectl and sluice-agent of one version?";
+      next = "; are sluicectl and sluice-agent of one version? (sluicectl --version, sluice-agent --version)";
   }
   return absl::Status(status.code(), absl::StrCat("agent at ", socket_path, ": ", std::string(status.message()), next));
 }

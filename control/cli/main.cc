@@ -1,9 +1,6 @@
 // sluicectl: the command tree. Nouns show, verbs change.
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <map>
 #include <string>
@@ -13,6 +10,8 @@
 
 #include "control/cli/arguments.h"
 #include "control/cli/commands.h"
+#include "control/cli/help.h"
+#include "control/cli/terminal.h"
 
 namespace sluice::cli {
 namespace {
@@ -57,13 +56,8 @@ std::string WatchInterval(const std::string& text) {
   return text.empty() || text == "true" ? kDefaultWatch : text;
 }
 
-bool ColoursWanted() {
-  const char* term = getenv("TERM");
-  return isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nullptr && (term == nullptr || strcmp(term, "dumb") != 0);
-}
-
-ExitCode UsageError(const std::string& text) {
-  PrintError(text + "\nRun `sluicectl --help`, or put --help behind a command.");
+ExitCode UsageError(const std::string& text, const std::string& command = "sluicectl") {
+  PrintError(text + "\nRun `" + command + " --help` for what there is, with examples.");
   return kUsage;
 }
 
@@ -77,7 +71,9 @@ void AddQueues(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
   set->add_option("--method", typed.set_queues.method, "Use this lever and no other")
       ->check(CLI::IsMember({"cores", "spread", "channels"}));
   set->add_flag("--dry-run", typed.set_queues.dry_run, "Print the plan, change nothing");
-  set->add_option("--timeout", typed.timeout, "Roll back when it takes longer, e.g. 5s, 500ms")->check(CheckTimeout);
+  set->add_option("--timeout", typed.timeout, "Roll back when it takes longer, e.g. 5s, 500ms")
+      ->type_name("DURATION")
+      ->check(CheckTimeout);
   set->add_flag("--force", typed.set_queues.force, "Go on although other XDP programs are off meanwhile");
   commands[set] = [&typed](const Context& context) {
     SetQueues wanted = typed.set_queues;
@@ -115,7 +111,8 @@ void AddStats(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
 void AddLooks(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* doctor = app.add_subcommand("doctor", "What limits Sluice on this machine, and how to fix it");
   doctor->add_option("PORT", typed.port, "Only this port");
-  doctor->add_option("--config", typed.config, "Examine this configuration's ports, without an agent");
+  doctor->add_option("--config", typed.config, "Examine this configuration's ports, without an agent")
+      ->type_name("FILE");
   commands[doctor] = [&typed](const Context& context) {
     return typed.config.empty() ? RunDoctor(context, typed.port) : RunLocalDoctor(context, typed.config, typed.port);
   };
@@ -188,8 +185,9 @@ void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command
 
 // The options of the whole program. They may stand before the verb or behind it.
 CLI::Option* AddCommon(CLI::App& app, Context& context, Typed& typed) {
-  app.add_option("-o,--output", typed.output, "json: the message as it is")->check(CLI::IsMember({"table", "json"}));
+  app.add_option("-o,--output", typed.output, "For people, or for programs")->check(CLI::IsMember({"table", "json"}));
   CLI::Option* socket = app.add_option("--socket", context.socket_path, "The agent's socket")->capture_default_str();
+  socket->type_name("PATH");
   for (CLI::App* subcommand : app.get_subcommands([](CLI::App*) { return true; })) {
     AddCommon(*subcommand, context, typed);
   }
@@ -215,23 +213,23 @@ int Main(int argc, char** argv) {
   AddLooks(app, typed, commands);
   // Only here: below, the environment would win over an option before the verb.
   AddCommon(app, context, typed)->envname("SLUICE_SOCKET");
+  AddHelp(app);
 
   try {
     app.parse(argc, argv);
+  } catch (const CLI::ExtrasError& error) {
+    const std::string verbs = VerbsOf(ChosenVerb(app));
+    return UsageError(error.what() + (verbs.empty() ? "" : "; there are: " + verbs), CommandLineOf(app));
   } catch (const CLI::ParseError& error) {
     return error.get_exit_code() == 0 ? app.exit(error)  // help or version
-                                      : UsageError(error.what());
+                                      : UsageError(error.what(), CommandLineOf(app));
   }
-  const CLI::App* chosen = &app;
-  while (!chosen->get_subcommands().empty()) {
-    chosen = chosen->get_subcommands().front();
-  }
-  const auto command = commands.find(chosen);
+  const auto command = commands.find(&ChosenVerb(app));
   if (command == commands.end()) {
-    return UsageError("a command is missing");
+    return UsageError("a command is missing; there are: " + VerbsOf(ChosenVerb(app)), CommandLineOf(app));
   }
   context.json = typed.output == "json";
-  context.style.colours = !context.json && ColoursWanted();
+  context.style = StyleOfOutput();
 
   return command->second(context);
 }

@@ -39,12 +39,12 @@ std::string FindingText(const wire::Finding& finding, Style style) {
   constexpr size_t kSeverityWidth = 9;
   constexpr size_t kCheckWidth = 17;
   const Word word = WordOf(finding.severity());
-  std::string text =
-      Wrap(absl::StrCat("  ", Padded(word.text, kSeverityWidth), Padded(finding.check(), kCheckWidth)), finding.what());
+  std::string text = Wrap(absl::StrCat("  ", Padded(word.text, kSeverityWidth), Padded(finding.check(), kCheckWidth)),
+                          finding.what(), style.text_columns());
   text.replace(2, std::string(word.text).size(), Paint(word.text, word.colour, style));
   const std::string indent(2 + kSeverityWidth, ' ');
   if (!finding.cost().empty()) {
-    text += Wrap(absl::StrCat(indent, "cost: "), finding.cost());
+    text += Wrap(absl::StrCat(indent, "cost: "), finding.cost(), style.text_columns());
   }
   if (!finding.fix().empty()) {
     const std::vector<std::string> lines = absl::StrSplit(finding.fix(), '\n');

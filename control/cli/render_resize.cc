@@ -6,17 +6,17 @@
 
 namespace sluice::cli {
 
-std::string RenderOutcome(const wire::LastResize& resize, Style style) {
+std::string RenderOutcome(const wire::LastResize& resize, Style style, const std::string& first) {
   const bool done = resize.result() == "done";
-  std::string text = absl::StrCat(resize.method(), " from ", resize.from(), " to ", resize.to(), ", ",
-                                  Paint(resize.result(), done ? Colour::kGreen : Colour::kRed, style), ": ");
-  absl::StrAppend(
-      &text,
+  const std::string line = absl::StrCat(
+      resize.method(), " from ", resize.from(), " to ", resize.to(), ", ",
+      Paint(resize.result(), done ? Colour::kGreen : Colour::kRed, style), ": ",
       resize.blocked_ns() == 0 ? "XDP stayed on" : absl::StrCat("XDP was off for ", DurationText(resize.blocked_ns())),
       "; ", resize.bridged(), " by the bridge, ", resize.held(), " held, ", resize.lost(), " lost, ",
-      resize.reordered() == 0 ? "" : "at most ", resize.reordered(), " reordered\n");
+      resize.reordered() == 0 ? "" : "at most ", resize.reordered(), " reordered");
+  std::string text = Wrap(first, line, style.line_columns());
   if (!resize.error().empty()) {
-    text += Wrap("  ", resize.error());
+    text += Wrap("  ", resize.error(), style.text_columns());
   }
   return text;
 }
@@ -24,7 +24,7 @@ std::string RenderOutcome(const wire::LastResize& resize, Style style) {
 std::string RenderResize(const wire::ResizeResponse& resize, Style style) {
   std::string text;
   for (const std::string& warning : resize.warnings()) {
-    text += Paint(Wrap("warning: ", warning), Colour::kYellow, style);
+    text += Paint(Wrap("warning: ", warning, style.text_columns()), Colour::kYellow, style);
   }
   if (resize.method() == "none") {
     return absl::StrCat(text, "nothing to do: it is so already\n");
@@ -32,14 +32,15 @@ std::string RenderResize(const wire::ResizeResponse& resize, Style style) {
   if (!resize.has_outcome()) {
     absl::StrAppend(&text, "plan by ", resize.method(), ":\n");
     for (int i = 0; i < resize.steps_size(); ++i) {
-      text += Wrap(absl::StrCat("  ", i < 9 ? " " : "", i + 1, ". "), resize.steps(i));
+      text += Wrap(absl::StrCat("  ", i < 9 ? " " : "", i + 1, ". "), resize.steps(i), style.text_columns());
     }
     return text;
   }
   text += RenderOutcome(resize.outcome(), style);
   for (const wire::StepTime& step : resize.outcome().steps()) {
     const std::string took = DurationText(step.took_ns());
-    text += Wrap(absl::StrCat(std::string(10 - std::min<size_t>(10, took.size()), ' '), took, "  "), step.step());
+    text += Wrap(absl::StrCat(std::string(10 - std::min<size_t>(10, took.size()), ' '), took, "  "), step.step(),
+                 style.text_columns());
   }
   return text;
 }

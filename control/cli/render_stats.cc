@@ -29,8 +29,9 @@ std::string RenderStats(const wire::StatsResponse& stats, const Rates& rates, St
                 {"TX PACKETS", true},
                 {"TX/S", true},
                 {"DROPS", true},
-                {"DROPS/S", true}});
-  Table counts({{"PORT"}, {"KIND"}, {"NAME"}, {"PACKETS", true}});
+                {"DROPS/S", true}},
+               /*keys=*/2);
+  Table counts({{"PORT"}, {"KIND"}, {"NAME"}, {"PACKETS", true}}, /*keys=*/3);
   for (const wire::Port& port : stats.ports()) {
     std::map<std::string, uint64_t> drops, verdicts, checksums;
     const auto add = [&](const wire::Queue& queue, uint32_t index) {

@@ -31,7 +31,7 @@ std::string PortsTable(const wire::StatusResponse& status, Style style) {
 }
 
 // Each reason for a mode once, with the queues it is true of.
-std::string ModeReasons(const wire::StatusResponse& status) {
+std::string ModeReasons(const wire::StatusResponse& status, Style style) {
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> queues_of;
   for (const wire::Port& port : status.ports()) {
     for (const wire::Queue& queue : port.queues()) {
@@ -42,19 +42,22 @@ std::string ModeReasons(const wire::StatusResponse& status) {
   }
   std::string text;
   for (const auto& [why, queues] : queues_of) {
-    text += Wrap(absl::StrCat(why.first, ": "), absl::StrCat(why.second, " (", absl::StrJoin(queues, ", "), ")"));
+    text += Wrap(absl::StrCat(why.first, ": "), absl::StrCat(why.second, " (", absl::StrJoin(queues, ", "), ")"),
+                 style.text_columns());
   }
   return text;
 }
 
 // What is seldom anything but 0, a line for each port where it is.
-std::string Oddities(const wire::StatusResponse& status) {
+std::string Oddities(const wire::StatusResponse& status, Style style) {
   std::string text;
   for (const wire::Port& port : status.ports()) {
     const std::string first = absl::StrCat(port.name(), ": ");
     if (port.rx_drops() + port.rx_xdp_drops() > 0) {
-      text += Wrap(first, absl::StrCat("rx_drops ", port.rx_drops(), ", xdp_drops ", port.rx_xdp_drops(), " by ",
-                                       port.driver(), "'s own count; `sluicectl doctor ", port.name(), "` says more"));
+      text += Wrap(first,
+                   absl::StrCat("rx_drops ", port.rx_drops(), ", xdp_drops ", port.rx_xdp_drops(), " by ",
+                                port.driver(), "'s own count; `sluicectl doctor ", port.name(), "` says more"),
+                   style.text_columns());
     }
     uint64_t completed = port.bridge().checksums_completed();
     for (const auto* queues : {&port.queues(), &port.closed_queues()}) {
@@ -63,7 +66,8 @@ std::string Oddities(const wire::StatusResponse& status) {
       }
     }
     if (completed > 0) {
-      text += Wrap(first, absl::StrCat(completed, " packets came with a partial checksum, which was completed"));
+      text += Wrap(first, absl::StrCat(completed, " packets came with a partial checksum, which was completed"),
+                   style.text_columns());
     }
   }
   return text;
@@ -88,7 +92,8 @@ std::string QueuesTable(const wire::StatusResponse& status, const Rates& rates, 
                {"RX/S", true},
                {"TX PACKETS", true},
                {"TX/S", true},
-               {"DROPS", true}});
+               {"DROPS", true}},
+              /*keys=*/2);
   for (const wire::Port& port : status.ports()) {
     for (const wire::Queue& queue : port.queues()) {
       AddQueue(table, port, queue, queue.index(), rates);
@@ -129,9 +134,11 @@ std::string RenderBalance(const wire::Balance& balance, Style style) {
                                   ? Paint("balanced", Colour::kGreen, style)
                                   : Paint(absl::StrCat("unaccounted: ", balance.unaccounted()), Colour::kYellow, style);
   return absl::StrCat(
-      Wrap("", absl::StrCat("received ", balance.received(), " + originated ", balance.originated(), " = transmitted ",
-                            balance.transmitted(), " + passed ", balance.passed(), " + offloaded ", balance.offloaded(),
-                            " + dropped ", balance.dropped(), " + held ", balance.held())),
+      Wrap("",
+           absl::StrCat("received ", balance.received(), " + originated ", balance.originated(), " = transmitted ",
+                        balance.transmitted(), " + passed ", balance.passed(), " + offloaded ", balance.offloaded(),
+                        " + dropped ", balance.dropped(), " + held ", balance.held()),
+           style.text_columns()),
       verdict, "\n");
 }
 
@@ -146,19 +153,20 @@ std::string RenderWorkers(const wire::StatusResponse& status, Style style) {
 }
 
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style) {
-  std::string text =
-      absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style), "\n\n",
-                   PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status),
-                   Oddities(status), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
+  std::string text = absl::StrCat(
+      Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
+           style.line_columns()),
+      "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status, style),
+      Oddities(status, style), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
-    absl::StrAppend(&text, "\nlast resize: ", RenderOutcome(status.last_resize(), style));
+    absl::StrAppend(&text, "\n", RenderOutcome(status.last_resize(), style, "last resize: "));
   }
   return text;
 }
 
 std::string RenderQueues(const wire::StatusResponse& status, Style style) {
   Table ports({{"PORT"}, {"NETDEV"}, {"CURRENT", true}, {"MAX", true}, {"WANTED", true}, {"OPEN", true}, {"LEVER"}});
-  Table queues({{"PORT"}, {"QUEUE", true}, {"LANE", true}, {"WORKER", true}, {"MODE"}});
+  Table queues({{"PORT"}, {"QUEUE", true}, {"LANE", true}, {"WORKER", true}, {"MODE"}}, /*keys=*/2);
   for (const wire::Port& port : status.ports()) {
     const wire::QueuePairs& pairs = port.queue_pairs();
     ports.Add({port.name(), port.netdev(), absl::StrCat(pairs.current()), absl::StrCat(pairs.max()),
@@ -169,7 +177,7 @@ std::string RenderQueues(const wire::StatusResponse& status, Style style) {
     }
   }
   return absl::StrCat(ports.Text(style), queues.empty() ? "" : absl::StrCat("\n", queues.Text(style)),
-                      ModeReasons(status));
+                      ModeReasons(status, style));
 }
 
 }  // namespace sluice::cli

@@ -1,6 +1,7 @@
 #include "control/cli/table.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -11,8 +12,22 @@
 namespace sluice::cli {
 namespace {
 
+constexpr size_t kGap = 2;  // spaces between columns
+
+// Of what the terminal shows: escape sequences take no room there, a character of UTF-8 takes one place.
+size_t Width(const std::string& text) {
+  size_t width = 0;
+  bool escape = false;
+  for (const char c : text) {
+    escape = escape || c == '\033';
+    width += escape || (static_cast<uint8_t>(c) & 0xc0U) == 0x80 ? 0 : 1;
+    escape = escape && c != 'm';
+  }
+  return width;
+}
+
 void AppendCell(std::string& line, const std::string& text, size_t width, bool right) {
-  const std::string padding(width - std::min(width, text.size()), ' ');
+  const std::string padding(width - std::min(width, Width(text)), ' ');
   absl::StrAppend(&line, right ? padding : "", text, right ? "" : padding);
 }
 
@@ -34,14 +49,33 @@ std::string Table::Text(Style style) const {
   for (size_t c = 0; c < columns_.size(); ++c) {
     size_t width = std::string(columns_[c].title).size();
     for (const auto& row : rows_) {
-      width = std::max(width, row[c].size());
+      width = std::max(width, Width(row[c]));
     }
     widths.push_back(width);
   }
+  std::vector<size_t> keys(std::min(keys_, columns_.size()));
+  std::iota(keys.begin(), keys.end(), 0);
+  std::vector<size_t> chosen = keys;
+  const auto width_with = [&](size_t column) {
+    return std::accumulate(chosen.begin(), chosen.end(), widths[column],
+                           [&](size_t sum, size_t c) { return sum + widths[c] + kGap; });
+  };
+  std::string text;
+  for (size_t c = keys.size(); c < columns_.size(); ++c) {
+    if (style.columns != 0 && chosen.size() > keys.size() && width_with(c) > style.columns) {
+      absl::StrAppend(&text, TextOf(chosen, widths, style), "\n");
+      chosen = keys;
+    }
+    chosen.push_back(c);
+  }
+  return text + TextOf(chosen, widths, style);
+}
+
+std::string Table::TextOf(const std::vector<size_t>& chosen, const std::vector<size_t>& widths, Style style) const {
   const auto line_of = [&](const auto& cell) {
     std::string line;
-    for (size_t c = 0; c < columns_.size(); ++c) {
-      line += c == 0 ? "" : "  ";
+    for (const size_t c : chosen) {
+      line += c == chosen.front() ? "" : std::string(kGap, ' ');
       AppendCell(line, cell(c), widths[c], columns_[c].number);
     }
     line.erase(line.find_last_not_of(' ') + 1);
@@ -55,7 +89,7 @@ std::string Table::Text(Style style) const {
   return text;
 }
 
-std::string Wrap(const std::string& first, const std::string& text) {
+std::string Wrap(const std::string& first, const std::string& text, size_t columns) {
   const std::string indent(first.size(), ' ');
   std::string out, line = first;
   bool fresh = true;  // nothing but the indent on this line yet
@@ -69,7 +103,7 @@ std::string Wrap(const std::string& first, const std::string& text) {
   for (const std::string& paragraph : paragraphs) {
     const std::vector<std::string> words = absl::StrSplit(paragraph, ' ', absl::SkipEmpty());
     for (const std::string& word : words) {
-      if (!fresh && line.size() + 1 + word.size() > kTextColumns) {
+      if (!fresh && Width(line) + 1 + Width(word) > columns) {
         flush();
       }
       absl::StrAppend(&line, fresh ? "" : " ", word);

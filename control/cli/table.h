@@ -2,19 +2,26 @@
 #ifndef SLUICE_CONTROL_CLI_TABLE_H_
 #define SLUICE_CONTROL_CLI_TABLE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::cli {
 
-inline constexpr size_t kTextColumns = 96;  // what wraps stays within this
+inline constexpr size_t kTextColumns = 96;  // what wraps stays within this, also on a wider terminal
 
 enum class Colour { kNone, kRed, kYellow, kGreen, kBold };
-// Whether escape sequences may be used: only on a terminal.
+// What the output goes to (terminal.h); by default a file or a pipe.
 struct Style {
-  bool colours = false;
+  bool colours = false;  // escape sequences may be used
+  size_t columns = 0;    // the terminal's width; 0: no limit
+
+  // For paragraphs, and for what is one line where there is room.
+  size_t text_columns() const { return columns == 0 ? kTextColumns : std::min(columns, kTextColumns); }
+  size_t line_columns() const { return columns == 0 ? std::string::npos : columns; }
 };
 std::string Paint(const std::string& text, Colour colour, Style style);
 
@@ -24,20 +31,25 @@ class Table {
     const char* title;
     bool number = false;  // aligned to the right
   };
-  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  // The first `keys` columns tell one row from another.
+  explicit Table(std::vector<Column> columns, size_t keys = 1) : columns_(std::move(columns)), keys_(keys) {}
   void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.empty(); }
-  // Titles and rows, two spaces between columns, none at the end of a line.
+  // Titles and rows, two spaces between columns, none at the end of a line. What does not fit the terminal stands
+  // below, behind the keys again: nothing is cut, and only a value that is wider than a terminal leaves it.
   std::string Text(Style style) const;
 
  private:
+  std::string TextOf(const std::vector<size_t>& chosen, const std::vector<size_t>& widths, Style style) const;
+
   std::vector<Column> columns_;
+  size_t keys_;
   std::vector<std::vector<std::string>> rows_;
 };
 
-// `text` broken at spaces to stay within kTextColumns; `first` stands before the first line, and as many
+// `text` broken at spaces to stay within `columns`; `first` stands before the first line, and as many
 // spaces before the others. Its own line breaks stay. A word that is too long stays whole.
-std::string Wrap(const std::string& first, const std::string& text);
+std::string Wrap(const std::string& first, const std::string& text, size_t columns = kTextColumns);
 
 // 950, 12.3k, 1.23M, 4.56G
 std::string Short(double value);

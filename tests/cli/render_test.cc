@@ -2,6 +2,7 @@
 #include <google/protobuf/text_format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_split.h"
@@ -109,6 +110,38 @@ copy: device has no zero-copy (wan 0, wan 1)
 )");
   status.mutable_ports(0)->mutable_queue_pairs()->set_open(4);
   EXPECT_THAT(RenderQueues(status, kPlain), testing::HasSubstr("4  spread"));
+}
+
+TEST(TableTest, WhatDoesNotFitStandsBelowItsKeys) {
+  Table table({{"PORT"}, {"QUEUE", true}, {"MODE"}, {"RX", true}, {"TX", true}}, /*keys=*/2);
+  table.Add({"wan", "0", "zerocopy", "1000000", "2"});
+  table.Add({"lan", "1", "copy", "3", "4000000000"});
+  const std::string wide =
+      "PORT  QUEUE  MODE           RX          TX\n"
+      "wan       0  zerocopy  1000000           2\n"
+      "lan       1  copy            3  4000000000\n";
+  EXPECT_EQ(table.Text(kPlain), wide);
+  EXPECT_EQ(table.Text({.columns = 42}), wide);
+  EXPECT_EQ(table.Text({.columns = 41}),
+            "PORT  QUEUE  MODE           RX\n"
+            "wan       0  zerocopy  1000000\n"
+            "lan       1  copy            3\n"
+            "\n"
+            "PORT  QUEUE          TX\n"
+            "wan       0           2\n"
+            "lan       1  4000000000\n");
+  // Nothing fits: a column at a time, none of them lost.
+  const std::string narrow = table.Text({.columns = 1});
+  EXPECT_EQ(std::count(narrow.begin(), narrow.end(), '\n'), 3 * 3 + 2);
+  EXPECT_THAT(narrow, testing::HasSubstr("zerocopy"));
+}
+
+TEST(RenderTest, TextKeepsToANarrowTerminal) {
+  const Style narrow{.columns = 40};
+  const std::string text = RenderStatus(Message<wire::StatusResponse>(kStatus), Rates(), narrow);
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    EXPECT_LE(line.size(), 40u) << line;
+  }
 }
 
 TEST(RenderTest, BalanceThatDoesNotAddUp) {

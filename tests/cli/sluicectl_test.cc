@@ -3,17 +3,22 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
+#include <pty.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
+#include <regex>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "tests/cli/test_agent.h"
 
 extern char** environ;
@@ -80,9 +85,42 @@ class SluicectlTest : public testing::Test {
     return RunBare(std::move(arguments));
   }
 
+  // Both outputs are `out`.
+  Outcome RunOnTerminal(std::vector<std::string> arguments, unsigned short columns) {
+    arguments.insert(arguments.begin(), {SLUICE_SLUICECTL, "--socket", socket_});
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) {
+      argv.push_back(argument.data());
+    }
+    argv.push_back(nullptr);
+    setenv("TERM", "xterm", 1);
+    const winsize size{24, columns, 0, 0};
+    int terminal = -1;
+    const pid_t pid = forkpty(&terminal, nullptr, nullptr, &size);
+    if (pid == 0) {
+      execv(argv[0], argv.data());
+      _exit(127);
+    }
+    Outcome outcome;
+    char piece[4096];
+    for (ssize_t got; (got = read(terminal, piece, sizeof(piece))) > 0;) {  // EIO at the end
+      outcome.out.append(piece, static_cast<size_t>(got));
+    }
+    close(terminal);
+    int status = 0;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    outcome.out.erase(std::remove(outcome.out.begin(), outcome.out.end(), '\r'), outcome.out.end());
+    return outcome;
+  }
+
   std::string folder_, socket_;
   std::unique_ptr<TestAgent> agent_;
 };
+
+std::string WithoutColours(const std::string& text) {
+  return std::regex_replace(text, std::regex("\033\\[[0-9;]*m"), "");
+}
 
 // One port, one queue; counters that grow with each call.
 bool Healthy(const wire::Request& request, wire::Response& response) {
@@ -121,13 +159,13 @@ TEST_F(SluicectlTest, UsageErrors) {
     std::vector<std::string> arguments;
     const char* words;
   } const cases[] = {
-      {{}, "a command is missing"},
-      {{"queue"}, "queue"},
+      {{}, "a command is missing; there are: status, queues, workers"},
+      {{"queue"}, "not expected: queue; there are: status, queues"},
       {{"flows"}, "flows"},
       {{"capture"}, "capture"},
       {{"top"}, "top"},
       {{"capture"}, "capture"},
-      {{"config"}, "a command is missing"},
+      {{"config"}, "a command is missing; there are: check"},
       {{"config", "apply", "f"}, "apply"},
       {{"config", "diff", "f"}, "diff"},
       {{"config", "check"}, "FILE is required"},
@@ -136,7 +174,7 @@ TEST_F(SluicectlTest, UsageErrors) {
       {{"queues", "wan", "lan"}, "lan"},
       {{"status", "-o", "xml"}, "xml"},
       {{"status", "--wide"}, "--wide"},
-      {{"queues", "set"}, "N is required"},
+      {{"queues", "set"}, "N is required\nRun `sluicectl queues set --help`"},
       {{"queues", "set", "two"}, "'two' is not a positive whole number"},
       {{"queues", "set", "-2"}, "'-2' is not a positive whole number"},
       {{"queues", "set", "2.5"}, "'2.5' is not a positive whole number"},
@@ -156,7 +194,7 @@ TEST_F(SluicectlTest, UsageErrors) {
     const Outcome outcome = Run(c.arguments);
     EXPECT_EQ(outcome.exit_code, 2) << testing::PrintToString(c.arguments);
     EXPECT_THAT(outcome.err, HasSubstr(c.words));
-    EXPECT_THAT(outcome.err, HasSubstr("sluicectl --help"));
+    EXPECT_THAT(outcome.err, testing::ContainsRegex("Run `sluicectl[a-z ]* --help` for what there is"));
     EXPECT_EQ(outcome.out, "");
   }
   EXPECT_TRUE(agent_->Requests().empty());
@@ -170,6 +208,97 @@ TEST_F(SluicectlTest, HelpAndVersion) {
   const Outcome version = RunBare({"--version"});
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_THAT(version.out, testing::MatchesRegex("sluicectl [0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+// The lines of a command's --help that begin with its name.
+std::vector<std::string> ExamplesIn(const std::string& help) {
+  std::vector<std::string> examples;
+  for (const absl::string_view line : absl::StrSplit(help, '\n')) {
+    if (absl::StartsWith(line, "  sluicectl ")) {
+      const std::vector<std::string> parts = absl::StrSplit(line, '#');
+      examples.push_back(parts[0]);
+    }
+  }
+  return examples;
+}
+
+TEST_F(SluicectlTest, EveryExampleInTheHelpCanBeTyped) {
+  int calls = 0;
+  Agent([&calls](const wire::Request& request, wire::Response& response) {
+    return ++calls % 3 != 0 && Healthy(request, response);  // so that --watch comes to an end
+  });
+  size_t examples = 0;
+  for (const char* verb : {"", "status", "queues", "workers", "stats", "doctor", "config"}) {
+    const Outcome help =
+        RunBare(*verb == '\0' ? std::vector<std::string>{"--help"} : std::vector<std::string>{verb, "--help"});
+    for (const std::string& example : ExamplesIn(help.out)) {
+      std::vector<std::string> words = absl::StrSplit(example, ' ', absl::SkipEmpty());
+      words.erase(words.begin());
+      std::replace(words.begin(), words.end(), std::string("5s"), std::string("200ms"));  // of --watch, not to wait
+      EXPECT_NE(Run(words).exit_code, 2) << example;
+      ++examples;
+    }
+  }
+  EXPECT_GE(examples, 15u);
+}
+
+TEST_F(SluicectlTest, ErrorsLeaveJsonAlone) {
+  Agent([](const wire::Request&, wire::Response& response) {
+    response.set_result(wire::RESULT_REFUSED);
+    response.set_error("no");
+    return true;
+  });
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{{"status"},
+                                                                                         {"queues"},
+                                                                                         {"queues", "set", "2"},
+                                                                                         {"workers"},
+                                                                                         {"workers", "set", "1"},
+                                                                                         {"stats"},
+                                                                                         {"doctor"}}) {
+    std::vector<std::string> words = arguments;
+    words.insert(words.end(), {"-o", "json"});
+    const Outcome outcome = Run(words);
+    EXPECT_EQ(outcome.exit_code, 1);
+    EXPECT_EQ(outcome.out, "") << "no answer, no document";
+    EXPECT_EQ(outcome.err, "sluicectl: no\n");
+  }
+}
+
+TEST_F(SluicectlTest, OnATerminalTablesFitAndAreColoured) {
+  Agent([](const wire::Request& request, wire::Response& response) {
+    const bool known = Healthy(request, response);
+    if (response.has_status()) {
+      wire::Port& port = *response.mutable_status()->mutable_ports(0);
+      port.set_netdev("enp12s0f1np1");
+      port.set_driver("virtio_net");
+      port.mutable_xdp()->set_mode("native");
+      port.mutable_xdp()->set_attached_by("sluice-agent");
+      port.mutable_queues(0)->set_mode("zerocopy");
+      port.mutable_queues(0)->set_mode_reason(
+          "a reason of some words that is longer than a line of the terminal has room");
+      port.mutable_queues(0)->set_rx_packets(123456789012345);
+      port.mutable_queues(0)->set_tx_packets(123456789012345);
+    }
+    return known;
+  });
+  constexpr unsigned short kColumns = 60;
+  const Outcome outcome = RunOnTerminal({"status"}, kColumns);
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_THAT(outcome.out, HasSubstr("\033[32mrunning\033[0m"));
+  const std::string plain = WithoutColours(outcome.out);
+  for (const absl::string_view line : absl::StrSplit(plain, '\n')) {
+    EXPECT_LE(line.size(), kColumns) << line;
+  }
+  EXPECT_EQ(plain.find('\033'), std::string::npos);
+  EXPECT_THAT(plain, HasSubstr("123456789012345"));
+  EXPECT_THAT(RunOnTerminal({"status"}, 0).out, HasSubstr("TX PACKETS  TX/S  DROPS")) << "it does not know its width";
+
+  setenv("NO_COLOR", "1", 1);
+  EXPECT_EQ(RunOnTerminal({"status"}, kColumns).out, plain);
+  setenv("NO_COLOR", "", 1);
+  EXPECT_THAT(RunOnTerminal({"status"}, kColumns).out, HasSubstr("\033[32mrunning"));
+  unsetenv("NO_COLOR");
+  EXPECT_EQ(RunOnTerminal({"status", "-o", "json"}, kColumns).out.find('\033'), std::string::npos);
 }
 
 TEST_F(SluicectlTest, NoAgentIsThree) {

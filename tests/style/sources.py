@@ -55,4 +55,4 @@ def python_files():
 
 
 def shell_files():
-    return [path for path in all_files() if path.suffix == ".sh" or is_script(path, "bash")]
+    return [path for path in all_files() if path.suffix in (".sh", ".bash-completion") or is_script(path, "bash")]
