@@ -135,7 +135,7 @@ ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval
     } else {
       const Rates rates = before.has_value() ? Rates(*before, *now) : Rates();
       // On a terminal each sample takes the place of the one before.
-      const char* clear = interval.has_value() && context.style.colours ? "\033[H\033[2J" : "";
+      const char* clear = interval.has_value() && context.style.redraws ? "\033[H\033[2J" : "";
       Print(absl::StrCat(clear, RenderStats(*now, rates, context.style)));
     }
     if (!interval.has_value()) {

@@ -18,6 +18,7 @@ enum class Colour { kNone, kRed, kYellow, kGreen, kBold };
 struct Style {
   bool colours = false;  // escape sequences may be used
   size_t columns = 0;    // the terminal's width; 0: no limit
+  bool redraws = false;  // it can be cleared, and written on anew
 
   // For paragraphs, and for what is one line where there is room.
   size_t text_columns() const { return columns == 0 ? kTextColumns : std::min(columns, kTextColumns); }

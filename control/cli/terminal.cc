@@ -21,7 +21,8 @@ Style StyleOfOutput() {
     return {};
   }
   Style style;
-  style.colours = Environment("NO_COLOR").empty() && Environment("TERM") != "dumb";
+  style.redraws = Environment("TERM") != "dumb";
+  style.colours = style.redraws && Environment("NO_COLOR").empty();
   // A serial console says 0, and nobody knows then.
   if (winsize size{}; ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
     style.columns = size.ws_col;
