@@ -23,6 +23,12 @@ def iperf3(device, *options, server="192.0.2.2"):
     return json.loads(done.stdout)["end"]
 
 
+def counted(netns, name):
+    """Of the kernel's own counters, whatever the address family."""
+    counters = netns.json("nstat", "--json", "-az")["kernel"]
+    return sum(value for counter, value in counters.items() if counter in (name, name.replace("Udp", "Udp6")))
+
+
 @pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
 def test_ping(hosts, address):
     # With -w it ends well when all the replies are there, however late.
@@ -52,13 +58,7 @@ def test_udp(hosts):
     end = iperf3(hosts, "--udp", "--time", 3, "--bitrate", "10M", "--length", "1000")
     assert end["sum"]["lost_packets"] < end["sum"]["packets"]
     balance = hosts.agent.settled()["balance"]
-    assert balance["dropped"] == 0 and balance["received"] >= end["sum"]["packets"] - end["sum"]["lost_packets"]
-
-
-def counted(netns, name):
-    """Of the kernel's own counters, whatever the address family."""
-    counters = netns.json("nstat", "--json", "-az")["kernel"]
-    return sum(value for counter, value in counters.items() if counter in (name, name.replace("Udp", "Udp6")))
+    assert balance["dropped"] == 0 and balance["received"] >= counted(hosts.right, "UdpInDatagrams") > 0
 
 
 def check_checksums(device):
@@ -94,11 +94,13 @@ def test_tcp_with_partial_checksums(offloading_hosts, address):
 
 @pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
 def test_udp_with_partial_checksums(offloading_hosts, address):
-    end = iperf3(offloading_hosts, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
-    arrived = end["sum"]["packets"] - end["sum"]["lost_packets"]
-    assert arrived > 0
-    assert counted(offloading_hosts.right, "UdpInDatagrams") >= arrived
+    """How many arrive is for the machine to say; those that do came with partial checksums, all but one in 65,536."""
+    iperf3(offloading_hosts, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
+    arrived = counted(offloading_hosts.right, "UdpInDatagrams")
+    assert arrived > 1
     check_checksums(offloading_hosts)
+    wan = offloading_hosts.agent.port("wan")
+    assert sum(queue["checksums_completed"] for queue in wan["queues"]) > arrived / 2
 
 
 def test_partial_checksums_over_the_bridge(offloading_hosts):
