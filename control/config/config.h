@@ -66,7 +66,9 @@ struct Config {
 // Errors: InvalidArgument, one line a problem, each "FILE:LINE: key: what is wrong, what is allowed".
 // All problems of a file are listed, not only the first.
 absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name);
-// NotFound or PermissionDenied with the path, else as ParseConfig.
+// The text of a file. NotFound or PermissionDenied with the path; InvalidArgument when it is too large.
+absl::StatusOr<std::string> ReadConfigFile(const std::string& path);
+// Errors as ReadConfigFile and ParseConfig.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
 
 }  // namespace sluice
