@@ -13,6 +13,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "control/agent/config_answers.h"
+#include "control/agent/refusal.h"
 #include "control/agent/unix_socket.h"
 #include "control/doctor/doctor.h"
 #include "control/wire/framing.h"
@@ -50,7 +52,8 @@ bool IsMember(const ucred& peer, const char* group_name) {
 }
 
 bool Changes(const wire::Request& request) {
-  return (request.has_set_queues() && !request.set_queues().dry_run()) || request.has_set_workers();
+  return (request.has_set_queues() && !request.set_queues().dry_run()) || request.has_set_workers() ||
+         request.has_config_apply() || request.has_config_confirm() || request.has_config_rollback();
 }
 
 absl::Status CheckRights(const ucred& peer, const wire::Request& request) {
@@ -59,13 +62,6 @@ absl::Status CheckRights(const ucred& peer, const wire::Request& request) {
   }
   return absl::PermissionDeniedError(Changes(request) ? "changing needs root or membership of group sluice-admin"
                                                       : "reading needs root or membership of group sluice");
-}
-
-wire::Response Refuse(const absl::Status& s) {
-  wire::Response response;
-  response.set_result(absl::IsDeadlineExceeded(s) ? wire::RESULT_TIMED_OUT : wire::RESULT_REFUSED);
-  response.set_error(std::string(s.message()));
-  return response;
 }
 
 // `plan` was run, unless it was empty or only shown.
@@ -142,7 +138,7 @@ absl::StatusOr<CliServer> CliServer::Listen(const std::string& path) {
   return CliServer(*std::move(listener));
 }
 
-void CliServer::ServeOne(Instance& instance) {
+void CliServer::ServeOne(Instance& instance, ConfigKeeper& configs) {
   const UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!client) {
     return;
@@ -157,17 +153,18 @@ void CliServer::ServeOne(Instance& instance) {
   }
   absl::StatusOr<ucred> peer = PeerOf(client.get());
   s = peer.ok() ? CheckRights(*peer, request) : peer.status();
-  const wire::Response response = s.ok() ? Answer(request, instance) : Refuse(s);
+  const wire::Response response = s.ok() ? Answer(request, instance, configs) : Refuse(s);
   if (absl::Status sent = WriteFrame(client.get(), response); !sent.ok()) {
     spdlog::debug("a client did not wait for its answer: {}", std::string(sent.message()));
   }
 }
 
-wire::Response CliServer::Answer(const wire::Request& request, Instance& instance) {
+wire::Response CliServer::Answer(const wire::Request& request, Instance& instance, ConfigKeeper& configs) {
   wire::Response response;
   switch (request.body_case()) {
     case wire::Request::kStatus:
       *response.mutable_status() = MakeStatus(instance, worker_times_);
+      *response.mutable_status()->mutable_config() = configs.Status();
       return response;
     case wire::Request::kStats:
       *response.mutable_stats() = MakeStats(instance);
@@ -179,6 +176,11 @@ wire::Response CliServer::Answer(const wire::Request& request, Instance& instanc
                           instance);
     case wire::Request::kDoctor:
       return Examine(request.doctor(), instance);
+    case wire::Request::kConfigDiff:
+    case wire::Request::kConfigApply:
+    case wire::Request::kConfigConfirm:
+    case wire::Request::kConfigRollback:
+      return AnswerConfig(request, configs);
     case wire::Request::BODY_NOT_SET:
       break;
   }

@@ -85,6 +85,13 @@ class Instance {
   // Puts these rules in force in place of rules(): on all ports, or on none.
   absl::Status ReplaceRules(std::vector<RuleConfig> rules);
 
+  // What happens to the ports' packets from the next time on that the dataplane ends.
+  void SetDownPolicies(const std::vector<PortConfig>& ports);
+  // Puts that many workers (nullopt: one for each active pair) on these cores (none: on every one), or changes nothing.
+  absl::Status SetPlacement(std::optional<uint32_t> workers, std::vector<uint32_t> cores, absl::Time deadline);
+  // FailedPrecondition for a core that is not online.
+  static absl::Status CheckCores(const std::vector<uint32_t>& cores);
+
   // A call found the dataplane gone; the loop is to call DataplaneLost(), as when the connection ends.
   bool dataplane_gone() const { return dataplane_gone_; }
   bool dataplane_down() const { return down_; }
@@ -174,6 +181,7 @@ class Instance {
   absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
                       const std::vector<uint32_t>& old);
   absl::Status Place(uint32_t workers);
+  absl::Status PlaceAsConfigured(absl::Time deadline);
 
   void FollowAddresses();
   void FollowCpus();

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "control/cli/client.h"
+#include "control/cli/ask.h"
 #include "control/cli/json.h"
 #include "control/cli/rates.h"
 #include "control/cli/render_doctor.h"
@@ -18,52 +18,10 @@
 namespace sluice::cli {
 namespace {
 
-// Looking takes no time; the agent may be in the middle of a resize, though, which it finishes first.
-constexpr absl::Duration kLookTimeout = absl::Seconds(30);
-// A resize that the agent bounds itself, and what rolling back may take beyond a bound of ours.
-constexpr absl::Duration kResizeTimeout = absl::Minutes(2);
+// What rolling back may take beyond a bound of ours.
 constexpr absl::Duration kRollbackTime = absl::Seconds(30);
 // Between the two samples behind the rates of `status`: long enough for a figure, short enough not to wait.
 constexpr absl::Duration kRateInterval = absl::Milliseconds(200);
-
-void Print(const std::string& text) {
-  fwrite(text.data(), 1, text.size(), stdout);
-  fflush(stdout);
-}
-
-ExitCode CodeOf(const wire::Response& response) {
-  switch (response.result()) {
-    case wire::RESULT_OK:
-      return kDone;
-    case wire::RESULT_TIMED_OUT:
-      return kTimedOut;
-    default:
-      return kRefused;
-  }
-}
-
-// Asks, and checks that the answer is of the kind `expected`; `code` is what to exit with.
-std::optional<wire::Response> Ask(const Context& context, const wire::Request& request, absl::Duration timeout,
-                                  wire::Response::BodyCase expected, ExitCode& code) {
-  absl::StatusOr<wire::Response> response = Call(context.socket_path, request, timeout);
-  if (!response.ok()) {
-    PrintError(std::string(response.status().message()));
-    // A path that no socket can have was never tried.
-    code = absl::IsInvalidArgument(response.status()) ? kUsage : kUnreachable;
-    return std::nullopt;
-  }
-  code = CodeOf(*response);
-  if (code != kDone) {
-    PrintError(response->error().empty() ? "the agent refused and did not say why; its log may" : response->error());
-  } else if (response->body_case() != expected) {
-    PrintError("the agent's answer is of another kind; are sluicectl and sluice-agent of one version?");
-    code = kRefused;
-  }
-  if (response->body_case() != expected) {
-    return std::nullopt;
-  }
-  return *std::move(response);
-}
 
 std::optional<wire::StatusResponse> AskStatus(const Context& context, ExitCode& code) {
   wire::Request request;
@@ -79,11 +37,6 @@ std::optional<wire::StatsResponse> AskStats(const Context& context, ExitCode& co
   return response.has_value() && code == kDone ? std::optional(response->stats()) : std::nullopt;
 }
 
-void PrintMessage(const Context& context, const google::protobuf::Message& message,
-                  const std::function<std::string()>& render) {
-  Print(context.json ? ToJson(message, JsonLayout::kPretty) : render());
-}
-
 ExitCode Resize(const Context& context, const wire::Request& request, absl::Duration timeout) {
   ExitCode code = kDone;
   // A plan that failed is shown, too: it says how far it came.
@@ -94,10 +47,6 @@ ExitCode Resize(const Context& context, const wire::Request& request, absl::Dura
 }
 
 }  // namespace
-
-void PrintError(const std::string& text) {
-  fprintf(stderr, "sluicectl: %s\n", text.c_str());
-}
 
 ExitCode RunStatus(const Context& context) {
   ExitCode code = kDone;
@@ -153,7 +102,7 @@ ExitCode RunSetQueues(const Context& context, const SetQueues& wanted) {
   set.set_method(wanted.method);
   set.set_dry_run(wanted.dry_run);
   set.set_force(wanted.force);
-  absl::Duration wait = kResizeTimeout;
+  absl::Duration wait = kChangeTimeout;
   if (wanted.timeout.has_value()) {
     set.set_timeout_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*wanted.timeout)));
     wait = *wanted.timeout + kRollbackTime;
@@ -172,7 +121,7 @@ ExitCode RunWorkers(const Context& context) {
 ExitCode RunSetWorkers(const Context& context, uint32_t count) {
   wire::Request request;
   request.mutable_set_workers()->set_count(count);
-  return Resize(context, request, kResizeTimeout);
+  return Resize(context, request, kChangeTimeout);
 }
 
 ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval) {

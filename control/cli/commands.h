@@ -37,6 +37,13 @@ ExitCode RunSetWorkers(const Context& context, uint32_t count);
 ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval);
 ExitCode RunDoctor(const Context& context, const std::string& port);
 
+// Through the agent, too (commands_config.cc).
+ExitCode RunConfigDiff(const Context& context, const std::string& config_path);
+// Final, or to be confirmed within `confirm`.
+ExitCode RunConfigApply(const Context& context, const std::string& config_path, std::optional<absl::Duration> confirm);
+ExitCode RunConfigConfirm(const Context& context);
+ExitCode RunConfigRollback(const Context& context);
+
 // Without an agent (commands_local.cc).
 ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, const std::string& port);
 ExitCode RunConfigCheck(const Context& context, const std::string& config_path);

@@ -1,0 +1,63 @@
+#include "control/cli/ask.h"
+
+#include <cstdio>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "control/cli/client.h"
+#include "control/cli/json.h"
+
+namespace sluice::cli {
+namespace {
+
+ExitCode CodeOf(const wire::Response& response) {
+  switch (response.result()) {
+    case wire::RESULT_OK:
+      return kDone;
+    case wire::RESULT_TIMED_OUT:
+      return kTimedOut;
+    default:
+      return kRefused;
+  }
+}
+
+}  // namespace
+
+// Asks, and checks that the answer is of the kind `expected`; `code` is what to exit with.
+std::optional<wire::Response> Ask(const Context& context, const wire::Request& request, absl::Duration timeout,
+                                  wire::Response::BodyCase expected, ExitCode& code) {
+  absl::StatusOr<wire::Response> response = Call(context.socket_path, request, timeout);
+  if (!response.ok()) {
+    PrintError(std::string(response.status().message()));
+    // A path that no socket can have was never tried.
+    code = absl::IsInvalidArgument(response.status()) ? kUsage : kUnreachable;
+    return std::nullopt;
+  }
+  code = CodeOf(*response);
+  if (code != kDone) {
+    PrintError(response->error().empty() ? "the agent refused and did not say why; its log may" : response->error());
+  } else if (response->body_case() != expected) {
+    PrintError("the agent's answer is of another kind; are sluicectl and sluice-agent of one version?");
+    code = kRefused;
+  }
+  if (response->body_case() != expected) {
+    return std::nullopt;
+  }
+  return *std::move(response);
+}
+
+void Print(const std::string& text) {
+  fwrite(text.data(), 1, text.size(), stdout);
+  fflush(stdout);
+}
+
+void PrintMessage(const Context& context, const google::protobuf::Message& message,
+                  const std::function<std::string()>& render) {
+  Print(context.json ? ToJson(message, JsonLayout::kPretty) : render());
+}
+
+void PrintError(const std::string& text) {
+  fprintf(stderr, "sluicectl: %s\n", text.c_str());
+}
+
+}  // namespace sluice::cli
