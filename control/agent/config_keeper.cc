@@ -21,7 +21,7 @@ std::string Seconds(absl::Duration duration) {
 
 }  // namespace
 
-ConfigKeeper::ConfigKeeper(LiveConfig& live, StateDir& state_dir, StartConfig start, std::string config_path)
+ConfigKeeper::ConfigKeeper(ConfigActions& live, StateDir& state_dir, StartConfig start, std::string config_path)
     : live_(live),
       state_dir_(state_dir),
       config_path_(std::move(config_path)),
@@ -112,7 +112,10 @@ absl::Status ConfigKeeper::Rollback() {
     return absl::FailedPreconditionError("no apply waits to be confirmed, so there is nothing to roll back");
   }
   GoBack("by sluicectl config rollback");
-  return last_failure_;
+  return last_failure_.ok()
+             ? absl::OkStatus()
+             : absl::Status(last_failure_.code(),
+                            absl::StrCat("it did not work yet, and is tried again: ", last_failure_.message()));
 }
 
 void ConfigKeeper::Reload() {
@@ -137,10 +140,11 @@ void ConfigKeeper::Tick() {
   }
   const std::string why =
       apply_->deadline_ns() == 0 ? "since it could not be brought to its end" : "since nobody confirmed it in time";
-  const std::string file = apply_->file();
+  const std::string told = absl::StrCat(apply_->file(), " was rolled back, ", why);
   GoBack(why);
-  if (!apply_.has_value()) {
-    source_.problems.push_back(absl::StrCat(file, " was rolled back, ", why));
+  std::vector<std::string>& problems = source_.problems;
+  if (!apply_.has_value() && std::find(problems.begin(), problems.end(), told) == problems.end()) {
+    problems.push_back(told);
   }
 }
 
@@ -202,8 +206,9 @@ void ConfigKeeper::GoBack(const std::string& why) {
 }
 
 void ConfigKeeper::Keep(const std::string& text) {
-  Warn(state_dir_.KeepLastGood(text), "the last good configuration");
+  // In this order: an agent that dies in between leaves what is final, and an older good one.
   Warn(state_dir_.RemoveApply(), "that an apply is final");
+  Warn(state_dir_.KeepLastGood(text), "the last good configuration");
 }
 
 void ConfigKeeper::Warn(const absl::Status& s, const char* what) const {

@@ -19,8 +19,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "control/agent/config_run.h"
 #include "control/agent/config_start.h"
-#include "control/agent/live_config.h"
 #include "control/agent/state_dir.h"
 #include "control/config/config_diff.h"
 #include "control/wire/sluice.pb.h"
@@ -36,7 +36,7 @@ class ConfigKeeper {
  public:
   // `start`: what the agent was started with, and the apply it goes on with. `config_path`: what Reload() reads, and
   // the next agent starts with. Borrows `live` and `state_dir`.
-  ConfigKeeper(LiveConfig& live, StateDir& state_dir, StartConfig start, std::string config_path);
+  ConfigKeeper(ConfigActions& live, StateDir& state_dir, StartConfig start, std::string config_path);
 
   // What Apply() would change.
   ConfigDiff Diff(const Config& wanted) const { return Compare(live_.Running(), wanted); }
@@ -64,7 +64,7 @@ class ConfigKeeper {
   void Keep(const std::string& text);
   void Warn(const absl::Status& s, const char* what) const;
 
-  LiveConfig& live_;
+  ConfigActions& live_;
   StateDir& state_dir_;
   std::string config_path_;
   ConfigSource source_;

@@ -10,10 +10,13 @@
 
 namespace sluice {
 
-// What the steps do. Each takes its part of `wanted`; the rest is not looked at.
+// What there is to change, and what the steps do. Each takes its part of `wanted`; the rest is not looked at.
 class ConfigActions {
  public:
   virtual ~ConfigActions() = default;
+  // As things are now, so with what sluicectl has changed since the start.
+  virtual Config Running() const = 0;
+  virtual bool dataplane_down() const = 0;
   // Whether Do() can be expected to work. Changes nothing.
   virtual absl::Status Check(ConfigStep step, const Config& wanted) = 0;
   // Makes it so; nothing to do when it is. One that fails has changed nothing, or has put back what it changed.

@@ -15,13 +15,10 @@ class LiveConfig : public ConfigActions {
   // Borrows both.
   LiveConfig(Instance& instance, Reporter& reporter) : instance_(instance), reporter_(reporter) {}
 
-  // As things are now, so with what sluicectl has changed since the start.
-  Config Running() const;
-
+  Config Running() const override;
+  bool dataplane_down() const override { return instance_.dataplane_down(); }
   absl::Status Check(ConfigStep step, const Config& wanted) override;
   absl::Status Do(ConfigStep step, const Config& wanted) override;
-
-  bool dataplane_down() const { return instance_.dataplane_down(); }
 
  private:
   absl::Status SetQueuePairs(uint32_t pairs);
