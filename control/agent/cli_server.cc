@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/agent/config_answers.h"
-#include "control/agent/refusal.h"
 #include "control/agent/unix_socket.h"
 #include "control/doctor/doctor.h"
 #include "control/wire/framing.h"
@@ -62,6 +62,13 @@ absl::Status CheckRights(const ucred& peer, const wire::Request& request) {
   }
   return absl::PermissionDeniedError(Changes(request) ? "changing needs root or membership of group sluice-admin"
                                                       : "reading needs root or membership of group sluice");
+}
+
+wire::Response Refuse(const absl::Status& s) {
+  wire::Response response;
+  response.set_result(absl::IsDeadlineExceeded(s) ? wire::RESULT_TIMED_OUT : wire::RESULT_REFUSED);
+  response.set_error(std::string(s.message()));
+  return response;
 }
 
 // `plan` was run, unless it was empty or only shown.
@@ -179,8 +186,10 @@ wire::Response CliServer::Answer(const wire::Request& request, Instance& instanc
     case wire::Request::kConfigDiff:
     case wire::Request::kConfigApply:
     case wire::Request::kConfigConfirm:
-    case wire::Request::kConfigRollback:
-      return AnswerConfig(request, configs);
+    case wire::Request::kConfigRollback: {
+      absl::StatusOr<wire::Response> answer = AnswerConfig(request, configs);
+      return answer.ok() ? *std::move(answer) : Refuse(answer.status());
+    }
     case wire::Request::BODY_NOT_SET:
       break;
   }

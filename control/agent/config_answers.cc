@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "control/agent/refusal.h"
 
 namespace sluice {
 namespace {
@@ -55,15 +54,16 @@ wire::Response MakeProblems(const std::string& file, const absl::Status& problem
   return response;
 }
 
-wire::Response Apply(const wire::ConfigApplyRequest& request, const Config& wanted, ConfigKeeper& configs) {
+absl::StatusOr<wire::Response> Apply(const wire::ConfigApplyRequest& request, const Config& wanted,
+                                     ConfigKeeper& configs) {
   if (request.confirm_ms() > static_cast<uint64_t>(absl::ToInt64Milliseconds(kLongestConfirm))) {
-    return Refuse(absl::InvalidArgumentError(
-        absl::StrCat("at most ", absl::FormatDuration(kLongestConfirm), " to confirm; nothing was changed")));
+    return absl::InvalidArgumentError(
+        absl::StrCat("at most ", absl::FormatDuration(kLongestConfirm), " to confirm; nothing was changed"));
   }
   const absl::StatusOr<AppliedConfig> applied = configs.Apply(
       wanted, request.text(), request.file(), absl::Milliseconds(static_cast<int64_t>(request.confirm_ms())));
   if (!applied.ok()) {
-    return Refuse(applied.status());
+    return applied.status();
   }
   wire::Response response = MakeAnswer(applied->diff, configs);
   response.mutable_config()->mutable_warnings()->Assign(applied->warnings.begin(), applied->warnings.end());
@@ -72,18 +72,25 @@ wire::Response Apply(const wire::ConfigApplyRequest& request, const Config& want
 
 // What comes with a file: `answer(Config)`, unless the file has problems.
 template <typename FileRequest, typename MakeResponse>
-wire::Response AnswerFile(const FileRequest& request, const ConfigKeeper& configs, MakeResponse answer) {
+absl::StatusOr<wire::Response> AnswerFile(const FileRequest& request, const ConfigKeeper& configs,
+                                          MakeResponse answer) {
   const absl::StatusOr<Config> wanted = ParseConfig(request.text(), request.file());
-  return wanted.ok() ? answer(*wanted) : MakeProblems(request.file(), wanted.status(), configs);
+  if (!wanted.ok()) {
+    return MakeProblems(request.file(), wanted.status(), configs);
+  }
+  return answer(*wanted);
 }
 
-wire::Response Answer(const absl::Status& s, const ConfigKeeper& configs) {
-  return s.ok() ? MakeAnswer({}, configs) : Refuse(s);
+absl::StatusOr<wire::Response> Answer(const absl::Status& s, const ConfigKeeper& configs) {
+  if (!s.ok()) {
+    return s;
+  }
+  return MakeAnswer({}, configs);
 }
 
 }  // namespace
 
-wire::Response AnswerConfig(const wire::Request& request, ConfigKeeper& configs) {
+absl::StatusOr<wire::Response> AnswerConfig(const wire::Request& request, ConfigKeeper& configs) {
   switch (request.body_case()) {
     case wire::Request::kConfigDiff:
       return AnswerFile(request.config_diff(), configs,
@@ -96,7 +103,7 @@ wire::Response AnswerConfig(const wire::Request& request, ConfigKeeper& configs)
     case wire::Request::kConfigRollback:
       return Answer(configs.Rollback(), configs);
     default:
-      return Refuse(absl::InternalError("not a request about configurations"));
+      return absl::InternalError("not a request about configurations");
   }
 }
 

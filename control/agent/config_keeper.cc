@@ -28,7 +28,11 @@ ConfigKeeper::ConfigKeeper(ConfigActions& live, StateDir& state_dir, StartConfig
       source_(std::move(start.source)),
       apply_(std::move(start.apply)) {
   if (!start.text.empty()) {
-    Keep(start.text);
+    Keep(start.text, source_.file);
+  } else if (absl::StatusOr<SavedApply> left = state_dir_.ReadApply(); left.ok() && !apply_.has_value()) {
+    rejected_ = *std::move(left);
+    rejected_->set_rolled_back(true);
+    Settle();
   }
 }
 
@@ -70,7 +74,7 @@ absl::StatusOr<AppliedConfig> ConfigKeeper::Apply(const Config& wanted, const st
   }
   if (!outcome.error.ok()) {
     if (outcome.as_before) {
-      Warn(state_dir_.RemoveApply(), "a finished apply");
+      Settle();
     } else {
       apply_ = std::move(apply);  // Tick() goes on with it
       retry_at_ns_ = BootClockNs() + absl::ToInt64Nanoseconds(kRetry);
@@ -82,7 +86,7 @@ absl::StatusOr<AppliedConfig> ConfigKeeper::Apply(const Config& wanted, const st
     apply_ = std::move(apply);
     spdlog::info("{} is in force; without `sluicectl config confirm` it is rolled back in {}", file, Seconds(confirm));
   } else {
-    Keep(text);
+    Keep(text, file);
     spdlog::info("{} is in force", file);
   }
   if (file != config_path_) {
@@ -102,7 +106,7 @@ absl::Status ConfigKeeper::Confirm() {
   }
   const SavedApply apply = *std::exchange(apply_, std::nullopt);
   source_.problems.clear();
-  Keep(apply.text());
+  Keep(apply.text(), apply.file());
   spdlog::info("{} is confirmed", apply.file());
   return absl::OkStatus();
 }
@@ -199,16 +203,28 @@ void ConfigKeeper::GoBack(const std::string& why) {
   source_ = {apply_->previous_file(),
              apply_->previous_last_good(),
              {apply_->previous_problems().begin(), apply_->previous_problems().end()}};
+  if (apply_->deadline_ns() > 0 && apply_->file() == config_path_) {
+    rejected_ = apply_;
+    rejected_->set_under_way(false);
+    rejected_->set_rolled_back(true);
+  }
   apply_.reset();
   last_failure_ = absl::OkStatus();
   retry_at_ns_ = 0;
-  Warn(state_dir_.RemoveApply(), "that an apply was rolled back");
+  Settle();
 }
 
-void ConfigKeeper::Keep(const std::string& text) {
+void ConfigKeeper::Keep(const std::string& text, const std::string& file) {
+  if (file == config_path_) {
+    rejected_.reset();
+  }
   // In this order: an agent that dies in between leaves what is final, and an older good one.
-  Warn(state_dir_.RemoveApply(), "that an apply is final");
+  Settle();
   Warn(state_dir_.KeepLastGood(text), "the last good configuration");
+}
+
+void ConfigKeeper::Settle() {
+  Warn(rejected_.has_value() ? state_dir_.KeepApply(*rejected_) : state_dir_.RemoveApply(), "that no apply waits");
 }
 
 void ConfigKeeper::Warn(const absl::Status& s, const char* what) const {

@@ -61,16 +61,19 @@ class ConfigKeeper {
   absl::Status RefuseWhilePending() const;
   void GoBack(const std::string& why);
   // It is final now.
-  void Keep(const std::string& text);
+  void Keep(const std::string& text, const std::string& file);
+  // What the state folder says while nothing is under way or waits.
+  void Settle();
   void Warn(const absl::Status& s, const char* what) const;
 
   ConfigActions& live_;
   StateDir& state_dir_;
   std::string config_path_;
   ConfigSource source_;
-  std::optional<SavedApply> apply_;  // that is not final
-  int64_t retry_at_ns_ = 0;          // of going back, by the boot's clock
-  absl::Status last_failure_;        // of going back
+  std::optional<SavedApply> apply_;     // that is not final
+  std::optional<SavedApply> rejected_;  // of config_path_: what nobody confirmed, and the file may still say
+  int64_t retry_at_ns_ = 0;             // of going back, by the boot's clock
+  absl::Status last_failure_;           // of going back
 };
 
 }  // namespace sluice

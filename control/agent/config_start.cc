@@ -38,7 +38,8 @@ bool TimeIsOver(const SavedApply& apply) {
 StartChoices FindStartChoices(const std::string& config_path, const StateDir& state_dir, bool takes_over) {
   StartChoices choices;
   const absl::StatusOr<SavedApply> apply = state_dir.ReadApply();
-  if (apply.ok() && takes_over) {
+  const bool goes_on = apply.ok() && takes_over && !apply->rolled_back();
+  if (goes_on) {
     AddApply(*apply, choices);
   } else if (!apply.ok() && !absl::IsNotFound(apply.status())) {
     AddProblems(apply.status(), choices.problems);
@@ -47,10 +48,9 @@ StartChoices FindStartChoices(const std::string& config_path, const StateDir& st
   const absl::StatusOr<std::string> text = ReadConfigFile(config_path);
   absl::StatusOr<Config> config = text.ok() ? ParseConfig(*text, config_path) : text.status();
   const bool unconfirmed = apply.ok() && text.ok() && apply->deadline_ns() > 0 && apply->text() == *text;
-  if (unconfirmed && !takes_over) {
-    choices.problems.push_back(absl::StrCat(
-        config_path,
-        ": was applied with --confirm and not confirmed before the agent ended; apply it again to use it"));
+  if (unconfirmed && !goes_on) {
+    choices.problems.push_back(
+        absl::StrCat(config_path, ": was applied with --confirm and never confirmed; apply it again to use it"));
   } else if (config.ok() && !unconfirmed) {
     choices.configs.push_back({*std::move(config), {config_path, false, {}}, *text, {}});
   } else if (!config.ok()) {

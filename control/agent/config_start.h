@@ -1,8 +1,8 @@
 // With which configuration the agent starts: the file it was given, and what there is instead when that does not work.
 //
 // A machine that boots is to carry packets: a file that is broken or that cannot be brought up (a netdev's name was
-// mistyped) must not keep it from that, as long as there is one that was good. An apply that nobody confirmed does not
-// become final by a reboot either.
+// mistyped) must not keep it from that, as long as there is one that was good. A file that was applied and that nobody
+// confirmed does not become final by a restart either, be it before or after it was rolled back.
 #ifndef SLUICE_CONTROL_AGENT_CONFIG_START_H_
 #define SLUICE_CONTROL_AGENT_CONFIG_START_H_
 

@@ -68,7 +68,7 @@ absl::Status Instance::PlaceAsConfigured(absl::Time deadline) {
     return plan.status();
   }
   // As many workers on other cores are no resize.
-  const absl::Status s = plan->lever == Lever::kNone ? Place(workers) : RunResize(*plan, deadline);
+  absl::Status s = plan->lever == Lever::kNone ? Place(workers) : RunResize(*plan, deadline);
   EndResize();
   return s;
 }

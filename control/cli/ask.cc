@@ -1,7 +1,6 @@
 #include "control/cli/ask.h"
 
 #include <cstdio>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "control/cli/client.h"
@@ -23,7 +22,20 @@ ExitCode CodeOf(const wire::Response& response) {
 
 }  // namespace
 
-// Asks, and checks that the answer is of the kind `expected`; `code` is what to exit with.
+void PrintError(const std::string& text) {
+  fprintf(stderr, "sluicectl: %s\n", text.c_str());
+}
+
+void Print(const std::string& text) {
+  fwrite(text.data(), 1, text.size(), stdout);
+  fflush(stdout);
+}
+
+void PrintMessage(const Context& context, const google::protobuf::Message& message,
+                  const std::function<std::string()>& render) {
+  Print(context.json ? ToJson(message, JsonLayout::kPretty) : render());
+}
+
 std::optional<wire::Response> Ask(const Context& context, const wire::Request& request, absl::Duration timeout,
                                   wire::Response::BodyCase expected, ExitCode& code) {
   absl::StatusOr<wire::Response> response = Call(context.socket_path, request, timeout);
@@ -44,20 +56,6 @@ std::optional<wire::Response> Ask(const Context& context, const wire::Request& r
     return std::nullopt;
   }
   return *std::move(response);
-}
-
-void Print(const std::string& text) {
-  fwrite(text.data(), 1, text.size(), stdout);
-  fflush(stdout);
-}
-
-void PrintMessage(const Context& context, const google::protobuf::Message& message,
-                  const std::function<std::string()>& render) {
-  Print(context.json ? ToJson(message, JsonLayout::kPretty) : render());
-}
-
-void PrintError(const std::string& text) {
-  fprintf(stderr, "sluicectl: %s\n", text.c_str());
 }
 
 }  // namespace sluice::cli

@@ -1,4 +1,4 @@
-// One question to the agent, and printing what comes of it.
+// One question to the agent, and what every verb does with the answer.
 #ifndef SLUICE_CONTROL_CLI_ASK_H_
 #define SLUICE_CONTROL_CLI_ASK_H_
 
@@ -8,22 +8,21 @@
 
 #include "absl/time/time.h"
 #include "control/cli/commands.h"
+#include "control/cli/exit_code.h"
 #include "control/wire/sluice.pb.h"
 
 namespace sluice::cli {
 
 // Looking takes no time; the agent may be in the middle of a resize, though, which it finishes first.
 inline constexpr absl::Duration kLookTimeout = absl::Seconds(30);
-// A change that the agent bounds itself.
-inline constexpr absl::Duration kChangeTimeout = absl::Minutes(2);
 
-// Asks, and checks that the answer is of the kind `expected`; `code` is what to exit with.
+// Asks, and checks that the answer is of the kind `expected`; `code` is what to exit with. Errors are printed.
 std::optional<wire::Response> Ask(const Context& context, const wire::Request& request, absl::Duration timeout,
                                   wire::Response::BodyCase expected, ExitCode& code);
 
 // To stdout, at once.
 void Print(const std::string& text);
-// As JSON, or as `render` has it.
+// As JSON where that is wanted, else as `render` makes it.
 void PrintMessage(const Context& context, const google::protobuf::Message& message,
                   const std::function<std::string()>& render);
 

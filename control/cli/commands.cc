@@ -1,8 +1,5 @@
 #include "control/cli/commands.h"
 
-#include <cstdio>
-#include <functional>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -18,7 +15,8 @@
 namespace sluice::cli {
 namespace {
 
-// What rolling back may take beyond a bound of ours.
+// A resize that the agent bounds itself, and what rolling back may take beyond a bound of ours.
+constexpr absl::Duration kResizeTimeout = absl::Minutes(2);
 constexpr absl::Duration kRollbackTime = absl::Seconds(30);
 // Between the two samples behind the rates of `status`: long enough for a figure, short enough not to wait.
 constexpr absl::Duration kRateInterval = absl::Milliseconds(200);
@@ -102,7 +100,7 @@ ExitCode RunSetQueues(const Context& context, const SetQueues& wanted) {
   set.set_method(wanted.method);
   set.set_dry_run(wanted.dry_run);
   set.set_force(wanted.force);
-  absl::Duration wait = kChangeTimeout;
+  absl::Duration wait = kResizeTimeout;
   if (wanted.timeout.has_value()) {
     set.set_timeout_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*wanted.timeout)));
     wait = *wanted.timeout + kRollbackTime;
@@ -121,7 +119,7 @@ ExitCode RunWorkers(const Context& context) {
 ExitCode RunSetWorkers(const Context& context, uint32_t count) {
   wire::Request request;
   request.mutable_set_workers()->set_count(count);
-  return Resize(context, request, kChangeTimeout);
+  return Resize(context, request, kResizeTimeout);
 }
 
 ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval) {

@@ -12,6 +12,9 @@
 namespace sluice::cli {
 namespace {
 
+// An apply that resizes, which the agent bounds itself, and may have to undo.
+constexpr absl::Duration kApplyTimeout = absl::Minutes(2);
+
 // The agent and the next look at `status` are elsewhere: the path must mean the same there.
 std::string Absolute(const std::string& path) {
   std::error_code error;
@@ -67,7 +70,7 @@ ExitCode RunConfigApply(const Context& context, const std::string& config_path, 
   if (confirm.has_value()) {
     request.mutable_config_apply()->set_confirm_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*confirm)));
   }
-  return AskConfig(context, request, kChangeTimeout, [&](const wire::ConfigResponse& response) {
+  return AskConfig(context, request, kApplyTimeout, [&](const wire::ConfigResponse& response) {
     std::string text = RenderChanges(response, context.style);
     for (const std::string& warning : response.warnings()) {
       text += Paint(Wrap("warning: ", warning), Colour::kYellow, context.style);
@@ -87,7 +90,7 @@ ExitCode RunConfigConfirm(const Context& context) {
 ExitCode RunConfigRollback(const Context& context) {
   wire::Request request;
   request.mutable_config_rollback();
-  return AskConfig(context, request, kChangeTimeout, [&](const wire::ConfigResponse& response) {
+  return AskConfig(context, request, kApplyTimeout, [&](const wire::ConfigResponse& response) {
     return absl::StrCat("rolled back\n", RenderConfigStatus(response.config(), context.style));
   });
 }

@@ -125,12 +125,15 @@ std::string RenderWorkers(const wire::StatusResponse& status, Style style) {
 }
 
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style) {
-  std::string text = absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style), "\n",
-                                  RenderConfigStatus(status.config(), style), "\n", PortsTable(status, style), "\n",
-                                  QueuesTable(status, rates, style), ModeReasons(status), "\n",
-                                  RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
+  std::string text =
+      absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style), "\n\n",
+                   PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status), "\n",
+                   RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\nlast resize: ", RenderOutcome(status.last_resize(), style));
+  }
+  if (!status.config().file().empty()) {
+    absl::StrAppend(&text, "\n", RenderConfigStatus(status.config(), style));
   }
   return text;
 }

@@ -152,6 +152,27 @@ TEST_F(ConfigKeeperTest, GoingBackIsTriedUntilItWorks) {
   EXPECT_TRUE(keeper_->Rollback().ok());
   EXPECT_TRUE(function_.Runs(Text(1)));
   EXPECT_FALSE(keeper_->Status().has_pending());
+}
+
+// Who was locked out by it once is not to be locked out by the next start.
+TEST_F(ConfigKeeperTest, WhatNobodyConfirmedStaysRejectedUntilTheFileIsAppliedForGood) {
+  ASSERT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
+  ASSERT_TRUE(keeper_->Rollback().ok());
+  const auto rejected = [this] {
+    const absl::StatusOr<SavedApply> left = state_->ReadApply();
+    return left.ok() && left->rolled_back() && !left->under_way() ? left->text() : "";
+  };
+  EXPECT_EQ(rejected(), Text(2));
+  function_.failing = ConfigStep::kRules;
+  EXPECT_FALSE(Apply(Text(3, kRule)).ok());
+  EXPECT_EQ(rejected(), Text(2));
+  function_.failing.reset();
+  EXPECT_TRUE(keeper_->Apply(Parsed(Text(4)), Text(4), "/tmp/other.toml", absl::ZeroDuration()).ok());
+  EXPECT_EQ(rejected(), Text(2)) << "the file is as it was";
+  Start({Parsed(Text(4)), {"last-good.toml", true, {}}, "", {}});
+  EXPECT_EQ(rejected(), Text(2));
+  EXPECT_FALSE(keeper_->Status().has_pending());
+  EXPECT_TRUE(Apply(Text(2)).ok());
   EXPECT_TRUE(absl::IsNotFound(state_->ReadApply().status()));
 }
 

@@ -155,12 +155,26 @@ TEST_F(ConfigStartTest, WhatNobodyConfirmedIsNotStartedAfresh) {
   ASSERT_TRUE(state_->KeepLastGood(Good(2)).ok());
   Keep(Apply(false, BootClockNs() + kHourNs));
   EXPECT_THAT(Words(Choices()), ElementsAre("last-good.toml 2 last good"));
-  EXPECT_THAT(Choices().problems, ElementsAre(HasSubstr("not confirmed before the agent ended")));
+  EXPECT_THAT(Choices().problems, ElementsAre(HasSubstr("never confirmed")));
   Write(Good(4));  // another file than the one that was applied
   EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 4 kept", "last-good.toml 2 last good"));
   Write(Good(3));
   Keep(Apply(true, 0));  // nobody was asked to confirm that
   EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 3 kept", "last-good.toml 2 last good"));
+}
+
+TEST_F(ConfigStartTest, WhatWasRolledBackIsNotStartedWith) {
+  Write(Good(3));
+  ASSERT_TRUE(state_->KeepLastGood(Good(2)).ok());
+  SavedApply apply = Apply(false, BootClockNs() + kHourNs);
+  apply.set_rolled_back(true);
+  Keep(apply);
+  for (const bool takes_over : {false, true}) {
+    EXPECT_THAT(Words(Choices(takes_over)), ElementsAre("last-good.toml 2 last good"));
+    EXPECT_THAT(Choices(takes_over).problems, ElementsAre(HasSubstr("never confirmed")));
+  }
+  Write(Good(4));
+  EXPECT_THAT(Words(Choices(true)), ElementsAre("sluice.toml 4 kept", "last-good.toml 2 last good"));
 }
 
 TEST_F(ConfigStartTest, AnApplyThatCannotBeReadIsSaid) {

@@ -243,6 +243,8 @@ def test_rolled_back_by_the_next_agent(reflector, programs, and_dataplane):
     assert "nobody confirmed it in time" in problem, problem
     assert same(device, before)
     exact(device, programs)
+    die_and_follow()  # the file still says what nobody confirmed
+    assert config_status(device)["state"] == "last good" and same(device, before)
     device.agent.stop()
 
 
