@@ -76,7 +76,7 @@ const KeyDoc kKeys[] = {
      kLive},
     {"rule", "in_port", {}, "a port's name", "every port", "Only this port gets the rule.", kLive},
     {"rule", "action", kActionWords, "", "",
-     "The first rule that matches decides. A port takes up to 64 rules; each must be possible for one packet.", kLive},
+     "What becomes of the packets that the rule is for: those with which all its other keys agree.", kLive},
 };
 
 }  // namespace

@@ -29,10 +29,9 @@ def write(device, content):
 
 
 def rules_in_kernel(device):
-    """What the port's rule map holds: the words of bpftool without what the kernel counts."""
-    pins = sorted((device.agent.pin_root / "wan0").iterdir())
-    return {pin.name: run("bpftool", "map", "dump", "pinned", pin).stdout for pin in pins
-            if "rule" in pin.name or "config" in pin.name}
+    """The port's rules and what is in force of them, as bpftool shows the maps."""
+    return [run("bpftool", "map", "dump", "pinned", device.agent.pin_root / "wan0" / name).stdout
+            for name in ("sluice_rules", "sluice_config")]
 
 
 def everything(device):
