@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "control/agent/config_answers.h"
 #include "control/agent/rule_requests.h"
 #include "control/agent/unix_socket.h"
 #include "control/doctor/doctor.h"
@@ -54,7 +55,8 @@ bool IsMember(const ucred& peer, const char* group_name) {
 
 bool Changes(const wire::Request& request) {
   return (request.has_set_queues() && !request.set_queues().dry_run()) || request.has_set_workers() ||
-         request.has_change_rules() || request.has_change_blocklist();
+         request.has_change_rules() || request.has_change_blocklist() || request.has_config_apply() ||
+         request.has_config_confirm() || request.has_config_rollback();
 }
 
 bool MayChange(const ucred& peer) {
@@ -167,7 +169,7 @@ absl::StatusOr<CliServer> CliServer::Listen(const std::string& path) {
   return CliServer(*std::move(listener));
 }
 
-void CliServer::ServeOne(Instance& instance) {
+void CliServer::ServeOne(Instance& instance, ConfigKeeper& configs) {
   const UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!client) {
     return;
@@ -182,17 +184,18 @@ void CliServer::ServeOne(Instance& instance) {
     return;
   }
   s = peer.ok() ? CheckRights(*peer, request) : peer.status();
-  const wire::Response response = s.ok() ? Answer(request, instance) : Refuse(s);
+  const wire::Response response = s.ok() ? Answer(request, instance, configs) : Refuse(s);
   if (absl::Status sent = WriteFrame(client.get(), response); !sent.ok()) {
     spdlog::debug("a client did not wait for its answer: {}", std::string(sent.message()));
   }
 }
 
-wire::Response CliServer::Answer(const wire::Request& request, Instance& instance) {
+wire::Response CliServer::Answer(const wire::Request& request, Instance& instance, ConfigKeeper& configs) {
   wire::Response response;
   switch (request.body_case()) {
     case wire::Request::kStatus:
       *response.mutable_status() = MakeStatus(instance, worker_times_);
+      *response.mutable_status()->mutable_config() = configs.Status();
       return response;
     case wire::Request::kStats:
       *response.mutable_stats() = MakeStats(instance);
@@ -212,6 +215,13 @@ wire::Response CliServer::Answer(const wire::Request& request, Instance& instanc
       return Respond(ShowBlocklist(request.blocklist(), instance), *response.mutable_blocklist(), response);
     case wire::Request::kChangeBlocklist:
       return Respond(ChangeBlocklist(request.change_blocklist(), instance), *response.mutable_blocklist(), response);
+    case wire::Request::kConfigDiff:
+    case wire::Request::kConfigApply:
+    case wire::Request::kConfigConfirm:
+    case wire::Request::kConfigRollback: {
+      absl::StatusOr<wire::Response> answer = AnswerConfig(request, configs);
+      return answer.ok() ? *std::move(answer) : Refuse(answer.status());
+    }
     case wire::Request::BODY_NOT_SET:
       break;
   }

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "control/agent/config_keeper.h"
 #include "control/agent/instance.h"
 #include "control/agent/status.h"
 #include "control/wire/sluice.pb.h"
@@ -24,11 +25,11 @@ class CliServer {
   int fd() const { return listener_.get(); }
   // Takes one waiting client, if there is one, and answers it. A client that does not speak within
   // kClientPatience is left.
-  void ServeOne(Instance& instance);
+  void ServeOne(Instance& instance, ConfigKeeper& configs);
 
  private:
   explicit CliServer(UniqueFd listener) : listener_(std::move(listener)) {}
-  wire::Response Answer(const wire::Request& request, Instance& instance);
+  wire::Response Answer(const wire::Request& request, Instance& instance, ConfigKeeper& configs);
 
   UniqueFd listener_;
   std::vector<WorkerTimes> worker_times_;

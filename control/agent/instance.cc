@@ -62,9 +62,9 @@ absl::Status Instance::BringUp() {
   }
   usable_cores_ = *cores;
   // Later on CPUs may come and go; a core that is not there at the start is a mistake in the config.
-  for (const uint32_t core : config_.dataplane.cores) {
-    if (state_.ports().empty() && std::find(cores->begin(), cores->end(), core) == cores->end()) {
-      return absl::FailedPreconditionError(absl::StrCat("dataplane.cores: there is no core ", core, " online"));
+  if (state_.ports().empty()) {
+    if (absl::Status s = CheckCores(config_.dataplane.cores); !s.ok()) {
+      return s;
     }
   }
   absl::StatusOr<DataplaneLink> link =

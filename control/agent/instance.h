@@ -95,6 +95,13 @@ class Instance {
   absl::StatusOr<uint64_t> Block(const std::vector<sluice_prefix>& prefixes);
   absl::StatusOr<uint64_t> Unblock(const std::vector<sluice_prefix>& prefixes);
 
+  // What happens to the ports' packets from the next time on that the dataplane ends.
+  void SetDownPolicies(const std::vector<PortConfig>& ports);
+  // Puts that many workers (nullopt: one for each active pair) on these cores (none: on every one), or changes nothing.
+  absl::Status SetPlacement(std::optional<uint32_t> workers, std::vector<uint32_t> cores, absl::Time deadline);
+  // FailedPrecondition for a core that is not online.
+  static absl::Status CheckCores(const std::vector<uint32_t>& cores);
+
   // A call found the dataplane gone; the loop is to call DataplaneLost(), as when the connection ends.
   bool dataplane_gone() const { return dataplane_gone_; }
   bool dataplane_down() const { return down_; }
@@ -186,6 +193,7 @@ class Instance {
   absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
                       const std::vector<uint32_t>& old);
   absl::Status Place(uint32_t workers);
+  absl::Status PlaceAsConfigured(absl::Time deadline);
 
   absl::Status MakeRules();
   void RulesAreCounting();

@@ -1,10 +1,11 @@
-// sluice-agent: brings a network function up, serves sluicectl, restarts the dataplane, and puts the
-// kernel back as it was at SIGTERM or SIGINT.
+// sluice-agent: brings a network function up, serves sluicectl, restarts the dataplane, applies its configuration
+// anew at SIGHUP, and puts the kernel back as it was at SIGTERM or SIGINT.
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -12,14 +13,22 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/agent/cli_server.h"
+#include "control/agent/config_keeper.h"
+#include "control/agent/config_start.h"
 #include "control/agent/instance.h"
+#include "control/agent/live_config.h"
 #include "control/agent/reporter.h"
+#include "control/agent/state_dir.h"
 #include "control/agent/version.h"
 #include "control/config/config.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
@@ -38,26 +47,38 @@ struct Options {
   std::string pin_root = "/sys/fs/bpf/sluice";
   std::string dataplane = SLUICE_DATAPLANE_BINARY;
   std::string user = "sluice";
+  std::string state_dir = "/var/lib/sluice";
   bool external_dataplane = false;
   bool leave_running = false;
   bool verbose = false;
 };
 
-// SIGTERM and SIGINT as a descriptor, so that they are taken between steps, never inside one.
-UniqueFd StopSignals() {
+// SIGTERM, SIGINT and SIGHUP as a descriptor, so that they are taken between steps, never inside one.
+UniqueFd TakeSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC));
 }
 
-void Loop(Instance& instance, CliServer& server, Reporter& reporter, int stop_fd) {
+// Whether the agent is to end.
+bool TakeSignal(int signals, ConfigKeeper& configs) {
+  signalfd_siginfo signal{};
+  if (read(signals, &signal, sizeof(signal)) == sizeof(signal) && signal.ssi_signo == SIGHUP) {
+    configs.Reload();
+    return false;
+  }
+  return true;
+}
+
+void Loop(Instance& instance, ConfigKeeper& configs, CliServer& server, Reporter& reporter, int signals) {
   while (true) {
-    reporter.Report(instance);
-    std::array<pollfd, 4> fds = {{{stop_fd, POLLIN, 0},
+    reporter.Report(instance, configs.Status());
+    std::array<pollfd, 4> fds = {{{signals, POLLIN, 0},
                                   {server.fd(), POLLIN, 0},
                                   {instance.link().listen_fd(), POLLIN, 0},
                                   {instance.link().connection_fd(), POLLIN, 0}}};
@@ -65,7 +86,7 @@ void Loop(Instance& instance, CliServer& server, Reporter& reporter, int stop_fd
       spdlog::error("poll: {}", strerror(errno));
       return;
     }
-    if (fds[0].revents != 0) {
+    if (fds[0].revents != 0 && TakeSignal(signals, configs)) {
       return;
     }
     if (fds[3].revents != 0 || instance.dataplane_gone()) {
@@ -77,9 +98,10 @@ void Loop(Instance& instance, CliServer& server, Reporter& reporter, int stop_fd
       }
     }
     if (fds[1].revents != 0) {
-      server.ServeOne(instance);
+      server.ServeOne(instance, configs);
     }
     instance.Tick();
+    configs.Tick();
   }
 }
 
@@ -88,17 +110,67 @@ std::string Beside(const std::string& socket, const char* what) {
   return std::filesystem::path(socket).replace_extension().string() + what;
 }
 
+InstanceSettings SettingsFrom(const Options& options) {
+  InstanceSettings settings;
+  settings.object_dir = options.object_dir;
+  settings.pin_root = options.pin_root;
+  settings.dataplane_binary = options.external_dataplane ? "" : options.dataplane;
+  settings.dataplane_user = options.user;
+  settings.dataplane_socket = Beside(options.socket, "-dataplane.sock");
+  settings.state_file = Beside(options.socket, "-state.json");
+  return settings;
+}
+
+// What is brought up, and with which of the configurations there are.
+struct Started {
+  StartConfig config;
+  std::unique_ptr<Reporter> reporter;
+  std::unique_ptr<Instance> instance;
+};
+
+absl::StatusOr<Started> StartWith(StartConfig config, const InstanceSettings& settings) {
+  absl::StatusOr<Reporter> reporter = Reporter::Start(config.config.metrics);
+  if (!reporter.ok()) {
+    return reporter.status();
+  }
+  absl::StatusOr<std::unique_ptr<Instance>> instance = Instance::Start(config.config, settings);
+  if (!instance.ok()) {
+    return instance.status();
+  }
+  return Started{std::move(config), std::make_unique<Reporter>(*std::move(reporter)), *std::move(instance)};
+}
+
+// With the first configuration that works. What is wrong with those before it is in the log, and in its source.
+std::optional<Started> StartWithAny(const Options& options, const StateDir& state_dir,
+                                    const InstanceSettings& settings) {
+  const bool takes_over = std::filesystem::exists(settings.state_file);
+  StartChoices choices = FindStartChoices(options.config, state_dir, takes_over);
+  std::vector<std::string> problems = choices.problems;
+  for (const std::string& problem : problems) {
+    spdlog::error("{}", problem);
+  }
+  for (StartConfig& config : choices.configs) {
+    const std::string file = config.source.file;
+    if (!problems.empty()) {
+      spdlog::error("starting with {} instead", file);
+    }
+    absl::StatusOr<Started> started = StartWith(std::move(config), settings);
+    if (started.ok()) {
+      started->config.source.problems = problems;
+      return *std::move(started);
+    }
+    spdlog::error("{}", std::string(started.status().message()));
+    problems.push_back(absl::StrCat(file, ": ", started.status().message()));
+  }
+  return std::nullopt;
+}
+
 int Run(const Options& options) {
-  const UniqueFd stop = StopSignals();
+  const UniqueFd signals = TakeSignals();
   // BPF maps are charged to the cgroup since 5.11, but UMEM pages count here when CAP_IPC_LOCK is missing.
   const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
   if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) {
     spdlog::debug("memlock limit stays: {}", strerror(errno));
-  }
-  absl::StatusOr<Config> config = LoadConfig(options.config);
-  if (!config.ok()) {
-    spdlog::error("{}", std::string(config.status().message()));
-    return 1;
   }
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(options.socket).parent_path(), error);
@@ -107,35 +179,32 @@ int Run(const Options& options) {
     spdlog::error("{}", std::string(server.status().message()));
     return 1;
   }
-  absl::StatusOr<Reporter> reporter = Reporter::Start(config->metrics);
-  if (!reporter.ok()) {
-    spdlog::error("{}", std::string(reporter.status().message()));
+  absl::StatusOr<StateDir> state_dir = StateDir::Open(options.state_dir);
+  if (!state_dir.ok()) {
+    spdlog::error("{}", std::string(state_dir.status().message()));
     std::filesystem::remove(options.socket, error);
     return 1;
   }
-  InstanceSettings settings;
-  settings.object_dir = options.object_dir;
-  settings.pin_root = options.pin_root;
-  settings.dataplane_binary = options.external_dataplane ? "" : options.dataplane;
-  settings.dataplane_user = options.user;
-  settings.dataplane_socket = Beside(options.socket, "-dataplane.sock");
-  settings.state_file = Beside(options.socket, "-state.json");
-  absl::StatusOr<std::unique_ptr<Instance>> instance = Instance::Start(*config, settings);
+  const InstanceSettings settings = SettingsFrom(options);
+  std::optional<Started> started = StartWithAny(options, *state_dir, settings);
+  if (!started.has_value()) {
+    std::filesystem::remove(options.socket, error);
+    return 1;
+  }
+  Instance& instance = *started->instance;
+  Reporter& reporter = *started->reporter;
+  LiveConfig live(instance, reporter);
+  ConfigKeeper configs(live, *state_dir, std::move(started->config), options.config);
+  spdlog::info("{} is running with {} queue pair(s) on {} port(s); sluicectl --socket {}",
+               instance.config().function.type, instance.active_pairs(), instance.ports().size(), options.socket);
+  Loop(instance, configs, *server, reporter, signals.get());
   int code = 0;
-  if (instance.ok()) {
-    spdlog::info("{} is running with {} queue pair(s) on {} port(s); sluicectl --socket {}", config->function.type,
-                 (*instance)->active_pairs(), (*instance)->ports().size(), options.socket);
-    Loop(**instance, *server, *reporter, stop.get());
-    if (!options.leave_running) {
-      if (absl::Status s = (*instance)->Stop(); !s.ok()) {
-        spdlog::error("not everything could be put back: {}", std::string(s.message()));
-        code = 1;
-      }
-      std::filesystem::remove(settings.dataplane_socket, error);
+  if (!options.leave_running) {
+    if (absl::Status s = instance.Stop(); !s.ok()) {
+      spdlog::error("not everything could be put back: {}", std::string(s.message()));
+      code = 1;
     }
-  } else {
-    spdlog::error("{}", std::string(instance.status().message()));
-    code = 1;
+    std::filesystem::remove(settings.dataplane_socket, error);
   }
   std::filesystem::remove(options.socket, error);
   return code;
@@ -151,6 +220,8 @@ int Main(int argc, char** argv) {
   app.add_option("--pin-root", options.pin_root, "bpffs folder for the ports' maps")->capture_default_str();
   app.add_option("--dataplane", options.dataplane, "The sluice-dataplane to start")->capture_default_str();
   app.add_option("--user", options.user, "User the dataplane runs as (nobody, if there is no such user)")
+      ->capture_default_str();
+  app.add_option("--state-dir", options.state_dir, "Folder of the last good configuration; one for each agent")
       ->capture_default_str();
   app.add_flag("--external-dataplane", options.external_dataplane, "Somebody else (systemd) starts the dataplane");
   app.add_flag("--leave-running", options.leave_running, "At SIGTERM leave dataplane and steering as they are");

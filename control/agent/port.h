@@ -55,6 +55,7 @@ class AgentPort {
   absl::Status Activate(const std::vector<ActiveRule>& rules);
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.
   absl::Status ApplyDownPolicy(uint32_t queue_pairs);
+  void SetDownPolicy(OnDataplaneDown policy) { config_.on_dataplane_down = policy; }
   absl::Status Resteer();
   // Keeps the map of the guest's own addresses true. Cheap when nothing changed.
   absl::Status RefreshLocals(const std::vector<sluice_address>& addresses);

@@ -19,10 +19,19 @@ class Reporter {
   // Listens. An address that was asked for and cannot be had is an error; of the default one the log says so.
   static absl::StatusOr<Reporter> Start(const MetricsConfig& config);
 
-  void Report(const Instance& instance);
+  // Listens there instead, or goes on as before and says why. An address that overlaps the present one is free only
+  // when that is given up: nobody listens for a moment then.
+  absl::Status Listen(const MetricsConfig& config);
+
+  void Report(const Instance& instance, const wire::ConfigStatus& config_status);
+  const MetricsConfig& config() const { return config_; }
 
  private:
-  std::unique_ptr<MetricsServer> server_;  // null: no metrics
+  using Server = std::unique_ptr<MetricsServer>;  // null: no metrics
+  static absl::StatusOr<Server> Serve(const MetricsConfig& config);
+
+  MetricsConfig config_;
+  Server server_;
   std::vector<WorkerTimes> worker_times_;
   std::chrono::steady_clock::time_point next_;
 };

@@ -50,6 +50,13 @@ ExitCode RunBlock(const Context& context, const std::vector<std::string>& prefix
 ExitCode RunUnblock(const Context& context, const std::vector<std::string>& prefixes);
 ExitCode RunReplaceBlocklist(const Context& context, const std::string& file);
 
+// Through the agent, too (commands_config.cc).
+ExitCode RunConfigDiff(const Context& context, const std::string& config_path);
+// Final, or to be confirmed within `confirm`.
+ExitCode RunConfigApply(const Context& context, const std::string& config_path, std::optional<absl::Duration> confirm);
+ExitCode RunConfigConfirm(const Context& context);
+ExitCode RunConfigRollback(const Context& context);
+
 // Without an agent (commands_local.cc).
 ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, const std::string& port);
 ExitCode RunConfigCheck(const Context& context, const std::string& config_path);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr absl::Duration kMinTimeout = absl::Milliseconds(1);
 constexpr absl::Duration kMinWatch = absl::Milliseconds(100);
+constexpr absl::Duration kMinConfirm = absl::Seconds(1);
 constexpr const char* kDefaultWatch = "1s";
 
 // As typed; checked while parsing.
@@ -28,6 +29,8 @@ struct Typed {
   std::string timeout;
   std::string watch;
   std::string config;
+  std::string config_file = "/etc/sluice/sluice.toml";
+  std::string confirm;
   SetQueues set_queues;
   std::string action;
   std::vector<std::string> fields;
@@ -116,11 +119,33 @@ void AddLooks(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   commands[doctor] = [&typed](const Context& context) {
     return typed.config.empty() ? RunDoctor(context, typed.port) : RunLocalDoctor(context, typed.config, typed.port);
   };
+}
 
-  CLI::App* config = app.add_subcommand("config", "Configuration files");
+void AddConfig(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
+  CLI::App* config = app.add_subcommand("config", "Configuration files, and the one that is in force");
   CLI::App* check = config->add_subcommand("check", "List what is wrong with a file; needs no agent");
   check->add_option("FILE", typed.config, "Configuration file")->required();
   commands[check] = [&typed](const Context& context) { return RunConfigCheck(context, typed.config); };
+
+  const auto file = [&typed](CLI::App* verb) {
+    verb->add_option("FILE", typed.config_file, "Configuration file")->capture_default_str();
+  };
+  CLI::App* diff = config->add_subcommand("diff", "Show what applying a file would change");
+  file(diff);
+  commands[diff] = [&typed](const Context& context) { return RunConfigDiff(context, typed.config_file); };
+
+  CLI::App* apply = config->add_subcommand("apply", "Put a file in force, all of it or nothing, without a restart");
+  file(apply);
+  apply->add_option("--confirm", typed.confirm, "Roll back unless `config confirm` follows in time, e.g. 60s")
+      ->check([](const std::string& text) { return Wrong(ParseInterval(text, kMinConfirm)); });
+  commands[apply] = [&typed](const Context& context) {
+    return RunConfigApply(
+        context, typed.config_file,
+        typed.confirm.empty() ? std::nullopt : std::optional(*ParseInterval(typed.confirm, kMinConfirm)));
+  };
+  commands[config->add_subcommand("confirm", "Make the last apply final")] = RunConfigConfirm;
+  commands[config->add_subcommand("rollback", "Undo the last apply, which nobody has confirmed yet")] =
+      RunConfigRollback;
 }
 
 // "dst_port=22"
@@ -171,6 +196,7 @@ void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command
   CLI::App* list = app.add_subcommand("blocklist", "Sources whose packets are dropped before any rule");
   list->add_option("ADDRESS", typed.port, "Whether this one is blocked");
   commands[list] = [&typed](const Context& context) { return RunBlocklist(context, typed.port); };
+  commands[list->add_subcommand("list", "How many there are, and what they dropped")] = commands[list];
 
   CLI::App* add = list->add_subcommand("add", "Block sources");
   add->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1")->required();
@@ -211,6 +237,7 @@ int Main(int argc, char** argv) {
   AddBlocklist(app, typed, commands);
   AddStats(app, typed, commands);
   AddLooks(app, typed, commands);
+  AddConfig(app, typed, commands);
   // Only here: below, the environment would win over an option before the verb.
   AddCommon(app, context, typed)->envname("SLUICE_SOCKET");
   AddHelp(app);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "control/cli/render_config.h"
 #include "control/cli/render_resize.h"
 
 namespace sluice::cli {
@@ -160,6 +161,9 @@ std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates,
       Oddities(status, style), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\n", RenderOutcome(status.last_resize(), style, "last resize: "));
+  }
+  if (!status.config().file().empty()) {
+    absl::StrAppend(&text, "\n", RenderConfigStatus(status.config(), style));
   }
   return text;
 }

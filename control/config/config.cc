@@ -16,6 +16,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "control/config/keys.h"
 #include "control/config/rules.h"
 #include "control/config/toml_reader.h"
 #include "dataplane/contract/stats_segment.h"
@@ -24,14 +25,10 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxNetdevChars = 15;         // IFNAMSIZ less the terminator
-constexpr size_t kMaxPortNameChars = 32;       // fits a table's column; nothing in the kernel asks for it
-constexpr uint32_t kMaxCpu = 8191;             // the largest CONFIG_NR_CPUS, x86 MAXSMP
-constexpr size_t kMaxFileBytes = 1024 * 1024;  // a full rule set is some 20 KiB
-
-constexpr const char* kOnDataplaneDown[] = {"pass", "drop", "hold"};   // enum OnDataplaneDown
-constexpr const char* kModes[] = {"auto", "zerocopy", "copy", "skb"};  // enum ModeSetting
-constexpr const char* kPolls[] = {"adaptive", "busy", "interrupt"};    // enum PollSetting
+constexpr size_t kMaxNetdevChars = 15;        // IFNAMSIZ less the terminator
+constexpr size_t kMaxPortNameChars = 32;      // fits a table's column; nothing in the kernel asks for it
+constexpr uint32_t kMaxCpu = 8191;            // the largest CONFIG_NR_CPUS, x86 MAXSMP
+constexpr size_t kMaxFileBytes = 512 * 1024;  // a full rule set is some 20 KiB; must fit a frame (wire/framing.h)
 
 // What a network function asks of the configuration.
 struct FunctionType {
@@ -97,7 +94,7 @@ void ReadPort(TableReader& in, PortConfig& port) {
   } else if (!in.Has("netdev")) {
     in.Missing("netdev", "a network device's name, such as \"eth0\"");
   }
-  if (const auto down = in.OneOf("on_dataplane_down", kOnDataplaneDown); down.has_value()) {
+  if (const auto down = in.OneOf("on_dataplane_down", kOnDataplaneDownWords); down.has_value()) {
     port.on_dataplane_down = static_cast<OnDataplaneDown>(*down);
   }
   in.RefuseOtherKeys();
@@ -128,7 +125,7 @@ void ReadDataplane(TableReader& in, DataplaneConfig& dataplane) {
   if (const auto pairs = in.Number("queue_pairs", 1, kMaxPairLanes); pairs.has_value()) {
     dataplane.queue_pairs = *pairs;
   }
-  if (const auto mode = in.OneOf("mode", kModes); mode.has_value()) {
+  if (const auto mode = in.OneOf("mode", kModeWords); mode.has_value()) {
     dataplane.mode = static_cast<ModeSetting>(*mode);
   }
   if (const auto cores = in.DistinctNumbers("cores", kMaxCpu); cores.has_value()) {
@@ -141,7 +138,7 @@ void ReadDataplane(TableReader& in, DataplaneConfig& dataplane) {
                                          " cores; each needs a core of its own"));
     }
   }
-  if (const auto poll = in.OneOf("poll", kPolls); poll.has_value()) {
+  if (const auto poll = in.OneOf("poll", kPollWords); poll.has_value()) {
     dataplane.poll = static_cast<PollSetting>(*poll);
   }
   in.RefuseOtherKeys();
@@ -217,28 +214,6 @@ void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConf
   }
 }
 
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text;
-  char buffer[16 * 1024];
-  ssize_t n = fd ? 1 : -1;
-  while (n > 0 && text.size() <= kMaxFileBytes) {
-    n = read(fd.get(), buffer, sizeof(buffer));
-    if (n > 0) {
-      text.append(buffer, static_cast<size_t>(n));
-    } else if (n < 0 && errno == EINTR) {
-      n = 1;
-    }
-  }
-  if (n < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be read"));
-  }
-  if (text.size() > kMaxFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ":1: larger than ", kMaxFileBytes, " bytes"));
-  }
-  return text;
-}
-
 absl::Status ParseToml(const std::string& text, Problems& problems, toml::table& table) {
   try {
     table = toml::parse(text);
@@ -300,8 +275,30 @@ absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, cons
   return rules;
 }
 
+absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::string text;
+  char buffer[16 * 1024];
+  ssize_t n = fd ? 1 : -1;
+  while (n > 0 && text.size() <= kMaxFileBytes) {
+    n = read(fd.get(), buffer, sizeof(buffer));
+    if (n > 0) {
+      text.append(buffer, static_cast<size_t>(n));
+    } else if (n < 0 && errno == EINTR) {
+      n = 1;
+    }
+  }
+  if (n < 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be read"));
+  }
+  if (text.size() > kMaxFileBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ":1: larger than ", kMaxFileBytes, " bytes"));
+  }
+  return text;
+}
+
 absl::StatusOr<Config> LoadConfig(const std::string& path) {
-  absl::StatusOr<std::string> text = ReadFile(path);
+  absl::StatusOr<std::string> text = ReadConfigFile(path);
   if (!text.ok()) {
     return text.status();
   }

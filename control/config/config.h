@@ -69,7 +69,9 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
 // A text that has nothing but [[rule]] tables, for these ports. Errors as ParseConfig.
 absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, const std::string& file_name,
                                                    const std::vector<PortConfig>& ports);
-// NotFound or PermissionDenied with the path, else as ParseConfig.
+// The text of a file. NotFound or PermissionDenied with the path; InvalidArgument when it is too large.
+absl::StatusOr<std::string> ReadConfigFile(const std::string& path);
+// Errors as ReadConfigFile and ParseConfig.
 absl::StatusOr<Config> LoadConfig(const std::string& path);
 
 }  // namespace sluice

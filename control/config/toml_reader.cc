@@ -157,17 +157,19 @@ std::optional<std::string> TableReader::Scalar(const char* key) {
   return std::nullopt;
 }
 
-std::optional<size_t> TableReader::OneOf(const char* key, absl::Span<const char* const> allowed) {
+std::optional<size_t> TableReader::OneOf(const char* key, absl::Span<const KeyWord> allowed) {
   const std::optional<std::string> text = String(key);
   if (!text.has_value()) {
     return std::nullopt;
   }
   for (size_t i = 0; i < allowed.size(); ++i) {
-    if (*text == allowed[i]) {
+    if (*text == allowed[i].word) {
       return i;
     }
   }
-  Problem(key, absl::StrCat("'", *text, "' is not allowed; allowed: ", absl::StrJoin(allowed, ", ")));
+  Problem(key, absl::StrCat("'", *text, "' is not allowed; allowed: ",
+                            absl::StrJoin(allowed, ", ",
+                                          [](std::string* out, const KeyWord& word) { out->append(word.word); })));
   return std::nullopt;
 }
 

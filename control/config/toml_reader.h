@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "control/config/keys.h"
 
 namespace sluice {
 
@@ -43,7 +44,7 @@ class TableReader {
   // A string or a number, as text.
   std::optional<std::string> Scalar(const char* key);
   // The index of the value in `allowed`.
-  std::optional<size_t> OneOf(const char* key, absl::Span<const char* const> allowed);
+  std::optional<size_t> OneOf(const char* key, absl::Span<const KeyWord> allowed);
   const toml::table* Table(const char* key);
   // The elements of [[key]], none when it is absent.
   std::vector<const toml::table*> Tables(const char* key);

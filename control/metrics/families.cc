@@ -201,6 +201,15 @@ void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>&
   out.push_back(restarts.Take());
 }
 
+void AddConfig(const wire::ConfigStatus& config, std::vector<MetricFamily>& out) {
+  Family last_good = Gauge("sluice_config_last_good", "1 while the last good configuration runs: the file is broken.");
+  last_good.Add({}, uint64_t{config.state() == "last good" ? 1U : 0U});
+  out.push_back(last_good.Take());
+  Family pending = Gauge("sluice_config_unconfirmed", "1 while an apply is rolled back unless somebody confirms it.");
+  pending.Add({}, uint64_t{config.has_pending() ? 1U : 0U});
+  out.push_back(pending.Take());
+}
+
 }  // namespace
 
 std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status, absl::Duration age) {
@@ -211,6 +220,7 @@ std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status, abs
   AddBalance(status.balance(), families);
   AddWorkers(status, families);
   AddResizes(status, families);
+  AddConfig(status.config(), families);
   return families;
 }
 

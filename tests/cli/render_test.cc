@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "control/cli/json.h"
 #include "control/cli/rates.h"
+#include "control/cli/render_config.h"
 #include "control/cli/render_doctor.h"
 #include "control/cli/render_resize.h"
 #include "control/cli/render_stats.h"
@@ -278,6 +279,39 @@ TEST(JsonTest, OriginalNamesZeroesIncludedCountersAsStrings) {
   EXPECT_THAT(json, testing::HasSubstr(R"("busy_ratio":0.125)"));
   EXPECT_THAT(json, testing::HasSubstr(R"("reordered":"0")"));
   EXPECT_EQ(std::count(json.begin(), json.end(), '\n'), 1);
+}
+
+TEST(RenderTest, ConfigChanges) {
+  EXPECT_EQ(RenderChanges(Message<wire::ConfigResponse>(R"(
+      changes { key: "dataplane.queue_pairs" before: "1" after: "2" }
+      changes { key: "function.type" before: "reflect" after: "forward" needs_restart: true }
+      rules { change: "removed" from: 3 rule: "proto = tcp -> pass" }
+      rules { change: "added" to: 1 rule: "anything -> drop" }
+      rules { change: "moved" from: 1 to: 2 rule: "vlan = 7 -> pass" })"),
+                          kPlain),
+            R"(KEY                    RUNNING  FILE     CHANGES
+dataplane.queue_pairs  1        2        live
+function.type          reflect  forward  by a restart
+- rule 3: proto = tcp -> pass
++ rule 1: anything -> drop
+  rule 1 becomes rule 2: vlan = 7 -> pass
+)");
+  EXPECT_EQ(RenderChanges(wire::ConfigResponse(), kPlain), "no differences\n");
+}
+
+TEST(RenderTest, ConfigStatus) {
+  EXPECT_EQ(RenderConfigStatus(wire::ConfigStatus(), kPlain), "");
+  EXPECT_EQ(RenderConfigStatus(Message<wire::ConfigStatus>(R"(
+      file: "/last-good.toml" state: "last good" problems: "/f.toml:3: x: unknown key"
+      pending { file: "/g.toml" seconds_left: 7 })"),
+                               kPlain),
+            R"(configuration /last-good.toml
+  /f.toml:3: x: unknown key
+  not confirmed: rolled back in 7 s without `sluicectl config confirm`
+)");
+  EXPECT_EQ(RenderConfigStatus(
+                Message<wire::ConfigStatus>("file: '/f' pending { file: '/g' error: 'rules: no memory' }"), kPlain),
+            "configuration /f\n  /g is being rolled back, which did not work yet: rules: no memory\n");
 }
 
 }  // namespace

@@ -1,126 +1,22 @@
 // The real program: what it asks, what it prints, and its exit code.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
-#include <pty.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
-#include <memory>
-#include <regex>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
-#include "tests/cli/test_agent.h"
-
-extern char** environ;
+#include "tests/cli/sluicectl.h"
 
 namespace sluice {
 namespace {
 
 using testing::HasSubstr;
-
-struct Outcome {
-  int exit_code = -1;
-  std::string out;
-  std::string err;
-};
-
-std::string Contents(const std::string& path) {
-  std::ifstream in(path);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-class SluicectlTest : public testing::Test {
- protected:
-  void SetUp() override {
-    char folder[] = "/tmp/sluicectl-test-XXXXXX";
-    ASSERT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
-    socket_ = folder_ + "/agent.sock";
-  }
-  void TearDown() override {
-    agent_.reset();
-    for (const char* name : {"/agent.sock", "/out", "/err", "/config.toml"}) {
-      unlink((folder_ + name).c_str());
-    }
-    rmdir(folder_.c_str());
-  }
-
-  void Agent(TestAgent::Answer answer) { agent_ = std::make_unique<TestAgent>(socket_, std::move(answer)); }
-
-  // Without --socket.
-  Outcome RunBare(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), SLUICE_SLUICECTL);
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) {
-      argv.push_back(argument.data());
-    }
-    argv.push_back(nullptr);
-    posix_spawn_file_actions_t files;
-    posix_spawn_file_actions_init(&files);
-    const std::string out = folder_ + "/out", err = folder_ + "/err";
-    posix_spawn_file_actions_addopen(&files, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_addopen(&files, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    pid_t pid = 0;
-    const int error = posix_spawn(&pid, argv[0], &files, nullptr, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&files);
-    EXPECT_EQ(error, 0);
-    int status = 0;
-    EXPECT_EQ(waitpid(pid, &status, 0), pid);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), Contents(out), Contents(err)};
-  }
-  Outcome Run(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), {"--socket", socket_});
-    return RunBare(std::move(arguments));
-  }
-
-  // Both outputs are `out`.
-  Outcome RunOnTerminal(std::vector<std::string> arguments, unsigned short columns) {
-    arguments.insert(arguments.begin(), {SLUICE_SLUICECTL, "--socket", socket_});
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) {
-      argv.push_back(argument.data());
-    }
-    argv.push_back(nullptr);
-    setenv("TERM", "xterm", 1);
-    const winsize size{24, columns, 0, 0};
-    int terminal = -1;
-    const pid_t pid = forkpty(&terminal, nullptr, nullptr, &size);
-    if (pid == 0) {
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    Outcome outcome;
-    char piece[4096];
-    for (ssize_t got; (got = read(terminal, piece, sizeof(piece))) > 0;) {  // EIO at the end
-      outcome.out.append(piece, static_cast<size_t>(got));
-    }
-    close(terminal);
-    int status = 0;
-    EXPECT_EQ(waitpid(pid, &status, 0), pid);
-    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    outcome.out.erase(std::remove(outcome.out.begin(), outcome.out.end(), '\r'), outcome.out.end());
-    return outcome;
-  }
-
-  std::string folder_, socket_;
-  std::unique_ptr<TestAgent> agent_;
-};
-
-std::string WithoutColours(const std::string& text) {
-  return std::regex_replace(text, std::regex("\033\\[[0-9;]*m"), "");
-}
 
 // One port, one queue; counters that grow with each call.
 bool Healthy(const wire::Request& request, wire::Response& response) {
@@ -166,8 +62,14 @@ TEST_F(SluicectlTest, UsageErrors) {
       {{"top"}, "top"},
       {{"capture"}, "capture"},
       {{"config"}, "a command is missing; there are: check"},
-      {{"config", "apply", "f"}, "apply"},
-      {{"config", "diff", "f"}, "diff"},
+      {{"config", "apply", "f", "g"}, "g"},
+      {{"config", "apply", "--confirm"}, "--confirm"},
+      {{"config", "apply", "--confirm", "60"}, "'60' is not a duration"},
+      {{"config", "apply", "--confirm", "0s"}, "out of range"},
+      {{"config", "apply", "--confirm", "25h"}, "out of range"},
+      {{"config", "diff", "--confirm", "60s"}, "--confirm"},
+      {{"config", "confirm", "f"}, "f"},
+      {{"config", "rollback", "f"}, "f"},
       {{"config", "check"}, "FILE is required"},
       {{"status", "workers"}, "workers"},
       {{"status", "wan"}, "wan"},
@@ -310,14 +212,19 @@ TEST_F(SluicectlTest, OnATerminalTablesFitAndAreColoured) {
 }
 
 TEST_F(SluicectlTest, NoAgentIsThree) {
-  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{{"status"},
-                                                                                         {"queues"},
-                                                                                         {"queues", "set", "2"},
-                                                                                         {"workers"},
-                                                                                         {"stats"},
-                                                                                         {"workers", "set", "1"},
-                                                                                         {"stats", "--watch"},
-                                                                                         {"doctor"}}) {
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"status"},
+                                             {"queues"},
+                                             {"queues", "set", "2"},
+                                             {"workers"},
+                                             {"stats"},
+                                             {"workers", "set", "1"},
+                                             {"stats", "--watch"},
+                                             {"config", "diff", SLUICE_EXAMPLE},
+                                             {"config", "apply", SLUICE_EXAMPLE},
+                                             {"config", "confirm"},
+                                             {"config", "rollback"},
+                                             {"doctor"}}) {
     const Outcome outcome = Run(arguments);
     EXPECT_EQ(outcome.exit_code, 3) << testing::PrintToString(arguments);
     EXPECT_THAT(outcome.err, HasSubstr(socket_));
@@ -391,27 +298,6 @@ TEST_F(SluicectlTest, SetWorkers) {
   Agent(Healthy);
   EXPECT_EQ(Run({"workers", "set", "2"}).exit_code, 0);
   EXPECT_EQ(agent_->Requests()[0].set_workers().count(), 2u);
-}
-
-TEST_F(SluicectlTest, RulesAreShownAndChanged) {
-  Agent([](const wire::Request&, wire::Response& response) {
-    wire::Rule& rule = *response.mutable_rules()->add_rules();
-    rule.set_id(7);
-    rule.set_packets(12);
-    rule.mutable_fields()->insert({{"action", "drop"}, {"dst_port", "22"}, {"proto", "tcp"}});
-    return true;
-  });
-  const Outcome shown = Run({"rules"});
-  EXPECT_EQ(shown.exit_code, 0) << shown.err;
-  EXPECT_THAT(shown.out, HasSubstr("7  drop         12      0  proto=tcp dst_port=22\n"));
-  EXPECT_EQ(Run({"rules", "add", "drop", "proto=tcp", "dst_port=22", "--before", "3"}).exit_code, 0);
-  EXPECT_EQ(Run({"rules", "del", "7", "8"}).exit_code, 0);
-  const auto requests = agent_->Requests();
-  ASSERT_EQ(requests.size(), 3u);
-  const auto& add = requests[1].change_rules().add();
-  EXPECT_EQ(add.fields().at("action") + add.fields().at("proto") + add.fields().at("dst_port"), "droptcp22");
-  EXPECT_EQ(add.before(), 3u);
-  EXPECT_THAT(requests[2].change_rules().remove().ids(), testing::ElementsAre(7, 8));
 }
 
 TEST_F(SluicectlTest, ResultsAreExitCodes) {
@@ -488,25 +374,6 @@ TEST_F(SluicectlTest, DoctorWithoutAnAgent) {
   EXPECT_EQ(outcome.exit_code, 1);
   EXPECT_THAT(outcome.out, HasSubstr("port wan\n  ERROR    netdev"));
   EXPECT_THAT(Run({"doctor", "--config", config, "lan"}).err, HasSubstr("no port lan"));
-}
-
-TEST_F(SluicectlTest, ConfigCheckNeedsNoAgent) {
-  const Outcome good = Run({"config", "check", SLUICE_EXAMPLE});
-  EXPECT_EQ(good.exit_code, 0) << good.err;
-  EXPECT_THAT(good.out, HasSubstr(": good. Ports 2"));
-
-  const std::string config = folder_ + "/config.toml";
-  std::ofstream(config) << "[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\n[function]\ntype = \"nat\"\n";
-  const std::string problem = config + ":5: function.type: 'nat' is not allowed; allowed: reflect, forward";
-  const Outcome bad = Run({"config", "check", config});
-  EXPECT_EQ(bad.exit_code, 1);
-  EXPECT_EQ(bad.err, problem + "\n");
-  wire::ConfigCheck check;
-  ASSERT_TRUE(
-      google::protobuf::util::JsonStringToMessage(Run({"config", "check", config, "-o", "json"}).out, &check).ok());
-  EXPECT_FALSE(check.valid());
-  EXPECT_EQ(check.problems(0), problem);
-  EXPECT_EQ(Run({"config", "check", "/nowhere.toml"}).exit_code, 1);
 }
 
 }  // namespace

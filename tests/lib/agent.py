@@ -37,6 +37,7 @@ class Agent:
         self.netns = netns
         self.socket = world.folder / f"{name}.sock"
         self.pin_root = world.pin_root / name
+        self.state_dir = world.folder / f"{name}-state"
         self.config = world.write(f"{name}.toml", text)
         self.process = None
 
@@ -49,7 +50,8 @@ class Agent:
     def launch(self, *options):
         self.process = self.world.start(*self.netns.enter_with_sys(
             self.programs.agent, "--config", self.config, "--socket", self.socket, "--bpf-dir", self.programs.bpf,
-            "--pin-root", self.pin_root, "--dataplane", self.programs.dataplane, "--verbose", *options))
+            "--pin-root", self.pin_root, "--dataplane", self.programs.dataplane, "--state-dir", self.state_dir,
+            "--verbose", *options))
 
     def _ready(self):
         if not self.process.running():

@@ -78,7 +78,8 @@ class Vm:
     def refuses(self, function: str, ports: int = 1, **more: Any) -> str:
         """Starts an agent that is expected to refuse; returns its words."""
         self.guest.put("/etc/sluice/sluice.toml", config(function, ports, **more))
-        done = self.guest.run("sluice-agent", timeout=60)
+        # In a state folder where nothing has been good yet that it could start with instead.
+        done = self.guest.run("sluice-agent --state-dir /run/sluice-refused", timeout=60)
         assert done.rc == 1, f"ended with {done.rc}: {done.out}"
         return done.out
 

@@ -171,5 +171,16 @@ TEST(MetricFamilies, ResizesByMethodAndResult) {
   EXPECT_THAT(text, testing::ContainsRegex("sluice_last_resize_blocked_seconds 0[.]1(5|49)"));
 }
 
+TEST(MetricFamilies, SayWhenTheConfigurationIsNotTheFile) {
+  wire::StatusResponse status = RunningStatus();
+  status.mutable_config()->set_state("file");
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_config_last_good 0\n"));
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_config_unconfirmed 0\n"));
+  status.mutable_config()->set_state("last good");
+  status.mutable_config()->mutable_pending()->set_file("f");
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_config_last_good 1\n"));
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_config_unconfirmed 1\n"));
+}
+
 }  // namespace
 }  // namespace sluice

@@ -31,6 +31,9 @@ USAGE_ERRORS = [
     ["stats", "--watch", "0s"],
     ["config"],
     ["config", "check"],
+    ["config", "apply", "--confirm", "soon"],
+    ["config", "apply", "--confirm", "0s"],
+    ["config", "confirm", "now"],
 ]
 
 REFUSALS = [

@@ -9,6 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_split.h"
 #include "control/config/config.h"
+#include "control/config/config_diff.h"
+#include "control/config/config_text.h"
 
 namespace {
 
@@ -42,5 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Require(rule.in_port.empty() || names.count(rule.in_port) == 1);
     Require(rule.rule.src_port_first <= rule.rule.src_port_last && rule.rule.dst_port_first <= rule.rule.dst_port_last);
   }
+  // What an agent keeps of it, to go back to, is the same again.
+  const absl::StatusOr<sluice::Config> again = sluice::ParseConfig(sluice::ToToml(*config), "f");
+  Require(again.ok() && sluice::Compare(*config, *again).empty());
   return 0;
 }

@@ -1,0 +1,98 @@
+// config diff, apply, confirm, rollback: the agent reads the text with the parser of `config check`.
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "control/cli/ask.h"
+#include "control/cli/render_config.h"
+#include "control/config/config.h"
+
+namespace sluice::cli {
+namespace {
+
+// An apply that resizes, which the agent bounds itself, and may have to undo.
+constexpr absl::Duration kApplyTimeout = absl::Minutes(2);
+
+// The agent and the next look at `status` are elsewhere: the path must mean the same there.
+std::string Absolute(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  return error ? path : absolute.lexically_normal().string();
+}
+
+// What is asked with a file: diff and apply.
+template <typename ConfigRequest>
+bool Fill(ConfigRequest& request, const std::string& path) {
+  const absl::StatusOr<std::string> text = ReadConfigFile(path);
+  if (!text.ok()) {
+    PrintError(std::string(text.status().message()));
+    return false;
+  }
+  request.set_file(Absolute(path));
+  request.set_text(*text);
+  return true;
+}
+
+template <typename Render>
+ExitCode AskConfig(const Context& context, const wire::Request& request, absl::Duration timeout, Render render) {
+  ExitCode code = kDone;
+  const auto response = Ask(context, request, timeout, wire::Response::kConfig, code);
+  if (!response.has_value()) {
+    return code;
+  }
+  for (const std::string& problem : response->config().problems()) {
+    fprintf(stderr, "%s\n", problem.c_str());
+  }
+  if (code == kDone || context.json) {
+    PrintMessage(context, response->config(), [&] { return render(response->config()); });
+  }
+  return code;
+}
+
+}  // namespace
+
+ExitCode RunConfigDiff(const Context& context, const std::string& config_path) {
+  wire::Request request;
+  if (!Fill(*request.mutable_config_diff(), config_path)) {
+    return kRefused;
+  }
+  return AskConfig(context, request, kLookTimeout,
+                   [&](const wire::ConfigResponse& response) { return RenderChanges(response, context.style); });
+}
+
+ExitCode RunConfigApply(const Context& context, const std::string& config_path, std::optional<absl::Duration> confirm) {
+  wire::Request request;
+  if (!Fill(*request.mutable_config_apply(), config_path)) {
+    return kRefused;
+  }
+  if (confirm.has_value()) {
+    request.mutable_config_apply()->set_confirm_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*confirm)));
+  }
+  return AskConfig(context, request, kApplyTimeout, [&](const wire::ConfigResponse& response) {
+    std::string text = RenderChanges(response, context.style);
+    for (const std::string& warning : response.warnings()) {
+      text += Paint(Wrap("warning: ", warning), Colour::kYellow, context.style);
+    }
+    return absl::StrCat(text, "applied\n", RenderConfigStatus(response.config(), context.style));
+  });
+}
+
+ExitCode RunConfigConfirm(const Context& context) {
+  wire::Request request;
+  request.mutable_config_confirm();
+  return AskConfig(context, request, kLookTimeout, [&](const wire::ConfigResponse& response) {
+    return absl::StrCat("confirmed\n", RenderConfigStatus(response.config(), context.style));
+  });
+}
+
+ExitCode RunConfigRollback(const Context& context) {
+  wire::Request request;
+  request.mutable_config_rollback();
+  return AskConfig(context, request, kApplyTimeout, [&](const wire::ConfigResponse& response) {
+    return absl::StrCat("rolled back\n", RenderConfigStatus(response.config(), context.style));
+  });
+}
+
+}  // namespace sluice::cli
