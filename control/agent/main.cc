@@ -1,10 +1,12 @@
 // sluice-agent: brings a network function up, serves sluicectl, restarts the dataplane, and puts the
-// kernel back as it was at SIGTERM or SIGINT.
+// kernel back as it was at SIGTERM or SIGINT. SIGUSR1 ends it alone: the dataplane goes on, for the next agent.
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -37,21 +39,27 @@ struct Options {
   std::string object_dir = SLUICE_OBJECT_DIR;
   std::string pin_root = "/sys/fs/bpf/sluice";
   std::string dataplane = SLUICE_DATAPLANE_BINARY;
-  std::string user = "sluice";
+  std::string user = "sluice-dataplane";
   bool external_dataplane = false;
   bool leave_running = false;
   bool verbose = false;
 };
 
-// SIGTERM and SIGINT as a descriptor, so that they are taken between steps, never inside one.
+// What ends the agent as a descriptor, so that it is taken between steps, never inside one.
 UniqueFd StopSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC));
+  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+bool ToldToLeaveRunning(int stop_fd) {
+  signalfd_siginfo info{};
+  return read(stop_fd, &info, sizeof(info)) == sizeof(info) && info.ssi_signo == SIGUSR1;
 }
 
 void Loop(Instance& instance, CliServer& server, Reporter& reporter, int stop_fd) {
@@ -125,8 +133,10 @@ int Run(const Options& options) {
   if (instance.ok()) {
     spdlog::info("{} is running with {} queue pair(s) on {} port(s); sluicectl --socket {}", config->function.type,
                  (*instance)->active_pairs(), (*instance)->ports().size(), options.socket);
+    (void)sd_notify(0, "READY=1");  // does nothing where no systemd waits for it
     Loop(**instance, *server, *reporter, stop.get());
-    if (!options.leave_running) {
+    (void)sd_notify(0, "STOPPING=1");
+    if (!ToldToLeaveRunning(stop.get()) && !options.leave_running) {
       if (absl::Status s = (*instance)->Stop(); !s.ok()) {
         spdlog::error("not everything could be put back: {}", std::string(s.message()));
         code = 1;
@@ -143,7 +153,9 @@ int Run(const Options& options) {
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Sluice's control agent: runs in the foreground until SIGTERM, then puts the kernel back as it was."};
+  CLI::App app{
+      "Sluice's control agent: runs in the foreground until SIGTERM, then puts the kernel back as it was. "
+      "SIGUSR1 ends it and leaves traffic running."};
   app.set_version_flag("--version", kVersion);
   app.add_option("--config", options.config, "Configuration file")->capture_default_str();
   app.add_option("--socket", options.socket, "Where sluicectl finds it")->capture_default_str();
