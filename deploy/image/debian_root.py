@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +15,17 @@ from guest.apt import debian_release, host_acquire_settings, mirrors
 from guest.cache import cache_folder, complete_file, locked
 from guest.fetch import CODENAMES
 
-# systemd as the first process, devices and modules; usr-is-merged instead of the package that merges, which needs Perl.
-_ALWAYS = ("kmod", "systemd-sysv", "udev", "usr-is-merged")
+# systemd as the first process, devices and modules.
+_ALWAYS = ("kmod", "systemd-sysv", "udev")
+# It merges /bin into /usr/bin, which is so from the start here (_MERGED), and needs all of Perl.
+_UNWANTED = "Package: usrmerge\nPin: release *\nPin-Priority: -1\n"
+_MERGED = "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"
 # Nobody reads manuals in an image that runs from memory, and virtual machines have no hardware to look up.
 _LEFT_OUT = (
     "/usr/share/man/*",
     "/usr/share/locale/*",
     "/usr/share/doc/*",
-    "/usr/lib/udev/hwdb.d/*",
+    "/lib/udev/hwdb.d/*",
     "/usr/lib/x86_64-linux-gnu/gconv/*",
 )
 _KEPT_SECONDS = 7 * 24 * 3600  # then Debian may have newer packages
@@ -70,15 +74,13 @@ def base_archive(packages: Sequence[str]) -> Path:
     names = sorted({*_ALWAYS, *packages})
     codename = CODENAMES[debian_release()]
     archive, security = mirrors()
-    key = hashlib.sha256(repr((codename, names, _LEFT_OUT)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((codename, names, _LEFT_OUT, _UNWANTED)).encode()).hexdigest()[:16]
     folder = cache_folder() / "roots"
 
     def bootstrap(path: Path) -> None:
         _mmdebstrap(
             [f"--include={','.join(names)}", *(f"--dpkgopt=path-exclude={path}" for path in _LEFT_OUT)],
-            codename,
-            path,
-            [f"deb {archive} {codename} main", f"deb {security} {codename}-security main"],
+            [codename, str(path), f"deb {archive} {codename} main", f"deb {security} {codename}-security main"],
         )
 
     with locked("roots"):
@@ -88,19 +90,14 @@ def base_archive(packages: Sequence[str]) -> Path:
         return complete_file(folder / f"{codename}-{key}.tar", bootstrap)
 
 
-def _mmdebstrap(options: Sequence[str], codename: str, target: Path, sources: Sequence[str]) -> None:
-    settings = cache_folder() / "roots" / "apt.conf"
-    settings.touch(mode=0o600)  # a proxy's address may hold a password
-    settings.write_text(host_acquire_settings(), encoding="utf-8")
-    try:
-        done = subprocess.run(
-            ["mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", f"--aptopt={settings}", *options]
-            + [codename, str(target), *sources],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-    finally:
-        settings.unlink()
+def _mmdebstrap(options: Sequence[str], target: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory(prefix="sluice-apt-") as name:
+        settings = Path(name) / "apt.conf"
+        settings.touch(mode=0o600)  # a proxy's address may hold a password
+        settings.write_text(host_acquire_settings(), encoding="utf-8")
+        (Path(name) / "preferences").write_text(_UNWANTED, encoding="utf-8")
+        words = ["mmdebstrap", "--mode=root", "--variant=essential", "--format=tar", f"--aptopt={settings}", _MERGED]
+        words += [f"--setup-hook=copy-in {name}/preferences /etc/apt", *options, *target]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"mmdebstrap failed ({done.returncode}):\n{done.stderr[-3000:]}")
