@@ -70,7 +70,7 @@ def dependencies(package: Path) -> list[str]:
 
 
 def base_archive(packages: Sequence[str]) -> Path:
-    """A tar archive of this machine's Debian release with `packages` and what they need, from the cache if it is there."""
+    """A tar archive of this machine's Debian release with `packages` and what they need, from the cache if there."""
     names = sorted({*_ALWAYS, *packages})
     codename = CODENAMES[debian_release()]
     archive, security = mirrors()
