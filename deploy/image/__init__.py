@@ -4,7 +4,7 @@ It runs from memory: a kernel and an initramfs, in which systemd is the first
 process. Nothing is partitioned, and every boot begins as it was built.
 """
 
-from .appliance import Appliance, build_appliance
-from .debian_root import DebianRoot, base_archive
+from .appliance import build_appliance, kernel_series
+from .debian_root import DebianRoot, base_archive, dependencies
 
-__all__ = ["Appliance", "DebianRoot", "base_archive", "build_appliance"]
+__all__ = ["DebianRoot", "base_archive", "build_appliance", "dependencies", "kernel_series"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from guest.apt import debian_release
@@ -21,28 +20,21 @@ _KERNEL_SERIES = {12: "6.1", 13: "6.12"}
 _MODULE_LISTS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 
-@dataclass(frozen=True)
-class Appliance:
-    """What to boot: `kernel` with `initramfs`."""
-
-    kernel: Kernel
-    initramfs: Path
+def kernel_series() -> str:
+    """The kernel series of the images made here."""
+    return _KERNEL_SERIES[debian_release()]
 
 
 def build_appliance(
-    package: Path,
-    config: str,
-    initramfs: Path,
-    packages: Sequence[str] = (),
-    change: Callable[[DebianRoot], None] = lambda root: None,
-) -> Appliance:
-    """Writes an initramfs with Debian, Sluice's `package`, `config` as its configuration, and further `packages`.
-
-    `change` may do to the system what it likes before it is packed.
+    package: Path, config: str, out: Path, packages: Sequence[str] = (), added: Path | None = None
+) -> Kernel:
+    """Writes out/vmlinuz, which is the kernel returned, and out/initrd.img: Debian, Sluice's `package`, `config` as its
+    configuration, further `packages`, and the folder `added` laid over it all.
     """
-    kernel = fetch_kernel(_KERNEL_SERIES[debian_release()])
+    kernel = fetch_kernel(kernel_series())
     archive = base_archive([*dependencies(package), *packages])
-    with tempfile.TemporaryDirectory(prefix="sluice-image-", dir=initramfs.parent) as name:
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="sluice-image-", dir=out) as name:
         root = DebianRoot(Path(name) / "root")
         root.folder.mkdir()
         subprocess.run(["tar", "-C", str(root.folder), "--numeric-owner", "-xf", str(archive)], check=True)
@@ -51,9 +43,11 @@ def build_appliance(
         root.write("/etc/hostname", "sluice\n")
         _add_modules(root, kernel)
         (root.folder / "init").symlink_to("usr/lib/systemd/systemd")
-        change(root)
-        _pack(root.folder, initramfs)
-    return Appliance(kernel, initramfs)
+        if added is not None:
+            subprocess.run(["cp", "--archive", f"{added}/.", str(root.folder)], check=True)
+        _pack(root.folder, out / "initrd.img")
+    shutil.copy(kernel.image, out / "vmlinuz")
+    return kernel
 
 
 def _add_modules(root: DebianRoot, kernel: Kernel) -> None:

@@ -6,8 +6,7 @@ import pytest
 
 from tests.lib.appliance import PACKAGES
 from tests.lib.command import run
-from image import DebianRoot, base_archive
-from image.debian_root import dependencies
+from image import DebianRoot, base_archive, dependencies
 
 # dpkg's and the tools' own books, which every package's coming and going changes.
 BOOKS = ("var/lib/dpkg/", "var/log/", "var/cache/ldconfig/")
@@ -43,8 +42,8 @@ def test_install_upgrade_remove_install_purge(debian, package, newer_package):
     assert debian.run("id", "-nG", "sluice-dataplane").stdout.split() == ["sluice-dataplane"]
     for group in ("sluice", "sluice-admin"):
         debian.run("getent", "group", group)
-    for unit in ("sluice-agent", "sluice-dataplane"):
-        assert debian.run("systemctl", "is-enabled", unit).stdout.strip() == "enabled"
+    assert debian.run("systemctl", "is-enabled", "sluice-agent").stdout.strip() == "enabled"
+    assert debian.run("systemctl", "is-enabled", "sluice-dataplane").stdout.strip() == "static"
     assert not (debian.folder / "etc/sluice/sluice.toml").exists(), "starting is for who configures it"
     installed = snapshot(debian)
 
@@ -86,6 +85,12 @@ def test_purging_what_was_removed_without_its_helpers(debian, package):
     (debian.folder / "usr/bin/deb-systemd-helper").unlink()
     debian.run("dpkg", "--purge", "sluice")
     assert debian.run("getent", "passwd", "sluice-dataplane", check=False).returncode == 2
+
+
+def test_systemd_understands_every_line_of_the_units(debian, package):
+    debian.install(package)
+    said = debian.run("systemd-analyze", "verify", "--man=no", "sluice-agent.service", "sluice-dataplane.service")
+    assert "sluice" not in said.stderr, said.stderr
 
 
 def test_every_dependency_is_named(debian, package):
