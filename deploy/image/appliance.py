@@ -30,6 +30,8 @@ def build_appliance(
 ) -> Kernel:
     """Writes out/vmlinuz, which is the kernel returned, and out/initrd.img: Debian, Sluice's `package`, `config` as its
     configuration, further `packages`, and the folder `added` laid over it all.
+
+    RuntimeError with what a program said when it fails, as on a configuration with mistakes; no image then.
     """
     kernel = fetch_kernel(kernel_series())
     archive = base_archive([*dependencies(package), *packages])
@@ -40,6 +42,7 @@ def build_appliance(
         subprocess.run(["tar", "-C", str(root.folder), "--numeric-owner", "-xf", str(archive)], check=True)
         root.install(package)
         root.write("/etc/sluice/sluice.toml", config)
+        root.run("sluicectl", "config", "check", "/etc/sluice/sluice.toml")
         root.write("/etc/hostname", "sluice\n")
         _add_modules(root, kernel)
         (root.folder / "init").symlink_to("usr/lib/systemd/systemd")

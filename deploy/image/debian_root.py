@@ -65,8 +65,10 @@ class DebianRoot:
 def dependencies(package: Path) -> list[str]:
     """The names of the packages that a .deb depends on; of alternatives the first."""
     words = ["dpkg-deb", "--field", str(package), "Depends"]
-    listed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    return re.findall(r"(?:^|, )([a-z0-9][a-z0-9+.-]+)", listed)
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{package} is no Debian package: {done.stderr.strip()}")
+    return re.findall(r"(?:^|, )([a-z0-9][a-z0-9+.-]+)", done.stdout)
 
 
 def base_archive(packages: Sequence[str]) -> Path:

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from tests.lib.appliance import running
+from tests.lib import build
+from tests.lib.appliance import PACKAGES, running
+from tests.lib.command import run
 
 CONFIG = """\
 [[port]]
@@ -65,6 +67,15 @@ class Forwarder:
 def forwarder(package, tmp_path_factory):
     with running(package, CONFIG, tmp_path_factory.mktemp("image")) as vm:
         yield Forwarder(vm)
+
+
+def test_a_wrong_configuration_makes_no_image(package, tmp_path):
+    config = tmp_path / "sluice.toml"
+    config.write_text(CONFIG.replace('"forward"', '"backward"'))
+    words = [build.REPOSITORY / "deploy/image/build", "--package", package, "--config", config]
+    refused = run(*words, "--include", ",".join(PACKAGES), tmp_path / "out", check=False, timeout=600)
+    assert refused.returncode == 1 and "sluice.toml:12: " in refused.stderr and "Traceback" not in refused.stderr
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 # One boot for all of these: they run in this order.
