@@ -105,10 +105,12 @@ absl::Status AddRules(scmp_filter_ctx filter) {
 }  // namespace
 
 absl::Status DropCapabilities() {
-  // Dropping from the bounding set takes CAP_SETPCAP, which the process rarely has and no_new_privs
-  // makes up for: a failure here is none.
-  capng_clear(CAPNG_SELECT_BOTH);
-  (void)capng_apply(CAPNG_SELECT_BOUNDS);
+  // Dropping from the bounding set takes CAP_SETPCAP, which the process rarely has (libcap-ng would complain of that)
+  // and no_new_privs makes up for: a failure here is none.
+  if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1) {
+    capng_clear(CAPNG_SELECT_BOTH);
+    (void)capng_apply(CAPNG_SELECT_BOUNDS);
+  }
   capng_clear(CAPNG_SELECT_BOTH);
   if (capng_apply(CAPNG_SELECT_CAPS) != 0) {
     return absl::InternalError("the capabilities cannot be dropped");

@@ -40,7 +40,7 @@ absl::StatusOr<UniqueFd> TerminationSignals() {
 int Main(int argc, char** argv) {
   CLI::App app("Sluice's dataplane: moves packets between AF_XDP sockets that sluice-agent gives it.",
                "sluice-dataplane");
-  std::string socket_path = "/run/sluice/dataplane.sock";
+  std::string socket_path = "/run/sluice/agent-dataplane.sock";
   app.add_option("--socket", socket_path, "The agent's socket")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 

@@ -147,13 +147,13 @@ absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const in
   return absl::Status(static_cast<absl::StatusCode>(reply.code()), reply.message());
 }
 
-void DataplaneLink::Drop() {
-  if (pidfd_) {
+void DataplaneLink::Drop(absl::Duration grace) {
+  pollfd end{pidfd_.get(), POLLIN, 0};
+  if (pidfd_ && poll(&end, 1, static_cast<int>(absl::ToInt64Milliseconds(grace))) <= 0) {
     (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
     // Its sockets and threads must be gone before a successor works on the same rings.
     constexpr int kDeathMs = 5000;
-    pollfd p{pidfd_.get(), POLLIN, 0};
-    (void)poll(&p, 1, kDeathMs);
+    (void)poll(&end, 1, kDeathMs);
   }
   connection_.Reset();
   pidfd_.Reset();

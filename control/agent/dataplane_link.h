@@ -55,8 +55,9 @@ class DataplaneLink {
   // Unavailable when the dataplane is gone, DeadlineExceeded when it does not answer: Drop() it then.
   absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline);
 
-  // Ends a process that does not answer (SIGKILL through its pidfd) and forgets the connection.
-  void Drop();
+  // Forgets the connection and sees to it that the process is gone: SIGKILL through its pidfd when it has not ended
+  // by itself within `grace`.
+  void Drop(absl::Duration grace = absl::ZeroDuration());
 
  private:
   DataplaneLink() = default;

@@ -316,7 +316,8 @@ absl::Status Instance::ShutDownDataplane() {
   dataplane::Request request;
   request.mutable_shutdown()->set_drain_ms(kDrainMs);
   absl::Status s = Call(request);
-  link_->Drop();
+  constexpr absl::Duration kEnding = absl::Seconds(1);  // of a process with nothing left to do
+  link_->Drop(s.ok() ? kEnding : absl::ZeroDuration());
   return s;
 }
 

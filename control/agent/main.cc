@@ -1,10 +1,12 @@
 // sluice-agent: brings a network function up, serves sluicectl, restarts the dataplane, applies its configuration
-// anew at SIGHUP, and puts the kernel back as it was at SIGTERM or SIGINT.
+// anew at SIGHUP, and puts the kernel back as it was at SIGTERM or SIGINT. SIGUSR1 ends it alone: the dataplane goes
+// on, for the next agent.
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <array>
@@ -46,36 +48,34 @@ struct Options {
   std::string object_dir = SLUICE_OBJECT_DIR;
   std::string pin_root = "/sys/fs/bpf/sluice";
   std::string dataplane = SLUICE_DATAPLANE_BINARY;
-  std::string user = "sluice";
+  std::string user = "sluice-dataplane";
   std::string state_dir = "/var/lib/sluice";
   bool external_dataplane = false;
   bool leave_running = false;
   bool verbose = false;
 };
 
-// SIGTERM, SIGINT and SIGHUP as a descriptor, so that they are taken between steps, never inside one.
+// What it is told by signals, as a descriptor, so that they are taken between steps, never inside one.
 UniqueFd TakeSignals() {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGUSR1);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal(SIGPIPE, SIG_IGN);
-  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC));
+  return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-// Whether the agent is to end.
-bool TakeSignal(int signals, ConfigKeeper& configs) {
+// The one that has come; 0: none has.
+uint32_t NextSignal(int signals) {
   signalfd_siginfo signal{};
-  if (read(signals, &signal, sizeof(signal)) == sizeof(signal) && signal.ssi_signo == SIGHUP) {
-    configs.Reload();
-    return false;
-  }
-  return true;
+  return read(signals, &signal, sizeof(signal)) == sizeof(signal) ? signal.ssi_signo : 0;
 }
 
-void Loop(Instance& instance, ConfigKeeper& configs, CliServer& server, Reporter& reporter, int signals) {
+// Until a signal ends it, which is returned.
+uint32_t Loop(Instance& instance, ConfigKeeper& configs, CliServer& server, Reporter& reporter, int signals) {
   while (true) {
     reporter.Report(instance, configs.Status());
     std::array<pollfd, 4> fds = {{{signals, POLLIN, 0},
@@ -84,10 +84,12 @@ void Loop(Instance& instance, ConfigKeeper& configs, CliServer& server, Reporter
                                   {instance.link().connection_fd(), POLLIN, 0}}};
     if (poll(fds.data(), fds.size(), kTickMs) < 0 && errno != EINTR) {
       spdlog::error("poll: {}", strerror(errno));
-      return;
+      return SIGTERM;
     }
-    if (fds[0].revents != 0 && TakeSignal(signals, configs)) {
-      return;
+    if (const uint32_t signal = NextSignal(signals); signal == SIGHUP) {
+      configs.Reload();
+    } else if (signal != 0) {
+      return signal;
     }
     if (fds[3].revents != 0 || instance.dataplane_gone()) {
       instance.DataplaneLost();
@@ -197,9 +199,11 @@ int Run(const Options& options) {
   ConfigKeeper configs(live, *state_dir, std::move(started->config), options.config);
   spdlog::info("{} is running with {} queue pair(s) on {} port(s); sluicectl --socket {}",
                instance.config().function.type, instance.active_pairs(), instance.ports().size(), options.socket);
-  Loop(instance, configs, *server, reporter, signals.get());
+  (void)sd_notify(0, "READY=1");  // does nothing where no systemd waits for it
+  const uint32_t ended_by = Loop(instance, configs, *server, reporter, signals.get());
+  (void)sd_notify(0, "STOPPING=1");
   int code = 0;
-  if (!options.leave_running) {
+  if (ended_by != SIGUSR1 && !options.leave_running) {
     if (absl::Status s = instance.Stop(); !s.ok()) {
       spdlog::error("not everything could be put back: {}", std::string(s.message()));
       code = 1;
@@ -212,7 +216,9 @@ int Run(const Options& options) {
 
 int Main(int argc, char** argv) {
   Options options;
-  CLI::App app{"Sluice's control agent: runs in the foreground until SIGTERM, then puts the kernel back as it was."};
+  CLI::App app{
+      "Sluice's control agent: runs in the foreground until SIGTERM, then puts the kernel back as it was. "
+      "SIGUSR1 ends it and leaves traffic running."};
   app.set_version_flag("--version", kVersion);
   app.add_option("--config", options.config, "Configuration file")->capture_default_str();
   app.add_option("--socket", options.socket, "Where sluicectl finds it")->capture_default_str();

@@ -45,7 +45,7 @@ def debian_release() -> int:
 
 
 @cache
-def _mirrors() -> tuple[str, str]:
+def mirrors() -> tuple[str, str]:
     """The archive and the security archive that the machine's own apt reads."""
     listing = _output(["apt-get", "update", "--print-uris"], {**os.environ, "LC_ALL": "C"})
     archive = security = None
@@ -58,7 +58,7 @@ def _mirrors() -> tuple[str, str]:
     return archive, security or re.sub(r"/debian/?$", "/debian-security", archive)
 
 
-def _host_acquire_settings() -> str:
+def host_acquire_settings() -> str:
     """How the machine's apt reaches its mirror: proxies, retries, certificates."""
     dump = _output(["apt-config", "dump"], {**os.environ, "LC_ALL": "C"})
     skipped = ("Acquire::IndexTargets", "Acquire::Changelogs", "Acquire::Languages")
@@ -104,7 +104,7 @@ class PrivateApt:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _write_sources(self) -> None:
-        archive, security = _mirrors()
+        archive, security = mirrors()
         keyring = next((path for path in _KEYRINGS if path.exists()), None)
         options = f"arch=amd64 signed-by={keyring}" if keyring else "arch=amd64"
         lines = [
@@ -119,7 +119,7 @@ class PrivateApt:
         config = self._folder / "apt.conf"
         config.touch(mode=0o600)  # a proxy's address may hold a password
         config.write_text(
-            _host_acquire_settings()
+            host_acquire_settings()
             + 'Acquire::Languages "none";\n'
             'Acquire::Retries "3";\n'
             f'Dir::State "{self._folder}";\n'

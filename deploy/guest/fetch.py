@@ -19,7 +19,7 @@ from .cache import cache_folder, complete_folder, locked
 
 OLDEST_FIT_QEMU = 10
 _QEMU_PACKAGES = ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
-_CODENAMES = {12: "bookworm", 13: "trixie"}
+CODENAMES = {12: "bookworm", 13: "trixie"}
 
 # Where each kernel series comes from. The suites of one series must hold no
 # later kernel that the pattern would take too.
@@ -94,9 +94,9 @@ def _cached_qemu(folder: Path) -> Qemu:
 
 def _download_qemu(into: Path) -> None:
     release = debian_release()
-    if release not in _CODENAMES:
+    if release not in CODENAMES:
         raise AptError(f"install QEMU {OLDEST_FIT_QEMU} or later: unknown Debian {release}")
-    codename = _CODENAMES[release]
+    codename = CODENAMES[release]
     suites = [codename, f"{codename}-security"]
     newer = f"{codename}-backports" if release == 12 else None
     if newer:

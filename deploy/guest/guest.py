@@ -36,8 +36,9 @@ _TROUBLE = re.compile(
 
 
 class Guest:
-    """A stock kernel in QEMU with the given files and devices.
+    """A stock kernel in QEMU with the given files and devices, or with an initramfs of one's own.
 
+    Such an `image` has to serve the command ports (`serve`), and to start all CPUs but the first if it is emulated.
     Scripts may be run from several threads at once, up to one per channel.
     """
 
@@ -46,6 +47,7 @@ class Guest:
         kernel: str = "6.12",
         files: Sequence[GuestFile] = (),
         *,
+        image: Path | None = None,
         cpus: int = 4,
         memory_mb: int = 256,
         nics: Sequence[Nic] = (),
@@ -59,6 +61,7 @@ class Guest:
     ) -> None:
         self._series = kernel
         self._files = files
+        self._image = image
         self._cpus = cpus
         self._memory_mb = memory_mb
         self._nics = nics
@@ -105,7 +108,7 @@ class Guest:
     def _boot(self) -> None:
         qemu = fetch_qemu()
         kernel = fetch_kernel(self._series)
-        image = build_image(kernel, self._files, self._modules)
+        image = self._image or build_image(kernel, self._files, self._modules)
         self.accel = self._accel or detect_accel(qemu, kernel)
         self.release = kernel.release
         # Not below the caller's folders: a socket's path may have 107 characters.

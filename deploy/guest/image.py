@@ -47,9 +47,9 @@ _KEPT_SECONDS = 2 * 3600  # long after the QEMU that was given it has read it
 
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\n"
-    "sluice:x:990:990:Sluice dataplane:/run/sluice:/bin/false\n"
+    "sluice-dataplane:x:990:990:Sluice dataplane:/nonexistent:/bin/false\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-    "group": "root:x:0:\nsluice:x:990:\nsluice-admin:x:991:\nnogroup:x:65534:\n",
+    "group": "root:x:0:\nsluice-dataplane:x:990:\nsluice:x:991:\nsluice-admin:x:992:\nnogroup:x:65534:\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "hosts": "127.0.0.1 localhost sluice\n::1 localhost\n",
     "profile": "PS1='sluice-guest:\\w# '\n"

@@ -14,8 +14,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "deploy"))
 
 from guest.apt import PrivateApt, debian_release  # noqa: E402
 from guest.cache import cache_folder, complete_folder, locked  # noqa: E402
+from guest.fetch import CODENAMES  # noqa: E402
 
-CODENAMES = {12: "bookworm", 13: "trixie"}
 FETCH = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 

@@ -1,5 +1,7 @@
 """Starting, stopping, adopting, and living beside others."""
 
+import signal
+
 import pytest
 
 from tests.lib import flowgen, snapshot
@@ -55,6 +57,20 @@ def test_leave_running(reflector, programs):
     assert send_some(device, programs)["exact"]
     device.agent.settled()
     device.agent.stop()
+
+
+def test_sigusr1_leaves_running(reflector, programs):
+    """What systemctl restart sends: the agent ends alone, the next one takes over and may end all."""
+    device = reflector(queue_pairs=2).start()
+    dataplane = device.agent.dataplane_pid()
+    device.agent.process.signal(signal.SIGUSR1)
+    assert device.agent.process.wait() == 0
+    assert send_some(device, programs)["exact"]
+    device.start()
+    assert device.agent.dataplane_pid() == dataplane
+    assert send_some(device, programs)["exact"]
+    device.agent.stop()
+    assert not device.dut.pids()
 
 
 def test_adopts_what_xdp_loader_loaded(reflector, programs, world):

@@ -16,8 +16,8 @@ from tests.lib.vm import GuestFile  # first: it puts deploy/ on the path
 
 from guest.apt import PrivateApt, debian_release  # isort: skip
 from guest.cache import cache_folder, complete_folder, locked  # isort: skip
+from guest.fetch import CODENAMES  # isort: skip
 
-_CODENAMES = {12: "bookworm", 13: "trixie"}
 _PACKAGE = "dpdk-dev"
 # Of what dpdk-dev wants: libraries. Neither headers nor what starts services.
 _LIBRARY = re.compile(r"(?:lib(?!systemd|udev|nss|pam)[a-z0-9.+-]*|ibverbs-providers)(?<!-dev)=")
@@ -26,7 +26,7 @@ _LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 
 def _download(into: Path) -> None:
-    codename = _CODENAMES[debian_release()]
+    codename = CODENAMES[debian_release()]
     with PrivateApt(cache_folder() / "apt-dpdk", [codename, f"{codename}-security"]) as apt:
         wanted = apt.missing([_PACKAGE], None)
         apt.unpack([p for p in wanted if p.startswith(f"{_PACKAGE}=") or _LIBRARY.match(p)], into)

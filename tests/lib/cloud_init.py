@@ -1,0 +1,31 @@
+"""Debian's cloud-init, unpacked into the guests' cache: its schema check.
+
+Not installed: its package would configure this machine at the next boot.
+"""
+
+import pathlib
+import sys
+
+from tests.lib.command import run
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "deploy"))
+
+from guest.apt import PrivateApt, debian_release  # noqa: E402
+from guest.cache import cache_folder, complete_folder, locked  # noqa: E402
+from guest.fetch import CODENAMES  # noqa: E402
+
+
+def _download(into):
+    codename = CODENAMES[debian_release()]
+    with PrivateApt(cache_folder() / "apt-cloud-init", [codename, f"{codename}-security"]) as apt:
+        modules = [name for name in apt.depends("cloud-init") if name.startswith("python3-")]
+        apt.unpack(["cloud-init", *apt.missing(modules, None)], into)
+
+
+def check_schema(user_data):
+    """cloud-init's words on a file of user data: returncode 0 if it is valid."""
+    with locked("cloud-init"):
+        folder = complete_folder(cache_folder() / "cloud-init", _download)
+    path = folder / "usr/lib/python3/dist-packages"
+    command = ["env", f"PYTHONPATH={path}", "/usr/bin/python3", "-B", "-m", "cloudinit.cmd.main"]
+    return run(*command, "schema", "--config-file", user_data, check=False)

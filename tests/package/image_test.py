@@ -1,0 +1,162 @@
+"""The image that is built from the package: it boots with systemd and forwards, across restarts and an upgrade."""
+
+import json
+
+import pytest
+
+from tests.lib import build
+from tests.lib.appliance import PACKAGES, running
+from tests.lib.command import run
+
+CONFIG = """\
+[[port]]
+name = "wan"
+netdev = "eth0"
+on_dataplane_down = "hold"
+[[port]]
+name = "lan"
+netdev = "eth1"
+on_dataplane_down = "hold"
+[dataplane]
+queue_pairs = 2
+[function]
+type = "forward"
+"""
+UNITS = "sluice-agent.service sluice-dataplane.service"
+# What Sluice changes while it runs, besides its own files.
+KERNEL_STATE = """
+ls /sys/class/net
+for i in eth0 eth1; do
+	ip -d link show $i | sed 's/ state .*//'
+	tc qdisc show dev $i | sort
+	ethtool -l $i
+	cat /sys/class/net/$i/queues/tx-*/xps_cpus
+done
+find /sys/fs/bpf -mindepth 1 -not -path '/sys/fs/bpf/xdp*'
+"""
+
+
+class Forwarder:
+    """The guest and its two sides."""
+
+    def __init__(self, vm):
+        self.vm = vm
+        self.run = vm.guest.run
+        self.left, self.right = (vm.net.isolate(tap) for tap in vm.net.taps)
+
+    def stream(self, *options, **more):
+        """Numbered frames through the guest, both ways."""
+        return self.vm.stream("--both", *options, netns=self.left, rx_netns=self.right, rx=self.vm.net.taps[1], **more)
+
+    def carries(self, frames=500):
+        """Whether that many frames each way all come through."""
+        with self.stream("--count", str(frames), "--window", "16", rate=0) as stream:
+            stream.finish(stop=False)
+        assert stream.total["sent"] == 2 * frames and stream.total["received"] == 2 * frames, stream.total
+
+    def main_pid(self, unit):
+        return int(self.run(f"systemctl show -P MainPID {unit}").check().out)
+
+    def as_member(self, group, command):
+        """What a new user in that group is answered."""
+        self.run(f"id user-{group} >/dev/null 2>&1 || useradd -G {group} user-{group}").check()
+        return self.run(f"runuser -u user-{group} -- {command}")
+
+
+@pytest.fixture(scope="module")
+def forwarder(package, tmp_path_factory):
+    with running(package, CONFIG, tmp_path_factory.mktemp("image")) as vm:
+        yield Forwarder(vm)
+
+
+def test_a_wrong_configuration_makes_no_image(package, tmp_path):
+    config = tmp_path / "sluice.toml"
+    config.write_text(CONFIG.replace('"forward"', '"backward"'))
+    words = [build.REPOSITORY / "deploy/image/build", "--package", package, "--config", config]
+    refused = run(*words, "--include", ",".join(PACKAGES), tmp_path / "out", check=False, timeout=600)
+    assert refused.returncode == 1 and "sluice.toml:12: " in refused.stderr and "Traceback" not in refused.stderr
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+# One boot for all of these: they run in this order.
+
+
+def test_comes_up_forwarding(forwarder):
+    up = forwarder.run("systemctl is-system-running --wait", timeout=300)
+    assert up.out.strip() == "running", forwarder.run("systemctl --failed; journalctl -b --no-pager").out
+    forwarder.run(f"systemctl is-active {UNITS}").check()
+    forwarder.carries()
+    status = json.loads(forwarder.run("sluicectl status -o json").check().out)
+    assert [port["xdp"]["mode"] for port in status["ports"]] == ["native", "native"]
+    owner = forwarder.run(f"stat -c %U /proc/{forwarder.main_pid('sluice-dataplane')}").check().out.strip()
+    assert owner == "sluice-dataplane"
+
+
+def test_confinement_leaves_what_resizing_needs(forwarder):
+    """Channels, sockets, interrupts' and queues' CPUs: all of it from within the units' sandbox."""
+    for pairs in (1, 2):
+        forwarder.run(f"sluicectl queues set {pairs} --timeout 120s", timeout=150).check()
+    forwarder.carries()
+    log = forwarder.run("journalctl -b -p warning --no-pager -o cat -u sluice-agent").check().out
+    assert "cannot" not in log and "denied" not in log, log
+
+
+def test_groups_decide_who_may_do_what(forwarder):
+    forwarder.as_member("sluice", "sluicectl status").check()
+    assert forwarder.as_member("sluice", "sluicectl queues set 1").rc == 1
+    assert forwarder.as_member("users", "sluicectl status").rc == 1
+    assert forwarder.run("runuser -u sluice-dataplane -- sluicectl status").rc == 1
+    forwarder.as_member("sluice-admin", "sluicectl workers set 2").check()
+
+
+def test_restarting_the_agent_costs_no_packet(forwarder):
+    before = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
+    with forwarder.stream(rate=100) as stream:
+        forwarder.run("systemctl restart sluice-agent", timeout=300).check()
+    assert stream.total["sent"] == stream.total["received"] > 0, stream.total
+    after = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
+    assert after[0] != before[0] and after[1] == before[1]
+
+
+def test_units_restart_what_was_killed(forwarder):
+    for unit in ("sluice-agent", "sluice-dataplane"):
+        forwarder.run(f"kill -KILL {forwarder.main_pid(unit)}").check()
+        forwarder.run("until sluicectl status | grep -q 'dataplane running'; do sleep 0.2; done", timeout=300).check()
+        forwarder.carries()
+
+
+def test_reload_needs_nobody_to_restart(forwarder):
+    """What systemctl reload runs is what the package installs."""
+    reload = forwarder.run("systemctl show -P ExecReload sluice-agent").check().out
+    assert "/usr/bin/sluicectl config apply /etc/sluice/sluice.toml" in reload
+
+
+def test_upgrade_under_traffic(forwarder, newer_package):
+    before = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
+    forwarder.vm.guest.put("/root/newer.deb", newer_package.read_bytes())
+    with forwarder.stream(rate=100) as stream:
+        forwarder.run("dpkg --install /root/newer.deb", timeout=600).check()
+        forwarder.run("until sluicectl status | grep -q 'dataplane running'; do sleep 0.2; done", timeout=300).check()
+    print(f"upgrade: {stream.total['sent']} sent, {stream.total['received']} received")
+    after = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
+    assert before[0] != after[0] and before[1] != after[1]
+    forwarder.run(f"systemctl is-active {UNITS}").check()
+    forwarder.carries()
+
+
+def test_purge_leaves_kernel_and_system_clean(forwarder):
+    forwarder.run("systemctl stop sluice-agent", timeout=120).check()
+    assert forwarder.run("systemctl is-active sluice-dataplane").out.strip() == "inactive"
+    stopped = forwarder.run(KERNEL_STATE).check().out
+    assert "slu" not in stopped and "xdp" not in stopped and "clsact" not in stopped, stopped
+    forwarder.run("systemctl start sluice-agent", timeout=300).check()
+    assert forwarder.run(KERNEL_STATE).check().out != stopped
+    forwarder.run("dpkg --purge sluice", timeout=300).check()
+    assert forwarder.run(KERNEL_STATE).check().out == stopped
+    assert forwarder.run("pidof sluice-agent sluice-dataplane").rc == 1
+    assert forwarder.run("systemctl --failed --plain --no-legend").check().out == ""
+    assert forwarder.run(f"systemctl cat {UNITS}").rc != 0
+    for gone in ("passwd sluice-dataplane", "group sluice", "group sluice-admin", "group sluice-dataplane"):
+        assert forwarder.run(f"getent {gone}").rc == 2, gone
+    for path in ("/etc/sluice", "/var/lib/sluice", "/run/sluice", "/sys/fs/bpf/sluice"):
+        assert forwarder.run(f"test -e {path}").rc == 1, path
