@@ -48,12 +48,12 @@ class NetworkFunction:
 
     def __init__(self, guest: Guest, toml: str) -> None:
         self.guest = guest
-        self._toml = toml
+        self.toml = toml
         self.agent: Background | None = None
 
     def start(self, *options: str) -> None:
         """Starts the agent and returns once it answers."""
-        self.guest.put("/etc/sluice/sluice.toml", self._toml)
+        self.guest.put("/etc/sluice/sluice.toml", self.toml)
         self.agent = self.guest.spawn(f"sluice-agent {' '.join(options)}")
         deadline = time.monotonic() + _START_SECONDS
         while self.ctl("status").rc != 0:

@@ -103,11 +103,10 @@ absl::Status Instance::BringUp() {
     return s;
   }
   for (AgentPort& port : ports_) {
-    if (absl::Status s = port.Activate(rules_); !s.ok()) {
+    if (absl::Status s = port.Activate(); !s.ok()) {
       return s;
     }
   }
-  RulesAreCounting();
   ReportInterrupted();
   SaveState();
   return absl::OkStatus();

@@ -4,7 +4,8 @@
 //   Resize()  runs plans (resize_plan.h) over it; DataplaneLost() restarts the dataplane on the same
 //   sockets; Stop() leaves the kernel as it was found. Forgetting the object leaves traffic running.
 //
-// One thread: the agent's loop. Blocking calls are bounded (kCallTimeout and the bounds of the plans).
+// One thread: the agent's loop. Blocking calls are bounded (kCallTimeout and the bounds of the plans), but for a
+// blocklist, which takes as long as it has prefixes.
 #ifndef SLUICE_CONTROL_AGENT_INSTANCE_H_
 #define SLUICE_CONTROL_AGENT_INSTANCE_H_
 
@@ -89,8 +90,8 @@ class Instance {
   absl::Status ReplaceRules(std::vector<RuleConfig> rules);
   // The same for rules that the configuration does not know of: they go on after a crash.
   absl::Status ChangeRules(std::vector<RuleConfig> rules);
-  // Sources whose packets are dropped. Replacing puts the whole list in force in one step, or changes nothing; the
-  // others say how many prefixes were new, or were there, and may stop half-way.
+  // Sources whose packets are dropped. Replacing puts the whole list in force in one step; the others say how many
+  // prefixes were new, or were there. An error has changed nothing. A million prefixes take seconds.
   absl::Status ReplaceBlocklist(std::vector<sluice_prefix> prefixes);
   absl::StatusOr<uint64_t> Block(const std::vector<sluice_prefix>& prefixes);
   absl::StatusOr<uint64_t> Unblock(const std::vector<sluice_prefix>& prefixes);
@@ -196,7 +197,7 @@ class Instance {
   absl::Status PlaceAsConfigured(absl::Time deadline);
 
   absl::Status MakeRules();
-  void RulesAreCounting();
+  absl::Status PutRules(std::vector<ActiveRule> rules);
   void SaveRules();
   absl::Status AdoptBlocklist();
   absl::Status PutBlocklist(const std::optional<Blocklist>& list);

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "control/agent/instance.h"
+#include "control/kernel/rule_maps.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -15,32 +17,68 @@ void Save(const std::vector<RuleConfig>& rules, google::protobuf::RepeatedPtrFie
   }
 }
 
+RuleFields FieldsOf(const SavedRule& rule) {
+  return {rule.fields().begin(), rule.fields().end()};
+}
+
 }  // namespace
 
 // What the file says is in force, unless an agent that died had other rules than the same file: those go on.
 absl::Status Instance::MakeRules() {
   std::vector<ActiveRule> before;
   for (const SavedRule& saved : state_.rules()) {
-    absl::StatusOr<RuleConfig> config = MakeRule({saved.fields().begin(), saved.fields().end()}, config_.ports);
+    absl::StatusOr<RuleConfig> config = MakeRule(FieldsOf(saved), config_.ports);
     if (config.ok()) {
       before.push_back({*std::move(config), saved.id(), saved.hits(), false});
+    } else {
+      spdlog::warn("rule {} of the agent before is dropped: {}", saved.id(), std::string(config.status().message()));
     }
   }
   next_rule_id_ = std::max(1U, state_.next_rule_id());
   google::protobuf::RepeatedPtrField<SavedRule> file;
   Save(config_.rules, file);
-  const auto same = [](const SavedRule& a, const SavedRule& b) {
-    return RuleFields(a.fields().begin(), a.fields().end()) == RuleFields(b.fields().begin(), b.fields().end());
-  };
-  const bool file_is_the_same =
-      state_.next_rule_id() != 0 &&
-      std::equal(file.begin(), file.end(), state_.rules_of_file().begin(), state_.rules_of_file().end(), same);
-  if (file_is_the_same && before.size() == static_cast<size_t>(state_.rules_size())) {
+  const auto same = [](const SavedRule& a, const SavedRule& b) { return FieldsOf(a) == FieldsOf(b); };
+  const bool took_over = state_.next_rule_id() != 0;
+  if (took_over &&
+      std::equal(file.begin(), file.end(), state_.rules_of_file().begin(), state_.rules_of_file().end(), same)) {
     config_.rules = ConfigsOf(before);
+  } else if (took_over) {
+    spdlog::warn("the configuration's rules are others than when the agent before started: they are in force now");
   }
   *state_.mutable_rules_of_file() = file;
-  rules_ = MakeActive(config_.rules, before, next_rule_id_);
-  return AdoptBlocklist();
+  if (absl::Status s = PutRules(MakeActive(config_.rules, before, next_rule_id_)); !s.ok()) {
+    return s;
+  }
+  return took_over ? AdoptBlocklist() : PutBlocklist(std::nullopt);
+}
+
+// On all ports or on none: what may fail comes before the first flip, and a flip is one write to an array.
+absl::Status Instance::PutRules(std::vector<ActiveRule> rules) {
+  if (absl::Status s = WaitForPacketsUnderWay(); !s.ok()) {
+    return s;
+  }
+  for (AgentPort& port : ports_) {
+    if (absl::Status s = port.FillIdleRules(rules); !s.ok()) {
+      return s;
+    }
+  }
+  for (size_t flipped = 0; flipped < ports_.size(); ++flipped) {
+    absl::Status s = ports_[flipped].FlipRules();
+    if (s.ok()) {
+      continue;
+    }
+    for (size_t port = 0; port < flipped; ++port) {
+      if (absl::Status undone = ports_[port].FlipRules(); !undone.ok()) {
+        s = absl::Status(s.code(), absl::StrCat(s.message(), "; and putting the rules back: ", undone.message()));
+      }
+    }
+    return s;
+  }
+  rules_ = std::move(rules);
+  for (ActiveRule& rule : rules_) {
+    rule.fresh = false;
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Instance::ReplaceRules(std::vector<RuleConfig> rules) {
@@ -55,30 +93,12 @@ absl::Status Instance::ReplaceRules(std::vector<RuleConfig> rules) {
 }
 
 absl::Status Instance::ChangeRules(std::vector<RuleConfig> rules) {
-  std::vector<ActiveRule> wanted = MakeActive(rules, rules_, next_rule_id_);
-  for (size_t changed = 0; changed < ports_.size(); ++changed) {
-    const absl::Status s = ports_[changed].SetRules(wanted);
-    if (s.ok()) {
-      continue;
-    }
-    for (size_t port = 0; port < changed; ++port) {
-      if (absl::Status undone = ports_[port].SetRules(rules_); !undone.ok()) {
-        spdlog::error("putting the rules back: {}", std::string(undone.message()));
-      }
-    }
+  if (absl::Status s = PutRules(MakeActive(rules, rules_, next_rule_id_)); !s.ok()) {
     return s;
   }
-  rules_ = std::move(wanted);
   config_.rules = std::move(rules);
-  RulesAreCounting();
   SaveState();
   return absl::OkStatus();
-}
-
-void Instance::RulesAreCounting() {
-  for (ActiveRule& rule : rules_) {
-    rule.fresh = false;
-  }
 }
 
 void Instance::SaveRules() {
@@ -89,7 +109,6 @@ void Instance::SaveRules() {
     saved.set_hits(rules_[r].hits);
   }
   state_.set_next_rule_id(next_rule_id_);
-  state_.set_blocked_prefixes(blocklist_.has_value() ? blocklist_->size() : 0);
 }
 
 // The list outlives an agent in the ports' maps.
@@ -100,7 +119,11 @@ absl::Status Instance::AdoptBlocklist() {
       return OnPort(port.netdev(), trie.status());
     }
     if (*trie && !blocklist_.has_value()) {
-      blocklist_.emplace(*std::move(trie), state_.blocked_prefixes());
+      absl::StatusOr<Blocklist> list = Blocklist::Adopt(*std::move(trie));
+      if (!list.ok()) {
+        return list.status();
+      }
+      blocklist_ = *std::move(list);
     }
   }
   return PutBlocklist(blocklist_);
@@ -131,7 +154,6 @@ absl::Status Instance::ReplaceBlocklist(std::vector<sluice_prefix> prefixes) {
     return s;
   }
   blocklist_ = std::move(wanted);
-  SaveState();
   return absl::OkStatus();
 }
 
@@ -142,18 +164,14 @@ absl::StatusOr<uint64_t> Instance::Block(const std::vector<sluice_prefix>& prefi
     }
     return blocklist_.has_value() ? blocklist_->size() : 0;
   }
-  absl::StatusOr<uint64_t> added = blocklist_->Add(prefixes);
-  SaveState();
-  return added;
+  return blocklist_->Add(prefixes);
 }
 
 absl::StatusOr<uint64_t> Instance::Unblock(const std::vector<sluice_prefix>& prefixes) {
   if (!blocklist_.has_value()) {
     return 0;
   }
-  absl::StatusOr<uint64_t> removed = blocklist_->Remove(prefixes);
-  SaveState();
-  return removed;
+  return blocklist_->Remove(prefixes);
 }
 
 }  // namespace sluice

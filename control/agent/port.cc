@@ -301,6 +301,7 @@ absl::Status AgentPort::TakeDown() {
   if (absl::StatusOr<sluice_config> config = maps_.GetConfig(); config.ok()) {
     note(maps_.SetConfig(sluice_config{}));
   }
+  note(maps_.SetBlocklist(-1));  // the maps stay where the program was adopted
   note(bridge_.Remove());
   // Before the channels: setting those makes virtio_net place its interrupts anew (virtnet_set_affinity).
   note(affinity_.Restore());

@@ -49,10 +49,12 @@ class AgentPort {
   static absl::StatusOr<AgentPort> BringUp(const PortConfig& config, const PortSettings& settings,
                                            const std::optional<SavedPort>& saved);
 
-  // Those of them that are for this port, in one step: no packet sees half of the old and half of the new.
-  absl::Status SetRules(const std::vector<ActiveRule>& rules);
-  // The rules, the guest's addresses, then everything in force at once.
-  absl::Status Activate(const std::vector<ActiveRule>& rules);
+  // Those of them that are for this port, ready beside the ones in force; then in their place, in one step, or back.
+  // Between one flip and the next filling: WaitForPacketsUnderWay().
+  absl::Status FillIdleRules(const std::vector<ActiveRule>& rules);
+  absl::Status FlipRules() { return OnPort(netdev(), maps_.FlipRules()); }
+  // The guest's addresses, then everything in force at once.
+  absl::Status Activate();
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.
   absl::Status ApplyDownPolicy(uint32_t queue_pairs);
   void SetDownPolicy(OnDataplaneDown policy) { config_.on_dataplane_down = policy; }

@@ -6,7 +6,7 @@
 
 namespace sluice {
 
-absl::Status AgentPort::SetRules(const std::vector<ActiveRule>& rules) {
+absl::Status AgentPort::FillIdleRules(const std::vector<ActiveRule>& rules) {
   std::vector<SteeringRule> mine;
   std::vector<RuleHits> hits;
   for (const ActiveRule& rule : rules) {
@@ -15,13 +15,10 @@ absl::Status AgentPort::SetRules(const std::vector<ActiveRule>& rules) {
       hits.push_back({rule.hits, rule.fresh});
     }
   }
-  return OnPort(netdev(), maps_.SetRules(mine, hits));
+  return OnPort(netdev(), maps_.FillIdleRules(mine, hits));
 }
 
-absl::Status AgentPort::Activate(const std::vector<ActiveRule>& rules) {
-  if (absl::Status s = SetRules(rules); !s.ok()) {
-    return s;
-  }
+absl::Status AgentPort::Activate() {
   absl::StatusOr<std::vector<sluice_address>> addresses = LocalAddresses();
   if (!addresses.ok()) {
     return OnPort(netdev(), addresses.status());

@@ -68,6 +68,9 @@ absl::StatusOr<wire::RulesResponse> ListRules(const Instance& instance) {
     rule.set_id(active.id);
     rule.mutable_fields()->insert(active.config.fields.begin(), active.config.fields.end());
     for (const AgentPort& port : instance.ports()) {
+      if (!active.config.in_port.empty() && active.config.in_port != port.config().name) {
+        continue;  // its counter there is another rule's, from before
+      }
       const absl::StatusOr<sluice_rule_hits> hits = port.maps().ReadHits(active.hits);
       if (!hits.ok()) {
         return OnPort(port.netdev(), hits.status());

@@ -1,8 +1,6 @@
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <memory>
 #include <optional>
 
 #include "absl/status/statusor.h"
@@ -17,15 +15,22 @@ namespace {
 // A blocklist of a million prefixes is loaded in seconds.
 constexpr absl::Duration kLoadTimeout = absl::Minutes(2);
 
+struct CloseFile {
+  void operator()(FILE* file) const { fclose(file); }
+};
+
 // Errors are printed.
-std::optional<std::string> ReadAll(const std::string& file) {
-  if (file == "-") {
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
+std::optional<std::string> ReadAll(const std::string& path) {
+  const std::unique_ptr<FILE, CloseFile> opened(path == "-" ? nullptr : fopen(path.c_str(), "re"));
+  FILE* file = path == "-" ? stdin : opened.get();
+  std::string text;
+  char piece[64 * 1024];
+  for (size_t got = 1; file != nullptr && got > 0;) {
+    got = fread(piece, 1, sizeof(piece), file);
+    text.append(piece, got);
   }
-  std::ifstream in(file, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (!in.is_open() || in.bad()) {
-    PrintError(absl::StrCat(file, ": cannot be read: ", strerror(errno)));
+  if (file == nullptr || ferror(file) != 0) {
+    PrintError(absl::StrCat(path, ": cannot be read: ", strerror(errno)));
     return std::nullopt;
   }
   return text;

@@ -5,10 +5,21 @@
 #include <algorithm>
 #include <optional>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "control/config/number.h"
 
 namespace sluice {
+
+namespace {
+
+// Of whatever somebody took for a list of prefixes: not all of a line, nor what a terminal or a message cannot hold.
+std::string Quoted(const std::string& text) {
+  constexpr size_t kShown = 60;
+  return absl::StrCat("'", absl::CHexEscape(text.substr(0, kShown)), text.size() > kShown ? "…'" : "'");
+}
+
+}  // namespace
 
 std::string ParsePrefix(const std::string& text, Prefix& prefix) {
   prefix = {};
@@ -21,13 +32,13 @@ std::string ParsePrefix(const std::string& text, Prefix& prefix) {
   } else if (!has_nul && inet_pton(AF_INET6, address.c_str(), prefix.address.data()) == 1) {
     prefix.family = 6;
   } else {
-    return absl::StrCat("'", text, "' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32");
+    return absl::StrCat(Quoted(text), " is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32");
   }
   const uint32_t most = prefix.family == 4 ? 32 : 128;
   const std::optional<uint32_t> bits =
       slash == std::string::npos ? most : ParseNumberUpTo(text.substr(slash + 1), most);
   if (!bits.has_value()) {
-    return absl::StrCat("'", text, "': the prefix length must be 0..", most);
+    return absl::StrCat(Quoted(text), ": the prefix length must be 0..", most);
   }
   prefix.bits = *bits;
   bool stray_bits = false;
@@ -38,7 +49,7 @@ std::string ParsePrefix(const std::string& text, Prefix& prefix) {
     prefix.address[byte] &= prefix.mask[byte];
   }
   if (stray_bits) {
-    return absl::StrCat("'", text, "' has bits beyond the prefix; ", PrefixText(prefix), " is allowed");
+    return absl::StrCat(Quoted(text), " has bits beyond the prefix; ", PrefixText(prefix), " is allowed");
   }
   return "";
 }

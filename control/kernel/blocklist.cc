@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -21,29 +23,54 @@ absl::Status TrieError(const char* verb) {
   if (errno == ENOSPC) {
     return absl::ResourceExhaustedError(absl::StrCat("the blocklist is full: ", kMaxBlockedPrefixes, " prefixes"));
   }
+  if (errno == ENOMEM) {
+    return absl::ResourceExhaustedError(absl::StrCat(verb, " the blocklist: the kernel has no memory for it"));
+  }
   return KernelError(errno, absl::StrCat(verb, " the blocklist"));
 }
 
 // Nodes come from memory that is free at that instant (kernel/bpf/lpm_trie.c: lpm_trie_node_alloc, GFP_NOWAIT); the
 // kernel frees some when it is asked again a little later.
-absl::Status AddAll(int trie, const std::vector<sluice_prefix>& prefixes, const std::vector<uint32_t>& lengths) {
+absl::Status AddAll(int trie, absl::Span<const sluice_prefix> prefixes) {
   constexpr uint32_t kAtOnce = 4096;
   constexpr int kTries = 10;
   constexpr absl::Duration kPause = absl::Milliseconds(20);
   const bpf_map_batch_opts options{.sz = sizeof(bpf_map_batch_opts), .elem_flags = BPF_ANY, .flags = 0};
+  std::vector<uint32_t> lengths;
   int failures = 0;
   for (size_t done = 0; done < prefixes.size();) {
-    uint32_t count = std::min<uint32_t>(kAtOnce, static_cast<uint32_t>(prefixes.size() - done));
-    if (bpf_map_update_batch(trie, &prefixes[done], &lengths[done], &count, &options) == 0) {
-      failures = 0;
-    } else if (errno == ENOMEM && ++failures < kTries) {
-      absl::SleepFor(kPause);
-    } else {
+    const absl::Span<const sluice_prefix> some = prefixes.subspan(done, kAtOnce);
+    lengths.clear();
+    for (const sluice_prefix& prefix : some) {
+      lengths.push_back(BitsOf(prefix));
+    }
+    auto count = static_cast<uint32_t>(some.size());
+    const bool failed = bpf_map_update_batch(trie, some.data(), lengths.data(), &count, &options) != 0;
+    failures = count > 0 ? 0 : failures + 1;
+    if (failed && (errno != ENOMEM || failures >= kTries)) {
       return TrieError("filling");
+    }
+    if (failed) {
+      absl::SleepFor(kPause);
     }
     done += count;
   }
   return absl::OkStatus();
+}
+
+// Of those that were there.
+absl::Status RemoveAll(int trie, absl::Span<const sluice_prefix> prefixes) {
+  for (const sluice_prefix& prefix : prefixes) {
+    if (bpf_map_delete_elem(trie, &prefix) != 0 && errno != ENOENT) {
+      return TrieError("removing from");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What is added to an error whose traces were removed, or were not.
+std::string Undone(const absl::Status& s) {
+  return s.ok() ? "" : absl::StrCat("; and putting the list back: ", s.message());
 }
 
 }  // namespace
@@ -61,12 +88,7 @@ absl::StatusOr<Blocklist> Blocklist::Make(std::vector<sluice_prefix> prefixes) {
   if (!list.trie_) {
     return TrieError("making");
   }
-  std::vector<uint32_t> lengths;
-  lengths.reserve(prefixes.size());
-  for (const sluice_prefix& prefix : prefixes) {
-    lengths.push_back(BitsOf(prefix));
-  }
-  if (absl::Status s = AddAll(list.fd(), prefixes, lengths); !s.ok()) {
+  if (absl::Status s = AddAll(list.fd(), prefixes); !s.ok()) {
     return s;
   }
   return list;
@@ -77,33 +99,53 @@ bool Blocklist::Has(const sluice_prefix& prefix) const {
   return covering.ok() && *covering == BitsOf(prefix);
 }
 
+absl::StatusOr<Blocklist> Blocklist::Adopt(UniqueFd trie) {
+  constexpr uint32_t kAtOnce = 4096;
+  const bpf_map_batch_opts options{.sz = sizeof(bpf_map_batch_opts), .elem_flags = 0, .flags = 0};
+  std::vector<sluice_prefix> prefixes(kAtOnce);
+  std::vector<uint32_t> lengths(kAtOnce);
+  uint64_t size = 0;
+  sluice_prefix last{};
+  for (bool first = true, more = true; more; first = false) {
+    uint32_t count = kAtOnce;
+    more = bpf_map_lookup_batch(trie.get(), first ? nullptr : &last, &last, prefixes.data(), lengths.data(), &count,
+                                &options) == 0;
+    if (!more && errno != ENOENT) {
+      return TrieError("counting");
+    }
+    size += count;
+  }
+  return Blocklist(std::move(trie), size);
+}
+
 absl::StatusOr<uint64_t> Blocklist::Add(absl::Span<const sluice_prefix> prefixes) {
-  uint64_t added = 0;
+  std::vector<sluice_prefix> added;
   for (const sluice_prefix& prefix : prefixes) {
     if (Has(prefix)) {
       continue;
     }
-    const uint32_t length = BitsOf(prefix);
-    if (bpf_map_update_elem(fd(), &prefix, &length, BPF_ANY) != 0) {
-      return TrieError("adding to");
+    added.push_back(prefix);
+    if (absl::Status s = AddAll(fd(), {&prefix, 1}); !s.ok()) {
+      return absl::Status(s.code(), absl::StrCat(s.message(), Undone(RemoveAll(fd(), added))));
     }
-    ++added;
-    ++size_;
   }
-  return added;
+  size_ += added.size();
+  return added.size();
 }
 
 absl::StatusOr<uint64_t> Blocklist::Remove(absl::Span<const sluice_prefix> prefixes) {
-  uint64_t removed = 0;
+  std::vector<sluice_prefix> removed;
   for (const sluice_prefix& prefix : prefixes) {
-    if (bpf_map_delete_elem(fd(), &prefix) == 0) {
-      ++removed;
-      --size_;
-    } else if (errno != ENOENT) {
-      return TrieError("removing from");
+    if (!Has(prefix)) {
+      continue;
+    }
+    removed.push_back(prefix);
+    if (absl::Status s = RemoveAll(fd(), {&prefix, 1}); !s.ok()) {
+      return absl::Status(s.code(), absl::StrCat(s.message(), Undone(AddAll(fd(), removed))));
     }
   }
-  return removed;
+  size_ -= removed.size();
+  return removed.size();
 }
 
 absl::StatusOr<uint32_t> Blocklist::Covering(const sluice_prefix& prefix) const {

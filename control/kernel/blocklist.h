@@ -25,20 +25,21 @@ class Blocklist {
  public:
   // `prefixes` may name one more than once. ResourceExhausted above kMaxBlockedPrefixes or when memory is out.
   static absl::StatusOr<Blocklist> Make(std::vector<sluice_prefix> prefixes);
-  // One that a port's map holds, with the number of prefixes that is known to be in it.
-  Blocklist(UniqueFd trie, uint64_t size) : trie_(std::move(trie)), size_(size) {}
+  // One that a port's map holds: counts what is in it.
+  static absl::StatusOr<Blocklist> Adopt(UniqueFd trie);
 
   int fd() const { return trie_.get(); }
   // Different prefixes.
   uint64_t size() const { return size_; }
 
-  // How many were not there, or were. A failure in between leaves those before it done.
+  // How many were not there, or were. An error has changed nothing.
   absl::StatusOr<uint64_t> Add(absl::Span<const sluice_prefix> prefixes);
   absl::StatusOr<uint64_t> Remove(absl::Span<const sluice_prefix> prefixes);
   // The length in bits of the longest prefix that covers this one. NotFound when none does.
   absl::StatusOr<uint32_t> Covering(const sluice_prefix& prefix) const;
 
  private:
+  Blocklist(UniqueFd trie, uint64_t size) : trie_(std::move(trie)), size_(size) {}
   bool Has(const sluice_prefix& prefix) const;
 
   UniqueFd trie_;

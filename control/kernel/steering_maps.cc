@@ -31,6 +31,10 @@ AddressBytes BytesOf(const sluice_address& address) {
   return bytes;
 }
 
+uint32_t IdleBank(const sluice_config& config) {
+  return (config.rule_bank + 1) % SLUICE_RULE_BANKS;
+}
+
 }  // namespace
 
 absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
@@ -78,26 +82,22 @@ absl::Status SteeringMaps::SetConfig(const sluice_config& config) {
 // An array element is replaced by memcpy under the program's eyes (kernel/bpf/arraymap.c:
 // array_map_update_elem), so a packet may see a config that is half old, half new. Everything that goes with a bank
 // is therefore found by its number, and of the config only that changes.
-absl::Status SteeringMaps::SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
-  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
-  if (!tables.ok()) {
-    return tables.status();
-  }
+absl::Status SteeringMaps::FlipRules() {
   absl::StatusOr<sluice_config> config = GetConfig();
   if (!config.ok()) {
     return config.status();
   }
-  const uint32_t idle = (config->rule_bank + 1) % SLUICE_RULE_BANKS;
-  // Those that began before the last flip may be in the idle bank still.
-  absl::Status status = WaitForPacketsUnderWay();
-  if (status.ok()) {
-    status = rules_.Fill(idle, *tables, hits);
+  config->rule_bank = IdleBank(*config);
+  return SetConfig(*config);
+}
+
+absl::Status SteeringMaps::FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
+  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
+  if (!tables.ok()) {
+    return tables.status();
   }
-  if (status.ok()) {
-    config->rule_bank = idle;
-    status = SetConfig(*config);
-  }
-  return status;
+  const absl::StatusOr<sluice_config> config = GetConfig();
+  return config.ok() ? rules_.Fill(IdleBank(*config), *tables, hits) : config.status();
 }
 
 absl::Status SteeringMaps::SetBlocklist(int trie) {
@@ -131,6 +131,9 @@ absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses)
   for (int more = bpf_map_get_next_key(locals_.get(), nullptr, key.data()); more == 0;
        more = bpf_map_get_next_key(locals_.get(), key.data(), key.data())) {
     present.insert(key);
+  }
+  if (errno != ENOENT) {
+    return MapError("listing", SLUICE_MAP_LOCALS);
   }
   std::vector<AddressBytes> stale, missing;
   std::set_difference(present.begin(), present.end(), wanted.begin(), wanted.end(), std::back_inserter(stale));

@@ -28,9 +28,11 @@ class SteeringMaps {
   absl::StatusOr<sluice_config> GetConfig() const;
   // Replaces the element whole.
   absl::Status SetConfig(const sluice_config& config);
-  // Fills the idle bank and flips to it: no packet sees half. `hits` has an element for each rule; a counter that is
-  // fresh must belong to no rule in force. An error leaves the rules as they were.
-  absl::Status SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits);
+  // Rules change in two steps: the idle bank is filled, in which no packet is looked up any more
+  // (WaitForPacketsUnderWay() since the last flip), then it becomes the one in force, for whole packets. A second flip
+  // takes the first back. `hits` has an element for each rule; a fresh counter must belong to no rule in force.
+  absl::Status FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits);
+  absl::Status FlipRules();
   absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const { return rules_.ReadHits(index); }
 
   // The trie that holds the blocked sources, in one step; returns when the last packet that was looked up in the one

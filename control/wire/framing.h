@@ -17,8 +17,9 @@ namespace sluice {
 // 64 queues of 4 ports with every counter are some 60 KiB; a request is far smaller.
 inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
 
-// A change may carry a file: a blocklist of a million prefixes has some 20 MB. Taken from those who may change.
-inline constexpr uint32_t kMaxChangeBytes = 64 * 1024 * 1024;
+// A change may carry a file: a blocklist of four million IPv6 prefixes has up to 184 MB. Taken from those who may
+// change.
+inline constexpr uint32_t kMaxChangeBytes = 256 * 1024 * 1024;
 
 absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message, uint32_t max = kMaxFrameBytes);
 absl::Status ReadFrame(int socket, google::protobuf::MessageLite& message, uint32_t max = kMaxFrameBytes);

@@ -4,16 +4,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <pty.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
-#include <regex>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -36,10 +33,6 @@ inline std::string Contents(const std::string& path) {
   std::ostringstream text;
   text << in.rdbuf();
   return text.str();
-}
-
-inline std::string WithoutColours(const std::string& text) {
-  return std::regex_replace(text, std::regex("\033\\[[0-9;]*m"), "");
 }
 
 class SluicectlTest : public testing::Test {
@@ -84,35 +77,6 @@ class SluicectlTest : public testing::Test {
   Outcome Run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), {"--socket", socket_});
     return RunBare(std::move(arguments));
-  }
-
-  // Both outputs are `out`.
-  Outcome RunOnTerminal(std::vector<std::string> arguments, unsigned short columns) {
-    arguments.insert(arguments.begin(), {SLUICE_SLUICECTL, "--socket", socket_});
-    std::vector<char*> argv;
-    for (std::string& argument : arguments) {
-      argv.push_back(argument.data());
-    }
-    argv.push_back(nullptr);
-    setenv("TERM", "xterm", 1);
-    const winsize size{24, columns, 0, 0};
-    int terminal = -1;
-    const pid_t pid = forkpty(&terminal, nullptr, nullptr, &size);
-    if (pid == 0) {
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    Outcome outcome;
-    char piece[4096];
-    for (ssize_t got; (got = read(terminal, piece, sizeof(piece))) > 0;) {  // EIO at the end
-      outcome.out.append(piece, static_cast<size_t>(got));
-    }
-    close(terminal);
-    int status = 0;
-    EXPECT_EQ(waitpid(pid, &status, 0), pid);
-    outcome.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    outcome.out.erase(std::remove(outcome.out.begin(), outcome.out.end(), '\r'), outcome.out.end());
-    return outcome;
   }
 
   std::string folder_, socket_;

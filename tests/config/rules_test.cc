@@ -66,7 +66,7 @@ const BadRule kBadRules[] = {
     {"AddressWithANul",
      {{"action", "pass"}, {"src", std::string("10.0.0.1\0x", 10)}},
      "src",
-     std::string("'10.0.0.1\0x' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32", 86)},
+     "'10.0.0.1\\x00x' is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32"},
     {"PrefixLength4",
      {{"action", "pass"}, {"dst", "10.0.0.0/33"}},
      "dst",

@@ -1,6 +1,7 @@
 #include "control/kernel/blocklist.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include <optional>
 #include <vector>
@@ -57,6 +58,9 @@ TEST_F(BlocklistTest, AMillionPrefixes) {
   EXPECT_EQ(list->size(), prefixes.size());
   EXPECT_OK(list->Covering(Host(999'999 * 4093U)));
   EXPECT_FALSE(list->Covering(Host(1)).ok());
+  const absl::StatusOr<Blocklist> adopted = Blocklist::Adopt(UniqueFd(dup(list->fd())));
+  ASSERT_OK(adopted);
+  EXPECT_EQ(adopted->size(), prefixes.size());
 }
 
 TEST_F(BlocklistTest, APortHasOneOrNone) {
@@ -74,7 +78,10 @@ TEST_F(BlocklistTest, APortHasOneOrNone) {
   absl::StatusOr<UniqueFd> kept = maps->OpenBlocklist();
   ASSERT_OK(kept);
   ASSERT_TRUE(*kept) << "it lives as long as the port's map holds it";
-  EXPECT_OK(Blocklist(*std::move(kept), 1).Covering(Host(7)));
+  const absl::StatusOr<Blocklist> adopted = Blocklist::Adopt(*std::move(kept));
+  ASSERT_OK(adopted);
+  EXPECT_EQ(adopted->size(), 1u);
+  EXPECT_OK(adopted->Covering(Host(7)));
   ASSERT_OK(maps->SetBlocklist(-1));
   EXPECT_FALSE(*maps->OpenBlocklist());
 }

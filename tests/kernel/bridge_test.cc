@@ -53,7 +53,8 @@ class BridgeTest : public NetnsTest {
     config.bridge_mode = mode;
     config.bridge_ifindex = static_cast<uint32_t>(bridge.near_ifindex());
     ASSERT_OK(maps->SetConfig(config));
-    ASSERT_OK(maps->SetRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
+    ASSERT_OK(maps->FillIdleRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
+    ASSERT_OK(maps->FlipRules());
   }
 
   // The bridge lane: one socket for the far end. Map its rings (XskUser), then let it in.

@@ -72,6 +72,12 @@ class SteeringMapsTest : public NetnsTest {
     return count;
   }
 
+  absl::Status SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
+    absl::Status s = WaitForPacketsUnderWay();
+    s.Update(maps_->FillIdleRules(rules, hits));
+    return s.ok() ? maps_->FlipRules() : s;
+  }
+
   std::optional<SteeringMaps> maps_;
 };
 
@@ -123,7 +129,7 @@ TEST_F(SteeringMapsTest, RulesChangeBankAndKeepTheRestOfTheConfig) {
   uint32_t bank = 0;
   uint32_t action = SLUICE_ACTION_PASS;
   for (const size_t count : {3, 0, SLUICE_MAX_RULES, 1, 5}) {
-    ASSERT_OK(maps_->SetRules(Rules(count, action), HitsFrom(0, count)));
+    ASSERT_OK(SetRules(Rules(count, action), HitsFrom(0, count)));
     const absl::StatusOr<sluice_config> now = maps_->GetConfig();
     ASSERT_OK(now);
     EXPECT_NE(now->rule_bank, bank);
@@ -135,6 +141,13 @@ TEST_F(SteeringMapsTest, RulesChangeBankAndKeepTheRestOfTheConfig) {
   EXPECT_EQ(PrefixCount(), 6u) << "of both banks, and none from before";
 }
 
+TEST_F(SteeringMapsTest, AFlipIsTakenBackByAnother) {
+  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP), HitsFrom(0, 2)));
+  ASSERT_OK(SetRules(Rules(3, SLUICE_ACTION_PASS), HitsFrom(2, 3)));
+  ASSERT_OK(maps_->FlipRules());
+  EXPECT_EQ(ActionsInForce(), std::vector<uint32_t>(2, SLUICE_ACTION_DROP));
+}
+
 TEST_F(SteeringMapsTest, AFreshRuleCountsFromZeroAndAnotherGoesOn) {
   const absl::StatusOr<UniqueFd> hits = OpenPinnedMap(pin_dir_, SLUICE_MAP_RULE_HITS);
   ASSERT_OK(hits);
@@ -143,7 +156,7 @@ TEST_F(SteeringMapsTest, AFreshRuleCountsFromZeroAndAnotherGoesOn) {
   for (const uint32_t index : {0U, SLUICE_RULE_HITS - 1U}) {
     ASSERT_EQ(bpf_map_update_elem(hits->get(), &index, value.data(), BPF_ANY), 0);
   }
-  ASSERT_OK(maps_->SetRules(Rules(2, SLUICE_ACTION_DROP), {{0, true}, {SLUICE_RULE_HITS - 1, false}}));
+  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP), {{0, true}, {SLUICE_RULE_HITS - 1, false}}));
   EXPECT_EQ(maps_->ReadHits(0)->packets, 0u);
   EXPECT_EQ(maps_->ReadHits(SLUICE_RULE_HITS - 1)->packets, 5u * cpus);
   EXPECT_EQ(maps_->ReadHits(SLUICE_RULE_HITS - 1)->bytes, 6u * cpus);
@@ -151,10 +164,10 @@ TEST_F(SteeringMapsTest, AFreshRuleCountsFromZeroAndAnotherGoesOn) {
 }
 
 TEST_F(SteeringMapsTest, TooManyRulesChangeNothing) {
-  ASSERT_OK(maps_->SetRules(Rules(2, SLUICE_ACTION_DROP), HitsFrom(0, 2)));
+  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP), HitsFrom(0, 2)));
   const uint32_t bank = maps_->GetConfig()->rule_bank;
   const size_t many = SLUICE_MAX_RULES + 1;
-  const absl::Status status = maps_->SetRules(Rules(many, SLUICE_ACTION_PASS), HitsFrom(2, many));
+  const absl::Status status = SetRules(Rules(many, SLUICE_ACTION_PASS), HitsFrom(2, many));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("1025 rules"), absl::string_view::npos) << status;
   EXPECT_EQ(maps_->GetConfig()->rule_bank, bank);

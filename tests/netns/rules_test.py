@@ -58,7 +58,8 @@ def test_a_rule_counts_what_it_decides(reflector, programs):
     (["add", "drop", "--before", "77"], REFUSED, "no rule has id 77"),
     (["del", "77"], REFUSED, "no rule has id 77"),
     (["del", "x"], USAGE, "x"),
-    (["replace", "/nowhere"], REFUSED, "/nowhere: cannot be read"),
+    (["replace", "/nowhere"], REFUSED, "/nowhere: cannot be read: No such file"),
+    (["replace", "/"], REFUSED, "/: cannot be read: Is a directory"),
 ])
 def test_bad_input_changes_nothing(reflector, arguments, code, says):
     device = reflector().start()
@@ -75,6 +76,18 @@ def test_a_file_with_mistakes_replaces_nothing(reflector, world):
     file = world.write("rules.toml", '[[rule]]\naction = "pass"\n[[rule]]\nproto = "tpc"\naction = "drop"\n')
     assert f"{file}:4: rule.proto: 'tpc' is not allowed" in device.agent.refuse("rules", "replace", file)
     assert device.agent.ask("rules") == before
+
+
+def test_a_rule_of_one_port_does_not_show_what_another_counted(wire, programs):
+    device = wire().start()
+    device.agent.ctl("rules", "add", "dataplane", "proto=udp")
+    report = flowgen.run(programs, **device.traffic(), flows=8, rate=0, window=60, count=500, settle=0.3)
+    assert report["exact"], flowgen.words(report)
+    old = rule_of(device, proto="udp")
+    assert old["packets"] == report["total"]["sent"]
+    device.agent.ctl("rules", "del", old["id"])
+    device.agent.ctl("rules", "add", "drop", "proto=icmp", "in_port=wan")
+    assert rule_of(device, proto="icmp")["packets"] == 0
 
 
 def test_no_packet_sees_half_a_set(reflector, programs, world):
@@ -141,18 +154,26 @@ def test_blocked_sources_are_dropped_and_counted(reflector, programs):
     assert device.agent.ask("blocklist")["prefixes"] == 1
 
 
-def test_a_million_prefixes_are_replaced_in_one_step_under_traffic(reflector, programs, world):
+def test_a_million_prefixes_are_loaded_under_traffic_and_replaced_in_one_step(reflector, programs, world):
     device = reflector().start()
-    numbers = random.Random(1).sample(range(1 << 24, 100 << 24), 1_000_000)
+    numbers = random.Random(1).sample(range(1 << 24, 100 << 24), 1_000_000)  # flowgen's sources are above
     text = "\n".join(str(ipaddress.IPv4Address(number)) for number in numbers)
-    file = world.write("blocked", text)
+    million, with_all = world.write("million", text), world.write("with-all", text + "\n0.0.0.0/0\n")
+    all_in_halves = world.write("halves", "0.0.0.0/1\n128.0.0.0/1\n")
     with flowgen.Background(programs, **device.traffic(), flows=32, rate=0, window=60) as traffic:
         wait_until(lambda: device.agent.status()["balance"]["received"] > 0, "traffic")
         began = time.monotonic()
-        assert device.agent.ask("blocklist", "replace", file, timeout=120)["changed"] == 1_000_000
+        assert device.agent.ask("blocklist", "replace", million, timeout=120)["changed"] == 1_000_000
         took = time.monotonic() - began
         assert device.agent.ask("blocklist", ipaddress.IPv4Address(numbers[0]))["covering_bits"] == 32
-        device.agent.ctl("blocklist", "replace", world.write("empty", "# none\n"))
     assert traffic.report["exact"], flowgen.words(traffic.report)
-    assert device.agent.ask("blocklist")["prefixes"] == 0
     print(f"1,000,000 prefixes in {took:.1f} s")
+    # Each of these lists blocks every source: not one packet may slip through between them.
+    device.agent.ctl("blocklist", "replace", all_in_halves)
+    with flowgen.Background(programs, **device.traffic(), flows=32, rate=5000) as traffic:
+        for file in (with_all, all_in_halves) * 2:
+            device.agent.ctl("blocklist", "replace", file, timeout=120)
+    assert traffic.report["total"]["sent"] > 1000
+    assert traffic.report["total"]["received"] == 0, flowgen.words(traffic.report)
+    device.agent.ctl("blocklist", "replace", world.write("empty", "# none\n"))
+    assert device.agent.ask("blocklist")["prefixes"] == 0

@@ -1,6 +1,7 @@
 """An operator's ssh session into the guest, by the very device Sluice has: it outlives all that Sluice does."""
 
 import contextlib
+import json
 import os
 import subprocess
 import tempfile
@@ -27,15 +28,18 @@ class Session:
         self.said = 0
         self.heard = b""
 
-    def lives(self):
-        """Says another line and waits for all of them."""
+    def say(self):
         assert self.process.poll() is None, self.process.stderr.read().decode()
         self.said += 1
         self.process.stdin.write(b"line %d\n" % self.said)
         self.process.stdin.flush()
-        wait_until(self._heard_all, lambda: f"line {self.said}: heard {self.heard[-40:]!r}", PATIENCE)
 
-    def _heard_all(self):
+    def lives(self):
+        """Says another line and waits for all of them."""
+        self.say()
+        wait_until(self.heard_all, lambda: f"line {self.said}: heard {self.heard[-40:]!r}", PATIENCE)
+
+    def heard_all(self):
         self.heard += self.process.stdout.read() or b""
         return self.heard == b"".join(b"line %d\n" % number for number in range(1, self.said + 1))
 
@@ -63,14 +67,32 @@ def operator(vm):
             session.close()
 
 
-def test_a_session_outlives_attach_rules_resizes_reload_and_crashes():
+# Of all TCP only the operator's; and everything else is dropped or the function's.
+ONLY_SSH = """
+[[rule]]
+proto = "tcp"
+dst_port = 22
+action = "pass"
+
+[[rule]]
+proto = "tcp"
+action = "drop"
+"""
+NO_SSH = '[[rule]]\nproto = "tcp"\naction = "drop"\n'
+CONFIRM_SECONDS = 10
+
+
+def test_a_session_outlives_attach_rules_resizes_reload_crashes_and_a_lockout():
     with booted("6.1", files=[GuestFile("/usr/sbin/dropbear", Path("/usr/sbin/dropbear"))]) as vm, \
             operator(vm) as (session, key):
         function = vm.start("reflect")
         session.lives()
-        # Everything that is not the guest's own goes to the function, or is dropped: ssh, ARP and ND are not touched.
-        function.ctl("rules", "add", "drop", "proto=udp").check()
         function.ctl("blocklist", "add", "203.0.113.0/24", "2001:db8:bad::/48").check()
+        text = function.toml
+        function.toml = text + ONLY_SSH  # for the agent that will follow, too
+        vm.guest.put("/etc/sluice/sluice.toml", function.toml)
+        vm.guest.run("kill -HUP $(pidof sluice-agent)").check()
+        wait_until(lambda: "dst_port=22" in function.ctl("rules").out, function.agent.output)
         session.lives()
         for pairs in (4, 1):
             function.resize(pairs).check()
@@ -83,9 +105,24 @@ def test_a_session_outlives_attach_rules_resizes_reload_and_crashes():
         session.lives()
         function.start()
         session.lives()
-        # A new one comes in as well, which needs ARP or what it left, and the port.
+        # A new one comes in as well, which needs ARP, or what it left, and the port.
         again = Session(vm, key)
         again.lives()
         again.close()
+        # Locked out, until nobody confirmed.
+        vm.guest.put("/etc/sluice/sluice.toml", text + NO_SSH)
+        function.ctl("config", "apply", "--confirm", f"{CONFIRM_SECONDS}s").check()
+        session.say()
+        wait_until(lambda: dropped(function) > 0, "the drop of what was said")
+        assert not session.heard_all()
+        wait_until(lambda: "dst_port=22" in function.ctl("rules").out, function.agent.output,
+                   CONFIRM_SECONDS + PATIENCE)
+        session.lives()
         assert function.stop().rc == 0, function.agent.output()
         session.lives()
+
+
+def dropped(function):
+    """Packets that rules have dropped."""
+    rules = json.loads(function.ctl("rules", "-o", "json").check().out)["rules"]
+    return sum(int(rule["packets"]) for rule in rules if rule["fields"]["action"] == "drop")

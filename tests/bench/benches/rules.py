@@ -2,8 +2,10 @@
 
 The agent's own program and maps, on a veth port, run packet by packet in the kernel (BPF_PROG_TEST_RUN by bpftool) with
 the rules put in by sluicectl. Each round has every arm once; a figure is nanoseconds a packet of the whole program:
-parsing, the rules, counting. Rules name protocol, source prefix and destination ports, as an operator's do. The packets
-of an arm are UDP from many sources; in "last" the last rule decides them, in "none" no rule does.
+parsing, the rules, counting, the redirect, with warm caches. Rules name protocol, source prefix and destination ports,
+as an operator's do. The packets of an arm are UDP from 16 sources; in "last" the last rule decides them, in "none" no
+rule does; either way they are the dataplane's. In "widest" each packet has half of the rules by its source and the
+other half by its port, so that all words of the sets are looked at before the last rule is found.
 """
 
 from __future__ import annotations
@@ -26,15 +28,17 @@ _SEED = 20120704
 _PACKETS = 16
 # What every arm's last rule takes: nothing else names these ports.
 _LAST_PORT = 60_000
+_WIDEST = -1000
 _ARMS = {
     "no rules": (0, _LAST_PORT),
     "1 rule, last": (1, _LAST_PORT),
     "1 rule, none": (1, _LAST_PORT + 1),
     "1,000 rules, last": (1000, _LAST_PORT),
     "1,000 rules, none": (1000, _LAST_PORT + 1),
+    "1,000 rules, widest": (_WIDEST, _LAST_PORT),
 }
-_COMPARED = (("1,000 rules, last", "1 rule, last"), ("1,000 rules, none", "1 rule, none"),
-             ("1 rule, last", "no rules"), ("1,000 rules, last", "no rules"))
+_COMPARED = (("1,000 rules, last", "1 rule, last"), ("1,000 rules, widest", "1 rule, last"),
+             ("1,000 rules, none", "1 rule, none"), ("1 rule, none", "no rules"), ("1,000 rules, none", "no rules"))
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +47,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 def _rule(source: str, first: int, last: int) -> str:
-    return f'[[rule]]\nproto = "udp"\nsrc = "{source}"\ndst_port = "{first}-{last}"\naction = "pass"\n'
+    return f'[[rule]]\nproto = "udp"\nsrc = "{source}"\ndst_port = "{first}-{last}"\naction = "dataplane"\n'
 
 
 def _rules(count: int, numbers: random.Random) -> str:
@@ -52,6 +56,13 @@ def _rules(count: int, numbers: random.Random) -> str:
     for _ in range(count - 1):
         first = numbers.randrange(1024, 50_000)
         rules.append(_rule(f"10.{numbers.randrange(256)}.{numbers.randrange(256)}.0/24", first, first + 100))
+    return "".join(rules) + _rule("10.0.0.0/8", _LAST_PORT, _LAST_PORT)
+
+
+def _widest(count: int) -> str:
+    """As _rules; every other rule has the packets' source and not their port, the rest their port and not the source."""
+    rules = [_rule("10.0.0.0/8", 1, 100 + i) if i % 2 else _rule("11.0.0.0/8", _LAST_PORT - 1 - i, _LAST_PORT + 1 + i)
+             for i in range(count - 1)]
     return "".join(rules) + _rule("10.0.0.0/8", _LAST_PORT, _LAST_PORT)
 
 
@@ -77,6 +88,7 @@ class Bed:
         self.program = link["xdp"]["prog"]["id"]
         self.sets = {count: world.write(f"rules-{count}", _rules(count, numbers) if count else "# none\n")
                      for count in (0, 1, 1000)}
+        self.sets[_WIDEST] = world.write("rules-widest", _widest(-_WIDEST))
         self.packets = {port: [self._file(world, port, i, _packet(self.dut.mac("wan0"), numbers, port))
                                for i in range(_PACKETS)] for port in (_LAST_PORT, _LAST_PORT + 1)}
 
