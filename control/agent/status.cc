@@ -131,6 +131,21 @@ void FillBalance(const Instance& instance, wire::Balance& out) {
   out.set_unaccounted(sums.unaccounted());
 }
 
+// To a socket, the bridge or the stack. All others are drops, also those that are yet to be invented.
+bool LeavesXdp(uint32_t verdict) {
+  switch (verdict) {
+    case SLUICE_VERDICT_DATAPLANE:
+    case SLUICE_VERDICT_PASS:
+    case SLUICE_VERDICT_NO_SOCKET:
+    case SLUICE_VERDICT_BRIDGED:
+    case SLUICE_VERDICT_DOWN_PASS:
+    case SLUICE_VERDICT_DOWN_DROP:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 wire::LastResize MakeLastResize(const FinishedResize& resize) {
@@ -220,7 +235,9 @@ uint64_t DroppedInXdp(const Instance& instance, uint32_t port) {
   uint64_t dropped = 0;
   for (uint32_t queue = 0; queue < instance.ports()[port].max_pairs(); ++queue) {
     if (const auto counters = instance.ports()[port].maps().ReadCounters(queue); counters.ok()) {
-      dropped += counters->packets[SLUICE_VERDICT_DROP] + counters->packets[SLUICE_VERDICT_MALFORMED];
+      for (uint32_t verdict = 0; verdict < SLUICE_VERDICT_COUNT; ++verdict) {
+        dropped += LeavesXdp(verdict) ? 0 : counters->packets[verdict];
+      }
     }
     const KernelDrops kernel = instance.lanes().Drops(queue, port);
     dropped += kernel.rx_dropped + kernel.rx_ring_full;
