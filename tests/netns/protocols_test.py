@@ -72,14 +72,18 @@ def check_checksums(device):
         assert port["bridge"]["checksums_completed"] == 0, "the bridge's veth pair completes them itself"
 
 
-@pytest.fixture
-def offloading_hosts(wire):
+def hosts_with_offloads(wire, mode):
     """As veth pairs are made: the sender leaves checksums, segments and the like to its device."""
-    device = wire(queue_pairs=2, offloads=True)
+    device = wire(queue_pairs=2, offloads=True, dataplane={"mode": mode})
     device.give_addresses()
     for netns, netdev in ((device.left, "a0"), (device.right, "b0")):
         assert "tx-checksum-ip-generic: on" in netns.run("ethtool", "-k", netdev).stdout
     return device.start()
+
+
+@pytest.fixture
+def offloading_hosts(wire):
+    return hosts_with_offloads(wire, "auto")
 
 
 @pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
@@ -92,14 +96,16 @@ def test_tcp_with_partial_checksums(offloading_hosts, address):
     check_checksums(offloading_hosts)
 
 
-@pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
-def test_udp_with_partial_checksums(offloading_hosts, address):
+@pytest.mark.parametrize("mode, address", [("auto", "192.0.2.2"), ("auto", "2001:db8::2"), ("skb", "192.0.2.2")])
+def test_udp_with_partial_checksums(wire, mode, address):
     """How many arrive is for the machine to say; those that do came with partial checksums, all but one in 65,536."""
-    iperf3(offloading_hosts, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
-    arrived = counted(offloading_hosts.right, "UdpInDatagrams")
+    device = hosts_with_offloads(wire, mode)
+    iperf3(device, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
+    arrived = counted(device.right, "UdpInDatagrams")
     assert arrived > 1
-    check_checksums(offloading_hosts)
-    wan = offloading_hosts.agent.port("wan")
+    check_checksums(device)
+    wan = device.agent.port("wan")
+    assert {queue["mode"] for queue in wan["queues"]} == {"copy" if mode == "auto" else "skb"}
     assert sum(queue["checksums_completed"] for queue in wan["queues"]) > arrived / 2
 
 
