@@ -29,11 +29,25 @@ ConfigKeeper::ConfigKeeper(ConfigActions& live, StateDir& state_dir, StartConfig
       apply_(std::move(start.apply)) {
   if (!start.text.empty()) {
     Keep(start.text, source_.file);
-  } else if (absl::StatusOr<SavedApply> left = state_dir_.ReadApply(); left.ok() && !apply_.has_value()) {
-    rejected_ = *std::move(left);
-    rejected_->set_rolled_back(true);
+  } else if (!apply_.has_value()) {
+    if (const absl::StatusOr<SavedApply> left = state_dir_.ReadApply(); left.ok()) {
+      Reject(*left);
+    }
     Settle();
   }
+}
+
+SavedApply ConfigKeeper::MakeRecord(const Config& before, const std::string& text, const std::string& file) const {
+  SavedApply apply;
+  apply.set_file(file);
+  apply.set_text(text);
+  apply.set_previous(ToToml(before));
+  apply.set_previous_file(source_.file);
+  apply.set_previous_last_good(source_.last_good);
+  apply.mutable_previous_problems()->Assign(source_.problems.begin(), source_.problems.end());
+  apply.set_under_way(true);
+  apply.set_boot_id(BootId());
+  return apply;
 }
 
 absl::StatusOr<AppliedConfig> ConfigKeeper::Apply(const Config& wanted, const std::string& text,
@@ -48,22 +62,17 @@ absl::StatusOr<AppliedConfig> ConfigKeeper::Apply(const Config& wanted, const st
     return steps.status();
   }
 
-  SavedApply apply;
-  apply.set_file(file);
-  apply.set_text(text);
-  apply.set_previous(ToToml(before));
-  apply.set_previous_file(source_.file);
-  apply.set_previous_last_good(source_.last_good);
-  apply.mutable_previous_problems()->Assign(source_.problems.begin(), source_.problems.end());
-  apply.set_under_way(true);
-  apply.set_boot_id(BootId());
+  const bool final = confirm <= absl::ZeroDuration();
+  const auto deadline_ns = [&] { return final ? 0 : BootClockNs() + absl::ToInt64Nanoseconds(confirm); };
+  SavedApply apply = MakeRecord(before, text, file);
+  apply.set_deadline_ns(deadline_ns());
   if (absl::Status s = state_dir_.KeepApply(apply); !s.ok()) {
     return absl::Status(s.code(), absl::StrCat(s.message(), "; nothing was changed"));
   }
   ConfigOutcome outcome = RunConfigPlan(*steps, before, wanted, live_);
-  if (outcome.error.ok() && confirm > absl::ZeroDuration()) {
+  if (outcome.error.ok() && !final) {
     apply.set_under_way(false);
-    apply.set_deadline_ns(BootClockNs() + absl::ToInt64Nanoseconds(confirm));
+    apply.set_deadline_ns(deadline_ns());
     if (absl::Status s = state_dir_.KeepApply(apply); !s.ok()) {
       const absl::Status undone = PutBack(*steps, before, live_);
       outcome = {absl::Status(s.code(), absl::StrCat(s.message(), undone.ok() ? "; everything is as before" : "; ",
@@ -82,12 +91,12 @@ absl::StatusOr<AppliedConfig> ConfigKeeper::Apply(const Config& wanted, const st
     return outcome.error;
   }
   source_ = {file, false, {}};
-  if (confirm > absl::ZeroDuration()) {
-    apply_ = std::move(apply);
-    spdlog::info("{} is in force; without `sluicectl config confirm` it is rolled back in {}", file, Seconds(confirm));
-  } else {
+  if (final) {
     Keep(text, file);
     spdlog::info("{} is in force", file);
+  } else {
+    apply_ = std::move(apply);
+    spdlog::info("{} is in force; without `sluicectl config confirm` it is rolled back in {}", file, Seconds(confirm));
   }
   if (file != config_path_) {
     applied.warnings.push_back(
@@ -115,7 +124,7 @@ absl::Status ConfigKeeper::Rollback() {
   if (!apply_.has_value()) {
     return absl::FailedPreconditionError("no apply waits to be confirmed, so there is nothing to roll back");
   }
-  GoBack("by sluicectl config rollback");
+  (void)GoBack("by sluicectl config rollback");
   return last_failure_.ok()
              ? absl::OkStatus()
              : absl::Status(last_failure_.code(),
@@ -142,13 +151,11 @@ void ConfigKeeper::Tick() {
   if (!apply_->under_way() && !TimeIsOver(*apply_)) {
     return;
   }
-  const std::string why =
-      apply_->deadline_ns() == 0 ? "since it could not be brought to its end" : "since nobody confirmed it in time";
-  const std::string told = absl::StrCat(apply_->file(), " was rolled back, ", why);
-  GoBack(why);
+  const std::optional<std::string> told =
+      GoBack(apply_->under_way() ? "since it could not be brought to its end" : "since nobody confirmed it in time");
   std::vector<std::string>& problems = source_.problems;
-  if (!apply_.has_value() && std::find(problems.begin(), problems.end(), told) == problems.end()) {
-    problems.push_back(told);
+  if (told.has_value() && std::find(problems.begin(), problems.end(), *told) == problems.end()) {
+    problems.push_back(*told);
   }
 }
 
@@ -175,18 +182,22 @@ absl::Status ConfigKeeper::RefuseWhilePending() const {
   if (!apply_.has_value()) {
     return absl::OkStatus();
   }
-  if (!last_failure_.ok() || apply_->under_way()) {
-    return absl::FailedPreconditionError(absl::StrCat(apply_->file(), " is being rolled back, which did not work yet: ",
-                                                      last_failure_.message(), "; nothing was changed"));
+  if (apply_->under_way()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(apply_->file(), " is being rolled back, which did not work yet: ", last_failure_.message(),
+                     "; `systemctl restart sluice-agent` gives it up. Nothing was changed"));
   }
   return absl::FailedPreconditionError(
       absl::StrCat(apply_->file(), " waits to be confirmed for another ", Seconds(TimeLeft()),
                    "; first `sluicectl config confirm` or `sluicectl config rollback`. Nothing was changed"));
 }
 
-void ConfigKeeper::GoBack(const std::string& why) {
+std::optional<std::string> ConfigKeeper::GoBack(const std::string& why) {
   // Whoever follows an agent that dies here goes on with it.
   apply_->set_under_way(true);
+  if (apply_->why_back().empty()) {
+    apply_->set_why_back(why);
+  }
   Warn(state_dir_.KeepApply(*apply_), "that an apply is rolled back");
   const absl::StatusOr<Config> previous = ParseConfig(apply_->previous(), apply_->previous_file());
   const absl::Status failure = previous.ok() ? PutBack(AllConfigSteps(), *previous, live_) : previous.status();
@@ -197,21 +208,27 @@ void ConfigKeeper::GoBack(const std::string& why) {
     }
     last_failure_ = failure;
     retry_at_ns_ = BootClockNs() + absl::ToInt64Nanoseconds(kRetry);
-    return;
+    return std::nullopt;
   }
-  spdlog::warn("{} was rolled back, {}", apply_->file(), why);
+  std::string told = absl::StrCat(apply_->file(), " was rolled back, ", apply_->why_back());
+  spdlog::warn("{}", told);
   source_ = {apply_->previous_file(),
              apply_->previous_last_good(),
              {apply_->previous_problems().begin(), apply_->previous_problems().end()}};
-  if (apply_->deadline_ns() > 0 && apply_->file() == config_path_) {
-    rejected_ = apply_;
+  const SavedApply apply = *std::exchange(apply_, std::nullopt);
+  last_failure_ = absl::OkStatus();
+  retry_at_ns_ = 0;
+  Reject(apply);
+  Settle();
+  return told;
+}
+
+void ConfigKeeper::Reject(const SavedApply& apply) {
+  if (apply.deadline_ns() > 0 && apply.file() == config_path_) {
+    rejected_ = apply;
     rejected_->set_under_way(false);
     rejected_->set_rolled_back(true);
   }
-  apply_.reset();
-  last_failure_ = absl::OkStatus();
-  retry_at_ns_ = 0;
-  Settle();
 }
 
 void ConfigKeeper::Keep(const std::string& text, const std::string& file) {

@@ -57,11 +57,15 @@ class ConfigKeeper {
   wire::ConfigStatus Status() const;
 
  private:
+  SavedApply MakeRecord(const Config& before, const std::string& text, const std::string& file) const;
   absl::Duration TimeLeft() const;
   absl::Status RefuseWhilePending() const;
-  void GoBack(const std::string& why);
+  // What users are told when it worked. `why` counts the first time; whoever tries again has the same reason.
+  std::optional<std::string> GoBack(const std::string& why);
   // It is final now.
   void Keep(const std::string& text, const std::string& file);
+  // What was to be confirmed and is the file the next agent starts with: not to be started with as it is.
+  void Reject(const SavedApply& apply);
   // What the state folder says while nothing is under way or waits.
   void Settle();
   void Warn(const absl::Status& s, const char* what) const;

@@ -125,6 +125,13 @@ TEST_F(ConfigKeeperTest, WhileStepsRunTheFolderSaysHowToGoBack) {
   EXPECT_EQ(function_.steps, 2);
 }
 
+// A machine that is switched off meanwhile does not start with it.
+TEST_F(ConfigKeeperTest, WhileStepsRunWhatIsToBeConfirmedIsNotConfirmed) {
+  function_.before_step = [this] { EXPECT_GT(state_->ReadApply()->deadline_ns(), 0); };
+  EXPECT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
+  EXPECT_EQ(function_.steps, 1);
+}
+
 TEST_F(ConfigKeeperTest, AStepThatFailsLeavesNothing) {
   function_.failing = ConfigStep::kRules;
   const absl::Status s = Apply(Text(2, kRule), absl::Hours(1)).status();
