@@ -17,10 +17,12 @@ usr/lib/sluice/sluice_bridge_rx.bpf.o
 usr/lib/systemd/system/sluice-agent.service
 usr/lib/systemd/system/sluice-dataplane.service
 usr/lib/sysusers.d/sluice.conf
+usr/share/bash-completion/completions/sluicectl
 usr/share/doc/sluice/copyright
 usr/share/doc/sluice/changelog.gz
 usr/share/doc/sluice/examples/sluice.toml
 usr/share/man/man1/sluicectl.1.gz
+usr/share/man/man5/sluice.toml.5.gz
 usr/share/man/man8/sluice-agent.8.gz
 usr/share/man/man8/sluice-dataplane.8.gz
 """.split()
@@ -76,7 +78,7 @@ def commands(program, *path):
     text = run(program, *path, "--help").stdout
     yield path, text
     _, _, listed = text.partition("\nSubcommands:\n")
-    for name in re.findall(r"^  (\w\S*)", listed, re.MULTILINE):
+    for name in re.findall(r"^  (\w\S*)", listed.partition("\n\n")[0], re.MULTILINE):
         yield from commands(program, *path, name)
 
 

@@ -57,6 +57,10 @@ class Forwarder:
     def main_pid(self, unit):
         return int(self.run(f"systemctl show -P MainPID {unit}").check().out)
 
+    def pairs(self):
+        status = json.loads(self.run("sluicectl status -o json").check().out)
+        return int(status["ports"][0]["queue_pairs"]["current"])
+
     def as_member(self, group, command):
         """What a new user in that group is answered."""
         self.run(f"id user-{group} >/dev/null 2>&1 || useradd -G {group} user-{group}").check()
@@ -125,10 +129,21 @@ def test_units_restart_what_was_killed(forwarder):
         forwarder.carries()
 
 
-def test_reload_needs_nobody_to_restart(forwarder):
-    """What systemctl reload runs is what the package installs."""
-    reload = forwarder.run("systemctl show -P ExecReload sluice-agent").check().out
-    assert "/usr/bin/sluicectl config apply /etc/sluice/sluice.toml" in reload
+def test_reload_applies_the_configuration(forwarder):
+    """All of it or nothing: a mistake fails the reload, with its line in the journal."""
+    before = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
+    forwarder.vm.guest.put("/etc/sluice/sluice.toml", CONFIG.replace("queue_pairs = 2", "queue_pairs = 1"))
+    forwarder.run("systemctl reload sluice-agent", timeout=300).check()
+    assert forwarder.pairs() == 1
+    forwarder.vm.guest.put("/etc/sluice/sluice.toml", CONFIG.replace("queue_pairs = 2", "queue_pairs = none"))
+    assert forwarder.run("systemctl reload sluice-agent", timeout=300).rc != 0
+    assert "sluice.toml:10" in forwarder.run("journalctl -u sluice-agent -n 20 --no-pager -o cat").check().out
+    assert forwarder.pairs() == 1
+    forwarder.vm.guest.put("/etc/sluice/sluice.toml", CONFIG)
+    forwarder.run("systemctl reload sluice-agent", timeout=300).check()
+    assert forwarder.pairs() == 2
+    forwarder.carries()
+    assert before == (forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane"))
 
 
 def test_upgrade_under_traffic(forwarder, newer_package):
