@@ -6,7 +6,7 @@ import pytest
 
 from tests.lib import build
 from tests.lib.appliance import PACKAGES, running
-from tests.lib.command import run
+from tests.lib.command import run, wait_until
 
 CONFIG = """\
 [[port]]
@@ -57,9 +57,22 @@ class Forwarder:
     def main_pid(self, unit):
         return int(self.run(f"systemctl show -P MainPID {unit}").check().out)
 
+    def status(self):
+        return json.loads(self.run("sluicectl status -o json").check().out)
+
     def pairs(self):
-        status = json.loads(self.run("sluicectl status -o json").check().out)
-        return int(status["ports"][0]["queue_pairs"]["current"])
+        return int(self.status()["ports"][0]["queue_pairs"]["current"])
+
+    def wait_for_successor(self, unit, before):
+        """Until the unit has another process than `before`, and the agent works with the dataplane of systemd."""
+
+        def works():
+            if self.main_pid(unit) in (0, before) or self.run("sluicectl status").rc != 0:
+                return False
+            dataplane = self.status()["dataplane"]
+            return dataplane["state"] == "running" and int(dataplane["pid"]) == self.main_pid("sluice-dataplane")
+
+        wait_until(works, lambda: self.run("journalctl -b --no-pager -o cat -n 40").out, timeout=300, every=0.5)
 
     def as_member(self, group, command):
         """What a new user in that group is answered."""
@@ -90,8 +103,7 @@ def test_comes_up_forwarding(forwarder):
     assert up.out.strip() == "running", forwarder.run("systemctl --failed; journalctl -b --no-pager").out
     forwarder.run(f"systemctl is-active {UNITS}").check()
     forwarder.carries()
-    status = json.loads(forwarder.run("sluicectl status -o json").check().out)
-    assert [port["xdp"]["mode"] for port in status["ports"]] == ["native", "native"]
+    assert [port["xdp"]["mode"] for port in forwarder.status()["ports"]] == ["native", "native"]
     owner = forwarder.run(f"stat -c %U /proc/{forwarder.main_pid('sluice-dataplane')}").check().out.strip()
     assert owner == "sluice-dataplane"
 
@@ -124,8 +136,9 @@ def test_restarting_the_agent_costs_no_packet(forwarder):
 
 def test_units_restart_what_was_killed(forwarder):
     for unit in ("sluice-agent", "sluice-dataplane"):
-        forwarder.run(f"kill -KILL {forwarder.main_pid(unit)}").check()
-        forwarder.run("until sluicectl status | grep -q 'dataplane running'; do sleep 0.2; done", timeout=300).check()
+        before = forwarder.main_pid(unit)
+        forwarder.run(f"kill -KILL {before}").check()
+        forwarder.wait_for_successor(unit, before)
         forwarder.carries()
 
 
@@ -151,7 +164,7 @@ def test_upgrade_under_traffic(forwarder, newer_package):
     forwarder.vm.guest.put("/root/newer.deb", newer_package.read_bytes())
     with forwarder.stream(rate=100) as stream:
         forwarder.run("dpkg --install /root/newer.deb", timeout=600).check()
-        forwarder.run("until sluicectl status | grep -q 'dataplane running'; do sleep 0.2; done", timeout=300).check()
+        forwarder.wait_for_successor("sluice-dataplane", before[1])
     print(f"upgrade: {stream.total['sent']} sent, {stream.total['received']} received")
     after = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
     assert before[0] != after[0] and before[1] != after[1]
