@@ -60,7 +60,7 @@ def _rules(count: int, numbers: random.Random) -> str:
 
 
 def _widest(count: int) -> str:
-    """As _rules; every other rule has the packets' source and not their port, the rest their port and not the source."""
+    """As _rules; every other rule has the packets' source and not their port, the rest the other way round."""
     rules = [_rule("10.0.0.0/8", 1, 100 + i) if i % 2 else _rule("11.0.0.0/8", _LAST_PORT - 1 - i, _LAST_PORT + 1 + i)
              for i in range(count - 1)]
     return "".join(rules) + _rule("10.0.0.0/8", _LAST_PORT, _LAST_PORT)
