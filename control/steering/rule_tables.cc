@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -44,7 +45,9 @@ struct Prefix {
   uint32_t bits = 0;
   std::array<uint8_t, 16> address{};
 
-  auto operator<=>(const Prefix&) const = default;
+  bool operator<(const Prefix& other) const {
+    return std::tie(family, bits, address) < std::tie(other.family, other.bits, other.address);
+  }
 };
 
 Prefix PrefixOf(const SteeringRule& rule, uint32_t field) {
