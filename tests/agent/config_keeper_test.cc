@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -12,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/agent/boot_clock.h"
+#include "tests/lib/temp_folder.h"
 
 namespace sluice {
 namespace {
@@ -68,21 +68,19 @@ class FakeFunction : public ConfigActions {
 class ConfigKeeperTest : public testing::Test {
  protected:
   void SetUp() override {
-    char folder[] = "/tmp/config-keeper-test-XXXXXX";
-    ASSERT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
     file_ = folder_ + "/sluice.toml";
     state_.emplace(*StateDir::Open(folder_ + "/state"));
     Start({Parsed(Text(1)), {file_, false, {}}, Text(1), {}});
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void Start(StartConfig start) { keeper_.emplace(function_, *state_, std::move(start), file_); }
   absl::StatusOr<AppliedConfig> Apply(const std::string& text, absl::Duration confirm = absl::ZeroDuration()) {
     return keeper_->Apply(Parsed(text), text, file_, confirm);
   }
 
-  std::string folder_, file_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
+  std::string file_;
   std::optional<StateDir> state_;
   FakeFunction function_{Text(1)};
   std::optional<ConfigKeeper> keeper_;

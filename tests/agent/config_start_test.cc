@@ -4,7 +4,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -13,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "control/agent/boot_clock.h"
 #include "control/agent/state_dir.h"
+#include "tests/lib/temp_folder.h"
 
 namespace sluice {
 namespace {
@@ -31,13 +31,9 @@ std::string Good(uint32_t pairs) {
 class ConfigStartTest : public testing::Test {
  protected:
   void SetUp() override {
-    char folder[] = "/tmp/config-start-test-XXXXXX";
-    ASSERT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
     config_ = folder_ + "/sluice.toml";
     state_.emplace(*StateDir::Open(folder_ + "/a/state"));
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void Write(const std::string& text) { std::ofstream(config_, std::ios::trunc) << text; }
   StartChoices Choices(bool takes_over = false) { return FindStartChoices(config_, *state_, takes_over); }
@@ -66,7 +62,9 @@ class ConfigStartTest : public testing::Test {
     return words;
   }
 
-  std::string folder_, config_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
+  std::string config_;
   std::optional<StateDir> state_;
 };
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/cli/test_agent.h"
+#include "tests/lib/temp_folder.h"
 
 extern char** environ;
 
@@ -37,21 +38,12 @@ inline std::string Contents(const std::string& path) {
 
 class SluicectlTest : public testing::Test {
  protected:
-  void SetUp() override {
-    char folder[] = "/tmp/sluicectl-test-XXXXXX";
-    ASSERT_NE(mkdtemp(folder), nullptr);
-    folder_ = folder;
-    socket_ = folder_ + "/agent.sock";
-  }
-  void TearDown() override {
+  // In place of the one there was, if there was one.
+  void Agent(TestAgent::Answer answer) {
     agent_.reset();
-    for (const char* name : {"/agent.sock", "/out", "/err", "/config.toml"}) {
-      unlink((folder_ + name).c_str());
-    }
-    rmdir(folder_.c_str());
+    unlink(socket_.c_str());
+    agent_ = std::make_unique<TestAgent>(socket_, std::move(answer));
   }
-
-  void Agent(TestAgent::Answer answer) { agent_ = std::make_unique<TestAgent>(socket_, std::move(answer)); }
 
   // Without --socket.
   Outcome RunBare(std::vector<std::string> arguments) {
@@ -79,7 +71,9 @@ class SluicectlTest : public testing::Test {
     return RunBare(std::move(arguments));
   }
 
-  std::string folder_, socket_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path();
+  const std::string socket_ = folder_ + "/agent.sock";
   std::unique_ptr<TestAgent> agent_;
 };
 

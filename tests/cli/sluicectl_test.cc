@@ -202,8 +202,6 @@ TEST_F(SluicectlTest, ResultsAreExitCodes) {
   const std::pair<wire::Result, int> cases[] = {
       {wire::RESULT_OK, 0}, {wire::RESULT_REFUSED, 1}, {wire::RESULT_TIMED_OUT, 4}};
   for (const auto& [result, exit_code] : cases) {
-    TearDown();
-    SetUp();
     Agent([result = result](const wire::Request&, wire::Response& response) {
       response.set_result(result);
       response.set_error(result == wire::RESULT_OK ? "" : "wan: the device has 2 queue pairs");
