@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 2
+#define SLUICE_ABI_VERSION 3
 
 // Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
 // cores than this does not exist yet, and every per-queue map is sized by it.
@@ -33,6 +33,11 @@
 #define SLUICE_RULE_HITS (2 * SLUICE_MAX_RULES)
 // The guest's own addresses (all interfaces, both families).
 #define SLUICE_MAX_LOCAL_ADDRESSES 256
+// Decided flows of a port: so many buckets of four, a power of two, unless whoever loads the program says otherwise.
+#define SLUICE_FLOW_BUCKETS 16384
+#define SLUICE_FLOW_WAYS 4
+// Ports of one network function, as SLUICE_MAP_OUT_PORTS numbers them.
+#define SLUICE_MAX_PORTS 4
 
 // Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).
 #define SLUICE_MAP_XSKS "sluice_xsks"
@@ -46,6 +51,9 @@
 #define SLUICE_MAP_BLOCKLIST "sluice_blocked"
 #define SLUICE_MAP_LOCALS "sluice_locals"
 #define SLUICE_MAP_COUNTERS "sluice_counters"
+#define SLUICE_MAP_FLOWS "sluice_flows"
+#define SLUICE_MAP_FLOW_MARKS "sluice_flowmark"
+#define SLUICE_MAP_OUT_PORTS "sluice_outports"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
 
@@ -64,7 +72,8 @@ enum sluice_verdict {
   SLUICE_VERDICT_DOWN_PASS = 6,  // clsact only: no dataplane, policy `pass`
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
   SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
-  SLUICE_VERDICT_COUNT = 9,
+  SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of a decided flow, sent on
+  SLUICE_VERDICT_COUNT = 10,
 };
 
 // What the clsact program does with a packet that is meant for the function and that XDP did not
@@ -81,6 +90,8 @@ enum sluice_config_flags {
   SLUICE_CONFIG_OWN_MAC_ONLY = 1 << 0,
   // An agent has filled the maps; without it every packet passes.
   SLUICE_CONFIG_ACTIVE = 1 << 1,
+  // XDP carries decided flows.
+  SLUICE_CONFIG_OFFLOAD = 1 << 2,
 };
 
 // The one element of SLUICE_MAP_CONFIG. The agent replaces it whole.
@@ -89,6 +100,9 @@ struct sluice_config {
   __u32 bridge_mode;     // enum sluice_bridge_mode
   __u32 bridge_ifindex;  // near end of the bridge's veth pair; 0 while there is none
   __u32 rule_bank;       // 0 or 1: which bank of the rules is in force
+  __u32 flow_epoch;      // flows that were decided in another one are not carried; only ever grows
+  __u32 flow_buckets;    // of SLUICE_MAP_FLOWS, a power of two
+  __u32 port;            // the port's own number in SLUICE_MAP_OUT_PORTS
   __u8 mac[6];           // the port's own address
   __u8 pad[2];
 };
@@ -167,6 +181,97 @@ struct sluice_rule {
 struct sluice_address {
   __be32 addr_be[4];  // IPv4 in element 0
   __u32 family;       // 4 or 6
+};
+
+// What tells decided flows of a port apart (flow_key.h). No padding: compared and hashed as bytes.
+struct sluice_flow_key {
+  __be32 src_be[4];  // IPv4 in element 0, the rest 0
+  __be32 dst_be[4];
+  __be16 src_port_be;
+  __be16 dst_port_be;
+  __u16 vlan;   // id of the only tag, or SLUICE_NO_VLAN
+  __u8 proto;   // TCP or UDP
+  __u8 family;  // 4 or 6
+};
+#define SLUICE_NO_VLAN 0xffff
+
+// Where an entry of SLUICE_MAP_FLOWS is in its life. Both sides change it by compare-and-swap, but for the last step of
+// a claim. What XDP does not name here it takes for no entry.
+//
+//   FREE ─► CLAIMED ─► SEEN ─► CLAIMED ─► PENDING ─► CARRIED ◄─► LEAVING ─► GONE ─► FREE
+enum sluice_flow_state {
+  SLUICE_FLOW_FREE = 0,
+  SLUICE_FLOW_CLAIMED = 1,  // a worker is writing it
+  SLUICE_FLOW_SEEN = 2,     // the dataplane counts its packets; not decided
+  SLUICE_FLOW_PENDING = 3,  // decided; XDP gives its packets to the dataplane until none of them is under way
+  SLUICE_FLOW_CARRIED = 4,  // by XDP, which made it so
+  SLUICE_FLOW_LEAVING = 5,  // was idle for long; the next packet makes it CARRIED again
+  SLUICE_FLOW_GONE = 6,     // no packet came; free when XDP has surely forgotten it
+};
+
+enum sluice_flow_change {
+  SLUICE_FLOW_SWAP_MACS = 1 << 0,
+  SLUICE_FLOW_SET_MACS = 1 << 1,
+  SLUICE_FLOW_DEC_TTL = 1 << 2,  // a packet whose TTL or hop limit would end goes to the dataplane
+  SLUICE_FLOW_SET_ADDRESSES = 1 << 3,
+  SLUICE_FLOW_SET_PORTS = 1 << 4,
+  SLUICE_FLOW_SET_VLAN = 1 << 5,   // of the tag there is; priority bits stay
+  SLUICE_FLOW_PUSH_VLAN = 1 << 6,  // where there is none
+  SLUICE_FLOW_POP_VLAN = 1 << 7,
+};
+
+// What is done to each packet of a flow.
+struct sluice_flow_action {
+  __u32 changes;   // enum sluice_flow_change
+  __u32 out_port;  // its number in SLUICE_MAP_OUT_PORTS
+  __u8 dst_mac[6];
+  __u8 src_mac[6];
+  __u16 ip_delta;  // to be added to the ones' complement sum behind the IPv4 header's checksum...
+  __u16 l4_delta;  // ...and TCP's or UDP's, for all of the above but the TTL (RFC 1624)
+  __u16 vlan;      // id
+  __be16 src_port_be;
+  __be16 dst_port_be;
+  __u16 pad[3];
+  __be32 src_be[4];
+  __be32 dst_be[4];
+};
+
+// One entry: what is compared in the first cache line, what is done in the second, new addresses in the third.
+struct sluice_flow {
+  __u32 state;  // enum sluice_flow_state
+  __u32 epoch;  // sluice_config.flow_epoch when it was decided
+  __u32 hash;   // of the key
+  __u32 seen;   // packets while SEEN
+  struct sluice_flow_key key;
+  __u32 mark;        // while PENDING: of the last packet that XDP gave to the dataplane; 0: none yet
+  __u32 mark_queue;  // on this queue
+  __u64 packets;     // carried
+  __u64 bytes;
+  __u64 packets_before;  // those of the dataplane's last look, and in how many looks...
+  __u32 idle_looks;      // ...they stayed the same
+  struct sluice_flow_action action;
+  __u8 pad[32];
+};
+
+// Element of SLUICE_MAP_FLOWS, hash % flow_buckets. mmapable: the dataplane writes entries where XDP reads them.
+struct sluice_flow_bucket {
+  struct sluice_flow flows[SLUICE_FLOW_WAYS];
+};
+
+// Element of SLUICE_MAP_FLOW_MARKS, one for each RX queue; mmapable. XDP numbers the packets of PENDING flows as it
+// gives them to the dataplane; whoever polls the queue's lane says up to which number all that came by the queue is
+// out.
+struct sluice_flow_marks {
+  __u32 given;
+  __u8 pad[60];
+  __u32 done;
+  __u8 pad2[60];
+};
+
+// What stands right before the data of such a packet (XDP metadata).
+struct sluice_flow_mark {
+  __u32 hash;  // of its flow
+  __u32 mark;  // never 0
 };
 
 // Per-CPU element of SLUICE_MAP_COUNTERS, one element per RX queue. Monotonic.

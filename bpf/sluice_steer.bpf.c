@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The XDP program of a port: looks at each frame and gives it to the queue's AF_XDP socket, to the
-// kernel stack, or to nobody. A frame that is the dataplane's while its queue has no socket goes on
-// to the stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) picks it up.
+// The XDP program of a port: sends on what the dataplane has decided (flows.h), looks at each other frame
+// and gives it to the queue's AF_XDP socket, to the kernel stack, or to nobody. A frame that is the dataplane's while
+// its queue has no socket goes on to the stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) picks it up.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -10,6 +10,7 @@
 
 #include "bpf/classify.h"
 #include "bpf/count.h"
+#include "bpf/flows.h"
 #include "bpf/maps.h"
 #include "bpf/packet.h"
 
@@ -45,7 +46,9 @@ struct {
   __uint(XDP_PASS, 1);
 } XDP_RUN_CONFIG(sluice_steer);
 
-static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decision* decision, struct amount frame) {
+// `decided`: the flow's entry, if it has one.
+static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decision* decision,
+                                        struct sluice_flow* decided, struct amount frame) {
   __u32 queue = ctx->rx_queue_index;
   // The lower bits of the flags are what is returned if the queue has no socket
   // (__bpf_xdp_redirect_map), so one lookup both asks and redirects.
@@ -56,6 +59,9 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
   }
   count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
   count_rule(decision->hits, frame);
+  if (decided) {
+    mark_given(ctx, decided, queue);
+  }
   return action;
 }
 
@@ -68,6 +74,17 @@ int sluice_steer(struct xdp_md* ctx) {
   }
 
   struct amount frame = {.packets = 1, .bytes = bpf_xdp_get_buff_len(ctx)};
+  struct sluice_flow* decided = NULL;
+  if (config->flags & SLUICE_CONFIG_OFFLOAD) {
+    decided = decided_flow(ctx, config, frame.bytes);
+    if (decided && is_carried(decided, ctx->rx_queue_index)) {
+      int action = carry(ctx, config, decided, frame);
+      if (action != XDP_ABORTED) {
+        return action;
+      }
+    }
+  }
+
   struct packet packet;
   if (parse(ctx, &packet) == PARSE_MALFORMED) {
     count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_MALFORMED, frame);
@@ -77,7 +94,7 @@ int sluice_steer(struct xdp_md* ctx) {
   struct decision decision = classify(config, &packet);
   switch (decision.action) {
     case SLUICE_ACTION_DATAPLANE:
-      return to_dataplane(ctx, &decision, frame);
+      return to_dataplane(ctx, &decision, decided, frame);
     case SLUICE_ACTION_DROP:
       count_verdict(ctx->rx_queue_index, decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, frame);
       count_rule(decision.hits, frame);

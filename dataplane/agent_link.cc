@@ -55,6 +55,7 @@ void AgentLink::Serve() {
       last_failure = failure;
     }
     WaitFor(-1, pause);
+    dataplane_.Tick();
     pause = std::min(2 * pause, kLongestPause);
   }
 }
@@ -105,7 +106,11 @@ absl::Status AgentLink::Greet(int socket) const {
 }
 
 absl::Status AgentLink::ServeRequests(int socket) {
-  while (!dataplane_.shut_down() && WaitFor(socket, absl::InfiniteDuration())) {
+  while (!dataplane_.shut_down() && !told_to_end_) {
+    if (!WaitFor(socket, dataplane_.tick_every())) {
+      dataplane_.Tick();
+      continue;
+    }
     if (absl::Status status = Answer(socket); !status.ok()) {
       dataplane_.AgentLost();
       return status;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "bpf/sluice_abi.h"
 #include "dataplane/verdict.h"
 
 namespace sluice {
@@ -22,12 +23,24 @@ struct Frame {
   uint32_t length_bytes;
   uint8_t in_port;
   Verdict verdict;
+  bool asks = false;  // the function may decide for all of its flow (Burst::Decide)
 };
 
 struct Burst {
   uint32_t lane;
   uint32_t count;
   Frame frames[kBurstFrames];
+
+  // What XDP may do with each packet of this frame's flow and direction, from now on and without asking again. Only
+  // for a frame that asks and is transmitted, and only if no later packet could get another answer. It lasts until the
+  // configuration changes or the flow has been idle (dataplane/lane_flows.h).
+  uint64_t decided;  // bit i: actions[i] is frame i's
+  sluice_flow_action actions[kBurstFrames];
+  void Decide(const Frame& frame, const sluice_flow_action& action) {
+    const auto index = static_cast<uint32_t>(&frame - frames);
+    decided |= uint64_t{1} << index;
+    actions[index] = action;
+  }
 
   Frame* begin() { return frames; }
   Frame* end() { return frames + count; }

@@ -73,6 +73,8 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return PlaceLanes(request.place_lanes());
     case Request::kParkSentFrames:
       return ParkSentFrames(request.park_sent_frames());
+    case Request::kDecideFlows:
+      return DecideFlows(request.decide_flows(), fds);
     case Request::kSettleTakeover:
       return SettleTakeover();
     case Request::kRaiseFence:
@@ -162,6 +164,64 @@ absl::Status Dataplane::ParkSentFrames(const dataplane::ParkSentFrames& request)
   }
   spdlog::info("port {}: {} frames rest when they are sent", request.port(), request.frames());
   return absl::OkStatus();
+}
+
+absl::Status Dataplane::DecideFlows(const dataplane::DecideFlows& request, const std::vector<UniqueFd>& fds) {
+  const bool same_tables = request.epoch() != 0 && request.buckets().empty() && flows_.has_value();
+  std::optional<FlowAger> former = std::move(flows_);  // mapped until no lane uses it
+  if (same_tables) {
+    flows_ = std::move(former);
+  } else if (request.epoch() != 0) {
+    absl::StatusOr<std::unique_ptr<FlowTables>> tables = MapFlowTables(request, fds);
+    if (!tables.ok()) {
+      flows_ = std::move(former);
+      return tables.status();
+    }
+    flows_.emplace(*std::move(tables), stats_->flows_carried);
+  } else {
+    flows_.reset();
+  }
+  for (auto& [index, held] : lanes_) {
+    if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
+      crew_->RunFor(*held.lane,
+                    [&] { held.lane->DecideFlows(flows_.has_value() ? &flows_->tables() : nullptr, request.epoch()); });
+    }
+  }
+  if (flows_.has_value()) {
+    flows_->set_epoch(request.epoch());
+  }
+  stats_->flows_carried.Set(0);
+  spdlog::info("flows are decided: {}", request.epoch() == 0 ? "no" : absl::StrCat("epoch ", request.epoch()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<FlowTables>> Dataplane::MapFlowTables(const dataplane::DecideFlows& request,
+                                                                     const std::vector<UniqueFd>& fds) const {
+  const auto ports = static_cast<size_t>(request.buckets_size());
+  if (request.buckets_size() != configuration_.ports_size() || fds.size() != 2 * ports) {
+    return absl::InvalidArgumentError(absl::StrCat("flow tables of ", ports, " ports with ", fds.size(),
+                                                   " descriptors, for ", configuration_.ports_size(), " ports"));
+  }
+  auto tables = std::make_unique<FlowTables>();
+  for (size_t port = 0; port < ports; ++port) {
+    absl::StatusOr<FlowTable> table =
+        FlowTable::Map(fds[2 * port].get(), fds[2 * port + 1].get(), request.buckets(static_cast<int>(port)));
+    if (!table.ok()) {
+      return table.status();
+    }
+    tables->push_back(*std::move(table));
+  }
+  return tables;
+}
+
+absl::Duration Dataplane::tick_every() const {
+  return flows_.has_value() ? flows_->look_every() : absl::InfiniteDuration();
+}
+
+void Dataplane::Tick() {
+  if (flows_.has_value()) {
+    flows_->Look(kernel_);
+  }
 }
 
 absl::Status Dataplane::SettleTakeover() {

@@ -7,6 +7,7 @@
 //               SetTransmitLanes hand-off fabric
 //               PlaceLanes       crew
 //               ParkSentFrames   lanes
+//               DecideFlows      flow ager; lanes
 //               RaiseFence       fence
 //               LowerFence       fence
 //               SettleTakeover   settlement
@@ -30,6 +31,7 @@
 #include "dataplane/contract/unique_fd.h"
 #include "dataplane/crew.h"
 #include "dataplane/fence.h"
+#include "dataplane/flow_ager.h"
 #include "dataplane/handoff_fabric.h"
 #include "dataplane/kernel.h"
 #include "dataplane/lane.h"
@@ -55,6 +57,10 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lanes that it had held back go on.
   void AgentLost();
 
+  // To be called about so often, whether or not an agent is connected; infinite: not at all.
+  absl::Duration tick_every() const;
+  void Tick();
+
   // What a newly connected agent is told, and the descriptors that go beside it.
   dataplane::Hello hello() const;
   int stats_fd() const { return stats_fd_.get(); }  // -1 before Configure
@@ -75,6 +81,9 @@ class Dataplane {
   absl::Status SetTransmitLanes(const dataplane::SetTransmitLanes& request);
   absl::Status PlaceLanes(const dataplane::PlaceLanes& request);
   absl::Status ParkSentFrames(const dataplane::ParkSentFrames& request);
+  absl::Status DecideFlows(const dataplane::DecideFlows& request, const std::vector<UniqueFd>& fds);
+  absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::DecideFlows& request,
+                                                            const std::vector<UniqueFd>& fds) const;
   absl::Status SettleTakeover();
   absl::Status RaiseFence(const dataplane::RaiseFence& request);
   absl::Status LowerFence(const dataplane::LowerFence& request);
@@ -97,6 +106,7 @@ class Dataplane {
   StatsSegment* stats_ = nullptr;
   std::unique_ptr<NetworkFunction> function_;
   std::optional<Settlement> settlement_;
+  std::optional<FlowAger> flows_;  // while flows are decided
 
   std::map<uint32_t, HeldLane> lanes_;
   TransmitLanes transmit_lanes_;

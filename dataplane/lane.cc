@@ -46,6 +46,9 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   if (!moved_flows_.idle()) {
     moved_flows_.Forget(clock_.Now_ns());
   }
+  if (flows_.waits() && NoHandoffs() && SentUpTo(flows_.sent())) {
+    flows_.Publish();
+  }
   moved += AcceptHandoffs();
   moved += LetMovedFlowsGo(/*at_least=*/0);
   if (held_back_) {
@@ -77,12 +80,26 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
       if (probe_) {
         ProbeFlows(burst_);
       }
-      function.Process(burst_);
+      Process(function);
       Dispatch(burst_);
     }
     pair.Replenish();
   }
+  if (flows_.on() && received > 0) {
+    flows_.NoteSent(tx_marks());
+  }
   return received;
+}
+
+void Lane::Process(NetworkFunction& function) {
+  if (!flows_.on() || handoff_lanes_ != 0) {
+    function.Process(burst_);
+    return;
+  }
+  burst_.decided = 0;
+  flows_.Look(burst_);
+  function.Process(burst_);
+  flows_.Keep(burst_);
 }
 
 void Lane::WatchRings() {

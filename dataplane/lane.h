@@ -21,6 +21,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/handoff.h"
+#include "dataplane/lane_flows.h"
 #include "dataplane/moved_flows.h"
 #include "dataplane/network_function.h"
 #include "dataplane/queue_pair.h"
@@ -34,9 +35,6 @@ struct PortSocket {
   uint32_t port = 0;
   XskSocket socket;
 };
-
-// Places in the rings of one kind, by pair.
-using RingMarks = std::array<uint32_t, kMaxPorts>;
 
 class Lane {
  public:
@@ -72,6 +70,9 @@ class Lane {
   // `proven`: whatever came another way before what waits here is out.
   void LetReceive(bool proven);
 
+  // Flows are decided from now on, in this epoch; nullptr: no more. The tables stay the caller's.
+  void DecideFlows(FlowTables* tables, uint32_t epoch) { flows_.Set(tables, epoch, index_); }
+
   // What `port` counts as sent rests for a while (queue_pair.h).
   void ParkSentFrames(uint32_t port, uint32_t frames);
   // Frames leave by lane FlowHash % lane_count, through the outbox where that is another. 0: by this lane's own
@@ -98,6 +99,7 @@ class Lane {
 
  private:
   uint32_t ReceiveAndProcess(NetworkFunction& function);
+  void Process(NetworkFunction& function);
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
@@ -131,6 +133,7 @@ class Lane {
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
   ProbedFlows probed_;
   MovedFlows moved_flows_;
+  LaneFlows flows_;
   Burst burst_;
   Burst waited_;  // on the way out of moved_flows_
   HandoffOutbox outbox_;

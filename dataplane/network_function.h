@@ -4,6 +4,8 @@
 // UMEM frame. It must not keep pointers: after Process the frames are gone. One object serves every lane, and workers
 // call it at the same time, each with bursts of its own lanes; state that flows share must stand that.
 //
+// A frame that `asks` gives it the chance to decide for the flow (Burst::Decide); it need not.
+//
 // Process runs in the packet path: no allocation, no lock, no log, no exception.
 #ifndef SLUICE_DATAPLANE_NETWORK_FUNCTION_H_
 #define SLUICE_DATAPLANE_NETWORK_FUNCTION_H_

@@ -120,6 +120,7 @@ absl::Status Instance::BringUpPorts() {
   settings.own_mac_only = !IsBumpInTheWire(config_.function);
   settings.promiscuous = IsBumpInTheWire(config_.function);
   settings.mode = config_.dataplane.mode;
+  settings.flow_buckets = config_.dataplane.offload_flows / SLUICE_FLOW_WAYS;
   for (const PortConfig& config : config_.ports) {
     std::optional<SavedPort> saved;
     for (const SavedPort& candidate : state_.ports()) {

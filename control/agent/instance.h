@@ -129,6 +129,9 @@ class Instance {
   uint32_t active_pairs() const { return active_pairs_; }
   uint32_t wanted_pairs() const { return wanted_pairs_; }
   uint32_t restarts() const { return state_.restarts(); }
+  // Does XDP carry decided flows, and if not, why?
+  bool offloads() const { return offloads_; }
+  const std::string& why_no_offload() const { return why_no_offload_; }
   const std::optional<FinishedResize>& last_resize() const { return last_resize_; }
   const std::map<std::pair<Lever, ResizeOutcome::State>, ResizeTotals>& resize_totals() const { return resize_totals_; }
 
@@ -198,9 +201,23 @@ class Instance {
 
   absl::Status MakeRules();
   absl::Status PutRules(std::vector<ActiveRule> rules);
+  absl::Status FlipRules();
   void SaveRules();
   absl::Status AdoptBlocklist();
   absl::Status PutBlocklist(const std::optional<Blocklist>& list);
+
+  // Decided flows (instance_offload.cc).
+  std::string WhyNoOffload() const;
+  void FollowOffload();
+  absl::Status StartOffload();
+  absl::Status StopOffload();
+  absl::Status AdoptOffload();
+  // A change after which no decision of before may be followed: when it is acknowledged, none is, and no packet has
+  // overtaken one that was carried.
+  absl::Status Withdrawing(absl::FunctionRef<absl::Status()> change);
+  absl::Status SendFlowEpoch(uint32_t epoch);
+  absl::Status SendFlowTables();
+  std::vector<uint32_t> AllLanes() const;
 
   void FollowAddresses();
   void FollowCpus();
@@ -232,6 +249,10 @@ class Instance {
   absl::Duration spread_flows_for_ = absl::InfiniteDuration();  // until Tick() ends it; infinite: nothing to end
   absl::Time last_tick_ = absl::InfinitePast();
   uint32_t wanted_pairs_ = 0;
+  std::vector<uint32_t> queue_cpus_;  // where the ports' interrupts go; empty: not known
+  uint32_t flow_epoch_ = 0;           // the last one there was
+  bool offloads_ = false;
+  std::string why_no_offload_ = "not yet";
   std::optional<std::string> copy_because_;  // mode = "auto" found zero-copy of no use
   std::optional<FinishedResize> last_resize_;
   std::map<std::pair<Lever, ResizeOutcome::State>, ResizeTotals> resize_totals_;

@@ -231,11 +231,7 @@ absl::Status Instance::SendTransmitLanes(uint32_t count, bool every_lane) {
 }
 
 absl::Status Instance::ChangeTransmitLanes(uint32_t count, bool every_lane) {
-  std::vector<uint32_t> lanes;
-  for (const auto& [index, lane] : lanes_.lanes()) {
-    lanes.push_back(index);
-  }
-  return Fenced(lanes, [&] { return SendTransmitLanes(count, every_lane); }, {});
+  return Fenced(AllLanes(), [&] { return SendTransmitLanes(count, every_lane); }, {});
 }
 
 absl::Status Instance::SpreadFlows() {
@@ -276,6 +272,9 @@ uint32_t Instance::WorkerOf(uint32_t lane) const {
 }
 
 absl::Status Instance::Place(uint32_t workers) {
+  if (absl::Status s = StopOffload(); !s.ok()) {
+    return s;
+  }
   const std::vector<uint32_t> before = worker_cores_;
   // A CPU may have gone since the plan was made.
   workers = std::min(workers, static_cast<uint32_t>(usable_cores_.size()));
@@ -302,10 +301,12 @@ absl::Status Instance::Place(uint32_t workers) {
       port.RememberPlacement(static_cast<uint32_t>(cpus.size()));
     }
     SaveState();  // before it is changed: whoever comes after us puts it back
+    queue_cpus_ = cpus;
     for (AgentPort& port : ports_) {
       // A hint: packets flow without it.
       if (absl::Status s = port.PlaceQueues(cpus); !s.ok()) {
         spdlog::warn("{}", std::string(s.message()));
+        queue_cpus_.clear();
       }
     }
   }

@@ -37,8 +37,12 @@ void Instance::DataplaneLost() {
   }
   down_ = true;
   dataplane_gone_ = false;
+  offloads_ = false;
+  ++flow_epoch_;
   for (AgentPort& port : ports_) {
-    if (absl::Status s = port.ApplyDownPolicy(lanes_.pair_lanes()); !s.ok()) {
+    absl::Status s = port.CarryNoFlows(flow_epoch_);
+    s.Update(port.ApplyDownPolicy(lanes_.pair_lanes()));
+    if (!s.ok()) {
       spdlog::error("policy while the dataplane is down: {}", std::string(s.message()));
     }
   }
@@ -104,6 +108,7 @@ void Instance::Tick() {
   }
   FollowAddresses();
   FollowCpus();
+  FollowOffload();
 }
 
 void Instance::FollowAddresses() {
@@ -111,10 +116,18 @@ void Instance::FollowAddresses() {
   if (!addresses.ok()) {
     return;
   }
-  for (AgentPort& port : ports_) {
-    if (absl::Status s = port.RefreshLocals(*addresses); !s.ok()) {
-      spdlog::error("{}", std::string(s.message()));
+  if (std::all_of(ports_.begin(), ports_.end(), [&](const AgentPort& port) { return port.HasLocals(*addresses); })) {
+    return;
+  }
+  const auto refresh = [&] {
+    absl::Status s;
+    for (AgentPort& port : ports_) {
+      s.Update(port.RefreshLocals(*addresses));
     }
+    return s;
+  };
+  if (absl::Status s = Withdrawing(refresh); !s.ok()) {
+    spdlog::error("{}", std::string(s.message()));
   }
 }
 

@@ -62,6 +62,9 @@ absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
   finished.to = plan.to;
   const ResizeCosts before = CostsSoFar();
   BeginResize(plan, before);
+  if (absl::Status s = StopOffload(); !s.ok()) {
+    spdlog::error("flows that XDP carries: {}", std::string(s.message()));
+  }
   LiveResize actions(*this);
   finished.outcome = RunPlan(plan, actions, deadline);
   finished.costs = CostsSoFar() - before;

@@ -62,6 +62,17 @@ absl::Status Instance::PutRules(std::vector<ActiveRule> rules) {
       return s;
     }
   }
+  if (absl::Status s = Withdrawing([this] { return FlipRules(); }); !s.ok()) {
+    return s;
+  }
+  rules_ = std::move(rules);
+  for (ActiveRule& rule : rules_) {
+    rule.fresh = false;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Instance::FlipRules() {
   for (size_t flipped = 0; flipped < ports_.size(); ++flipped) {
     absl::Status s = ports_[flipped].FlipRules();
     if (s.ok()) {
@@ -73,10 +84,6 @@ absl::Status Instance::PutRules(std::vector<ActiveRule> rules) {
       }
     }
     return s;
-  }
-  rules_ = std::move(rules);
-  for (ActiveRule& rule : rules_) {
-    rule.fresh = false;
   }
   return absl::OkStatus();
 }
@@ -130,12 +137,13 @@ absl::Status Instance::AdoptBlocklist() {
 }
 
 absl::Status Instance::PutBlocklist(const std::optional<Blocklist>& list) {
-  for (AgentPort& port : ports_) {
-    if (absl::Status s = port.SetBlocklist(list.has_value() ? list->fd() : -1); !s.ok()) {
-      return s;
+  return Withdrawing([&] {
+    absl::Status s;
+    for (size_t port = 0; s.ok() && port < ports_.size(); ++port) {
+      s = ports_[port].SetBlocklist(list.has_value() ? list->fd() : -1);
     }
-  }
-  return absl::OkStatus();
+    return s;
+  });
 }
 
 absl::Status Instance::ReplaceBlocklist(std::vector<sluice_prefix> prefixes) {
@@ -164,14 +172,18 @@ absl::StatusOr<uint64_t> Instance::Block(const std::vector<sluice_prefix>& prefi
     }
     return blocklist_.has_value() ? blocklist_->size() : 0;
   }
-  return blocklist_->Add(prefixes);
+  absl::StatusOr<uint64_t> added;
+  absl::Status s = Withdrawing([&] { return (added = blocklist_->Add(prefixes)).status(); });
+  return s.ok() ? added : s;
 }
 
 absl::StatusOr<uint64_t> Instance::Unblock(const std::vector<sluice_prefix>& prefixes) {
   if (!blocklist_.has_value()) {
     return 0;
   }
-  return blocklist_->Remove(prefixes);
+  absl::StatusOr<uint64_t> removed;
+  absl::Status s = Withdrawing([&] { return (removed = blocklist_->Remove(prefixes)).status(); });
+  return s.ok() ? removed : s;
 }
 
 }  // namespace sluice

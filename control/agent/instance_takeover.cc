@@ -108,6 +108,9 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   if (absl::Status s = ParkSentFrames(); !s.ok()) {
     return s;
   }
+  if (absl::Status s = AdoptOffload(); !s.ok()) {
+    return s;
+  }
   absl::StatusOr<bool> repaired = RepairLanes();
   if (!repaired.ok()) {
     return repaired.status();

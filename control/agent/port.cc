@@ -140,7 +140,8 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   affinity.Remember(queues->current);
   const std::string pin_dir = absl::StrCat(settings.pin_root, "/", netdev);
   const std::string object = absl::StrCat(settings.object_dir, "/sluice_steer.bpf.o");
-  absl::StatusOr<XdpAttachment> xdp = XdpAttachment::AttachOrAdopt(netdev, object, pin_dir, WishFor(settings.mode));
+  absl::StatusOr<XdpAttachment> xdp =
+      XdpAttachment::AttachOrAdopt(netdev, object, pin_dir, WishFor(settings.mode), settings.flow_buckets);
   if (!xdp.ok()) {
     return OnPort(netdev, xdp.status());
   }

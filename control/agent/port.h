@@ -37,6 +37,7 @@ struct PortSettings {
   bool own_mac_only = false;  // the function wants unicast frames to the port's own address only
   bool promiscuous = false;   // the function wants every frame on the wire
   ModeSetting mode = ModeSetting::kAuto;
+  uint32_t flow_buckets = SLUICE_FLOW_BUCKETS;
 };
 
 // The error, with the port it was on.
@@ -55,11 +56,19 @@ class AgentPort {
   absl::Status FlipRules() { return OnPort(netdev(), maps_.FlipRules()); }
   // The guest's addresses, then everything in force at once.
   absl::Status Activate();
+  // XDP carries the flows that are decided in this epoch (dataplane/flow_table.h), or none at all. One write to an
+  // array: packets that are under way may still follow what was in force before.
+  absl::Status CarryFlows(uint32_t port, uint32_t epoch);
+  absl::Status CarryNoFlows(uint32_t epoch);
+  absl::Status SetOutPort(uint32_t port, uint32_t ifindex) { return OnPort(netdev(), maps_.SetOutPort(port, ifindex)); }
+  // Of the flows that it carries, also for an agent before us.
+  absl::StatusOr<std::optional<uint32_t>> FlowEpoch() const;
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.
   absl::Status ApplyDownPolicy(uint32_t queue_pairs);
   void SetDownPolicy(OnDataplaneDown policy) { config_.on_dataplane_down = policy; }
   absl::Status Resteer();
   // Keeps the map of the guest's own addresses true. Cheap when nothing changed.
+  bool HasLocals(const std::vector<sluice_address>& addresses) const;
   absl::Status RefreshLocals(const std::vector<sluice_address>& addresses);
 
   // Looks again who else is in the dispatcher.
@@ -129,7 +138,7 @@ class AgentPort {
   uint32_t frame_size_bytes_ = 2048;
   uint32_t frames_sent_unread_ = 0;
   SavedPort saved_;
-  std::vector<sluice_address> locals_;
+  std::optional<std::vector<sluice_address>> locals_;  // as written
 };
 
 }  // namespace sluice

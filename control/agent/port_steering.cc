@@ -41,6 +41,36 @@ absl::Status AgentPort::Resteer() {
   return OnPort(netdev(), maps_.SetConfig(*config));
 }
 
+absl::Status AgentPort::CarryFlows(uint32_t port, uint32_t epoch) {
+  absl::StatusOr<sluice_config> config = maps_.GetConfig();
+  if (!config.ok()) {
+    return OnPort(netdev(), config.status());
+  }
+  config->flags |= SLUICE_CONFIG_OFFLOAD;
+  config->flow_epoch = epoch;
+  config->flow_buckets = maps_.flow_buckets();
+  config->port = port;
+  return OnPort(netdev(), maps_.SetConfig(*config));
+}
+
+absl::Status AgentPort::CarryNoFlows(uint32_t epoch) {
+  absl::StatusOr<sluice_config> config = maps_.GetConfig();
+  if (!config.ok()) {
+    return OnPort(netdev(), config.status());
+  }
+  config->flags &= ~static_cast<uint32_t>(SLUICE_CONFIG_OFFLOAD);
+  config->flow_epoch = epoch;
+  return OnPort(netdev(), maps_.SetConfig(*config));
+}
+
+absl::StatusOr<std::optional<uint32_t>> AgentPort::FlowEpoch() const {
+  absl::StatusOr<sluice_config> config = maps_.GetConfig();
+  if (!config.ok()) {
+    return OnPort(netdev(), config.status());
+  }
+  return (config->flags & SLUICE_CONFIG_OFFLOAD) != 0 ? std::optional<uint32_t>(config->flow_epoch) : std::nullopt;
+}
+
 absl::Status AgentPort::ApplyDownPolicy(uint32_t queue_pairs) {
   if (config_.on_dataplane_down == OnDataplaneDown::kHold) {
     return absl::OkStatus();
@@ -62,10 +92,13 @@ absl::Status AgentPort::ApplyDownPolicy(uint32_t queue_pairs) {
   return absl::OkStatus();
 }
 
-absl::Status AgentPort::RefreshLocals(const std::vector<sluice_address>& addresses) {
+bool AgentPort::HasLocals(const std::vector<sluice_address>& addresses) const {
   const auto same = [](const sluice_address& a, const sluice_address& b) { return memcmp(&a, &b, sizeof(a)) == 0; };
-  if (addresses.size() == locals_.size() && std::equal(addresses.begin(), addresses.end(), locals_.begin(), same) &&
-      !locals_.empty()) {
+  return locals_.has_value() && std::equal(addresses.begin(), addresses.end(), locals_->begin(), locals_->end(), same);
+}
+
+absl::Status AgentPort::RefreshLocals(const std::vector<sluice_address>& addresses) {
+  if (HasLocals(addresses)) {
     return absl::OkStatus();
   }
   if (absl::Status s = maps_.SetLocals(addresses); !s.ok()) {

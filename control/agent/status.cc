@@ -41,7 +41,7 @@ uint64_t Nanoseconds(absl::Duration duration) {
 
 // In the order of enum sluice_verdict.
 constexpr const char* kVerdictNames[SLUICE_VERDICT_COUNT] = {
-    "dataplane", "pass", "drop", "no_socket", "malformed", "bridged", "down_pass", "down_drop", "blocked"};
+    "dataplane", "pass", "drop", "no_socket", "malformed", "bridged", "down_pass", "down_drop", "blocked", "offloaded"};
 
 void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::string& key, uint64_t value) {
   if (value != 0) {
@@ -121,9 +121,24 @@ void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
   }
 }
 
+// XDP received and sent them in one go.
+uint64_t OffloadedPackets(const Instance& instance) {
+  uint64_t packets = 0;
+  for (const AgentPort& port : instance.ports()) {
+    for (uint32_t queue = 0; queue < port.max_pairs(); ++queue) {
+      if (const absl::StatusOr<sluice_counters> counters = port.maps().ReadCounters(queue); counters.ok()) {
+        packets += counters->packets[SLUICE_VERDICT_OFFLOADED];
+      }
+    }
+  }
+  return packets;
+}
+
 void FillBalance(const Instance& instance, wire::Balance& out) {
   const BalanceSums sums = instance.stats().Balance();
-  out.set_received(sums.received);
+  const uint64_t offloaded = OffloadedPackets(instance);
+  out.set_received(sums.received + offloaded);
+  out.set_offloaded(offloaded);
   out.set_originated(sums.originated);
   out.set_transmitted(sums.transmitted);
   out.set_dropped(sums.dropped);
@@ -140,6 +155,7 @@ bool LeavesXdp(uint32_t verdict) {
     case SLUICE_VERDICT_BRIDGED:
     case SLUICE_VERDICT_DOWN_PASS:
     case SLUICE_VERDICT_DOWN_DROP:
+    case SLUICE_VERDICT_OFFLOADED:
       return true;
     default:
       return false;
@@ -203,6 +219,9 @@ wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTime
     }
   }
   FillBalance(instance, *out.mutable_balance());
+  out.mutable_offload()->set_on(instance.offloads());
+  out.mutable_offload()->set_reason(instance.why_no_offload());
+  out.mutable_offload()->set_flows(instance.stats()->flows_carried.Get());
   for (uint32_t reason = 0; reason < kDropReasons; ++reason) {
     out.add_drop_reasons(DropReasonName(static_cast<DropReason>(reason)));
   }

@@ -119,6 +119,12 @@ std::string DataplaneLine(const wire::Dataplane& dataplane, Style style) {
   return absl::StrCat(line, ", restarted ", dataplane.restarts(), dataplane.restarts() == 1 ? " time" : " times");
 }
 
+std::string OffloadLine(const wire::Offload& offload, Style style) {
+  return offload.on()
+             ? Wrap("offload: ", absl::StrCat("XDP carries ", offload.flows(), " decided flows"), style.text_columns())
+             : Wrap("offload: ", absl::StrCat("off; ", offload.reason()), style.text_columns());
+}
+
 // Which lever a port's present state comes from.
 std::string Lever(const wire::StatusResponse& status, const wire::Port& port) {
   if (port.queue_pairs().open() > port.queue_pairs().current()) {
@@ -154,11 +160,12 @@ std::string RenderWorkers(const wire::StatusResponse& status, Style style) {
 }
 
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style) {
-  std::string text = absl::StrCat(
-      Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
-           style.line_columns()),
-      "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status, style),
-      Oddities(status, style), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
+  std::string text =
+      absl::StrCat(Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
+                        style.line_columns()),
+                   "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status, style),
+                   status.has_offload() ? OffloadLine(status.offload(), style) : "", Oddities(status, style), "\n",
+                   RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\n", RenderOutcome(status.last_resize(), style, "last resize: "));
   }

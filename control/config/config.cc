@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cctype>
 #include <cerrno>
 #include <cstring>
@@ -25,9 +26,11 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxNetdevChars = 15;        // IFNAMSIZ less the terminator
-constexpr size_t kMaxPortNameChars = 32;      // fits a table's column; nothing in the kernel asks for it
-constexpr uint32_t kMaxCpu = 8191;            // the largest CONFIG_NR_CPUS, x86 MAXSMP
+constexpr size_t kMaxNetdevChars = 15;    // IFNAMSIZ less the terminator
+constexpr size_t kMaxPortNameChars = 32;  // fits a table's column; nothing in the kernel asks for it
+constexpr uint32_t kMaxCpu = 8191;        // the largest CONFIG_NR_CPUS, x86 MAXSMP
+constexpr uint32_t kLeastOffloadFlows = 1024;
+constexpr uint32_t kMostOffloadFlows = 1 << 24;
 constexpr size_t kMaxFileBytes = 512 * 1024;  // a full rule set is some 20 KiB; must fit a frame (wire/framing.h)
 
 // What a network function asks of the configuration.
@@ -140,6 +143,12 @@ void ReadDataplane(TableReader& in, DataplaneConfig& dataplane) {
   }
   if (const auto poll = in.OneOf("poll", kPollWords); poll.has_value()) {
     dataplane.poll = static_cast<PollSetting>(*poll);
+  }
+  if (const auto offload = in.OneOf("offload", kOffloadWords); offload.has_value()) {
+    dataplane.offload = static_cast<OffloadSetting>(*offload);
+  }
+  if (const auto flows = in.Number("offload_flows", kLeastOffloadFlows, kMostOffloadFlows); flows.has_value()) {
+    dataplane.offload_flows = std::bit_ceil(*flows);
   }
   in.RefuseOtherKeys();
 }

@@ -18,6 +18,7 @@ namespace sluice {
 enum class OnDataplaneDown { kPass, kDrop, kHold };
 enum class ModeSetting { kAuto, kZeroCopy, kCopy, kSkb };
 enum class PollSetting { kAdaptive, kBusy, kInterrupt };
+enum class OffloadSetting { kAuto, kOn, kOff };
 
 struct PortConfig {
   std::string name;    // "wan": letters, digits, '-', '_'; unique
@@ -31,6 +32,8 @@ struct DataplaneConfig {
   std::vector<uint32_t> cores;      // empty: every online CPU
   std::optional<uint32_t> workers;  // nullopt: one for each queue pair, as far as the cores go
   PollSetting poll = PollSetting::kAdaptive;
+  OffloadSetting offload = OffloadSetting::kAuto;
+  uint32_t offload_flows = 65536;  // entries of each port's flow table
 };
 
 struct FunctionConfig {

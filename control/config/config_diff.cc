@@ -132,6 +132,8 @@ ConfigDiff Compare(const Config& before, const Config& after) {
   out.Add("dataplane", "cores", CoresText(was), CoresText(is));
   out.Add("dataplane", "workers", WorkersText(was), WorkersText(is));
   out.Add("dataplane", "poll", Name(was.poll), Name(is.poll));
+  out.Add("dataplane", "offload", Name(was.offload), Name(is.offload));
+  out.Add("dataplane", "offload_flows", absl::StrCat(was.offload_flows), absl::StrCat(is.offload_flows));
   out.Add("function", "type", before.function.type, after.function.type);
   out.Add("metrics", "listen", ListenText(before.metrics), ListenText(after.metrics));
   return {out.Take(), CompareRules(before.rules, after.rules)};

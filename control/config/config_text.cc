@@ -31,6 +31,8 @@ toml::table DataplaneTable(const DataplaneConfig& dataplane) {
   table.insert("queue_pairs", static_cast<int64_t>(dataplane.queue_pairs));
   table.insert("mode", std::string(Name(dataplane.mode)));
   table.insert("poll", std::string(Name(dataplane.poll)));
+  table.insert("offload", std::string(Name(dataplane.offload)));
+  table.insert("offload_flows", static_cast<int64_t>(dataplane.offload_flows));
   if (!dataplane.cores.empty()) {
     toml::array cores;
     for (const uint32_t core : dataplane.cores) {
@@ -73,6 +75,10 @@ const char* Name(ModeSetting value) {
 
 const char* Name(PollSetting value) {
   return kPollWords[static_cast<size_t>(value)].word;
+}
+
+const char* Name(OffloadSetting value) {
+  return kOffloadWords[static_cast<size_t>(value)].word;
 }
 
 std::string CoresText(const DataplaneConfig& dataplane) {

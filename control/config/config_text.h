@@ -12,6 +12,7 @@ namespace sluice {
 const char* Name(OnDataplaneDown value);
 const char* Name(ModeSetting value);
 const char* Name(PollSetting value);
+const char* Name(OffloadSetting value);
 std::string CoresText(const DataplaneConfig& dataplane);    // "[0, 1]", "every CPU"
 std::string WorkersText(const DataplaneConfig& dataplane);  // "2", "one for each queue pair"
 std::string ListenText(const MetricsConfig& metrics);       // "off", "127.0.0.1:9477", the same "if it can be had"

@@ -25,6 +25,9 @@ inline constexpr KeyWord kModeWords[] = {{"auto", "zero-copy where it is sound, 
                                          {"skb", "XDP behind the driver; any device"}};
 inline constexpr KeyWord kPollWords[] = {
     {"adaptive", "sleeps when idle"}, {"busy", "never sleeps"}, {"interrupt", "sleeps at once"}};
+inline constexpr KeyWord kOffloadWords[] = {{"auto", "on virtio_net, where nothing speaks against it"},
+                                            {"on", "on any driver, where nothing speaks against it"},
+                                            {"off", "every packet goes through the dataplane"}};
 
 struct KeyDoc {
   const char* table;  // "port"; every table but "dataplane", "function" and "metrics" may be there many times

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -47,14 +48,30 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
                                  {SLUICE_MAP_CONFIG, &maps.config_},
                                  {SLUICE_MAP_BLOCKLIST, &maps.blocked_},
                                  {SLUICE_MAP_LOCALS, &maps.locals_},
-                                 {SLUICE_MAP_COUNTERS, &maps.counters_}}) {
+                                 {SLUICE_MAP_COUNTERS, &maps.counters_},
+                                 {SLUICE_MAP_FLOWS, &maps.flows_},
+                                 {SLUICE_MAP_FLOW_MARKS, &maps.flow_marks_},
+                                 {SLUICE_MAP_OUT_PORTS, &maps.out_ports_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
     if (!map.ok()) {
       return map.status();
     }
     *fd = std::move(*map);
   }
+  bpf_map_info info{};
+  uint32_t info_bytes = sizeof(info);
+  if (bpf_obj_get_info_by_fd(maps.flows_.get(), &info, &info_bytes) != 0) {
+    return MapError("asking the size of", SLUICE_MAP_FLOWS);
+  }
+  maps.flow_buckets_ = std::has_single_bit(info.max_entries) ? info.max_entries : 0;
   return maps;
+}
+
+absl::Status SteeringMaps::SetOutPort(uint32_t port, uint32_t ifindex) {
+  if (bpf_map_update_elem(out_ports_.get(), &port, &ifindex, BPF_ANY) != 0) {
+    return MapError(absl::StrCat("entering port ", port, " in"), SLUICE_MAP_OUT_PORTS);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SteeringMaps::RemoveSocket(uint32_t queue) {

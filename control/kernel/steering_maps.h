@@ -25,6 +25,14 @@ class SteeringMaps {
   // Absent entries are not an error.
   absl::Status RemoveSocket(uint32_t queue);
 
+  // The flow table and its marks, which the dataplane maps. Borrowed.
+  int flows_fd() const { return flows_.get(); }
+  int flow_marks_fd() const { return flow_marks_.get(); }
+  // As many as the program was loaded with; 0 when that is no power of two.
+  uint32_t flow_buckets() const { return flow_buckets_; }
+  // Where XDP sends what leaves by this port.
+  absl::Status SetOutPort(uint32_t port, uint32_t ifindex);
+
   absl::StatusOr<sluice_config> GetConfig() const;
   // Replaces the element whole.
   absl::Status SetConfig(const sluice_config& config);
@@ -48,7 +56,8 @@ class SteeringMaps {
 
  private:
   explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
-  UniqueFd xsks_, config_, blocked_, locals_, counters_;
+  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, flow_marks_, out_ports_;
+  uint32_t flow_buckets_ = 0;
   RuleMaps rules_;
 };
 

@@ -33,10 +33,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kProgramName[] = "sluice_steer";
-constexpr const char* kMapNames[] = {SLUICE_MAP_XSKS,          SLUICE_MAP_CONFIG,    SLUICE_MAP_RULE_BANKS,
-                                     SLUICE_MAP_RULES,         SLUICE_MAP_RULE_SETS, SLUICE_MAP_RULE_VALUES,
-                                     SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS, SLUICE_MAP_BLOCKLIST,
-                                     SLUICE_MAP_LOCALS,        SLUICE_MAP_COUNTERS};
+constexpr const char* kMapNames[] = {
+    SLUICE_MAP_XSKS,        SLUICE_MAP_CONFIG,        SLUICE_MAP_RULE_BANKS, SLUICE_MAP_RULES,     SLUICE_MAP_RULE_SETS,
+    SLUICE_MAP_RULE_VALUES, SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS,  SLUICE_MAP_BLOCKLIST, SLUICE_MAP_LOCALS,
+    SLUICE_MAP_COUNTERS,    SLUICE_MAP_FLOWS,         SLUICE_MAP_FLOW_MARKS, SLUICE_MAP_OUT_PORTS};
 
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }
@@ -64,7 +64,7 @@ void RemovePins(const std::string& pin_dir) {
 // Loads the object with its maps pinned in (or taken from) `pin_dir`, and attaches it by libxdp: in a
 // dispatcher where the kernel can do that, alone where it cannot. Returns the program's id.
 absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, const std::string& object_path,
-                                       const std::string& pin_dir, XdpMode mode) {
+                                       const std::string& pin_dir, uint32_t flow_buckets, XdpMode mode) {
   BpfMessages messages;
   bpf_object_open_opts open_options{};
   open_options.sz = sizeof(open_options);
@@ -74,6 +74,9 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
     return messages.Error(errno, absl::StrCat("opening ", object_path));
   }
   const std::unique_ptr<bpf_object, ObjectClose> object(opened);
+  if (bpf_map__set_max_entries(bpf_object__find_map_by_name(object.get(), SLUICE_MAP_FLOWS), flow_buckets) != 0) {
+    return messages.Error(errno, absl::StrCat("making map ", SLUICE_MAP_FLOWS, " of ", flow_buckets, " buckets"));
+  }
   xdp_program_opts program_options{};
   program_options.sz = sizeof(program_options);
   program_options.obj = object.get();
@@ -143,7 +146,8 @@ absl::Status AttachFd(int ifindex, const std::string& netdev, int program_fd, Xd
 }  // namespace
 
 absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                           const std::string& pin_dir, XdpWish wish) {
+                                                           const std::string& pin_dir, XdpWish wish,
+                                                           uint32_t flow_buckets) {
   const bool allow_skb = wish != XdpWish::kNative;
   const BpfMessages quiet;
   XdpAttachment attachment;
@@ -183,7 +187,7 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
         "), which is not in a libxdp dispatcher and leaves no room for another; unload it first: xdp-loader unload ",
         netdev, " --all, or: ip link set dev ", netdev, " xdp off"));
   }
-  const absl::Status status = attachment.Load(object_path, allow_skb,
+  const absl::Status status = attachment.Load(object_path, flow_buckets, allow_skb,
                                               *found != nullptr       ? ModeOf(found->get())
                                               : wish == XdpWish::kSkb ? XdpMode::kSkb
                                                                       : XdpMode::kNative);
@@ -215,17 +219,18 @@ absl::Status XdpAttachment::Adopt(int program_fd) {
   return Refresh();
 }
 
-absl::Status XdpAttachment::Load(const std::string& object_path, bool allow_skb, XdpMode first_mode) {
+absl::Status XdpAttachment::Load(const std::string& object_path, uint32_t flow_buckets, bool allow_skb,
+                                 XdpMode first_mode) {
   std::error_code error;
   const bool had_pins = fs::exists(pin_dir_, error);
   absl::Status status = MakePinDir(pin_dir_);
   if (!status.ok()) {
     return status;
   }
-  absl::StatusOr<uint32_t> id = LoadAndAttach(ifindex_, netdev_, object_path, pin_dir_, first_mode);
+  absl::StatusOr<uint32_t> id = LoadAndAttach(ifindex_, netdev_, object_path, pin_dir_, flow_buckets, first_mode);
   if (!id.ok() && allow_skb && first_mode == XdpMode::kNative) {
     const absl::Status native = id.status();
-    id = LoadAndAttach(ifindex_, netdev_, object_path, pin_dir_, XdpMode::kSkb);
+    id = LoadAndAttach(ifindex_, netdev_, object_path, pin_dir_, flow_buckets, XdpMode::kSkb);
     if (!id.ok()) {
       id = absl::Status(native.code(), absl::StrCat(native.message(), "; ", id.status().message()));
     }

@@ -16,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bpf/sluice_abi.h"
 #include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
@@ -28,11 +29,12 @@ class XdpAttachment {
  public:
   // Adopts a sluice_steer program that is on `netdev` already and whose maps are pinned in `pin_dir`
   // (xdp-loader put it there, or an agent before us), or else loads `object_path`, pins its maps in
-  // `pin_dir` and attaches it as `wish` says.
+  // `pin_dir` and attaches it as `wish` says, with so many buckets in its flow table.
   // Errors: FailedPrecondition for a foreign XDP program that leaves no room for ours, for a program of
   // another SLUICE_ABI_VERSION, and for one whose maps are not pinned there; each says what to do.
   static absl::StatusOr<XdpAttachment> AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                     const std::string& pin_dir, XdpWish wish);
+                                                     const std::string& pin_dir, XdpWish wish,
+                                                     uint32_t flow_buckets = SLUICE_FLOW_BUCKETS);
 
   // Takes the program off the device, descriptor kept. Resume() puts the same one back.
   // Suspend twice or Resume twice is a no-op.
@@ -59,7 +61,7 @@ class XdpAttachment {
  private:
   XdpAttachment() = default;
   absl::Status Adopt(int program_fd);
-  absl::Status Load(const std::string& object_path, bool allow_skb, XdpMode first_mode);
+  absl::Status Load(const std::string& object_path, uint32_t flow_buckets, bool allow_skb, XdpMode first_mode);
   absl::Status TakeOff();
   absl::StatusOr<bool> IsAsBefore() const;
 

@@ -25,7 +25,7 @@
 namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
-inline constexpr uint32_t kStatsVersion = 4;
+inline constexpr uint32_t kStatsVersion = 5;
 inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
@@ -104,6 +104,7 @@ struct StatsSegment {
   uint32_t version = kStatsVersion;
   LaneStats lanes[kMaxLanes];
   WorkerStats workers[kMaxWorkers];
+  StatsCounter flows_carried;  // gauge: flows that XDP carries, as of the last look (dataplane/flow_ager.h)
 };
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");

@@ -4,7 +4,11 @@ namespace sluice {
 
 void Forward::Process(Burst& burst) {
   for (Frame& frame : burst) {
-    frame.verdict = Verdict::Transmit(frame.in_port ^ 1U);
+    const uint32_t out_port = frame.in_port ^ 1U;
+    frame.verdict = Verdict::Transmit(out_port);
+    if (frame.asks) {
+      burst.Decide(frame, {.changes = 0, .out_port = out_port});
+    }
   }
 }
 

@@ -14,6 +14,9 @@ void Reflect::Process(Burst& burst) {
     }
     std::swap_ranges(frame.data, frame.data + kMacBytes, frame.data + kMacBytes);
     frame.verdict = Verdict::Transmit(frame.in_port);
+    if (frame.asks) {
+      burst.Decide(frame, {.changes = SLUICE_FLOW_SWAP_MACS, .out_port = frame.in_port});
+    }
   }
 }
 

@@ -20,7 +20,7 @@ namespace sluice::bpf_test {
 namespace {
 
 const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {
-    "DATAPLANE", "PASS", "DROP", "NO_SOCKET", "MALFORMED", "BRIDGED", "DOWN_PASS", "DOWN_DROP", "BLOCKED"};
+    "DATAPLANE", "PASS", "DROP", "NO_SOCKET", "MALFORMED", "BRIDGED", "DOWN_PASS", "DOWN_DROP", "BLOCKED", "OFFLOADED"};
 
 struct Loaded {
   sluice_steer* steer = nullptr;

@@ -59,7 +59,8 @@ const Bad kBad[] = {
      absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\nmtu = 9\n", kReflect, "x = 1\n[dataplane]\nmod = 1\n"),
      "f:4: port.mtu: unknown key; allowed: name, netdev, on_dataplane_down\n"
      "f:7: function.x: unknown key; allowed: type\n"
-     "f:9: dataplane.mod: unknown key; allowed: queue_pairs, mode, cores, workers, poll"},
+     "f:9: dataplane.mod: unknown key; allowed: queue_pairs, mode, cores, workers, poll, offload, "
+     "offload_flows"},
     {"PortIsNoList", absl::StrCat("[port]\nname = \"wan\"\n", kReflect),
      "f:1: port: must be a list of tables, each written [[port]], not of type table\n"
      "f:4: function.type: reflect takes at least one port, there are 0"},

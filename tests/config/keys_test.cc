@@ -83,13 +83,13 @@ TEST(Keys, AllowWhatIsDocumented) {
     EXPECT_THAT(ProblemOf(text), testing::EndsWith(absl::StrCat("allowed: ", allowed))) << doc.table << "." << doc.key;
     ++tried;
   }
-  EXPECT_EQ(tried, 8u);
+  EXPECT_EQ(tried, 10u);
 }
 
 TEST(Keys, DefaultsAreTheParsers) {
   const absl::StatusOr<Config> plain = ParseConfig(With("", ""), "f");
   ASSERT_TRUE(plain.ok()) << plain.status();
-  for (const char* key : {"on_dataplane_down", "queue_pairs", "mode", "poll"}) {
+  for (const char* key : {"on_dataplane_down", "queue_pairs", "mode", "poll", "offload", "offload_flows"}) {
     for (const KeyDoc& doc : KeyDocs()) {
       if (std::string(doc.key) == key) {
         const absl::StatusOr<Config> said = ParseConfig(With(doc.table, absl::StrCat(key, " = ", doc.standard)), "f");

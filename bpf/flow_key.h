@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// Which packets XDP may carry once their flow is decided, and what tells those flows apart. Compiled by clang for the
+// steering program and by g++ for the dataplane, which must agree to the bit.
+//
+// Only the ordinary: Ethernet, at most one 802.1Q tag, IPv4 without options and not a fragment, or IPv6 without
+// extension headers, then TCP or UDP whose lengths fit each other. Whatever else, the malformed among it, has no key
+// and goes the way of all packets (parse.h).
+#ifndef SLUICE_BPF_FLOW_KEY_H_
+#define SLUICE_BPF_FLOW_KEY_H_
+
+#include <linux/types.h>
+
+#include "bpf/sluice_abi.h"
+
+#ifndef __always_inline
+#define __always_inline inline __attribute__((always_inline))
+#endif
+
+#define SLUICE_FLOW_ETHERNET_BYTES 14
+#define SLUICE_FLOW_TAG_BYTES 4
+#define SLUICE_FLOW_IPV4_BYTES 20
+#define SLUICE_FLOW_IPV6_BYTES 40
+#define SLUICE_FLOW_UDP_BYTES 8
+#define SLUICE_FLOW_TCP_BYTES 20
+
+// Both machines are little-endian ones; the verifier and g++ see a load of so many bytes.
+static __always_inline __u16 sluice_flow_load16(const __u8* at) {
+  return (__u16)(at[0] << 8 | at[1]);
+}
+
+// Ports, and whether the lengths of TCP or UDP are in order. `l4_bytes`: what IP says is there.
+static __always_inline int sluice_flow_ports(const __u8* l4, const __u8* end, __u32 l4_bytes,
+                                             struct sluice_flow_key* key) {
+  if (key->proto == 17) {
+    if (l4 + SLUICE_FLOW_UDP_BYTES > end || l4_bytes < SLUICE_FLOW_UDP_BYTES ||
+        sluice_flow_load16(l4 + 4) != l4_bytes) {
+      return 0;
+    }
+  } else if (key->proto == 6) {
+    if (l4 + SLUICE_FLOW_TCP_BYTES > end) {
+      return 0;
+    }
+    __u32 header_bytes = (__u32)(l4[12] >> 4) * 4;
+    if (header_bytes < SLUICE_FLOW_TCP_BYTES || header_bytes > l4_bytes) {
+      return 0;
+    }
+  } else {
+    return 0;
+  }
+  __builtin_memcpy(&key->src_port_be, l4, 2);
+  __builtin_memcpy(&key->dst_port_be, l4 + 2, 2);
+  return 1;
+}
+
+// Fills *key. `end` is the end of what can be read, `length` of the whole frame. 0: the packet has no key.
+static __always_inline int sluice_flow_key_of(const __u8* data, const __u8* end, __u32 length,
+                                              struct sluice_flow_key* key) {
+  if (data + SLUICE_FLOW_ETHERNET_BYTES + SLUICE_FLOW_TAG_BYTES + SLUICE_FLOW_IPV4_BYTES > end) {
+    return 0;
+  }
+  __builtin_memset(key, 0, sizeof(*key));
+  key->vlan = SLUICE_NO_VLAN;
+  const __u8* l3 = data + SLUICE_FLOW_ETHERNET_BYTES;
+  __u32 l3_bytes = length - SLUICE_FLOW_ETHERNET_BYTES;
+  __u16 ethertype = sluice_flow_load16(data + 12);
+  if (ethertype == 0x8100) {
+    key->vlan = sluice_flow_load16(data + 14) & 0x0fff;
+    ethertype = sluice_flow_load16(data + 16);
+    l3 += SLUICE_FLOW_TAG_BYTES;
+    l3_bytes -= SLUICE_FLOW_TAG_BYTES;
+  }
+  if (ethertype == 0x0800) {
+    __u32 total_bytes = sluice_flow_load16(l3 + 2);
+    if (l3[0] != 0x45 || (sluice_flow_load16(l3 + 6) & 0x3fff) != 0 || total_bytes > l3_bytes ||
+        total_bytes < SLUICE_FLOW_IPV4_BYTES) {
+      return 0;
+    }
+    key->family = 4;
+    key->proto = l3[9];
+    __builtin_memcpy(&key->src_be[0], l3 + 12, 4);
+    __builtin_memcpy(&key->dst_be[0], l3 + 16, 4);
+    return sluice_flow_ports(l3 + SLUICE_FLOW_IPV4_BYTES, end, total_bytes - SLUICE_FLOW_IPV4_BYTES, key);
+  }
+  if (ethertype == 0x86dd) {
+    if (l3 + SLUICE_FLOW_IPV6_BYTES > end) {
+      return 0;
+    }
+    __u32 payload_bytes = sluice_flow_load16(l3 + 4);
+    if (l3[0] >> 4 != 6 || payload_bytes + SLUICE_FLOW_IPV6_BYTES > l3_bytes) {
+      return 0;
+    }
+    key->family = 6;
+    key->proto = l3[6];
+    __builtin_memcpy(key->src_be, l3 + 8, 16);
+    __builtin_memcpy(key->dst_be, l3 + 24, 16);
+    return sluice_flow_ports(l3 + SLUICE_FLOW_IPV6_BYTES, end, payload_bytes, key);
+  }
+  return 0;
+}
+
+// Never 0. Two multiplications a word pair would be quicker in C++, but BPF has no 128-bit products.
+static __always_inline __u32 sluice_flow_hash(const struct sluice_flow_key* key) {
+  __u64 words[sizeof(*key) / sizeof(__u64)];
+  __builtin_memcpy(words, key, sizeof(*key));
+  __u64 hash = 0;
+#pragma GCC unroll 5
+  for (unsigned i = 0; i < sizeof(*key) / sizeof(__u64); i++) {
+    hash = (hash ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+    hash ^= hash >> 29;
+  }
+  hash *= 0xbf58476d1ce4e5b9ULL;
+  __u32 high = (__u32)(hash >> 32);
+  return high ? high : 1;
+}
+
+#endif  // SLUICE_BPF_FLOW_KEY_H_

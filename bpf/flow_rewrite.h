@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// Changing a packet as its flow's decision says. The packet has a flow key (flow_key.h), so its headers are where they
+// are without options or extensions, and all of them are within the first buffer.
+//
+// Checksums are kept by adding what changed (RFC 1624, equation 3), so a wrong one stays wrong.
+#ifndef SLUICE_BPF_FLOW_REWRITE_H_
+#define SLUICE_BPF_FLOW_REWRITE_H_
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/flow_key.h"
+
+#define MACS_BYTES 12
+#define PRIORITY_BITS 0xf000
+
+static __always_inline __be16 checksum_plus(__be16 checksum_be, __u32 delta) {
+  __u32 sum = (__u16)~bpf_ntohs(checksum_be) + delta;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = (sum & 0xffff) + (sum >> 16);
+  return bpf_htons((__u16)~sum);
+}
+
+// The tag before everything else: it moves the frame's start, and can fail for want of room.
+static __always_inline bool rewrite_tag(struct xdp_md* ctx, const struct sluice_flow_action* action) {
+  __u8 macs[MACS_BYTES];
+  if (action->changes & (SLUICE_FLOW_PUSH_VLAN | SLUICE_FLOW_POP_VLAN)) {
+    const __u8* data = (const __u8*)(long)ctx->data;
+    if (data + MACS_BYTES + SLUICE_FLOW_TAG_BYTES > (const __u8*)(long)ctx->data_end) {
+      return false;
+    }
+    __builtin_memcpy(macs, data, MACS_BYTES);
+    int delta = action->changes & SLUICE_FLOW_PUSH_VLAN ? -SLUICE_FLOW_TAG_BYTES : SLUICE_FLOW_TAG_BYTES;
+    if (bpf_xdp_adjust_head(ctx, delta) != 0) {
+      return false;
+    }
+  }
+  if (!(action->changes & (SLUICE_FLOW_PUSH_VLAN | SLUICE_FLOW_POP_VLAN | SLUICE_FLOW_SET_VLAN))) {
+    return true;
+  }
+  __u8* data = (__u8*)(long)ctx->data;
+  if (data + MACS_BYTES + SLUICE_FLOW_TAG_BYTES > (__u8*)(long)ctx->data_end) {
+    return false;
+  }
+  if (!(action->changes & SLUICE_FLOW_SET_VLAN)) {
+    __builtin_memcpy(data, macs, MACS_BYTES);
+  }
+  __be16* tag = (__be16*)(data + MACS_BYTES);
+  if (action->changes & SLUICE_FLOW_PUSH_VLAN) {
+    tag[0] = bpf_htons(0x8100);
+    tag[1] = bpf_htons(action->vlan);
+  } else if (action->changes & SLUICE_FLOW_SET_VLAN) {
+    tag[1] = bpf_htons((bpf_ntohs(tag[1]) & PRIORITY_BITS) | action->vlan);
+  }
+  return true;
+}
+
+static __always_inline void rewrite_macs(__u8* data, const struct sluice_flow_action* action) {
+  if (action->changes & SLUICE_FLOW_SWAP_MACS) {
+    __u8 dst[6];
+    __builtin_memcpy(dst, data, 6);
+    __builtin_memcpy(data, data + 6, 6);
+    __builtin_memcpy(data + 6, dst, 6);
+  } else if (action->changes & SLUICE_FLOW_SET_MACS) {
+    __builtin_memcpy(data, action->dst_mac, 6);
+    __builtin_memcpy(data + 6, action->src_mac, 6);
+  }
+}
+
+static __always_inline void rewrite_ports(__u8* l4, const struct sluice_flow_action* action) {
+  if (action->changes & SLUICE_FLOW_SET_PORTS) {
+    __builtin_memcpy(l4, &action->src_port_be, 2);
+    __builtin_memcpy(l4 + 2, &action->dst_port_be, 2);
+  }
+}
+
+static __always_inline void rewrite_transport(__u8* l4, const __u8* end, __u8 proto,
+                                              const struct sluice_flow_action* action) {
+  if (!(action->changes & (SLUICE_FLOW_SET_ADDRESSES | SLUICE_FLOW_SET_PORTS))) {
+    return;
+  }
+  if (proto == 6) {
+    if (l4 + SLUICE_FLOW_TCP_BYTES <= end) {
+      rewrite_ports(l4, action);
+      __be16* checksum = (__be16*)(l4 + 16);
+      *checksum = checksum_plus(*checksum, action->l4_delta);
+    }
+    return;
+  }
+  if (l4 + SLUICE_FLOW_UDP_BYTES > end) {
+    return;
+  }
+  rewrite_ports(l4, action);
+  __be16* checksum = (__be16*)(l4 + 6);
+  if (*checksum != 0) {  // 0: a packet without one; a sum of 0 is written as 0xffff (RFC 768)
+    __be16 updated = checksum_plus(*checksum, action->l4_delta);
+    *checksum = updated ? updated : 0xffff;
+  }
+}
+
+static __always_inline void rewrite_ipv4(__u8* l3, const __u8* end, const struct sluice_flow_action* action) {
+  if (l3 + SLUICE_FLOW_IPV4_BYTES > end) {
+    return;
+  }
+  __u32 delta = action->ip_delta;
+  if (action->changes & SLUICE_FLOW_SET_ADDRESSES) {
+    __builtin_memcpy(l3 + 12, &action->src_be[0], 4);
+    __builtin_memcpy(l3 + 16, &action->dst_be[0], 4);
+  }
+  if (action->changes & SLUICE_FLOW_DEC_TTL) {
+    l3[8]--;
+    delta += 0xfeff;  // the TTL is the upper half of its word: minus 0x0100, in ones' complement
+  }
+  __be16* checksum = (__be16*)(l3 + 10);
+  *checksum = checksum_plus(*checksum, delta);
+  rewrite_transport(l3 + SLUICE_FLOW_IPV4_BYTES, end, l3[9], action);
+}
+
+static __always_inline void rewrite_ipv6(__u8* l3, const __u8* end, const struct sluice_flow_action* action) {
+  if (l3 + SLUICE_FLOW_IPV6_BYTES > end) {
+    return;
+  }
+  if (action->changes & SLUICE_FLOW_SET_ADDRESSES) {
+    __builtin_memcpy(l3 + 8, action->src_be, 16);
+    __builtin_memcpy(l3 + 24, action->dst_be, 16);
+  }
+  if (action->changes & SLUICE_FLOW_DEC_TTL) {
+    l3[7]--;
+  }
+  rewrite_transport(l3 + SLUICE_FLOW_IPV6_BYTES, end, l3[6], action);
+}
+
+static __always_inline __u8* network_header(__u8* data) {
+  return data + SLUICE_FLOW_ETHERNET_BYTES + (data[12] == 0x81 && data[13] == 0 ? SLUICE_FLOW_TAG_BYTES : 0);
+}
+
+// False: not a byte was changed, and the packet is the dataplane's. Looks at the packet's end are for the verifier:
+// what has a key is long enough.
+static __always_inline bool rewrite(struct xdp_md* ctx, const struct sluice_flow_action* action, __u8 family) {
+  __u8* data = (__u8*)(long)ctx->data;
+  __u8* end = (__u8*)(long)ctx->data_end;
+  if (data + SLUICE_FLOW_ETHERNET_BYTES + SLUICE_FLOW_TAG_BYTES + SLUICE_FLOW_IPV4_BYTES > end) {
+    return false;
+  }
+  if (!(action->changes & ~(SLUICE_FLOW_SWAP_MACS | SLUICE_FLOW_SET_MACS))) {
+    rewrite_macs(data, action);
+    return true;
+  }
+  if ((action->changes & SLUICE_FLOW_DEC_TTL) && network_header(data)[family == 4 ? 8 : 7] <= 1) {
+    return false;
+  }
+  if (!rewrite_tag(ctx, action)) {
+    return false;
+  }
+  data = (__u8*)(long)ctx->data;
+  end = (__u8*)(long)ctx->data_end;
+  if (data + SLUICE_FLOW_ETHERNET_BYTES + SLUICE_FLOW_TAG_BYTES <= end) {
+    rewrite_macs(data, action);
+    if (family == 4) {
+      rewrite_ipv4(network_header(data), end, action);
+    } else {
+      rewrite_ipv6(network_header(data), end, action);
+    }
+  }
+  return true;
+}
+
+#endif  // SLUICE_BPF_FLOW_REWRITE_H_

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// Decided flows: what XDP does with their packets without asking the dataplane (the entries: sluice_abi.h).
+//
+// Order. A decision is made while packets of the flow are on their way through the dataplane, which those that XDP
+// carries must not overtake. So an entry is PENDING until none of the flow is under way: XDP goes on giving its packets
+// to the dataplane, and numbers them (sluice_flow_mark); the dataplane says up to which number all that came by the
+// queue is sent and completed; the first packet that finds the flow's last number among those is carried, and so are
+// all behind it. A packet that is lost on the way to the dataplane leaves a number that a later one makes up for.
+// Numbers are per queue, as are the receive rings: a flow that came by another queue is given a new one first.
+//
+// The other way round, when the decisions of an epoch are withdrawn, what XDP sent before must be out before the
+// dataplane sends: lanes are held back until the polls that began before have ended (dataplane/fence.h). An entry that
+// leaves for being idle is withdrawn only when no packet came since a poll that may have carried one ended.
+#ifndef SLUICE_BPF_FLOWS_H_
+#define SLUICE_BPF_FLOWS_H_
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/count.h"
+#include "bpf/flow_key.h"
+#include "bpf/flow_rewrite.h"
+#include "bpf/maps.h"
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_FLOW_BUCKETS);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct sluice_flow_bucket);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_flows SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_MAX_QUEUES);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct sluice_flow_marks);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_flowmark SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_DEVMAP);
+  __uint(max_entries, SLUICE_MAX_PORTS);
+  __type(key, __u32);
+  __type(value, __u32);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_outports SEC(".maps");
+
+// The other side writes these while we look.
+#define LOOK(field) (*(volatile __typeof__(field)*)&(field))
+
+static __always_inline bool same_key(const struct sluice_flow_key* a, const struct sluice_flow_key* b) {
+  const __u64* x = (const __u64*)a;
+  const __u64* y = (const __u64*)b;
+  return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
+}
+
+// The packet's entry, if its flow is decided.
+static __always_inline struct sluice_flow* find_decided(const struct sluice_config* config,
+                                                        const struct sluice_flow_key* key) {
+  __u32 hash = sluice_flow_hash(key);
+  __u32 index = hash & (config->flow_buckets - 1);
+  struct sluice_flow_bucket* bucket = bpf_map_lookup_elem(&sluice_flows, &index);
+  if (!bucket) {
+    return NULL;
+  }
+#pragma unroll
+  for (int way = 0; way < SLUICE_FLOW_WAYS; way++) {
+    struct sluice_flow* flow = &bucket->flows[way];
+    __u32 state = LOOK(flow->state);
+    if (state >= SLUICE_FLOW_PENDING && state <= SLUICE_FLOW_LEAVING && flow->hash == hash &&
+        flow->epoch == config->flow_epoch && same_key(&flow->key, key)) {
+      return flow;
+    }
+  }
+  return NULL;
+}
+
+// Is this packet, of a decided flow, to be carried?
+static __always_inline bool is_carried(struct sluice_flow* flow, __u32 queue) {
+  __u32 state = LOOK(flow->state);
+  if (state == SLUICE_FLOW_CARRIED) {
+    return true;
+  }
+  if (state == SLUICE_FLOW_LEAVING) {
+    __u32 was = __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_LEAVING, SLUICE_FLOW_CARRIED);
+    return was == SLUICE_FLOW_LEAVING || was == SLUICE_FLOW_CARRIED;
+  }
+  if (state != SLUICE_FLOW_PENDING || !flow->mark || flow->mark_queue != queue) {
+    return false;
+  }
+  const struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
+  if (!marks || (__s32)(LOOK(marks->done) - flow->mark) < 0) {
+    return false;
+  }
+  return __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED) == SLUICE_FLOW_PENDING;
+}
+
+// Numbers a packet that goes to the dataplane, whose flow is decided but not carried yet. Without the metadata the
+// number is never done, and the flow stays with the dataplane until the next packet.
+static __always_inline void mark_given(struct xdp_md* ctx, struct sluice_flow* flow, __u32 queue) {
+  struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
+  if (!marks) {
+    return;
+  }
+  __u32 mark = ++marks->given;
+  if (!mark) {
+    mark = ++marks->given;
+  }
+  flow->mark = mark;
+  flow->mark_queue = queue;
+  // What an earlier program of the dispatcher put there nobody reads any more.
+  int theirs = (int)ctx->data - (int)ctx->data_meta;
+  if (theirs != 0 && bpf_xdp_adjust_meta(ctx, theirs) != 0) {
+    return;
+  }
+  if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct sluice_flow_mark)) != 0) {
+    return;
+  }
+  struct sluice_flow_mark* metadata = (void*)(long)ctx->data_meta;
+  if ((void*)(metadata + 1) <= (void*)(long)ctx->data) {
+    metadata->hash = flow->hash;
+    metadata->mark = mark;
+  }
+}
+
+static __always_inline bool is_to(const __u8* mac, const struct sluice_config* config) {
+  __u8 difference = 0;
+  for (int i = 0; i < 6; i++) {
+    difference |= mac[i] ^ config->mac[i];
+  }
+  return difference == 0;
+}
+
+// The packet's entry if its flow is decided: to be carried or not.
+static __always_inline struct sluice_flow* decided_flow(struct xdp_md* ctx, const struct sluice_config* config,
+                                                        __u32 length) {
+  const __u8* data = (const __u8*)(long)ctx->data;
+  const __u8* end = (const __u8*)(long)ctx->data_end;
+  struct sluice_flow_key key;
+  if (!sluice_flow_key_of(data, end, length, &key)) {
+    return NULL;
+  }
+  if ((config->flags & SLUICE_CONFIG_OWN_MAC_ONLY) && !is_to(data, config)) {
+    return NULL;
+  }
+  return find_decided(config, &key);
+}
+
+// Rewrites the packet, counts it and sends it on. XDP_ABORTED, which leaves it as it was: it is the dataplane's.
+static __always_inline int carry(struct xdp_md* ctx, const struct sluice_config* config, struct sluice_flow* flow,
+                                 struct amount frame) {
+  int action = XDP_TX;
+  if (flow->action.out_port != config->port) {
+    action = bpf_redirect_map(&sluice_outports, flow->action.out_port, XDP_ABORTED);
+  }
+  if (action == XDP_ABORTED || !rewrite(ctx, &flow->action, flow->key.family)) {
+    return XDP_ABORTED;
+  }
+  // A flow's packets come by one queue at a time, whose polls do not run side by side.
+  flow->packets += frame.packets;
+  flow->bytes += frame.bytes;
+  count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OFFLOADED, frame);
+  return action;
+}
+
+#endif  // SLUICE_BPF_FLOWS_H_

@@ -1,0 +1,66 @@
+// A port's flow table, shared with its XDP program (bpf/sluice_abi.h has the entries, bpf/flows.h what XDP does).
+//
+// The memory is that of two BPF arrays, mapped here: what is written is in force, no system call is needed. Whose step
+// is whose in an entry's life:
+//
+//      FREE ──FindOrClaim──► SEEN ──Decide──► PENDING ──XDP──► CARRIED ──Age──► LEAVING ──Age──► GONE ──Age──► FREE
+//                             │ ▲                │                ▲                │               ▲
+//                             └─┘ FindOrClaim    └──Age (idle)────│───────XDP──────┘               │
+//                             (another flow)                      └── a packet came                │
+//                                                └─────────────────────────────────────────────────┘
+//
+// An entry of another epoch counts as free, whatever its state: since the epoch changed, every poll that may have
+// looked at it has ended (control/agent/instance_offload.cc).
+//
+// Threads: the workers, each for packets of its lanes, and the control thread (Age) at the same time. States change by
+// compare-and-swap; who made an entry CLAIMED writes the rest of it, and publishes by a release store of the next
+// state. A flow that two lanes meet at the same moment may get two entries; the first one found counts, the other ages.
+#ifndef SLUICE_DATAPLANE_FLOW_TABLE_H_
+#define SLUICE_DATAPLANE_FLOW_TABLE_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "bpf/sluice_abi.h"
+#include "dataplane/mapping.h"
+
+namespace sluice {
+
+class FlowTable {
+ public:
+  // Maps both arrays. Entries that a dead dataplane was writing are free again, so no other may be using the table.
+  // Errors: InvalidArgument for a number of buckets that is no power of two or more than the array has.
+  static absl::StatusOr<FlowTable> Map(int flows_fd, int marks_fd, uint32_t buckets);
+
+  // Gets the bucket into the cache before FindOrClaim asks for it.
+  void Prefetch(uint32_t hash) const { __builtin_prefetch(&BucketOf(hash)); }
+  // The flow's entry; a new one, SEEN, if it has none. nullptr: the bucket is full of decided flows.
+  sluice_flow* FindOrClaim(const sluice_flow_key& key, uint32_t hash, uint32_t epoch);
+  // The flow is PENDING from now on, if the entry is still its own.
+  void Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
+  static uint32_t StateOf(const sluice_flow& flow);
+
+  // All that came by this queue up to this number is sent and completed, or lost.
+  void MarksDone(uint32_t queue, uint32_t mark);
+
+  // One look at every entry of the epoch: those without a packet in `idle_looks` looks leave. Between two looks every
+  // poll of a driver that ran in the first must have ended (Kernel::WaitForRedirects). Returns how many XDP carries.
+  uint32_t Age(uint32_t epoch, uint32_t idle_looks);
+
+  uint32_t entries() const { return buckets_ * SLUICE_FLOW_WAYS; }
+
+ private:
+  FlowTable(Mapping flows, Mapping marks, uint32_t buckets);
+
+  sluice_flow_bucket& BucketOf(uint32_t hash) const {
+    return reinterpret_cast<sluice_flow_bucket*>(flows_.start())[hash & (buckets_ - 1)];
+  }
+
+  Mapping flows_;
+  Mapping marks_;
+  uint32_t buckets_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_FLOW_TABLE_H_
