@@ -3,6 +3,10 @@
 // Changing a packet as its flow's decision says. The packet has a flow key (flow_key.h), so its headers are where they
 // are without options or extensions, and all of them are within the first buffer.
 //
+// Tags are neither pushed nor popped: since 6.13, and in stable kernels before (kernel/bpf/verifier.c: "Extension
+// program changes packet data, while original does not"), a program in libxdp 1.3's dispatcher may not move a frame's
+// start.
+//
 // Checksums are kept by adding what changed (RFC 1624, equation 3), so a wrong one stays wrong.
 #ifndef SLUICE_BPF_FLOW_REWRITE_H_
 #define SLUICE_BPF_FLOW_REWRITE_H_
@@ -14,7 +18,6 @@
 
 #include "bpf/flow_key.h"
 
-#define MACS_BYTES 12
 #define PRIORITY_BITS 0xf000
 
 static __always_inline __be16 checksum_plus(__be16 checksum_be, __u32 delta) {
@@ -24,38 +27,11 @@ static __always_inline __be16 checksum_plus(__be16 checksum_be, __u32 delta) {
   return bpf_htons((__u16)~sum);
 }
 
-// The tag before everything else: it moves the frame's start, and can fail for want of room.
-static __always_inline bool rewrite_tag(struct xdp_md* ctx, const struct sluice_flow_action* action) {
-  __u8 macs[MACS_BYTES];
-  if (action->changes & (SLUICE_FLOW_PUSH_VLAN | SLUICE_FLOW_POP_VLAN)) {
-    const __u8* data = (const __u8*)(long)ctx->data;
-    if (data + MACS_BYTES + SLUICE_FLOW_TAG_BYTES > (const __u8*)(long)ctx->data_end) {
-      return false;
-    }
-    __builtin_memcpy(macs, data, MACS_BYTES);
-    int delta = action->changes & SLUICE_FLOW_PUSH_VLAN ? -SLUICE_FLOW_TAG_BYTES : SLUICE_FLOW_TAG_BYTES;
-    if (bpf_xdp_adjust_head(ctx, delta) != 0) {
-      return false;
-    }
+static __always_inline void rewrite_tag(__u8* data, const struct sluice_flow_action* action) {
+  if (action->changes & SLUICE_FLOW_SET_VLAN) {
+    __be16* tag = (__be16*)(data + SLUICE_FLOW_ETHERNET_BYTES);
+    *tag = bpf_htons((bpf_ntohs(*tag) & PRIORITY_BITS) | action->vlan);
   }
-  if (!(action->changes & (SLUICE_FLOW_PUSH_VLAN | SLUICE_FLOW_POP_VLAN | SLUICE_FLOW_SET_VLAN))) {
-    return true;
-  }
-  __u8* data = (__u8*)(long)ctx->data;
-  if (data + MACS_BYTES + SLUICE_FLOW_TAG_BYTES > (__u8*)(long)ctx->data_end) {
-    return false;
-  }
-  if (!(action->changes & SLUICE_FLOW_SET_VLAN)) {
-    __builtin_memcpy(data, macs, MACS_BYTES);
-  }
-  __be16* tag = (__be16*)(data + MACS_BYTES);
-  if (action->changes & SLUICE_FLOW_PUSH_VLAN) {
-    tag[0] = bpf_htons(0x8100);
-    tag[1] = bpf_htons(action->vlan);
-  } else if (action->changes & SLUICE_FLOW_SET_VLAN) {
-    tag[1] = bpf_htons((bpf_ntohs(tag[1]) & PRIORITY_BITS) | action->vlan);
-  }
-  return true;
 }
 
 static __always_inline void rewrite_macs(__u8* data, const struct sluice_flow_action* action) {
@@ -152,18 +128,12 @@ static __always_inline bool rewrite(struct xdp_md* ctx, const struct sluice_flow
   if ((action->changes & SLUICE_FLOW_DEC_TTL) && network_header(data)[family == 4 ? 8 : 7] <= 1) {
     return false;
   }
-  if (!rewrite_tag(ctx, action)) {
-    return false;
-  }
-  data = (__u8*)(long)ctx->data;
-  end = (__u8*)(long)ctx->data_end;
-  if (data + SLUICE_FLOW_ETHERNET_BYTES + SLUICE_FLOW_TAG_BYTES <= end) {
-    rewrite_macs(data, action);
-    if (family == 4) {
-      rewrite_ipv4(network_header(data), end, action);
-    } else {
-      rewrite_ipv6(network_header(data), end, action);
-    }
+  rewrite_macs(data, action);
+  rewrite_tag(data, action);
+  if (family == 4) {
+    rewrite_ipv4(network_header(data), end, action);
+  } else {
+    rewrite_ipv6(network_header(data), end, action);
   }
   return true;
 }

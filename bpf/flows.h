@@ -4,10 +4,10 @@
 //
 // Order. A decision is made while packets of the flow are on their way through the dataplane, which those that XDP
 // carries must not overtake. So an entry is PENDING until none of the flow is under way: XDP goes on giving its packets
-// to the dataplane, and numbers them (sluice_flow_mark); the dataplane says up to which number all that came by the
+// to the dataplane, and remembers the number of the last; the dataplane says up to which number all that came by the
 // queue is sent and completed; the first packet that finds the flow's last number among those is carried, and so are
-// all behind it. A packet that is lost on the way to the dataplane leaves a number that a later one makes up for.
-// Numbers are per queue, as are the receive rings: a flow that came by another queue is given a new one first.
+// all behind it. Numbers are per queue, as are the receive rings (sluice_flow_marks): a flow that came by another queue
+// is given to the dataplane there first.
 //
 // The other way round, when the decisions of an epoch are withdrawn, what XDP sent before must be out before the
 // dataplane sends: lanes are held back until the polls that began before have ended (dataplane/fence.h). An entry that
@@ -90,7 +90,7 @@ static __always_inline bool is_carried(struct sluice_flow* flow, __u32 queue) {
     __u32 was = __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_LEAVING, SLUICE_FLOW_CARRIED);
     return was == SLUICE_FLOW_LEAVING || was == SLUICE_FLOW_CARRIED;
   }
-  if (state != SLUICE_FLOW_PENDING || !flow->mark || flow->mark_queue != queue) {
+  if (state != SLUICE_FLOW_PENDING || flow->mark_queue != queue + 1) {
     return false;
   }
   const struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
@@ -100,31 +100,17 @@ static __always_inline bool is_carried(struct sluice_flow* flow, __u32 queue) {
   return __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED) == SLUICE_FLOW_PENDING;
 }
 
-// Numbers a packet that goes to the dataplane, whose flow is decided but not carried yet. Without the metadata the
-// number is never done, and the flow stays with the dataplane until the next packet.
-static __always_inline void mark_given(struct xdp_md* ctx, struct sluice_flow* flow, __u32 queue) {
+// A packet has been given to the queue's socket. `decided`: its flow's entry, if it has one.
+static __always_inline void count_given(struct sluice_flow* decided, __u32 queue) {
+  // A queue's packets are looked at one by one: its polls do not run side by side.
   struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
   if (!marks) {
     return;
   }
-  __u32 mark = ++marks->given;
-  if (!mark) {
-    mark = ++marks->given;
-  }
-  flow->mark = mark;
-  flow->mark_queue = queue;
-  // What an earlier program of the dispatcher put there nobody reads any more.
-  int theirs = (int)ctx->data - (int)ctx->data_meta;
-  if (theirs != 0 && bpf_xdp_adjust_meta(ctx, theirs) != 0) {
-    return;
-  }
-  if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(struct sluice_flow_mark)) != 0) {
-    return;
-  }
-  struct sluice_flow_mark* metadata = (void*)(long)ctx->data_meta;
-  if ((void*)(metadata + 1) <= (void*)(long)ctx->data) {
-    metadata->hash = flow->hash;
-    metadata->mark = mark;
+  __u32 number = ++marks->given;
+  if (decided) {
+    decided->mark = number;
+    decided->mark_queue = queue + 1;
   }
 }
 

@@ -215,9 +215,7 @@ enum sluice_flow_change {
   SLUICE_FLOW_DEC_TTL = 1 << 2,  // a packet whose TTL or hop limit would end goes to the dataplane
   SLUICE_FLOW_SET_ADDRESSES = 1 << 3,
   SLUICE_FLOW_SET_PORTS = 1 << 4,
-  SLUICE_FLOW_SET_VLAN = 1 << 5,   // of the tag there is; priority bits stay
-  SLUICE_FLOW_PUSH_VLAN = 1 << 6,  // where there is none
-  SLUICE_FLOW_POP_VLAN = 1 << 7,
+  SLUICE_FLOW_SET_VLAN = 1 << 5,  // of the tag there is; priority bits stay
 };
 
 // What is done to each packet of a flow.
@@ -243,8 +241,8 @@ struct sluice_flow {
   __u32 hash;   // of the key
   __u32 seen;   // packets while SEEN
   struct sluice_flow_key key;
-  __u32 mark;        // while PENDING: of the last packet that XDP gave to the dataplane; 0: none yet
-  __u32 mark_queue;  // on this queue
+  __u32 mark;        // while PENDING: the number of the last packet that XDP gave to the dataplane...
+  __u32 mark_queue;  // ...on this queue, plus one; 0: none yet
   __u64 packets;     // carried
   __u64 bytes;
   __u64 packets_before;  // those of the dataplane's last look, and in how many looks...
@@ -258,20 +256,15 @@ struct sluice_flow_bucket {
   struct sluice_flow flows[SLUICE_FLOW_WAYS];
 };
 
-// Element of SLUICE_MAP_FLOW_MARKS, one for each RX queue; mmapable. XDP numbers the packets of PENDING flows as it
-// gives them to the dataplane; whoever polls the queue's lane says up to which number all that came by the queue is
-// out.
+// Element of SLUICE_MAP_FLOW_MARKS, one for each RX queue; mmapable. All modulo 2^32, `given` and `done` each on a
+// cache line of its own. The entries of a queue's receive ring, with the packets that its socket dropped, are the
+// packets that XDP gave it, in that order: so the number of a packet tells where everything before it is.
 struct sluice_flow_marks {
-  __u32 given;
+  __u32 given;  // packets that XDP has given to the queue's socket; XDP's
   __u8 pad[60];
-  __u32 done;
-  __u8 pad2[60];
-};
-
-// What stands right before the data of such a packet (XDP metadata).
-struct sluice_flow_mark {
-  __u32 hash;  // of its flow
-  __u32 mark;  // never 0
+  __u32 done;  // so many of them have been sent and completed, or lost, all before each; the dataplane's
+  __u32 base;  // `given` when the queue's socket had got none; the agent's
+  __u8 pad2[56];
 };
 
 // Per-CPU element of SLUICE_MAP_COUNTERS, one element per RX queue. Monotonic.

@@ -59,9 +59,7 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
   }
   count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
   count_rule(decision->hits, frame);
-  if (decided) {
-    mark_given(ctx, decided, queue);
-  }
+  count_given(decided, queue);
   return action;
 }
 

@@ -102,7 +102,7 @@ void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t e
     Publish(flow, SLUICE_FLOW_SEEN);
     return;
   }
-  flow.mark = 0;
+  flow.mark_queue = 0;
   flow.packets = 0;
   flow.bytes = 0;
   flow.packets_before = 0;
@@ -111,9 +111,9 @@ void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t e
   Publish(flow, SLUICE_FLOW_PENDING);
 }
 
-void FlowTable::MarksDone(uint32_t queue, uint32_t mark) {
-  auto* marks = reinterpret_cast<sluice_flow_marks*>(marks_.start());
-  __atomic_store_n(&marks[queue].done, mark, __ATOMIC_RELEASE);
+void FlowTable::SetDone(uint32_t queue, uint32_t packets) {
+  sluice_flow_marks& marks = reinterpret_cast<sluice_flow_marks*>(marks_.start())[queue];
+  __atomic_store_n(&marks.done, __atomic_load_n(&marks.base, __ATOMIC_RELAXED) + packets, __ATOMIC_RELEASE);
 }
 
 uint32_t FlowTable::Age(uint32_t epoch, uint32_t idle_looks) {

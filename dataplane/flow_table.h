@@ -40,8 +40,8 @@ class FlowTable {
   void Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
   static uint32_t StateOf(const sluice_flow& flow);
 
-  // All that came by this queue up to this number is sent and completed, or lost.
-  void MarksDone(uint32_t queue, uint32_t mark);
+  // So many packets that XDP gave to the queue's socket are sent and completed, or lost, and all before each.
+  void SetDone(uint32_t queue, uint32_t packets);
 
   // One look at every entry of the epoch: those without a packet in `idle_looks` looks leave. Between two looks every
   // poll of a driver that ran in the first must have ended (Kernel::WaitForRedirects). Returns how many XDP carries.

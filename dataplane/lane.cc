@@ -46,15 +46,15 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   if (!moved_flows_.idle()) {
     moved_flows_.Forget(clock_.Now_ns());
   }
-  if (flows_.waits() && NoHandoffs() && SentUpTo(flows_.sent())) {
-    flows_.Publish();
-  }
   moved += AcceptHandoffs();
   moved += LetMovedFlowsGo(/*at_least=*/0);
   if (held_back_) {
     WatchRings();
   } else if (receives()) {
     moved += ReceiveAndProcess(function);
+  }
+  if (flows_.on()) {
+    FollowMarks();
   }
   for (QueuePair& pair : pairs_) {
     pair.Wake();
@@ -85,9 +85,6 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
     }
     pair.Replenish();
   }
-  if (flows_.on() && received > 0) {
-    flows_.NoteSent(tx_marks());
-  }
   return received;
 }
 
@@ -100,6 +97,23 @@ void Lane::Process(NetworkFunction& function) {
   flows_.Look(burst_);
   function.Process(burst_);
   flows_.Keep(burst_);
+}
+
+// lane_flows.h has the steps. What another lane has in hand is not sent.
+void Lane::FollowMarks() {
+  if (flows_.wants_marks()) {
+    RingMarks lost{};
+    std::transform(pairs_.begin(), pairs_.end(), lost.begin(), [](const QueuePair& pair) { return pair.lost(); });
+    flows_.BeginAt(rx_marks(), lost);
+  }
+  if (flows_.step() == LaneFlows::Step::kReceive && ReceivedUpTo(flows_.marks()) && NoHandoffs()) {
+    flows_.Received(tx_marks());
+  }
+  if (flows_.step() == LaneFlows::Step::kSend && SentUpTo(flows_.marks())) {
+    RingMarks ports{};
+    std::transform(pairs_.begin(), pairs_.end(), ports.begin(), [](const QueuePair& pair) { return pair.port(); });
+    flows_.Publish(ports, static_cast<uint32_t>(pairs_.size()));
+  }
 }
 
 void Lane::WatchRings() {

@@ -100,6 +100,7 @@ class Lane {
  private:
   uint32_t ReceiveAndProcess(NetworkFunction& function);
   void Process(NetworkFunction& function);
+  void FollowMarks();
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();

@@ -1,6 +1,7 @@
 #include "dataplane/lane_flows.h"
 
-#include <cstring>
+#include <algorithm>
+#include <functional>
 
 #include "bpf/flow_key.h"
 
@@ -11,8 +12,8 @@ void LaneFlows::Set(FlowTables* tables, uint32_t epoch, uint32_t queue) {
   epoch_ = epoch;
   queue_ = queue;
   scratch_ = tables == nullptr ? nullptr : std::make_unique<std::array<Looked, kBurstFrames>>();
-  waits_ = false;
-  received_ = waiting_ = done_ = {};
+  wanted_ = false;
+  step_ = Step::kNone;
 }
 
 void LaneFlows::Look(Burst& burst) {
@@ -37,20 +38,8 @@ void LaneFlows::Look(Burst& burst) {
     if (state == SLUICE_FLOW_SEEN) {
       frame.asks = ++flow->seen >= kDecideWith;
     } else if (state == SLUICE_FLOW_PENDING) {
-      ReadMark(frame, hash);
+      wanted_ = true;
     }
-  }
-}
-
-// Headroom that is used again keeps what an earlier frame had there: a mark is another flow's unless it has our hash,
-// and read once.
-void LaneFlows::ReadMark(const Frame& frame, uint32_t hash) {
-  sluice_flow_mark mark;
-  uint8_t* at = frame.data - sizeof(mark);
-  std::memcpy(&mark, at, sizeof(mark));
-  if (mark.hash == hash && mark.mark != 0) {
-    received_[frame.in_port] = mark.mark;
-    std::memset(at, 0, sizeof(mark));
   }
 }
 
@@ -69,23 +58,23 @@ void LaneFlows::Keep(const Burst& burst) {
   }
 }
 
-void LaneFlows::NoteSent(const RingMarks& sent) {
-  if (waits_ || received_ == done_) {
-    return;
-  }
-  waiting_ = received_;
-  sent_ = sent;
-  waits_ = true;
+void LaneFlows::BeginAt(const RingMarks& received, const RingMarks& lost) {
+  wanted_ = false;
+  step_ = Step::kReceive;
+  marks_ = received;
+  std::transform(received.begin(), received.end(), lost.begin(), done_.begin(), std::plus<>());
 }
 
-void LaneFlows::Publish() {
-  for (uint32_t port = 0; port < tables_->size(); ++port) {
-    if (waiting_[port] != done_[port]) {
-      (*tables_)[port].MarksDone(queue_, waiting_[port]);
-    }
+void LaneFlows::Received(const RingMarks& sent) {
+  step_ = Step::kSend;
+  marks_ = sent;
+}
+
+void LaneFlows::Publish(const RingMarks& ports, uint32_t pairs) {
+  for (uint32_t pair = 0; pair < pairs; ++pair) {
+    (*tables_)[ports[pair]].SetDone(queue_, done_[pair]);
   }
-  done_ = waiting_;
-  waits_ = false;
+  step_ = Step::kNone;
 }
 
 }  // namespace sluice

@@ -1,11 +1,15 @@
 // A lane's part in deciding flows: which frames the function is asked to decide, what becomes of its answers, and up to
 // where what XDP gave the lane is out (bpf/flows.h: why).
 //
-//      Receive ─► Look ─► function ─► Keep ─► Dispatch ─► NoteSent                   Reclaim ─► Publish
-//                 │                   │                    │                                    │
-//                 │ asks from the     │ PENDING            │ numbers received until now,        │ those are done when
-//                 │ fourth packet on  ▼                    ▼ where the transmit rings end       ▼ that far is completed
-//                 └──────────────► FlowTable ◄─────────────────────────────────────────────────┘
+//      Receive ─► Look ─► function ─► Keep ─► Dispatch
+//                 │                   │ PENDING
+//                 │ asks from the     ▼
+//                 │ fourth packet on  FlowTable ◄─ numbers that are done ── Lane::FollowMarks
+//                 └─────────────────────────────── a PENDING flow's packet came: it waits for its number
+//
+// What is done: where the receive rings end is looked up (1), after what their sockets have lost; what they hold until
+// there is handled, then the transmit rings' ends are looked up (2); what those hold until there is completed (3). As
+// many packets as the former rings had got, and lost, are done then. What was lost later only makes the number smaller.
 //
 // Off without tables: then none of it costs anything. Only for lanes whose frames leave by their own queues.
 //
@@ -44,13 +48,14 @@ class LaneFlows {
   // After: what it decided is in the table.
   void Keep(const Burst& burst);
 
-  // After what was received has been sent, or not: `sent` is where the transmit rings end now.
-  void NoteSent(const RingMarks& sent);
-  // Numbers that wait for being done, and what must be completed for that.
-  bool waits() const { return waits_; }
-  const RingMarks& sent() const { return sent_; }
-  // It is.
-  void Publish();
+  // The three steps; each needs the one before. What they are told is by pair.
+  enum class Step { kNone, kReceive, kSend };
+  bool wants_marks() const { return step_ == Step::kNone && wanted_; }
+  Step step() const { return step_; }
+  const RingMarks& marks() const { return marks_; }  // up to where must be received, or sent and completed, now
+  void BeginAt(const RingMarks& received, const RingMarks& lost);
+  void Received(const RingMarks& sent);
+  void Publish(const RingMarks& ports, uint32_t pairs);
 
  private:
   struct Looked {
@@ -59,17 +64,14 @@ class LaneFlows {
     sluice_flow_key key;
   };
 
-  void ReadMark(const Frame& frame, uint32_t hash);
-
   FlowTables* tables_ = nullptr;
   uint32_t epoch_ = 0;
   uint32_t queue_ = 0;
   std::unique_ptr<std::array<Looked, kBurstFrames>> scratch_;  // while it is on
-  bool waits_ = false;
-  std::array<uint32_t, kMaxPorts> received_{};  // last number, by port it was received on; 0: none
-  std::array<uint32_t, kMaxPorts> waiting_{};   // those that wait
-  std::array<uint32_t, kMaxPorts> done_{};      // those published
-  RingMarks sent_{};
+  bool wanted_ = false;                                        // a flow waits for its packets to be done
+  Step step_ = Step::kNone;
+  RingMarks marks_{};
+  RingMarks done_{};  // numbers, less the queues' bases, once that is so
 };
 
 }  // namespace sluice

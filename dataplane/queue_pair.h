@@ -68,6 +68,8 @@ class QueuePair {
   void Wake();
 
   int poll_fd() const { return socket_.kernel->poll_fd(); }
+  // Frames that came for this pair and that the kernel had to drop; a system call.
+  uint32_t lost() const { return socket_.kernel->Lost(); }
   bool rx_empty() const { return socket_.rx.empty(); }
   // Frames received and not yet taken by Receive.
   uint32_t waiting() const { return socket_.rx.waiting(); }

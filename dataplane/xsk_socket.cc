@@ -22,6 +22,12 @@ class BoundXsk final : public XskKernel {
   // ENOBUFS for a full device; ENETDOWN) has the same cure, to ask again later.
   void WakeTx() override { (void)sendto(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, 0); }
   void WakeRx() override { (void)recvfrom(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr); }
+  uint32_t Lost() const override {
+    xdp_statistics statistics{};
+    socklen_t length = sizeof(statistics);
+    (void)getsockopt(fd_, SOL_XDP, XDP_STATISTICS, &statistics, &length);
+    return static_cast<uint32_t>(statistics.rx_dropped + statistics.rx_ring_full);
+  }
 
   absl::StatusOr<RingMemory> MapRing(const char* what, const xdp_ring_offset& at, uint64_t page_offset, uint32_t size,
                                      size_t entry_bytes) {

@@ -26,6 +26,9 @@ class XskKernel {
   virtual void WakeTx() = 0;
   // Has the driver look at the fill ring again.
   virtual void WakeRx() = 0;
+  // Frames for this socket that the kernel dropped for want of a frame to put them into, or of room on the receive
+  // ring, modulo 2^32 (XDP_STATISTICS). A system call.
+  virtual uint32_t Lost() const = 0;
 };
 
 // The transmit and completion rings are absent (exists() is false) for a socket that only receives.

@@ -61,6 +61,7 @@ class AgentPort {
   absl::Status CarryFlows(uint32_t port, uint32_t epoch);
   absl::Status CarryNoFlows(uint32_t epoch);
   absl::Status SetOutPort(uint32_t port, uint32_t ifindex) { return OnPort(netdev(), maps_.SetOutPort(port, ifindex)); }
+  absl::Status BaseFlowMarks(uint32_t queue) { return OnPort(netdev(), maps_.BaseFlowMarks(queue)); }
   // Of the flows that it carries, also for an agent before us.
   absl::StatusOr<std::optional<uint32_t>> FlowEpoch() const;
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.

@@ -67,6 +67,18 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
   return maps;
 }
 
+absl::Status SteeringMaps::BaseFlowMarks(uint32_t queue) {
+  sluice_flow_marks marks{};
+  if (bpf_map_lookup_elem(flow_marks_.get(), &queue, &marks) != 0) {
+    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_FLOW_MARKS);
+  }
+  marks.base = marks.done = marks.given;
+  if (bpf_map_update_elem(flow_marks_.get(), &queue, &marks, BPF_ANY) != 0) {
+    return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_FLOW_MARKS);
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SteeringMaps::SetOutPort(uint32_t port, uint32_t ifindex) {
   if (bpf_map_update_elem(out_ports_.get(), &port, &ifindex, BPF_ANY) != 0) {
     return MapError(absl::StrCat("entering port ", port, " in"), SLUICE_MAP_OUT_PORTS);

@@ -28,6 +28,8 @@ class SteeringMaps {
   // The flow table and its marks, which the dataplane maps. Borrowed.
   int flows_fd() const { return flows_.get(); }
   int flow_marks_fd() const { return flow_marks_.get(); }
+  // No packet has been given to the queue's new socket yet; it must not be in the XSKMAP.
+  absl::Status BaseFlowMarks(uint32_t queue);
   // As many as the program was loaded with; 0 when that is no power of two.
   uint32_t flow_buckets() const { return flow_buckets_; }
   // Where XDP sends what leaves by this port.

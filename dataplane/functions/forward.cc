@@ -1,5 +1,7 @@
 #include "dataplane/functions/forward.h"
 
+#include "dataplane/flow_action.h"
+
 namespace sluice {
 
 void Forward::Process(Burst& burst) {
@@ -7,7 +9,7 @@ void Forward::Process(Burst& burst) {
     const uint32_t out_port = frame.in_port ^ 1U;
     frame.verdict = Verdict::Transmit(out_port);
     if (frame.asks) {
-      burst.Decide(frame, {.changes = 0, .out_port = out_port});
+      burst.Decide(frame, SentOut(out_port));
     }
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dataplane/flow_action.h"
 #include "dataplane/functions/ethernet.h"
 
 namespace sluice {
@@ -15,7 +16,7 @@ void Reflect::Process(Burst& burst) {
     std::swap_ranges(frame.data, frame.data + kMacBytes, frame.data + kMacBytes);
     frame.verdict = Verdict::Transmit(frame.in_port);
     if (frame.asks) {
-      burst.Decide(frame, {.changes = SLUICE_FLOW_SWAP_MACS, .out_port = frame.in_port});
+      burst.Decide(frame, SentOut(frame.in_port, SLUICE_FLOW_SWAP_MACS));
     }
   }
 }

@@ -110,7 +110,7 @@ std::string name_of(const std::map<int, std::string>& names, uint32_t value) {
 }
 
 std::string xdp_action(uint32_t value) {
-  return name_of({{XDP_PASS, "PASS"}, {XDP_DROP, "DROP"}, {XDP_REDIRECT, "REDIRECT"}}, value);
+  return name_of({{XDP_PASS, "PASS"}, {XDP_DROP, "DROP"}, {XDP_TX, "TX"}, {XDP_REDIRECT, "REDIRECT"}}, value);
 }
 
 void set_prefix(const std::string& prefix, __be32* address_be, __be32* mask_be, uint8_t& family) {

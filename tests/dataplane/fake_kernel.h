@@ -103,6 +103,7 @@ class FakeSocket {
       int poll_fd() const override { return socket_.readable_.get(); }
       void WakeTx() override { socket_.SendSome(); }
       void WakeRx() override { socket_.rx_wakeups++; }
+      uint32_t Lost() const override { return socket_.lost; }
 
      private:
       FakeSocket& socket_;
@@ -126,6 +127,7 @@ class FakeSocket {
       pool_.push_back(fill_.Get());
     }
     if (pool_.empty() || rx_.full()) {
+      ++lost;
       return false;
     }
     const uint64_t address = pool_.front() + kHeadroom;
@@ -181,6 +183,7 @@ class FakeSocket {
   std::vector<std::string>* completed = nullptr;  // several sockets' frames in the order the devices sent them
   uint32_t tx_wakeups = 0;
   uint32_t rx_wakeups = 0;
+  uint32_t lost = 0;  // packets that did not arrive
   FakeRing<uint64_t>& fill() { return fill_; }
   FakeRing<xdp_desc>& rx() { return rx_; }
   FakeRing<xdp_desc>& tx() { return tx_; }

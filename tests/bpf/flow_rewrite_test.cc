@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What XDP makes of a decided flow's packets, beside the same packet written anew, checksums and all.
+#include "dataplane/flow_action.h"
+#include "tests/bpf/flow_runs.h"
+
+namespace sluice::bpf_test {
+namespace {
+
+constexpr uint8_t kNewDst[6] = {0x02, 0, 0, 0, 0, 0x11};
+constexpr uint8_t kNewSrc[6] = {0x02, 0, 0, 0, 0, 0x22};
+
+uint16_t sum_of(const Bytes& bytes) {
+  uint32_t sum = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    sum += i % 2 == 0 ? bytes[i] << 8 : bytes[i];
+  }
+  while (sum >> 16) {
+    sum = (sum & 0xffff) + (sum >> 16);
+  }
+  return static_cast<uint16_t>(~sum);
+}
+
+void put16(Bytes& bytes, size_t at, uint16_t value) {
+  bytes[at] = static_cast<uint8_t>(value >> 8);
+  bytes[at + 1] = static_cast<uint8_t>(value);
+}
+
+// With right checksums in the IPv4 header and in TCP or UDP.
+Bytes summed(Bytes packet) {
+  const size_t l3 = packet[12] == 0x81 ? 18 : 14;
+  const bool ipv4 = packet[l3] >> 4 == 4;
+  const size_t l4 = l3 + (ipv4 ? 20 : 40);
+  const uint8_t proto = packet[l3 + (ipv4 ? 9 : 6)];
+  if (ipv4) {
+    put16(packet, l3 + 10, 0);
+    put16(packet, l3 + 10, sum_of({packet.begin() + l3, packet.begin() + l4}));
+  }
+  const size_t field = l4 + (proto == 6 ? 16 : 6);
+  put16(packet, field, 0);
+  Bytes covered(packet.begin() + l3 + (ipv4 ? 12 : 8), packet.end());
+  const size_t length = packet.size() - l4;
+  if (covered.size() % 2 != 0) {
+    covered.push_back(0);
+  }
+  covered.insert(covered.end(), {0, proto, static_cast<uint8_t>(length >> 8), static_cast<uint8_t>(length)});
+  const uint16_t sum = sum_of(covered);
+  put16(packet, field, proto == 17 && sum == 0 ? 0xffff : sum);
+  return packet;
+}
+
+struct Shape {
+  const char* name;
+  bool ipv6;
+  bool tcp;
+  bool tag;
+};
+
+struct Spec {
+  const char* src[2] = {"10.0.0.1", "2001:db8::1"};
+  const char* dst[2] = {"10.0.0.2", "2001:db8::2"};
+  uint16_t src_port = 1000;
+  uint16_t dst_port = 53;
+  uint16_t vlan = 10;
+  uint8_t ttl = 64;
+  uint8_t macs[12] = {0x02, 0, 0, 0, 0, 0x01, 0x02, 0, 0, 0, 0, 0x99};
+};
+
+Bytes written(const Shape& shape, const Spec& spec, size_t payload) {
+  Packet packet;
+  packet.eth();
+  if (shape.tag) {
+    packet.vlan(spec.vlan);
+  }
+  if (shape.ipv6) {
+    packet.ipv6(spec.src[1], spec.dst[1]).poke(7, {spec.ttl});
+  } else {
+    packet.ipv4(spec.src[0], spec.dst[0]).poke(8, {spec.ttl});
+  }
+  if (shape.tcp) {
+    packet.tcp(spec.src_port, spec.dst_port);
+  } else {
+    packet.udp(spec.src_port, spec.dst_port);
+  }
+  Bytes bytes = packet.payload(payload).bytes();
+  std::copy(spec.macs, spec.macs + 12, bytes.begin());
+  return summed(bytes);
+}
+
+class FlowRewriteTest : public FlowRuns, public ::testing::WithParamInterface<Shape> {
+ protected:
+  // The packet of `before`, its flow decided so, comes out as the one of `after`.
+  void expect(const sluice_flow_action& action, const Spec& after) {
+    for (const size_t payload : {0, 1, 18, 1200}) {
+      const Bytes packet = written(GetParam(), Spec(), payload);
+      put(flow_of(packet, SLUICE_FLOW_CARRIED, action));
+      EXPECT_EQ(written(GetParam(), after, payload), carried(packet)) << payload << " bytes of payload";
+    }
+  }
+
+  sluice_flow_action translated(const Spec& after, uint32_t changes = 0) {
+    return Translated(SentOut(0, changes), key_of(written(GetParam(), Spec(), 0)),
+                      key_of(written(GetParam(), after, 0)));
+  }
+  static Spec nat() {
+    Spec spec;
+    spec.src[0] = "192.0.2.200", spec.src[1] = "2001:db8:ffff::1";
+    spec.dst[0] = "198.51.100.7", spec.dst[1] = "fe80::7:8";
+    spec.src_port = 40000, spec.dst_port = 8053;
+    return spec;
+  }
+};
+
+TEST_P(FlowRewriteTest, NothingIsChangedUnasked) {
+  expect(SentOut(0), Spec());
+}
+
+TEST_P(FlowRewriteTest, MacsAreSwappedOrSet) {
+  Spec swapped;
+  std::swap_ranges(swapped.macs, swapped.macs + 6, swapped.macs + 6);
+  expect(SentOut(0, SLUICE_FLOW_SWAP_MACS), swapped);
+  Spec set;
+  std::copy(kNewDst, kNewDst + 6, set.macs);
+  std::copy(kNewSrc, kNewSrc + 6, set.macs + 6);
+  sluice_flow_action action = SentOut(0, SLUICE_FLOW_SET_MACS);
+  std::copy(kNewDst, kNewDst + 6, action.dst_mac);
+  std::copy(kNewSrc, kNewSrc + 6, action.src_mac);
+  expect(action, set);
+}
+
+TEST_P(FlowRewriteTest, TheTtlGoesDownButNotToItsEnd) {
+  Spec after;
+  after.ttl = 63;
+  expect(SentOut(0, SLUICE_FLOW_DEC_TTL), after);
+  Spec last;
+  last.ttl = 1;
+  put(flow_of(written(GetParam(), last, 18), SLUICE_FLOW_CARRIED, SentOut(0, SLUICE_FLOW_DEC_TTL)));
+  EXPECT_EQ("PASS NO_SOCKET", xdp(written(GetParam(), last, 18)));
+}
+
+TEST_P(FlowRewriteTest, AddressesAndPortsAreTranslated) {
+  expect(translated(nat()), nat());
+  Spec routed = nat();
+  routed.ttl = 63;
+  expect(translated(nat(), SLUICE_FLOW_DEC_TTL), routed);
+}
+
+TEST_P(FlowRewriteTest, ATagGetsAnotherId) {
+  if (!GetParam().tag) {
+    return;
+  }
+  Spec after = nat();
+  after.vlan = 4000;
+  after.ttl = 63;
+  std::swap_ranges(after.macs, after.macs + 6, after.macs + 6);
+  sluice_flow_action action = translated(nat(), SLUICE_FLOW_SET_VLAN | SLUICE_FLOW_SWAP_MACS | SLUICE_FLOW_DEC_TTL);
+  action.vlan = 4000;
+  expect(action, after);
+}
+
+TEST_P(FlowRewriteTest, ATagKeepsItsPriority) {
+  if (!GetParam().tag) {
+    return;
+  }
+  Bytes packet = written(GetParam(), Spec(), 18);
+  packet[14] |= 0xe0;
+  sluice_flow_action action = SentOut(0, SLUICE_FLOW_SET_VLAN);
+  action.vlan = 4000;
+  put(flow_of(packet, SLUICE_FLOW_CARRIED, action));
+  Bytes expected = packet;
+  put16(expected, 14, 0xe000 | 4000);
+  EXPECT_EQ(expected, carried(packet));
+}
+
+TEST_P(FlowRewriteTest, AUdpPacketWithoutAChecksumStaysSo) {
+  if (GetParam().tcp) {
+    return;
+  }
+  Bytes packet = written(GetParam(), Spec(), 18);
+  Bytes expected = written(GetParam(), nat(), 18);
+  const size_t field = packet.size() - 18 - 2;
+  put16(packet, field, 0);
+  put16(expected, field, 0);
+  put(flow_of(packet, SLUICE_FLOW_CARRIED, translated(nat())));
+  EXPECT_EQ(expected, carried(packet));
+}
+
+TEST_P(FlowRewriteTest, AWrongChecksumStaysWrong) {
+  Bytes packet = written(GetParam(), Spec(), 18);
+  packet.back() ^= 0x55;
+  put(flow_of(packet, SLUICE_FLOW_CARRIED, translated(nat())));
+  const Bytes out = carried(packet);
+  ASSERT_EQ(packet.size(), out.size());
+  EXPECT_NE(summed(out), out);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, FlowRewriteTest,
+                         ::testing::Values(Shape{"Ipv4Udp", false, false, false}, Shape{"Ipv4Tcp", false, true, false},
+                                           Shape{"Ipv6Udp", true, false, false}, Shape{"Ipv6Tcp", true, true, false},
+                                           Shape{"TaggedIpv4Udp", false, false, true},
+                                           Shape{"TaggedIpv6Tcp", true, true, true}),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace sluice::bpf_test

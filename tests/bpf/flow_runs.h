@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fixture of the tests of decided flows: writes entries where the dataplane would, runs packets over them.
+#ifndef SLUICE_TESTS_BPF_FLOW_RUNS_H_
+#define SLUICE_TESTS_BPF_FLOW_RUNS_H_
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <string>
+
+#include "bpf/flow_key.h"
+#include "bpf/sluice_steer.skel.h"
+#include "tests/bpf/programs.h"
+
+namespace sluice::bpf_test {
+
+// Throws std::invalid_argument when the packet has none.
+inline sluice_flow_key key_of(const Bytes& packet) {
+  sluice_flow_key key;
+  if (!sluice_flow_key_of(packet.data(), packet.data() + packet.size(), packet.size(), &key)) {
+    throw std::invalid_argument("a packet without a flow key");
+  }
+  return key;
+}
+
+class FlowRuns : public Programs {
+ protected:
+  static constexpr uint32_t kEpoch = 7;
+
+  void SetUp() override {
+    Programs::SetUp();
+    if (IsSkipped()) {
+      return;
+    }
+    config_.flags |= SLUICE_CONFIG_OFFLOAD;
+    config_.flow_epoch = kEpoch;
+    config_.flow_buckets = bpf_map__max_entries(steer()->maps.sluice_flows);
+    apply();
+  }
+  void TearDown() override {
+    if (!IsSkipped()) {
+      for (const uint32_t bucket : written_) {
+        const sluice_flow_bucket empty = {};
+        bpf_map__update_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &empty, sizeof(empty), 0);
+      }
+    }
+  }
+
+  sluice_flow flow_of(const Bytes& packet, uint32_t state, const sluice_flow_action& action = {}) {
+    sluice_flow flow = {.state = state, .epoch = kEpoch, .key = key_of(packet), .action = action};
+    flow.hash = sluice_flow_hash(&flow.key);
+    return flow;
+  }
+  void put(const sluice_flow& flow, uint32_t way = 0) {
+    const uint32_t bucket = bucket_of(flow);
+    sluice_flow_bucket all = read(bucket);
+    all.flows[way] = flow;
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &all, sizeof(all), 0));
+    written_.push_back(bucket);
+  }
+  sluice_flow get(const sluice_flow& flow, uint32_t way = 0) { return read(bucket_of(flow)).flows[way]; }
+  void set_done(uint32_t queue, uint32_t mark) {
+    const sluice_flow_marks marks = {.given = mark, .done = mark};
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flowmark, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+  }
+
+  // What XDP makes of the packet; empty when it does not send it.
+  Bytes carried(const Bytes& packet) {
+    Bytes out(packet.size() + 64);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),
+                .data_size_in = static_cast<__u32>(packet.size()), .data_size_out = static_cast<__u32>(out.size()));
+    const int error = bpf_prog_test_run_opts(bpf_program__fd(steer()->progs.sluice_steer), &options);
+    out.resize(error != 0 || options.retval != XDP_TX ? 0 : options.data_size_out);
+    return out;
+  }
+
+ private:
+  uint32_t bucket_of(const sluice_flow& flow) { return flow.hash & (config_.flow_buckets - 1); }
+  sluice_flow_bucket read(uint32_t bucket) {
+    sluice_flow_bucket all = {};
+    bpf_map__lookup_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &all, sizeof(all), 0);
+    return all;
+  }
+
+  std::vector<uint32_t> written_;
+};
+
+}  // namespace sluice::bpf_test
+
+#endif  // SLUICE_TESTS_BPF_FLOW_RUNS_H_

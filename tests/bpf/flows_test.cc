@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Decided flows: which packets XDP carries, and when.
+#include "tests/bpf/flow_runs.h"
+
+namespace sluice::bpf_test {
+namespace {
+
+using FlowsTest = FlowRuns;
+
+Bytes udp(uint16_t port = 53) {
+  return Packet().eth().ipv4("10.0.0.1", "10.0.0.2").udp(1000, port).payload(18).bytes();
+}
+
+TEST_F(FlowsTest, ACarriedFlowIsSentAndCounted) {
+  const sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  put(flow);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  EXPECT_EQ(2u, get(flow).packets);
+  EXPECT_EQ(2 * udp().size(), get(flow).bytes);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "another flow";
+}
+
+TEST_F(FlowsTest, EveryWayOfABucketIsLookedAt) {
+  for (uint32_t way = 0; way < SLUICE_FLOW_WAYS; ++way) {
+    const sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+    put(flow, way);
+    EXPECT_EQ("TX OFFLOADED", xdp(udp())) << way;
+    EXPECT_EQ(1u, get(flow, way).packets) << way;
+    put(flow_of(udp(), SLUICE_FLOW_FREE), way);
+  }
+}
+
+TEST_F(FlowsTest, OnlyTwoStatesAreCarriedAtOnce) {
+  for (const uint32_t state :
+       std::initializer_list<uint32_t>{SLUICE_FLOW_FREE, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_SEEN, SLUICE_FLOW_PENDING,
+                                       SLUICE_FLOW_GONE, SLUICE_FLOW_GONE + 1}) {
+    put(flow_of(udp(), state));
+    EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << state;
+  }
+  const sluice_flow leaving = flow_of(udp(), SLUICE_FLOW_LEAVING);
+  put(leaving);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(leaving).state) << "it was needed";
+}
+
+TEST_F(FlowsTest, AnotherEpochOrNoOffloadCarriesNothing) {
+  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  flow.epoch = kEpoch - 1;
+  put(flow);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
+  flow.epoch = kEpoch;
+  put(flow);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  config_.flags &= ~static_cast<uint32_t>(SLUICE_CONFIG_OFFLOAD);
+  apply();
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
+}
+
+TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
+  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
+  const auto with_mark = [&](uint32_t mark, uint32_t queue_plus_one) {
+    flow.mark = mark;
+    flow.mark_queue = queue_plus_one;
+    put(flow);
+  };
+  set_done(0, 5);
+  with_mark(0, 0);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "no packet was given yet";
+  with_mark(6, 1);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "one is under way";
+  with_mark(5, 2);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "on another queue";
+  with_mark(5, 1);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(flow).state);
+
+  set_done(0, 2);  // numbers have wrapped
+  with_mark(0xfffffffe, 1);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  set_done(0, 0xfffffffe);
+  with_mark(2, 1);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
+}
+
+TEST_F(FlowsTest, APacketWithoutASocketIsNotNumbered) {
+  const sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
+  put(flow);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
+  EXPECT_EQ(0u, get(flow).mark_queue);
+}
+
+TEST_F(FlowsTest, ThePortsOwnMacIsAskedForWhereTheFunctionWantsThat) {
+  config_.flags |= SLUICE_CONFIG_OWN_MAC_ONLY;
+  std::copy(kPortMac, kPortMac + 6, config_.mac);
+  apply();
+  put(flow_of(udp(), SLUICE_FLOW_CARRIED));
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  EXPECT_EQ("PASS -", xdp(Packet().eth(kOtherMac).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(18).bytes()));
+}
+
+TEST_F(FlowsTest, APortThatIsNotThereLeavesThePacketToTheDataplane) {
+  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  flow.action.out_port = 3;
+  put(flow);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
+  EXPECT_EQ(0u, get(flow).packets);
+}
+
+// Each differs from a carried flow's packet in what makes it extraordinary, and goes the way of all packets.
+TEST_F(FlowsTest, ExtraordinaryPacketsAreNotCarried) {
+  const auto ipv4 = [](unsigned options, uint16_t fragment) {
+    return Packet().eth().ipv4("10.0.0.1", "10.0.0.2", options, fragment);
+  };
+  put(flow_of(udp(), SLUICE_FLOW_CARRIED));
+  put(flow_of(ipv4(0, 0).tcp(1000, 53).bytes(), SLUICE_FLOW_CARRIED));
+  put(flow_of(Packet().eth().ipv6("2001:db8::1", "2001:db8::2").udp(1000, 53).payload(18).bytes(),
+              SLUICE_FLOW_CARRIED));
+  ASSERT_EQ("TX OFFLOADED", xdp(udp()));
+  ASSERT_EQ("TX OFFLOADED", xdp(ipv4(0, 0).tcp(1000, 53).bytes()));
+
+  const std::vector<std::pair<std::string, Packet>> rows = {
+      {"IPv4 options", ipv4(1, 0).udp(1000, 53).payload(18)},
+      {"first fragment", ipv4(0, 0x2000).udp(1000, 53).payload(18)},
+      {"a tag", Packet().eth().vlan(10).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(18)},
+      {"two tags", Packet().eth().vlan(10).vlan(20).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(18)},
+      {"SCTP", ipv4(0, 0).sctp(1000, 53).payload(18)},
+      {"extension header", Packet().eth().ipv6("2001:db8::1", "2001:db8::2").extension(0).udp(1000, 53).payload(18)},
+      {"trailing bytes in the UDP packet", ipv4(0, 0).udp(1000, 53).poke(4, {0, 9}).payload(18)},
+  };
+  for (const auto& [name, packet] : rows) {
+    EXPECT_EQ("PASS NO_SOCKET", xdp(packet.bytes())) << name;
+  }
+  EXPECT_EQ("DROP MALFORMED", xdp(ipv4(0, 0).tcp(1000, 53).poke(12, {0x40}).bytes())) << "TCP header too short";
+  EXPECT_EQ("DROP MALFORMED", xdp(ipv4(0, 0).udp(1000, 53).poke(4, {0, 99}).payload(18).bytes())) << "UDP too long";
+}
+
+}  // namespace
+}  // namespace sluice::bpf_test
