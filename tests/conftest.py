@@ -9,7 +9,7 @@ from tests.lib.world import World
 
 TESTS = pathlib.Path(__file__).parent
 # Of a folder's tests; those of any other need network namespaces.
-LABELS = {"bench": "unit", "cli": "unit", "package": "package", "style": "style", "vm": "vm"}
+LABELS = {"bench": "unit", "cli": "unit", "cost": "cost", "package": "package", "style": "style", "vm": "vm"}
 
 
 def pytest_collection_modifyitems(items):
