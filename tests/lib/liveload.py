@@ -47,5 +47,6 @@ class Background:
         output = self.process.output()
         if code != 0:
             raise command.CommandFailed(self.process.argv, code, output, "")
-        self.report = json.loads(output)
+        # Behind what libbpf may have said on stderr: that the clsact hook is there already, the second time.
+        self.report = json.loads(output[output.index("{"):])
         return self.report
