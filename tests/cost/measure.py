@@ -85,10 +85,15 @@ def by_function(profile):
 
 def measure(name):
     """A workload's Cost."""
+    return count(*WORKLOADS[name])
+
+
+def count(*options):
+    """The Cost of what packet_cost does with these options."""
     with tempfile.TemporaryDirectory(prefix="sluice-cost-") as folder:
         profile = pathlib.Path(folder) / "profile"
         words = ["valgrind", "--quiet", "--tool=callgrind", "--toggle-collect=*CountedRound*",
-                 f"--callgrind-out-file={profile}", program(), "--frames", RECORDING, *map(str, WORKLOADS[name])]
+                 f"--callgrind-out-file={profile}", program(), "--frames", RECORDING, *map(str, options)]
         done = subprocess.run(words, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"packet_cost under callgrind ended with {done.returncode}: {done.stdout}{done.stderr}")
