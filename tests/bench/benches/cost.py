@@ -2,7 +2,7 @@
 
 An agent and a dataplane for each number of lanes, on a veth pair with as many queues, function reflect, one worker on
 core 1; the generator is on core 0, and there the receive softirq runs. Arms in turn, every round; beside them 2 busy
-lanes of 16, which is what idle lanes cost.
+lanes of 16, which is what idle lanes cost, and lanes in huge pages, which the bench asks the kernel for.
 
 CPU time is valid only when there is always more to do. One core generates less than one worker carries when it has to
 feed 16 queues, so the worker shares its core with a loop that touches no memory: offered is then more than it has time
@@ -23,7 +23,7 @@ from tests.bench.lib import cpu, figures, plot
 from tests.bench.lib.report import Report
 from tests.bench.lib.table import Table
 from tests.cost import measure as instructions
-from tests.lib import build, liveload
+from tests.lib import build, huge_pages, liveload
 from tests.lib.agent import Agent, config
 from tests.lib.world import World
 
@@ -36,12 +36,16 @@ _MOST_QUEUES = 16
 class Arm(NamedTuple):
     lanes: int
     busy: int
+    huge: bool = False  # pages
 
 
-_ARMS = {f"{lanes} lane{'s' if lanes > 1 else ''}": Arm(lanes, lanes) for lanes in (1, 2, 4, 8, 16)}
-_FEW = "2 busy of 16"
-_ARMS[_FEW] = Arm(16, 2)
-_COMPARED = tuple((name, "1 lane") for name in _ARMS if name not in ("1 lane", _FEW)) + ((_FEW, "2 lanes"),)
+_CURVE = {f"{lanes} lane{'s' if lanes > 1 else ''}": Arm(lanes, lanes) for lanes in (1, 2, 4, 8, 16)}
+_FEW, _ONE_HUGE, _MANY_HUGE = "2 busy of 16", "1 lane, huge pages", "16 lanes, huge pages"
+_ARMS = {**_CURVE, _FEW: Arm(16, 2), _ONE_HUGE: Arm(1, 1, huge=True), _MANY_HUGE: Arm(16, 16, huge=True)}
+_COMPARED = (*((name, "1 lane") for name in _CURVE if name != "1 lane"), (_FEW, "2 lanes"), (_ONE_HUGE, "1 lane"),
+             (_MANY_HUGE, "16 lanes"))
+# Three for each lane of one port, and the bridge lanes'.
+_HUGE_PAGES = 3 * (1 + 1 + 16 + 1)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -68,12 +72,14 @@ class Sample:
 class Bed:
     """far: a0 == wan0 :dut, with an agent there."""
 
-    def __init__(self, world: World, lanes: int) -> None:
+    def __init__(self, world: World, lanes: int, huge: bool) -> None:
         self.programs = build.Programs()
-        self.far, self.dut = world.netns(f"far{lanes}"), world.netns(f"dut{lanes}")
+        self.far, self.dut = world.netns("far"), world.netns("dut")
         world.veth(self.far, "a0", self.dut, "wan0", queues=lanes)
         text = config({"wan": "wan0"}, "reflect", lanes, dataplane={"workers": 1, "cores": [_WORKER_CORE]})
-        self.agent = Agent(world, self.programs, self.dut, text, name=f"agent-{lanes}").start()
+        self.agent = Agent(world, self.programs, self.dut, text, name=f"agent-{lanes}{'-huge' if huge else ''}").start()
+        in_huge = {queue["huge_pages"] for queue in self.agent.port("wan")["queues"]}
+        assert in_huge == {huge}, "huge pages that were free before the bench would be in the arms without"
         assert self.agent.process is not None
         self._pids = [self.agent.dataplane_pid(), self.agent.process.pid]
 
@@ -97,14 +103,20 @@ class Bed:
 
 
 def _time(chosen: argparse.Namespace, report: Report) -> None:
-    samples: dict[str, list[Sample]] = {name: [] for name in _ARMS}
     with World() as world:
-        beds = {lanes: Bed(world, lanes) for lanes in sorted({arm.lanes for arm in _ARMS.values()})}
+        # Ordinary pages first: where huge ones are free they are taken.
+        beds = {(lanes, False): Bed(world, lanes, False) for lanes in sorted({arm.lanes for arm in _ARMS.values()})}
+        with huge_pages.more(_HUGE_PAGES) as free:
+            huge = free >= _HUGE_PAGES
+            if huge:
+                beds |= {(arm.lanes, True): Bed(world, arm.lanes, True) for arm in _ARMS.values() if arm.huge}
+        arms = {name: arm for name, arm in _ARMS.items() if huge or not arm.huge}
+        samples: dict[str, list[Sample]] = {name: [] for name in arms}
         world.start("taskset", "-c", _WORKER_CORE, "sh", "-c", "while :; do :; done")
         for number in range(1, chosen.rounds + 1):
-            for name, arm in _ARMS.items():
+            for name, arm in arms.items():
                 queues = arm.busy if arm.busy < arm.lanes else _MOST_QUEUES
-                samples[name].append(beds[arm.lanes].sample(queues, chosen))
+                samples[name].append(beds[arm.lanes, arm.huge].sample(queues, chosen))
             said = ", ".join(f"{name} {made[-1].ns:.0f} ns" for name, made in samples.items())
             report.say(f"round {number}: {said}")
         for bed in beds.values():
@@ -118,7 +130,7 @@ def _time(chosen: argparse.Namespace, report: Report) -> None:
         assert found is not None
         table.add(name, found.rounds, *found[:3], figures.median(one.sent_pps for one in made),
                   figures.median(one.offered_pps for one in made), sum(one.dropped for one in made))
-        if _ARMS[name].busy == _ARMS[name].lanes:
+        if name in _CURVE:
             points.append(plot.Point(_ARMS[name].lanes, found.middle, found.low, found.high))
     idle = [name for name, made in samples.items() if any(one.dropped == 0 for one in made)]
     table.notes.append(f"NOT SATURATED, so not valid: {', '.join(idle)}" if idle else
@@ -128,6 +140,9 @@ def _time(chosen: argparse.Namespace, report: Report) -> None:
     report.table(table)
     ratios = Table("Cost, round by round", ("ratio", "rounds", "q1", "median", "q3"))
     for name, base in _COMPARED:
+        if name not in samples:
+            ratios.notes.append(f"{name}: the kernel had not enough huge pages")
+            continue
         found = figures.quartiles(figures.ratios([one.ns for one in samples[base]], [one.ns for one in samples[name]]))
         assert found is not None
         ratios.add(f"{name} / {base}", found.rounds, *found[:3])
@@ -139,6 +154,8 @@ def _instructions(report: Report) -> None:
     table = Table("Cost: instructions of the userspace path, a packet (callgrind on tests/cost/frames.pcap)",
                   ("arm", "reflect", "forward", "reflect, single frames"))
     for name, arm in _ARMS.items():
+        if arm.huge:
+            continue
         words = ["--lanes", arm.lanes, "--busy-lanes", arm.busy]
         table.add(name, *(instructions.count(*words, *more).instructions for more in (
             ("--function", "reflect"), ("--function", "forward"), ("--function", "reflect", "--burst", 1))))
