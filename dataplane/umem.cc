@@ -24,7 +24,8 @@ absl::StatusOr<Umem> Umem::Map(int fd, const UmemLayout& layout) {
     return absl::InvalidArgumentError(absl::StrCat("the UMEM is ", file.st_size, " bytes long, ", layout.frame_count,
                                                    " frames need ", layout.total_bytes()));
   }
-  absl::StatusOr<Mapping> memory = Mapping::Share(fd, layout.total_bytes(), 0, "the UMEM");
+  // All of it: a part of a huge page cannot be unmapped.
+  absl::StatusOr<Mapping> memory = Mapping::Share(fd, static_cast<size_t>(file.st_size), 0, "the UMEM");
   if (!memory.ok()) {
     return memory.status();
   }

@@ -77,6 +77,7 @@ void FillQueue(const Instance& instance, uint32_t lane, uint32_t port, wire::Que
   if (const LaneEntry* entry = instance.lanes().Find(lane); entry != nullptr) {
     queue.set_mode(ModeName(entry->sockets.mode));
     queue.set_mode_reason(entry->sockets.mode_reason);
+    queue.set_huge_pages(HasHugePages(entry->sockets.umem.get()));
   }
 }
 

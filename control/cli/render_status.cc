@@ -49,6 +49,20 @@ std::string ModeReasons(const wire::StatusResponse& status, Style style) {
   return text;
 }
 
+std::string HugePages(const wire::StatusResponse& status, Style style) {
+  std::vector<std::string> queues;
+  for (const wire::Port& port : status.ports()) {
+    for (const wire::Queue& queue : port.queues()) {
+      if (queue.huge_pages()) {
+        queues.push_back(absl::StrCat(port.name(), " ", queue.index()));
+      }
+    }
+  }
+  return queues.empty()
+             ? ""
+             : Wrap("memory: ", absl::StrCat("huge pages (", absl::StrJoin(queues, ", "), ")"), style.text_columns());
+}
+
 // What is seldom anything but 0, a line for each port where it is.
 std::string Oddities(const wire::StatusResponse& status, Style style) {
   std::string text;
@@ -160,12 +174,12 @@ std::string RenderWorkers(const wire::StatusResponse& status, Style style) {
 }
 
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style) {
-  std::string text =
-      absl::StrCat(Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
-                        style.line_columns()),
-                   "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status, style),
-                   status.has_offload() ? OffloadLine(status.offload(), style) : "", Oddities(status, style), "\n",
-                   RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
+  std::string text = absl::StrCat(
+      Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
+           style.line_columns()),
+      "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status, style),
+      status.has_offload() ? OffloadLine(status.offload(), style) : "", HugePages(status, style),
+      Oddities(status, style), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\n", RenderOutcome(status.last_resize(), style, "last resize: "));
   }

@@ -1,9 +1,13 @@
 #include "control/kernel/lane_sockets.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/memfd.h>
 #include <net/if.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,12 +23,15 @@ namespace {
 // The kernel's release work runs within a few milliseconds once it is due (40 to 155 ms in all).
 constexpr absl::Duration kBusyRetryPause = absl::Milliseconds(5);
 
+// x86-64's, and the usual one of arm64.
+constexpr size_t kHugePageBytes = size_t{2} << 20;
+
 // The UMEM in our address space, which XDP_UMEM_REG wants to see. The kernel pins the pages, so the
-// mapping may go once the sockets are open.
+// mapping may go once the sockets are open. All of the file: a part of a huge page cannot be unmapped.
 class Mapping {
  public:
-  Mapping(int fd, size_t bytes)
-      : bytes_(bytes), start_(mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) {}
+  explicit Mapping(int fd)
+      : bytes_(SizeOf(fd)), start_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) {}
   ~Mapping() {
     if (ok()) {
       munmap(start_, bytes_);
@@ -36,6 +43,11 @@ class Mapping {
   uint64_t address() const { return reinterpret_cast<uintptr_t>(start_); }
 
  private:
+  static size_t SizeOf(int fd) {
+    struct stat file {};
+    return fstat(fd, &file) == 0 ? static_cast<size_t>(file.st_size) : 0;
+  }
+
   size_t bytes_;
   void* start_;
 };
@@ -137,15 +149,14 @@ absl::Status TellUnequalModes(const LaneSockets& lane, const absl::Status& faile
              : failed;
 }
 
-}  // namespace
-
-absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::string& name) {
-  UniqueFd memory(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+// A memfd whose pages are all there: what is missing is an error now, not SIGBUS for whoever touches it.
+absl::StatusOr<UniqueFd> MakeMemory(const std::string& name, uint32_t flags, size_t bytes) {
+  UniqueFd memory(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
   if (!memory) {
     return KernelError(errno, absl::StrCat("making memfd ", name));
   }
-  if (ftruncate(memory.get(), static_cast<off_t>(layout.total_bytes())) != 0) {
-    return KernelError(errno, absl::StrCat("sizing memfd ", name, " to ", layout.total_bytes(), " bytes"));
+  if (fallocate(memory.get(), 0, 0, static_cast<off_t>(bytes)) != 0) {
+    return KernelError(errno, absl::StrCat("getting ", bytes, " bytes for memfd ", name));
   }
   // Shrinking would give whoever maps it SIGBUS.
   if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
@@ -154,12 +165,25 @@ absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::str
   return memory;
 }
 
+}  // namespace
+
+absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::string& name) {
+  const size_t huge_bytes = (layout.total_bytes() + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
+  absl::StatusOr<UniqueFd> huge = MakeMemory(name, MFD_HUGETLB | MFD_HUGE_2MB, huge_bytes);
+  return huge.ok() ? std::move(huge) : MakeMemory(name, 0, layout.total_bytes());
+}
+
+bool HasHugePages(int memory) {
+  struct statfs filesystem {};
+  return fstatfs(memory, &filesystem) == 0 && filesystem.f_type == HUGETLBFS_MAGIC;
+}
+
 absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& layout, const XskRingSizes& rings,
                                             std::vector<QueueAddress> queues) {
   if (queues.empty()) {
     return absl::InvalidArgumentError("a lane without queues");
   }
-  const Mapping memory(umem.get(), layout.frames_bytes());
+  const Mapping memory(umem.get());
   if (!memory.ok()) {
     return KernelError(errno, "mapping the UMEM");
   }

@@ -40,9 +40,13 @@ struct XskRingSizes {
   uint32_t tx = 1024;
 };
 
-// A memfd of layout.total_bytes(), sealed against shrinking. Separate from the sockets, so that a resize
-// can make it before the window opens.
+// A memfd of at least layout.total_bytes(), with all its pages, sealed against changes of its size: of huge pages of
+// 2 MB, and then so many bytes more as fill the last of them, when enough are free, else of ordinary ones. Separate
+// from the sockets, so that a resize can make it before the window opens.
 absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::string& name);
+
+// Whether it became huge pages.
+bool HasHugePages(int memory);
 
 struct QueueAddress {
   std::string netdev;

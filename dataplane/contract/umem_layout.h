@@ -4,6 +4,8 @@
 //   ├─ frame 0 ─┬─ frame 1 ─┬─ … ────────┼─ owner byte 0, 1, 2 … ────────┤
 //   └────── registered with XDP_UMEM_REG ┘  FrameOwner, ours alone
 //
+// The file may be longer, to the end of a huge page.
+//
 // The agent makes and sizes the memfd, registers the frames with the kernel, and keeps the descriptor.
 // The dataplane is the only one that writes owner bytes. They exist so that its successor, after a
 // crash, knows which frames the kernel may still read or write: the rings alone do not tell, since the

@@ -92,6 +92,14 @@ TEST(RenderTest, StatusNamesWhatIsSeldom) {
                                  "wan: 42 packets came with a partial checksum, which was completed\n\n"));
 }
 
+TEST(RenderTest, StatusNamesTheQueuesWithHugePages) {
+  wire::StatusResponse status = Message<wire::StatusResponse>(kStatus);
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain), testing::Not(testing::HasSubstr("memory")));
+  status.mutable_ports(0)->mutable_queues(1)->set_huge_pages(true);
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain),
+              testing::HasSubstr("(wan 0, wan 1)\nmemory: huge pages (wan 1)\n\n"));
+}
+
 TEST(RenderTest, StatusOfAnAgentWithNothing) {
   const std::string text = RenderStatus(Message<wire::StatusResponse>("dataplane { state: 'down' }"), Rates(), kPlain);
   EXPECT_THAT(text, testing::HasSubstr("dataplane down, restarted 0 times"));
