@@ -24,6 +24,10 @@ class Programs:
         return self._find("tests/traffic/flowgen")
 
     @property
+    def wakeup(self):
+        return self._find("tests/bench/wakeup/wakeup")
+
+    @property
     def agent(self):
         return self._find("control/agent/sluice-agent")
 
