@@ -8,13 +8,13 @@ from tests.lib import build
 from tests.lib.world import World
 
 TESTS = pathlib.Path(__file__).parent
-# Of a folder's tests; those of any other need network namespaces.
+# Of the tests in a folder itself; those in any other need network namespaces.
 LABELS = {"bench": "unit", "cli": "unit", "package": "package", "style": "style", "vm": "vm"}
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
+        folder = str(item.path.parent.relative_to(TESTS))
         item.add_marker(LABELS.get(folder, "netns"))
 
 

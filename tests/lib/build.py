@@ -28,6 +28,10 @@ class Programs:
         return self._find("tests/bench/wakeup/wakeup")
 
     @property
+    def liveload(self):
+        return self._find("tests/bench/load/liveload")
+
+    @property
     def agent(self):
         return self._find("control/agent/sluice-agent")
 

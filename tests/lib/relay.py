@@ -2,9 +2,9 @@
 
     with Relay(space, "left", "right", edit=lambda number, frame: [frame]) as relay:
 
-`edit` gets the number of each frame that came in on `left` (0, 1, ...; only flowgen's own) and the frame, and
-answers what goes out on `right`: a list of frames, none of them to lose it. A frame that is kept back may be
-answered later, beside another one. Exact where netem, which draws lots, is not. Good for some 5,000 packets
+`edit` gets the number of each frame that came in on `left` (0, 1, ...; only flowgen's own, unless `wanted` says which)
+and the frame, and answers what goes out on `right`: a list of frames, none of them to lose it. A frame that is kept
+back may be answered later, beside another one. Exact where netem, which draws lots, is not. Good for some 5,000 packets
 a second.
 """
 
@@ -31,15 +31,20 @@ def _packet_socket(netns, netdev):
     return sock
 
 
+def is_stamped(frame):
+    return frame[IPV4_STAMP_AT:IPV4_STAMP_AT + 2] == MAGIC
+
+
 def swap_macs(frame):
     return frame[6:12] + frame[0:6] + frame[12:]
 
 
 class Relay:
-    def __init__(self, netns, left, right, edit):
+    def __init__(self, netns, left, right, edit, wanted=is_stamped):
         self.receive = _packet_socket(netns, left)
         self.send = self.receive if left == right else _packet_socket(netns, right)
         self.edit = edit
+        self.wanted = wanted
         self.number = 0
         self.stopping = False
         self.thread = threading.Thread(target=self._work)
@@ -60,7 +65,7 @@ class Relay:
                 frame = self.receive.recv(ROOM)
             except TimeoutError:
                 continue
-            if frame[IPV4_STAMP_AT:IPV4_STAMP_AT + 2] != MAGIC:
+            if not self.wanted(frame):
                 continue
             for out in self.edit(self.number, frame):
                 self.send.send(out)
