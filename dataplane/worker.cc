@@ -16,10 +16,6 @@
 namespace sluice {
 namespace {
 
-// How long an adaptive worker goes on looking after the last work. Going to sleep and being woken costs
-// 5 to 20 microseconds (system call, wake-up, and in a guest the halt); to wait about as long as the
-// sleep costs is never worse than twice the best choice, whatever the traffic does.
-constexpr int64_t kSpin_ns = 20'000;
 // While busy the clock is read once in this many rounds: some 25 ns against 64 rounds of a microsecond
 // and more.
 constexpr uint32_t kRoundsPerClockRead = 64;
@@ -142,6 +138,9 @@ uint32_t Worker::PollLanes() {
 // Idle rounds have time to read the clock, so each of them does and the first busy one starts from a
 // fresh mark; busy ones read it now and then.
 void Worker::Account(uint32_t moved) {
+  if (moved > 0 && !was_busy_) {
+    patience_.Learn(accounted_until_ns_ - last_work_ns_, moved);
+  }
   if (moved > 0 && ++rounds_unaccounted_ < kRoundsPerClockRead) {
     was_busy_ = true;
     return;
@@ -167,7 +166,7 @@ bool Worker::MaySleep() const {
     case Polling::kInterrupt:
       return true;
     case Polling::kAdaptive:
-      return accounted_until_ns_ - last_work_ns_ >= kSpin_ns;
+      return !patience_.Lasts(accounted_until_ns_ - last_work_ns_);
   }
   return false;
 }

@@ -32,12 +32,13 @@
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/lane.h"
 #include "dataplane/network_function.h"
+#include "dataplane/patience.h"
 #include "dataplane/waker.h"
 
 namespace sluice {
 
 enum class Polling {
-  kAdaptive,   // go on looking for a while after work, then sleep
+  kAdaptive,   // go on looking where that pays (patience.h), else sleep
   kBusy,       // never sleep
   kInterrupt,  // sleep as soon as a round found nothing
 };
@@ -90,6 +91,7 @@ class Worker {
   uint32_t rounds_unaccounted_ = 0;
   int64_t accounted_until_ns_;  // busy_ns and idle_ns cover the time up to here
   int64_t last_work_ns_;
+  Patience patience_;
 
   // The control thread's own.
   uint32_t core_ = 0;

@@ -11,10 +11,10 @@ import argparse
 from functools import partial
 
 from tests.bench.lib.report import Report
-from tests.bench.polling import idle, latency
+from tests.bench.polling import curve, idle, latency
 from tests.bench.polling.bed import OURS, Arms, Sluice
 
-_PARTS = {"idle": idle, "latency": latency}
+_PARTS = {"idle": idle, "latency": latency, "curve": curve}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
