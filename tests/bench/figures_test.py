@@ -1,10 +1,12 @@
 """What the benches' figures are made with: statistics, tables, and the reading of reports. Nothing is timed."""
 
 import json
+import os
+import time
 
 import pytest
 
-from tests.bench.lib import figures, load, rounds, traffic, windows
+from tests.bench.lib import cpu, figures, load, plot, rounds, traffic, windows
 from tests.bench.lib.table import Table, cell
 
 
@@ -150,3 +152,22 @@ def test_window_is_attributed_to_its_steps():
     assert table.rows[5][3] == 5  # between the steps
     windows.attribute(table, "none", [])
     assert len(table.rows) == 7
+
+
+def test_curves_are_drawn_the_same_each_time(tmp_path):
+    pytest.importorskip("matplotlib", reason="drawing needs python3-matplotlib, which tests/bench/run installs")
+    series = {"ours": [plot.Point(0, 0.1), plot.Point(1e3, 5, 4, 6), plot.Point(1e6, 100)]}
+    drawn = [plot.curves(tmp_path / name, "CPU", "packets a second", "per cent", series, log_x=True).read_text()
+             for name in ("one.svg", "two.svg")]
+    assert drawn[0] == drawn[1]
+    assert drawn[0].startswith("<?xml") and "ours" in drawn[0]
+
+
+def test_time_of_a_process_and_its_core():
+    meter = cpu.Meter({"me": os.getpid()}, core=0)
+    begin = time.thread_time()
+    while time.thread_time() - begin < 0.2:
+        pass
+    used = meter.read()
+    assert set(used) == {"me", "softirq", "busy"}
+    assert 0 < used["me"] <= 110 and 0 <= used["softirq"] <= 110

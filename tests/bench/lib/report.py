@@ -73,9 +73,13 @@ class Report:
         """Raw measurements, for the JSON."""
         self.measured[key] = value
 
+    def file(self, ending: str) -> Path:
+        """A new file of this run's, in build/bench."""
+        return REPOSITORY / "build/bench" / f"{self.name}-{self.started:%Y%m%d-%H%M%S}{ending}"
+
     def write(self, path: Path | None) -> Path:
         """To `path`, or a new file in build/bench."""
-        path = path or REPOSITORY / "build/bench" / f"{self.name}-{self.started:%Y%m%d-%H%M%S}.json"
+        path = path or self.file(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "bench": self.name,
