@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.bench.lib import cpu
+from tests.bench.peers import testpmd_veth
 from tests.lib import build, flowgen
 from tests.lib.agent import Agent, config
 from tests.lib.world import Netns, World
@@ -88,6 +89,25 @@ class Sluice(Bed):
 
     def end(self) -> None:
         self._agent.stop()
+
+
+class Testpmd(Bed):
+    """DPDK's: macswap, net_af_xdp with one queue. It needs testpmd_veth.hugepages(1) around it."""
+
+    __test__ = False
+
+    def __init__(self, busy_budget: int | None) -> None:
+        super().__init__()
+        self._busy_budget = busy_budget
+        self._testpmd: testpmd_veth.Testpmd
+
+    def start(self) -> dict[str, int]:
+        self._testpmd = testpmd_veth.Testpmd(self.world, self.dut, ["wan0"], "macswap", WORKER_CORE,
+                                             busy_budget=self._busy_budget)
+        return {"dataplane": self._testpmd.pid}
+
+    def end(self) -> None:
+        self._testpmd.quit()
 
 
 Arms = dict[str, Callable[[], Bed]]
