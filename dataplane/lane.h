@@ -52,7 +52,7 @@ class Lane {
   // How long the worker may sleep as far as this lane is concerned. What the kernel or another lane has
   // in hand comes back without waking anyone, so the sleep is bounded while there is any.
   absl::Duration SleepBound() const;
-  // Is there work that poll() on the sockets would not see? The last look before sleep (waker.h).
+  // Is there work that waiting for the sockets would not see? The last look before sleep (waker.h).
   bool HasNews() const { return handed_in_waits_ ? inbox_.Announced() : inbox_.HasNews(); }
   // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;

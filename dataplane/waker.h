@@ -1,9 +1,9 @@
-// Wakes one worker out of poll().
+// Wakes one worker out of its sleep.
 //
 //   worker                                    somebody with news for it
 //     AboutToSleep()      sleeping = true       publish the news
 //     look for news once more                   WakeIfAsleep()   sleeping? then write the eventfd
-//     poll(…, poll_fd())
+//     sleep on poll_fd() too
 //     Awake()             sleeping = false
 //
 // Nothing is slept through: both sides write, then read what the other writes, all sequentially
@@ -46,7 +46,7 @@ class Waker {
       Wake();
     }
   }
-  // Any thread: the next poll() returns at once, whether the worker sleeps by now or not.
+  // Any thread: the next sleep ends at once, whether the worker sleeps by now or not.
   void Wake() {
     const uint64_t one = 1;
     (void)!write(event_.get(), &one, sizeof(one));

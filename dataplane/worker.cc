@@ -16,10 +16,6 @@
 namespace sluice {
 namespace {
 
-// How long an adaptive worker goes on looking after the last work. Going to sleep and being woken costs
-// 5 to 20 microseconds (system call, wake-up, and in a guest the halt); to wait about as long as the
-// sleep costs is never worse than twice the best choice, whatever the traffic does.
-constexpr int64_t kSpin_ns = 20'000;
 // While busy the clock is read once in this many rounds: some 25 ns against 64 rounds of a microsecond
 // and more.
 constexpr uint32_t kRoundsPerClockRead = 64;
@@ -35,6 +31,9 @@ int64_t Now_ns() {
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t index, uint32_t core, Polling polling,
                                                       NetworkFunction& function, WorkerStats& stats, Waker& waker) {
   std::unique_ptr<Worker> worker(new Worker(polling, function, stats, waker));
+  if (!worker->waits_for_.ok()) {
+    return absl::ResourceExhaustedError(absl::StrCat("no epoll for worker ", index, ": ", strerror(errno)));
+  }
   try {
     worker->thread_ = std::thread(&Worker::Loop, worker.get());
   } catch (const std::system_error& error) {
@@ -55,8 +54,7 @@ Worker::Worker(Polling polling, NetworkFunction& function, WorkerStats& stats, W
       accounted_until_ns_(Now_ns()),
       last_work_ns_(accounted_until_ns_) {
   lanes_.reserve(kMaxLanes);
-  polled_.reserve(1 + kMaxLanes * kMaxPorts);
-  polled_.push_back({waker_.poll_fd(), POLLIN, 0});
+  waits_for_.Add(waker_.poll_fd());
 }
 
 Worker::~Worker() {
@@ -93,7 +91,7 @@ void Worker::Run(absl::FunctionRef<void()> order) {
 void Worker::TakeLane(Lane& lane) {
   lanes_.push_back(&lane);
   for (const QueuePair& pair : lane.pairs()) {
-    polled_.push_back({pair.poll_fd(), POLLIN, 0});
+    waits_for_.Add(pair.poll_fd());
   }
   // From now on who hands frames to this lane wakes us.
   lane.inbox().SetWaker(&waker_);
@@ -101,11 +99,8 @@ void Worker::TakeLane(Lane& lane) {
 
 void Worker::GiveUpLane(Lane& lane) {
   lanes_.erase(std::remove(lanes_.begin(), lanes_.end(), &lane), lanes_.end());
-  polled_.resize(1);
-  for (const Lane* other : lanes_) {
-    for (const QueuePair& pair : other->pairs()) {
-      polled_.push_back({pair.poll_fd(), POLLIN, 0});
-    }
+  for (const QueuePair& pair : lane.pairs()) {
+    waits_for_.Remove(pair.poll_fd());
   }
 }
 
@@ -142,6 +137,9 @@ uint32_t Worker::PollLanes() {
 // Idle rounds have time to read the clock, so each of them does and the first busy one starts from a
 // fresh mark; busy ones read it now and then.
 void Worker::Account(uint32_t moved) {
+  if (moved > 0 && !was_busy_) {
+    patience_.Learn(accounted_until_ns_ - last_work_ns_, moved);
+  }
   if (moved > 0 && ++rounds_unaccounted_ < kRoundsPerClockRead) {
     was_busy_ = true;
     return;
@@ -167,7 +165,7 @@ bool Worker::MaySleep() const {
     case Polling::kInterrupt:
       return true;
     case Polling::kAdaptive:
-      return accounted_until_ns_ - last_work_ns_ >= kSpin_ns;
+      return !patience_.Lasts(accounted_until_ns_ - last_work_ns_);
   }
   return false;
 }
@@ -182,26 +180,22 @@ void Worker::Sleep() {
   if (!HasNews()) {
     const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
     stats_.sleeps.Add(1);
-    // POLLIN only: poll() on an AF_XDP socket also sends what its transmit ring holds (xsk_poll in
-    // net/xdp/xsk.c), and a full transmit ring must not keep us awake.
-    poll(polled_.data(), polled_.size(), timeout_ms);
+    if (waits_for_.Wait(timeout_ms) == waker_.poll_fd()) {
+      waker_.Clear();
+    }
   }
   waker_.Awake();
-  if ((polled_[0].revents & POLLIN) != 0) {
-    waker_.Clear();
-    polled_[0].revents = 0;
-  }
   const int64_t now_ns = Now_ns();
   stats_.idle_ns.Add(static_cast<uint64_t>(now_ns - accounted_until_ns_));
   accounted_until_ns_ = now_ns;
 }
 
-// A lane that does not receive leaves in its rings what poll() would wake us for at once.
+// A lane that does not receive leaves in its rings what would wake us at once.
 void Worker::ListenToSockets() {
-  size_t entry = 1;
+  size_t place = 1;  // behind the waker
   for (const Lane* lane : lanes_) {
     for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
-      polled_[entry++].events = lane->receives() ? POLLIN : 0;
+      waits_for_.Listen(place++, lane->receives());
     }
   }
 }

@@ -11,15 +11,13 @@
 // the new one's first begins, and the acquire/release pairs in Run make all it wrote visible: old worker
 // -> control thread -> new worker.
 //
-// Sleep. By its Polling a worker that finds nothing sleeps in poll() on its lanes' sockets and its Waker;
+// Sleep. By its Polling a worker that finds nothing sleeps on its lanes' sockets and its Waker;
 // one without lanes always does, for ever.
 //
 // Threads: Start, Pin, Run, the destructor: the control thread. The loop is the only writer of its
 // WorkerStats.
 #ifndef SLUICE_DATAPLANE_WORKER_H_
 #define SLUICE_DATAPLANE_WORKER_H_
-
-#include <poll.h>
 
 #include <atomic>
 #include <cstdint>
@@ -32,12 +30,14 @@
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/lane.h"
 #include "dataplane/network_function.h"
+#include "dataplane/patience.h"
+#include "dataplane/wait_set.h"
 #include "dataplane/waker.h"
 
 namespace sluice {
 
 enum class Polling {
-  kAdaptive,   // go on looking for a while after work, then sleep
+  kAdaptive,   // go on looking where that pays (patience.h), else sleep
   kBusy,       // never sleep
   kInterrupt,  // sleep as soon as a round found nothing
 };
@@ -83,13 +83,14 @@ class Worker {
 
   // The loop's own.
   std::vector<Lane*> lanes_;
-  std::vector<pollfd> polled_;  // [0] is the waker, then every socket of every lane
+  WaitSet waits_for_;  // the waker, then every socket of every lane
   WorkerStats& stats_;
   bool ended_ = false;
   bool was_busy_ = false;
   uint32_t rounds_unaccounted_ = 0;
   int64_t accounted_until_ns_;  // busy_ns and idle_ns cover the time up to here
   int64_t last_work_ns_;
+  Patience patience_;
 
   // The control thread's own.
   uint32_t core_ = 0;

@@ -11,10 +11,13 @@ def folder():
 
 
 class Programs:
-    """Paths of what a build leaves behind; FileNotFoundError names what is missing."""
+    """Paths of what a build leaves behind; FileNotFoundError names what is missing. `build`: another than folder()."""
+
+    def __init__(self, build=None):
+        self.build = build
 
     def _find(self, relative):
-        path = folder() / relative
+        path = (self.build or folder()) / relative
         if not path.exists():
             raise FileNotFoundError(f"{path} is not built (SLUICE_BUILD says where the build is)")
         return path
@@ -24,8 +27,16 @@ class Programs:
         return self._find("tests/traffic/flowgen")
 
     @property
+    def wakeup(self):
+        return self._find("tests/bench/wakeup/wakeup")
+
+    @property
     def liveload(self):
         return self._find("tests/bench/load/liveload")
+
+    @property
+    def kernel_path(self):
+        return self._find("tests/bench/load/kernel_path.bpf.o")
 
     @property
     def agent(self):

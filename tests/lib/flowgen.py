@@ -10,8 +10,9 @@ from tests.lib import command, protojson
 from tests.lib.command import PATIENCE
 
 
-def _arguments(programs, tx, rx, nice, options):
-    argv = ["nice", "-n", nice, programs.flowgen, "--output", "json", "--netns", tx[0].name, "--tx", tx[1]]
+def _arguments(programs, tx, rx, nice, core, options):
+    argv = ["nice", "-n", nice, *([] if core is None else ["taskset", "-c", core])]
+    argv += [programs.flowgen, "--output", "json", "--netns", tx[0].name, "--tx", tx[1]]
     if rx is not None:
         argv += ["--rx-netns", rx[0].name, "--rx", rx[1]]
     for name, value in options.items():
@@ -23,16 +24,17 @@ def _arguments(programs, tx, rx, nice, options):
     return argv
 
 
-def run(programs, tx, rx=None, nice=0, timeout=4 * PATIENCE, **options):
-    """`tx` and `rx` are (Netns, interface); options as on the command line, '-' as '_'; `nice` as nice(1) has it."""
-    return protojson.loads(command.run(*_arguments(programs, tx, rx, nice, options), timeout=timeout).stdout)
+def run(programs, tx, rx=None, nice=0, core=None, timeout=4 * PATIENCE, **options):
+    """`tx` and `rx` are (Netns, interface); options as on the command line, '-' as '_'; `nice` as nice(1) has it;
+    `core` is where all of it runs."""
+    return protojson.loads(command.run(*_arguments(programs, tx, rx, nice, core, options), timeout=timeout).stdout)
 
 
 class Background:
     """Sends until stop(), which returns the report. A context manager, too: stops when left."""
 
-    def __init__(self, programs, tx, rx=None, nice=0, **options):
-        argv = _arguments(programs, tx, rx, nice, options)
+    def __init__(self, programs, tx, rx=None, nice=0, core=None, **options):
+        argv = _arguments(programs, tx, rx, nice, core, options)
         self.process = tx[0].world.start(*argv)
         self.report = None
 

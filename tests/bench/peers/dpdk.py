@@ -1,4 +1,4 @@
-"""DPDK's testpmd from Debian's packages, unpacked into the guests' cache and put into a guest.
+"""DPDK's testpmd from Debian's packages, unpacked into the guests' cache; put into a guest, or run from there.
 
 Not installed on this machine: dpdk-dev, which testpmd is in, wants 200 packages on Debian 12, systemd's newest among
 them. A guest gets testpmd, the libraries it is linked with, and the drivers of _DRIVERS.
@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.lib.vm import GuestFile  # first: it puts deploy/ on the path
@@ -18,6 +19,7 @@ from guest.apt import PrivateApt, debian_release  # isort: skip
 from guest.cache import cache_folder, complete_folder, locked  # isort: skip
 from guest.fetch import CODENAMES  # isort: skip
 
+PROGRAM = "usr/bin/dpdk-testpmd"
 _PACKAGE = "dpdk-dev"
 # Of what dpdk-dev wants: libraries. Neither headers nor what starts services.
 _LIBRARY = re.compile(r"(?:lib(?!systemd|udev|nss|pam)[a-z0-9.+-]*|ibverbs-providers)(?<!-dev)=")
@@ -38,11 +40,16 @@ def fetch() -> Path:
         return complete_folder(cache_folder() / "dpdk", _download)
 
 
-def _linked(program: Path, folder: Path) -> dict[str, Path]:
-    """The shared libraries a program needs: name -> where it is here."""
+def library_path(folder: Path) -> str:
+    """What LD_LIBRARY_PATH must be for programs of the unpacked packages."""
     tops = [folder / _LIBRARIES, folder / "lib/x86_64-linux-gnu"]
     search = [*tops, *(path for path in tops[0].iterdir() if path.is_dir()), *tops[0].glob("dpdk/pmds-*")]
-    env = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, search))}
+    return ":".join(map(str, search))
+
+
+def _linked(program: Path, folder: Path) -> dict[str, Path]:
+    """The shared libraries a program needs: name -> where it is here."""
+    env = {**os.environ, "LD_LIBRARY_PATH": library_path(folder)}
     done = subprocess.run(["ldd", str(program)], env=env, capture_output=True, text=True, check=True)
     missing = re.findall(r"^\s*(\S+) => not found", done.stdout, re.MULTILINE)
     if missing:
@@ -50,18 +57,22 @@ def _linked(program: Path, folder: Path) -> dict[str, Path]:
     return {name: Path(path) for name, path in re.findall(r"^\s*(\S+) => (/\S+) \(0x", done.stdout, re.MULTILINE)}
 
 
+def drivers_to_load(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Of the drivers, those that testpmd is not linked with: one that is there twice would register itself twice. By
+    their full version, the only name under which EAL loads what is in its folder (eal_plugindir_init)."""
+    found = [path for path in (folder / _LIBRARIES).glob("dpdk/pmds-*/*.so.*.*") if path.name.split(".", 1)[0] in names]
+    if len(found) != len(names):
+        raise FileNotFoundError(f"of {', '.join(names)} only {[path.name for path in found]} are there")
+    linked = _linked(folder / PROGRAM, folder)
+    return [path for path in found if path.name.rsplit(".", 1)[0] not in linked]
+
+
 def files() -> list[GuestFile]:
     """testpmd for a guest. As bytes: where its libraries are is known here, and not to the image's builder."""
     folder = fetch()
-    program = folder / "usr/bin/dpdk-testpmd"
-    # By their full version, the only name under which EAL loads what is in its folder (eal_plugindir_init).
-    drivers = [path for path in (folder / _LIBRARIES).glob("dpdk/pmds-*/*.so.*.*")
-               if path.name.split(".", 1)[0] in _DRIVERS]
-    if len(drivers) != len(_DRIVERS):
-        raise FileNotFoundError(f"of {', '.join(_DRIVERS)} only {[path.name for path in drivers]} are there")
+    program = folder / PROGRAM
+    drivers = drivers_to_load(folder, _DRIVERS)
     libraries = _linked(program, folder)
-    # A driver that testpmd is linked with must not be there twice: it would register itself twice.
-    drivers = [path for path in drivers if path.name.rsplit(".", 1)[0] not in libraries]
     for path in drivers:
         libraries = {**_linked(path, folder), **libraries}
     made = [GuestFile("/usr/bin/dpdk-testpmd", program.read_bytes(), 0o755)]

@@ -1,0 +1,81 @@
+"""DPDK's testpmd on this machine's veths: net_af_xdp in copy mode, one forwarding core.
+
+Run from the folder its packages are unpacked in, in the namespace of its devices, on a hugetlbfs mount of its own.
+net_af_xdp refuses more queues than the device has combined channels, of which veth reports none: so there is one
+virtual device per queue, and queue i of a port forwards to queue i of the other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.bench.peers import dpdk
+from tests.lib.command import wait_until
+from tests.lib.world import Netns, World
+
+_DRIVERS = ("librte_bus_vdev", "librte_mempool_ring", "librte_net_af_xdp")
+_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
+_PAGES_EACH = 64  # of 2 MB: the packet memory of four queues of two ports, and DPDK's own
+_MBUFS = 16384
+# $1 a folder to mount at, $2 a FIFO that keeps its standard input open: it ends when that does.
+_START = """set -e
+mkdir -p "$1"
+mount -t hugetlbfs none "$1"
+mkfifo "$2"
+exec 3<>"$2"
+shift 2
+exec "$@" <&3
+"""
+_numbers = itertools.count()
+
+
+@contextlib.contextmanager
+def hugepages(processes: int) -> Iterator[None]:
+    """So many more as `processes` need, while the block lasts."""
+    before = int(_PAGES.read_text())
+    _PAGES.write_text(str(before + processes * _PAGES_EACH))
+    try:
+        yield
+    finally:
+        _PAGES.write_text(str(before))
+
+
+class Testpmd:
+    """Forwards from when it is made until quit(). `busy_budget`: net_af_xdp's, its default when None; 0 is without
+    busy polling. `mode` is macswap, one port, or io, two ports. RuntimeError says why it does not run."""
+
+    __test__ = False
+
+    def __init__(self, world: World, netns: Netns, netdevs: Sequence[str], mode: str, core: int, queues: int = 1,
+                 busy_budget: int | None = None) -> None:
+        folder = dpdk.fetch()
+        name = f"testpmd-{next(_numbers)}"
+        budget = "" if busy_budget is None else f",busy_budget={busy_budget}"
+        # Ports that are forwarded between are neighbours: queue 0 of both, queue 1 of both.
+        devices = [f"--vdev=net_af_xdp{number},iface={netdev},start_queue={queue},queue_count=1{budget}"
+                   for number, (queue, netdev) in enumerate(itertools.product(range(queues), netdevs))]
+        drivers = [word for path in dpdk.drivers_to_load(folder, _DRIVERS) for word in ("-d", path)]
+        huge = world.folder / f"{name}-huge"
+        self.process = world.start(*netns.enter(
+            "unshare", "--mount", "sh", "-c", _START, "sh", huge, world.folder / f"{name}-in",
+            "env", f"LD_LIBRARY_PATH={dpdk.library_path(folder)}", "stdbuf", "-oL", folder / dpdk.PROGRAM,
+            # The main thread, which only waits, is on the forwarding core, too.
+            "--lcores", f"0@{core},1@{core}", "--no-pci", "--no-telemetry", "--huge-dir", huge, "--file-prefix",
+            f"{world.folder.name}-{name}", *drivers, *devices,
+            "--", f"--forward-mode={mode}", "--nb-cores=1", f"--total-num-mbufs={_MBUFS}", "--no-lsc-interrupt"))
+        wait_until(self._forwards, lambda: f"testpmd: {self.process.output()[-2000:]}")
+
+    def _forwards(self) -> bool:
+        if not self.process.running():
+            raise RuntimeError(f"testpmd ended: {self.process.output().strip()[-2000:]}")
+        return "Press enter to exit" in self.process.output()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def quit(self) -> None:
+        self.process.stop()

@@ -1,0 +1,80 @@
+#include "dataplane/wait_set.h"
+
+#include <gtest/gtest.h>
+#include <sys/eventfd.h>
+
+#include <cstdint>
+
+namespace sluice {
+namespace {
+
+class Event {
+ public:
+  Event() : fd_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
+  int fd() const { return fd_.get(); }
+  void Set() {
+    const uint64_t one = 1;
+    ASSERT_EQ(write(fd(), &one, sizeof(one)), static_cast<ssize_t>(sizeof(one)));
+  }
+
+ private:
+  UniqueFd fd_;
+};
+
+class WaitSetTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(waits_for_.ok());
+    waits_for_.Add(first_.fd());
+    waits_for_.Add(second_.fd());
+  }
+
+  Event first_;
+  Event second_;
+  WaitSet waits_for_;
+};
+
+TEST_F(WaitSetTest, SaysWhoEndedTheSleep) {
+  EXPECT_EQ(waits_for_.Wait(0), -1);
+  second_.Set();
+  EXPECT_EQ(waits_for_.Wait(-1), second_.fd());
+  EXPECT_EQ(waits_for_.Wait(-1), second_.fd()) << "until it has been read";
+}
+
+TEST_F(WaitSetTest, EachOfSeveralHasItsTurn) {
+  first_.Set();
+  second_.Set();
+  const int one = waits_for_.Wait(-1);
+  const int other = waits_for_.Wait(-1);
+  EXPECT_NE(one, other);
+}
+
+TEST_F(WaitSetTest, WhoIsNotListenedToEndsNoSleep) {
+  first_.Set();
+  waits_for_.Listen(0, false);
+  EXPECT_EQ(waits_for_.Wait(0), -1);
+  waits_for_.Listen(0, true);
+  EXPECT_EQ(waits_for_.Wait(-1), first_.fd()) << "what came meanwhile is not missed";
+}
+
+TEST_F(WaitSetTest, RemovedMembersAreForgottenAndTheOthersMoveUp) {
+  first_.Set();
+  second_.Set();
+  waits_for_.Remove(first_.fd());
+  EXPECT_EQ(waits_for_.Wait(-1), second_.fd());
+  waits_for_.Listen(0, false);
+  EXPECT_EQ(waits_for_.Wait(0), -1);
+  waits_for_.Add(first_.fd());
+  EXPECT_EQ(waits_for_.Wait(-1), first_.fd());
+}
+
+TEST_F(WaitSetTest, SleepsAreShortWhileAMemberCannotBeListenedTo) {
+  waits_for_.Add(-1);
+  EXPECT_EQ(waits_for_.Wait(-1), -1);
+  waits_for_.Remove(-1);
+  first_.Set();
+  EXPECT_EQ(waits_for_.Wait(-1), first_.fd());
+}
+
+}  // namespace
+}  // namespace sluice
