@@ -12,7 +12,7 @@
 // -> control thread -> new worker.
 //
 // Sleep. By its Polling a worker that finds nothing sleeps on its lanes' sockets and its Waker;
-// one without lanes always does, for ever.
+// one without lanes always does, for ever. One that goes on looking yields its core now and then.
 //
 // Threads: Start, Pin, Run, the destructor: the control thread. The loop is the only writer of its
 // WorkerStats.
@@ -73,6 +73,7 @@ class Worker {
   void ListenToSockets();
   void Sleep();
   bool HasNews() const;
+  void YieldNowAndThen();
 
   const Polling polling_;
   NetworkFunction& function_;
@@ -88,6 +89,7 @@ class Worker {
   bool ended_ = false;
   bool was_busy_ = false;
   uint32_t rounds_unaccounted_ = 0;
+  uint32_t idle_rounds_ = 0;
   int64_t accounted_until_ns_;  // busy_ns and idle_ns cover the time up to here
   int64_t last_work_ns_;
   Patience patience_;
