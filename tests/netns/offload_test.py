@@ -4,6 +4,9 @@ What XDP sends over veth arrives only where the peer has an XDP program (drivers
 peers have one that passes everything: ours, which no agent has activated.
 """
 
+import os
+import signal
+
 import pytest
 
 from tests.lib import flowgen
@@ -69,3 +72,89 @@ def test_forward(wire, programs, shape):
     check_balance(status, 40_000)
     assert status["balance"]["offloaded"] > 20_000
     device.agent.stop()
+
+
+def test_a_rule_is_in_force_when_it_is_acknowledged(reflector, programs):
+    """Not one packet follows an old decision behind the answer of `rules add`, nor overtakes when it is taken back."""
+    device = offloading(reflector(queue_pairs=2, **CARRIED))
+    agent = device.agent
+    with flowgen.Background(programs, **device.traffic(), flows=16, rate=4000) as stream:
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > 2000, "packets carried by XDP")
+        agent.ctl("rules", "add", "drop", "proto=udp")
+        answered = agent.status()["balance"]["offloaded"]
+        dropped = dropped_by_rule(agent)
+        wait_until(lambda: dropped_by_rule(agent) > dropped + 1000, "packets dropped by the rule")
+        assert agent.status()["balance"]["offloaded"] == answered
+        agent.ctl("rules", "del", "1")
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > answered + 2000, "packets carried again")
+        agent.ctl("blocklist", "add", "198.18.0.0/15")
+        answered = agent.status()["balance"]["offloaded"]
+        wait_until(lambda: blocked(agent) > 1000, "packets of blocked sources dropped")
+        assert agent.status()["balance"]["offloaded"] == answered
+        agent.ctl("blocklist", "del", "198.18.0.0/15")
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > answered + 2000, "packets carried a third time")
+    total = stream.report["total"]
+    agent.settled()
+    assert total["lost"] == dropped_by_rule(agent) + blocked(agent), flowgen.words(stream.report)
+    assert (total["reordered"], total["duplicated"], total["corrupted"]) == (0, 0, 0), flowgen.words(stream.report)
+
+
+def verdicts(agent, name):
+    return sum(queue["xdp_packets"].get(name, 0) for queue in agent.port("wan")["queues"])
+
+
+def dropped_by_rule(agent):
+    return verdicts(agent, "drop")
+
+
+def blocked(agent):
+    return verdicts(agent, "blocked")
+
+
+def test_resizes_with_carried_flows_are_exact(wire, programs):
+    """Decisions end before a resize and begin again behind it; none is lost, doubled or out of order."""
+    device = offloading(wire(queue_pairs=1, **CARRIED))
+    with flowgen.Background(programs, **device.traffic(), flows=32, rate=0, window=WINDOW) as stream:
+        for workers in (2, 1, 2):
+            carried = device.agent.status()["balance"]["offloaded"]
+            wait_until(lambda: device.agent.status()["balance"]["offloaded"] > carried + 5000, "packets carried")
+            device.agent.ctl("workers", "set", workers)
+    assert flowgen.counts(stream.report) == flowgen.EXACT, flowgen.words(stream.report)
+
+
+def test_a_dataplane_that_dies_decides_no_more(reflector, programs):
+    """XDP carries nothing while there is none, and its successor decides anew."""
+    device = offloading(reflector(queue_pairs=2, on_dataplane_down="hold", **CARRIED))
+    agent = device.agent
+    assert send(device, programs)["exact"]
+    carried, pid = agent.status()["balance"]["offloaded"], agent.dataplane_pid()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: agent.status()["dataplane"]["state"] == "running" and agent.dataplane_pid() != pid, "another one")
+    wait_on(device)
+    report = send(device, programs)
+    assert report["exact"], flowgen.words(report)
+    assert agent.settled()["balance"]["offloaded"] > carried + 10_000
+
+
+def test_an_agent_that_comes_back_decides_anew(reflector, programs):
+    device = offloading(reflector(queue_pairs=2, **CARRIED))
+    with flowgen.Background(programs, **device.traffic(), flows=16, rate=3000) as stream:
+        wait_until(lambda: device.agent.status()["balance"]["offloaded"] > 2000, "packets carried by XDP")
+        device.agent.kill()
+        device.agent.start()
+        wait_on(device)
+        carried = device.agent.status()["balance"]["offloaded"]
+        wait_until(lambda: device.agent.status()["balance"]["offloaded"] > carried + 2000, "packets carried again")
+    assert flowgen.counts(stream.report) == flowgen.EXACT, flowgen.words(stream.report)
+
+
+@pytest.mark.parametrize("options, reason", [
+    ({}, "driver veth may not send"),
+    ({"dataplane": {"offload": "off"}}, "the configuration says off"),
+    ({"dataplane": {"offload": "on", "mode": "skb"}}, "skb mode"),
+])
+def test_where_it_is_off_status_says_why(reflector, options, reason):
+    device = reflector(**options).start()
+    wait_until(lambda: reason in device.agent.status()["offload"]["reason"], lambda: str(device.agent.status()))
+    assert not device.agent.status()["offload"]["on"]
+    assert "offload: off; " in device.agent.ctl("status").stdout

@@ -21,7 +21,7 @@ from typing import Any
 from tests.bench.peers.testpmd_veth import Testpmd
 from tests.lib import build, liveload
 from tests.lib.agent import Agent, config
-from tests.lib.command import run
+from tests.lib.command import run, wait_until
 from tests.lib.world import World
 
 LOAD_CORE, CORE = 0, 1
@@ -88,8 +88,9 @@ class Device:
             before = self.dropped()
             rx = (self.gen, self.ends[-1]) if self.ports > 1 else None
             report = liveload.run(programs, (self.gen, self.ends[0]), rx, dst_mac=self.dut.mac(self.netdevs[0]),
-                                  expect="swapped" if self.ports == 1 else "unchanged", flows=_FLOWS,
-                                  queues=self.queues, cpu=LOAD_CORE, warmup=seconds / 3, duration=seconds, **load)
+                                  expect="swapped" if self.ports == 1 else "unchanged",
+                                  queues=self.queues, cpu=LOAD_CORE, duration=seconds,
+                                  **{"flows": _FLOWS, "warmup": seconds / 3, **load})
             report["dropped"] = self.dropped() - before
         finally:
             self.rest()
@@ -105,15 +106,18 @@ class Sluice(Device):
     """The agent and the dataplane of a build."""
 
     def __init__(self, world: World, name: str, ports: int = 1, queues: int = 1, poll: str = "busy",
-                 programs: build.Programs | None = None) -> None:
+                 programs: build.Programs | None = None, **dataplane: str | int) -> None:
         super().__init__(world, name, ports, queues)
         text = config(dict(zip(("wan", "lan"), self.netdevs)), "reflect" if ports == 1 else "forward", queues,
-                      dataplane={"workers": 1, "cores": [CORE], "poll": poll})
+                      dataplane={"workers": 1, "cores": [CORE], "poll": poll, **dataplane})
         self.agent = Agent(world, programs or build.Programs(), self.dut, text, name=f"agent-{self.dut.name}")
+        self.offloads = dataplane.get("offload") == "on"
         self._pids: list[int] = []
 
     def start(self) -> None:
         self.agent.start()
+        if self.offloads:
+            wait_until(lambda: self.agent.status()["offload"]["on"], "XDP carrying flows")
         self._pids = [self.agent.process.pid, self.agent.dataplane_pid()]
 
     def pids(self) -> list[int]:

@@ -95,13 +95,14 @@ def _measure(device: Device, programs: build.Programs, placement: str, seconds: 
 
 
 def interleave(devices: Sequence[Device], rounds: int, placement: str, seconds: float, load: Load,
-               report: Report) -> Runs:
-    """Each device once per round, in the order given."""
+               report: Report, elsewhere: Mapping[str, str] | None = None) -> Runs:
+    """Each device once per round, in the order given; `elsewhere` are those with another placement, by name."""
     programs = build.Programs()
     runs: Runs = {device.name: [] for device in devices}
     for number in range(1, rounds + 1):
         for device in devices:
-            runs[device.name].append(_measure(device, programs, placement, seconds, load))
+            placed = (elsewhere or {}).get(device.name, placement)
+            runs[device.name].append(_measure(device, programs, placed, seconds, load))
         said = ", ".join(f"{name} {made[-1]['pps'] / 1e6:.3f}" for name, made in runs.items())
         report.say(f"{load.name}, {placement}, round {number} of {rounds}: Mpps {said}")
     return runs

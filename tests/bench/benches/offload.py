@@ -1,0 +1,60 @@
+"""Throughput of flows that are decided and carried by XDP, beside testpmd and XDP_TX alone.
+
+`reflect`, 64-byte frames, one queue, veth. Sluice with offload on and off, testpmd with net_af_xdp (macswap; without busy
+polling, and with its default), and XDP_TX. XDP runs where frames are received, so what is carried and XDP_TX have one core
+for everything, apart from the generator's. testpmd and the dataplane have their frames received on the generator's core,
+which is the better placement for them: they have more than a core.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.bench.lib import devices, figures, saturation
+from tests.bench.lib.report import Report
+from tests.bench.lib.table import Table
+from tests.bench.peers import testpmd_veth
+from tests.lib.world import World
+
+_TESTPMD = ("testpmd, no busy polling", "testpmd")
+_CARRIED, _KERNEL = "Sluice, carried by XDP", "XDP_TX"
+_SMALLEST = 64
+_TABLE_PER_FLOW = 2  # entries: a bucket has four, and some get more flows than others
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="(7)")
+    parser.add_argument("--seconds", type=float, default=1, metavar="S", help="of each measurement (1)")
+    parser.add_argument("--flows", nargs="+", type=int, default=[1_000, 10_000, 1_000_000], metavar="N",
+                        help="UDP flows, uniformly (1000 10000 1000000)")
+
+
+def measure(chosen: argparse.Namespace, report: Report) -> None:
+    for flows in chosen.flows:
+        report.attempt(f"{flows} flows", lambda: _measure(chosen, report, flows))
+
+
+def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
+    with testpmd_veth.hugepages(processes=2), World() as world:
+        made: list[devices.Device] = [
+            devices.Sluice(world, _CARRIED, offload="on", offload_flows=max(65536, flows * _TABLE_PER_FLOW)),
+            devices.Sluice(world, "Sluice, through the dataplane"),
+            devices.Dpdk(world, _TESTPMD[0], busy_budget=0), devices.Dpdk(world, _TESTPMD[1]),
+            devices.Kernel(world, _KERNEL)]
+        for device in made:
+            device.start()
+            device.rest()
+        # The first packets of each flow go through the dataplane, at some half a million a second.
+        load = saturation.Load(f"{flows} flows", {"size": _SMALLEST, "flows": flows, "warmup": 0.5 + flows / 60_000},
+                               _SMALLEST)
+        runs = saturation.interleave(made, chosen.rounds, devices.APART, chosen.seconds, load, report,
+                                     elsewhere={_CARRIED: devices.TOGETHER, _KERNEL: devices.TOGETHER})
+        table = Table(f"reflect, {flows} flows of {_SMALLEST} bytes, decided flows carried by XDP", saturation.COLUMNS)
+        saturation.add_rows(table, load, runs, _TESTPMD)
+        table.notes += saturation.notes([runs], limited=(_KERNEL, _CARRIED))
+        ceiling = figures.quartiles(figures.ratios(saturation.mpps(runs[_KERNEL]), saturation.mpps(runs[_CARRIED])))
+        if ceiling:
+            table.notes.append(f"carried against XDP_TX, round by round: q1 {ceiling.low:.2f}, median "
+                               f"{ceiling.middle:.2f}, q3 {ceiling.high:.2f}")
+        report.table(table)
+        report.keep(f"{flows} flows", runs)
