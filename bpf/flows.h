@@ -114,6 +114,16 @@ static __always_inline void count_given(struct sluice_flow* decided, __u32 queue
   }
 }
 
+// A flow that brings more than the dataplane can take would never have its packets done. Where packets are lost anyway,
+// it loses those that keep it from being carried, for as long as the ring takes to empty.
+static __always_inline bool must_wait(const struct sluice_flow* decided, __u32 queue) {
+  if (decided->mark_queue != queue + 1 || LOOK(decided->state) != SLUICE_FLOW_PENDING) {
+    return false;
+  }
+  const struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
+  return marks && LOOK(marks->overflows);
+}
+
 static __always_inline bool is_to(const __u8* mac, const struct sluice_config* config) {
   __u8 difference = 0;
   for (int i = 0; i < 6; i++) {

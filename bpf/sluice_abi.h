@@ -73,7 +73,10 @@ enum sluice_verdict {
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
   SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
   SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of a decided flow, sent on
-  SLUICE_VERDICT_COUNT = 10,
+  // Of a decided flow, while the queue's socket overflows: dropped, so that the flow's packets under way come to an end
+  // and XDP can carry the others.
+  SLUICE_VERDICT_OVERLOADED = 10,
+  SLUICE_VERDICT_COUNT = 11,
 };
 
 // What the clsact program does with a packet that is meant for the function and that XDP did not
@@ -262,9 +265,10 @@ struct sluice_flow_bucket {
 struct sluice_flow_marks {
   __u32 given;  // packets that XDP has given to the queue's socket; XDP's
   __u8 pad[60];
-  __u32 done;  // so many of them have been sent and completed, or lost, all before each; the dataplane's
-  __u32 base;  // `given` when the queue's socket had got none; the agent's
-  __u8 pad2[56];
+  __u32 done;       // so many of them have been sent and completed, or lost, all before each; the dataplane's
+  __u32 base;       // `given` when the queue's socket had got none; the agent's
+  __u32 overflows;  // the socket has dropped packets of late; the dataplane's
+  __u8 pad2[52];
 };
 
 // Per-CPU element of SLUICE_MAP_COUNTERS, one element per RX queue. Monotonic.

@@ -80,6 +80,9 @@ int sluice_steer(struct xdp_md* ctx) {
       if (action != XDP_ABORTED) {
         return action;
       }
+    } else if (decided && must_wait(decided, ctx->rx_queue_index)) {
+      count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OVERLOADED, frame);
+      return XDP_DROP;
     }
   }
 

@@ -112,8 +112,12 @@ void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t e
 }
 
 void FlowTable::SetDone(uint32_t queue, uint32_t packets) {
-  sluice_flow_marks& marks = reinterpret_cast<sluice_flow_marks*>(marks_.start())[queue];
+  sluice_flow_marks& marks = MarksOf(queue);
   __atomic_store_n(&marks.done, __atomic_load_n(&marks.base, __ATOMIC_RELAXED) + packets, __ATOMIC_RELEASE);
+}
+
+void FlowTable::SetOverflows(uint32_t queue, bool overflows) {
+  __atomic_store_n(&MarksOf(queue).overflows, overflows ? 1U : 0U, __ATOMIC_RELAXED);
 }
 
 uint32_t FlowTable::Age(uint32_t epoch, uint32_t idle_looks) {

@@ -29,7 +29,7 @@ namespace sluice {
 class FlowTable {
  public:
   // Maps both arrays. Entries that a dead dataplane was writing are free again, so no other may be using the table.
-  // Errors: InvalidArgument for a number of buckets that is no power of two or more than the array has.
+  // Errors: InvalidArgument for a number of buckets that is no power of two; Internal where they cannot be mapped.
   static absl::StatusOr<FlowTable> Map(int flows_fd, int marks_fd, uint32_t buckets);
 
   // Gets the bucket into the cache before FindOrClaim asks for it.
@@ -42,6 +42,8 @@ class FlowTable {
 
   // So many packets that XDP gave to the queue's socket are sent and completed, or lost, and all before each.
   void SetDone(uint32_t queue, uint32_t packets);
+  // Whether the queue's socket drops packets at present.
+  void SetOverflows(uint32_t queue, bool overflows);
 
   // One look at every entry of the epoch: those without a packet in `idle_looks` looks leave. Between two looks every
   // poll of a driver that ran in the first must have ended (Kernel::WaitForRedirects). Returns how many XDP carries.
@@ -52,6 +54,9 @@ class FlowTable {
  private:
   FlowTable(Mapping flows, Mapping marks, uint32_t buckets);
 
+  sluice_flow_marks& MarksOf(uint32_t queue) const {
+    return reinterpret_cast<sluice_flow_marks*>(marks_.start())[queue];
+  }
   sluice_flow_bucket& BucketOf(uint32_t hash) const {
     return reinterpret_cast<sluice_flow_bucket*>(flows_.start())[hash & (buckets_ - 1)];
   }

@@ -53,7 +53,7 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   } else if (receives()) {
     moved += ReceiveAndProcess(function);
   }
-  if (flows_.on()) {
+  if (flows_.on() && handoff_lanes_ == 0) {
     FollowMarks();
   }
   for (QueuePair& pair : pairs_) {
@@ -101,19 +101,28 @@ void Lane::Process(NetworkFunction& function) {
 
 // lane_flows.h has the steps. What another lane has in hand is not sent.
 void Lane::FollowMarks() {
-  if (flows_.wants_marks()) {
-    RingMarks lost{};
-    std::transform(pairs_.begin(), pairs_.end(), lost.begin(), [](const QueuePair& pair) { return pair.lost(); });
-    flows_.BeginAt(rx_marks(), lost);
+  if (flows_.wants_look()) {
+    const RingMarks lost = LostByPair();  // before the marks
+    flows_.Begin(rx_marks(), lost);
   }
-  if (flows_.step() == LaneFlows::Step::kReceive && ReceivedUpTo(flows_.marks()) && NoHandoffs()) {
+  while (flows_.to_receive() != nullptr && ReceivedUpTo(*flows_.to_receive()) && NoHandoffs()) {
     flows_.Received(tx_marks());
   }
-  if (flows_.step() == LaneFlows::Step::kSend && SentUpTo(flows_.marks())) {
-    RingMarks ports{};
-    std::transform(pairs_.begin(), pairs_.end(), ports.begin(), [](const QueuePair& pair) { return pair.port(); });
-    flows_.Publish(ports, static_cast<uint32_t>(pairs_.size()));
+  while (flows_.to_send() != nullptr && SentUpTo(*flows_.to_send())) {
+    flows_.Sent();
   }
+}
+
+void Lane::DecideFlows(FlowTables* tables, uint32_t epoch) {
+  LaneFlows::Pairs pairs = {.queue = index_, .count = static_cast<uint32_t>(pairs_.size()), .lost = LostByPair()};
+  std::transform(pairs_.begin(), pairs_.end(), pairs.ports.begin(), [](const QueuePair& pair) { return pair.port(); });
+  flows_.Set(tables, epoch, pairs);
+}
+
+RingMarks Lane::LostByPair() const {
+  RingMarks lost{};
+  std::transform(pairs_.begin(), pairs_.end(), lost.begin(), [](const QueuePair& pair) { return pair.lost(); });
+  return lost;
 }
 
 void Lane::WatchRings() {

@@ -71,7 +71,7 @@ class Lane {
   void LetReceive(bool proven);
 
   // Flows are decided from now on, in this epoch; nullptr: no more. The tables stay the caller's.
-  void DecideFlows(FlowTables* tables, uint32_t epoch) { flows_.Set(tables, epoch, index_); }
+  void DecideFlows(FlowTables* tables, uint32_t epoch);
 
   // What `port` counts as sent rests for a while (queue_pair.h).
   void ParkSentFrames(uint32_t port, uint32_t frames);
@@ -101,6 +101,7 @@ class Lane {
   uint32_t ReceiveAndProcess(NetworkFunction& function);
   void Process(NetworkFunction& function);
   void FollowMarks();
+  RingMarks LostByPair() const;
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();

@@ -7,13 +7,16 @@
 
 namespace sluice {
 
-void LaneFlows::Set(FlowTables* tables, uint32_t epoch, uint32_t queue) {
+void LaneFlows::Set(FlowTables* tables, uint32_t epoch, const Pairs& pairs) {
   tables_ = tables;
   epoch_ = epoch;
-  queue_ = queue;
+  pairs_ = pairs;
   scratch_ = tables == nullptr ? nullptr : std::make_unique<std::array<Looked, kBurstFrames>>();
   wanted_ = false;
-  step_ = Step::kNone;
+  begun_ = received_ = done_ = 0;
+  for (uint32_t pair = 0; tables_ != nullptr && pair < pairs_.count; ++pair) {
+    (*tables_)[pairs_.ports[pair]].SetOverflows(pairs_.queue, false);
+  }
 }
 
 void LaneFlows::Look(Burst& burst) {
@@ -58,23 +61,23 @@ void LaneFlows::Keep(const Burst& burst) {
   }
 }
 
-void LaneFlows::BeginAt(const RingMarks& received, const RingMarks& lost) {
-  wanted_ = false;
-  step_ = Step::kReceive;
-  marks_ = received;
-  std::transform(received.begin(), received.end(), lost.begin(), done_.begin(), std::plus<>());
-}
-
-void LaneFlows::Received(const RingMarks& sent) {
-  step_ = Step::kSend;
-  marks_ = sent;
-}
-
-void LaneFlows::Publish(const RingMarks& ports, uint32_t pairs) {
-  for (uint32_t pair = 0; pair < pairs; ++pair) {
-    (*tables_)[ports[pair]].SetDone(queue_, done_[pair]);
+void LaneFlows::Begin(const RingMarks& received, const RingMarks& lost) {
+  Marks& look = looks_[begun_ % kLooks];
+  look.marks = received;
+  std::transform(received.begin(), received.end(), lost.begin(), look.packets.begin(), std::plus<>());
+  for (uint32_t pair = 0; pair < pairs_.count; ++pair) {
+    (*tables_)[pairs_.ports[pair]].SetOverflows(pairs_.queue, lost[pair] != pairs_.lost[pair]);
   }
-  step_ = Step::kNone;
+  pairs_.lost = lost;
+  wanted_ = false;
+  ++begun_;
+}
+
+void LaneFlows::Sent() {
+  const Marks& look = looks_[done_++ % kLooks];
+  for (uint32_t pair = 0; pair < pairs_.count; ++pair) {
+    (*tables_)[pairs_.ports[pair]].SetDone(pairs_.queue, look.packets[pair]);
+  }
 }
 
 }  // namespace sluice

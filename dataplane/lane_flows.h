@@ -10,6 +10,7 @@
 // What is done: where the receive rings end is looked up (1), after what their sockets have lost; what they hold until
 // there is handled, then the transmit rings' ends are looked up (2); what those hold until there is completed (3). As
 // many packets as the former rings had got, and lost, are done then. What was lost later only makes the number smaller.
+// Several such looks may be under way at once, one begun each round at most.
 //
 // Off without tables: then none of it costs anything. Only for lanes whose frames leave by their own queues.
 //
@@ -39,8 +40,15 @@ class LaneFlows {
   // A flow is decided with this packet of its: short ones are not worth an entry.
   static constexpr uint32_t kDecideWith = 4;
 
-  // Decisions are of that epoch from now on. `queue` is the one that all pairs of the lane have; nullptr: off.
-  void Set(FlowTables* tables, uint32_t epoch, uint32_t queue);
+  // The lane's pairs: the queue that all of them have, their ports, and how many packets their sockets have lost.
+  struct Pairs {
+    uint32_t queue = 0;
+    uint32_t count = 0;
+    RingMarks ports{};
+    RingMarks lost{};
+  };
+  // Decisions are of that epoch from now on; nullptr: off.
+  void Set(FlowTables* tables, uint32_t epoch, const Pairs& pairs);
   bool on() const { return scratch_ != nullptr; }
 
   // Before the function has them: finds each frame's flow, and asks about those whose turn it is.
@@ -48,14 +56,14 @@ class LaneFlows {
   // After: what it decided is in the table.
   void Keep(const Burst& burst);
 
-  // The three steps; each needs the one before. What they are told is by pair.
-  enum class Step { kNone, kReceive, kSend };
-  bool wants_marks() const { return step_ == Step::kNone && wanted_; }
-  Step step() const { return step_; }
-  const RingMarks& marks() const { return marks_; }  // up to where must be received, or sent and completed, now
-  void BeginAt(const RingMarks& received, const RingMarks& lost);
-  void Received(const RingMarks& sent);
-  void Publish(const RingMarks& ports, uint32_t pairs);
+  // The three steps; each needs the one before. What they are told and tell is by pair.
+  bool wants_look() const { return wanted_ && begun_ - done_ < kLooks; }
+  void Begin(const RingMarks& received, const RingMarks& lost);
+  // Up to where must be received for the second step of the oldest look that waits for it, or sent for the third.
+  const RingMarks* to_receive() const { return begun_ == received_ ? nullptr : &looks_[received_ % kLooks].marks; }
+  void Received(const RingMarks& sent) { looks_[received_++ % kLooks].marks = sent; }
+  const RingMarks* to_send() const { return received_ == done_ ? nullptr : &looks_[done_ % kLooks].marks; }
+  void Sent();
 
  private:
   struct Looked {
@@ -66,12 +74,18 @@ class LaneFlows {
 
   FlowTables* tables_ = nullptr;
   uint32_t epoch_ = 0;
-  uint32_t queue_ = 0;
+  Pairs pairs_;
   std::unique_ptr<std::array<Looked, kBurstFrames>> scratch_;  // while it is on
   bool wanted_ = false;                                        // a flow waits for its packets to be done
-  Step step_ = Step::kNone;
-  RingMarks marks_{};
-  RingMarks done_{};  // numbers, less the queues' bases, once that is so
+  struct Marks {
+    RingMarks marks;    // what must have been received or sent for the next step
+    RingMarks packets;  // done then, less the queues' bases
+  };
+  static constexpr uint32_t kLooks = 16;  // a power of two
+  std::array<Marks, kLooks> looks_{};
+  uint32_t begun_ = 0;  // looks so far, and those of them that...
+  uint32_t received_ = 0;
+  uint32_t done_ = 0;
 };
 
 }  // namespace sluice

@@ -67,6 +67,9 @@ absl::Status Instance::PlaceAsConfigured(absl::Time deadline) {
   if (!plan.ok()) {
     return plan.status();
   }
+  if (absl::Status s = StopOffload(); !s.ok()) {
+    return s;
+  }
   // As many workers on other cores are no resize.
   absl::Status s = plan->lever == Lever::kNone ? Place(workers) : RunResize(*plan, deadline);
   EndResize();

@@ -140,7 +140,7 @@ absl::Status Instance::StopOffload() {
   return absl::IsUnavailable(s) ? absl::OkStatus() : s;
 }
 
-// An agent before us had it on: whatever comes next begins without.
+// An agent before us may have had it on, or have died while it switched: whatever comes next begins without.
 absl::Status Instance::AdoptOffload() {
   for (const AgentPort& port : ports_) {
     absl::StatusOr<std::optional<uint32_t>> epoch = port.FlowEpoch();
@@ -152,7 +152,7 @@ absl::Status Instance::AdoptOffload() {
       flow_epoch_ = std::max(flow_epoch_, **epoch);
     }
   }
-  return StopOffload();
+  return offloads_ ? StopOffload() : SendFlowEpoch(0);
 }
 
 absl::Status Instance::Withdrawing(absl::FunctionRef<absl::Status()> change) {

@@ -62,9 +62,6 @@ absl::Status Instance::RunResize(const ResizePlan& plan, absl::Time deadline) {
   finished.to = plan.to;
   const ResizeCosts before = CostsSoFar();
   BeginResize(plan, before);
-  if (absl::Status s = StopOffload(); !s.ok()) {
-    spdlog::error("flows that XDP carries: {}", std::string(s.message()));
-  }
   LiveResize actions(*this);
   finished.outcome = RunPlan(plan, actions, deadline);
   finished.costs = CostsSoFar() - before;
@@ -94,6 +91,9 @@ absl::StatusOr<ResizePlan> Instance::Resize(const ResizeWish& wish, bool dry_run
   if (down_) {
     return absl::FailedPreconditionError("the dataplane is down; it is being restarted, try again in a moment");
   }
+  if (absl::Status s = StopOffload(); !s.ok()) {
+    return s;
+  }
   if (RunResize(*plan, deadline).ok() && plan->lever != Lever::kCores) {
     active_pairs_ = wanted_pairs_ = wish.pairs;
   }
@@ -108,6 +108,9 @@ absl::StatusOr<ResizePlan> Instance::SetWorkers(uint32_t workers, absl::Time dea
   }
   if (down_) {
     return absl::FailedPreconditionError("the dataplane is down; it is being restarted, try again in a moment");
+  }
+  if (absl::Status s = plan->lever == Lever::kNone ? absl::OkStatus() : StopOffload(); !s.ok()) {
+    return s;
   }
   if (plan->lever == Lever::kNone || RunResize(*plan, deadline).ok()) {
     config_.dataplane.workers = workers;

@@ -40,8 +40,9 @@ uint64_t Nanoseconds(absl::Duration duration) {
 }
 
 // In the order of enum sluice_verdict.
-constexpr const char* kVerdictNames[SLUICE_VERDICT_COUNT] = {
-    "dataplane", "pass", "drop", "no_socket", "malformed", "bridged", "down_pass", "down_drop", "blocked", "offloaded"};
+constexpr const char* kVerdictNames[SLUICE_VERDICT_COUNT] = {"dataplane", "pass",      "drop",      "no_socket",
+                                                             "malformed", "bridged",   "down_pass", "down_drop",
+                                                             "blocked",   "offloaded", "overloaded"};
 
 void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::string& key, uint64_t value) {
   if (value != 0) {

@@ -91,6 +91,24 @@ TEST_F(FlowsTest, APacketWithoutASocketIsNotNumbered) {
   EXPECT_EQ(0u, get(flow).mark_queue);
 }
 
+TEST_F(FlowsTest, WhereTheSocketOverflowsAPendingFlowWaits) {
+  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
+  const uint32_t queue = 0;
+  const sluice_flow_marks marks = {.given = 9, .done = 5, .overflows = 1};
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flowmark, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+  put(flow);
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "none of its packets is under way";
+  flow.mark = 6;
+  flow.mark_queue = 1;
+  put(flow);
+  EXPECT_EQ("DROP OVERLOADED", xdp(udp()));
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "an undecided flow";
+  flow.mark = 5;
+  put(flow);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+  set_done(0, 0);
+}
+
 TEST_F(FlowsTest, ThePortsOwnMacIsAskedForWhereTheFunctionWantsThat) {
   config_.flags |= SLUICE_CONFIG_OWN_MAC_ONLY;
   std::copy(kPortMac, kPortMac + 6, config_.mac);

@@ -19,8 +19,9 @@
 namespace sluice::bpf_test {
 namespace {
 
-const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {
-    "DATAPLANE", "PASS", "DROP", "NO_SOCKET", "MALFORMED", "BRIDGED", "DOWN_PASS", "DOWN_DROP", "BLOCKED", "OFFLOADED"};
+const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {"DATAPLANE", "PASS",      "DROP",      "NO_SOCKET",
+                                                         "MALFORMED", "BRIDGED",   "DOWN_PASS", "DOWN_DROP",
+                                                         "BLOCKED",   "OFFLOADED", "OVERLOADED"};
 
 struct Loaded {
   sluice_steer* steer = nullptr;

@@ -37,7 +37,7 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
 def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
     with testpmd_veth.hugepages(processes=2), World() as world:
         made: list[devices.Device] = [
-            devices.Sluice(world, _CARRIED, offload="on", offload_flows=max(65536, flows * _TABLE_PER_FLOW)),
+            devices.Sluice(world, _CARRIED, poll="adaptive", offload="on", offload_flows=max(65536, flows * _TABLE_PER_FLOW)),
             devices.Sluice(world, "Sluice, through the dataplane"),
             devices.Dpdk(world, _TESTPMD[0], busy_budget=0), devices.Dpdk(world, _TESTPMD[1]),
             devices.Kernel(world, _KERNEL)]
