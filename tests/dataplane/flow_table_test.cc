@@ -108,6 +108,16 @@ TEST_F(FlowTableTest, ABucketFullOfDecidedFlowsHasNoRoom) {
   EXPECT_NE(table_.FindOrClaim(Key(9), kHash + 1, kEpoch), nullptr) << "the next bucket";
 }
 
+TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
+  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+    Decide(flow);
+    way(flow - 1).state = SLUICE_FLOW_CLAIMED;
+  }
+  EXPECT_EQ(Claim(1), nullptr) << "its own";
+  EXPECT_EQ(Claim(9, kEpoch + 1), nullptr) << "of another epoch";
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CLAIMED), SLUICE_FLOW_WAYS);
+}
+
 TEST_F(FlowTableTest, AnEntryOfAnotherEpochIsFree) {
   for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
     Decide(flow);
