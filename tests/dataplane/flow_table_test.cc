@@ -1,0 +1,317 @@
+// The life of an entry, as workers and the control thread see it; XDP's part of it is done by hand.
+#include "dataplane/flow_table.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "dataplane/flow_action.h"
+#include "tests/dataplane/flow_memory.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kBuckets = 4;
+constexpr uint32_t kEpoch = 7;
+constexpr uint32_t kHash = 0xabcd0001;  // bucket 1
+constexpr uint32_t kBucket = kHash % kBuckets;
+
+class FlowTableTest : public ::testing::Test {
+ protected:
+  static sluice_flow_key Key(uint32_t flow) { return KeyOf(KeyedPacket(flow, 0)); }
+  sluice_flow* Claim(uint32_t flow, uint32_t epoch = kEpoch) { return table_.FindOrClaim(Key(flow), kHash, epoch); }
+  void Decide(uint32_t flow, uint32_t epoch = kEpoch) {
+    sluice_flow* entry = Claim(flow, epoch);
+    ASSERT_NE(entry, nullptr);
+    table_.Decide(*entry, Key(flow), epoch, SentOut(flow));
+    ASSERT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_PENDING);
+  }
+  sluice_flow& way(uint32_t way) { return memory_.flow(kBucket, way); }
+  // One entry, and what it has become after each of so many looks.
+  std::vector<uint32_t> Ages(const sluice_flow& flow, uint32_t looks, uint32_t idle_looks) {
+    std::vector<uint32_t> states;
+    for (uint32_t look = 0; look < looks; ++look) {
+      table_.Age(kEpoch, idle_looks);
+      states.push_back(FlowTable::StateOf(flow));
+    }
+    return states;
+  }
+
+  FlowMemory memory_{kBuckets};
+  FlowTable table_ = memory_.Map();
+};
+
+TEST_F(FlowTableTest, FindsTheSameFlowAgain) {
+  sluice_flow* entry = Claim(1);
+  ASSERT_NE(entry, nullptr);
+  EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(memory_.Find(Key(1)), &way(0));
+  EXPECT_EQ(way(0).hash, kHash);
+  EXPECT_EQ(way(0).epoch, kEpoch);
+  entry->seen = 3;
+  EXPECT_EQ(Claim(1), entry);
+  EXPECT_EQ(entry->seen, 3U);
+  EXPECT_NE(Claim(2), entry) << "of the same hash";
+  EXPECT_NE(table_.FindOrClaim(Key(1), kHash + kBuckets, kEpoch), entry) << "of the same bucket";
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_SEEN), 3U);
+  EXPECT_EQ(table_.entries(), kBuckets * SLUICE_FLOW_WAYS);
+}
+
+TEST_F(FlowTableTest, FindsAFlowBehindAFreeEntry) {
+  Claim(1);
+  sluice_flow* second = Claim(2);
+  way(0).state = SLUICE_FLOW_FREE;
+  EXPECT_EQ(Claim(2), second);
+  EXPECT_EQ(FlowTable::StateOf(way(0)), SLUICE_FLOW_FREE);
+}
+
+TEST_F(FlowTableTest, FindsADecidedFlowWhateverItsState) {
+  Decide(1);
+  sluice_flow* entry = Claim(1);
+  for (const uint32_t state : {SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
+    way(0).state = state;
+    EXPECT_EQ(Claim(1), entry) << state;
+    EXPECT_EQ(FlowTable::StateOf(*entry), state);
+  }
+}
+
+TEST_F(FlowTableTest, AnUndecidedFlowMakesRoomWhereThereIsNone) {
+  Decide(1);
+  sluice_flow* undecided = Claim(2);
+  undecided->seen = 3;
+  Decide(3);
+  EXPECT_NE(Claim(4), undecided) << "a free entry is better";
+  Decide(4);
+  EXPECT_EQ(Claim(5), undecided);
+  EXPECT_EQ(undecided->seen, 0U);
+  EXPECT_EQ(memory_.Find(Key(2)), nullptr);
+  EXPECT_EQ(memory_.Find(Key(5)), &way(1));
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_PENDING), 3U);
+}
+
+TEST_F(FlowTableTest, ABucketFullOfDecidedFlowsHasNoRoom) {
+  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+    Decide(flow);
+  }
+  for (const uint32_t state :
+       {SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE, SLUICE_FLOW_CLAIMED}) {
+    for (uint32_t i = 0; i < SLUICE_FLOW_WAYS; ++i) {
+      way(i).state = state;
+    }
+    EXPECT_EQ(Claim(9), nullptr) << state;
+    EXPECT_EQ(memory_.Count(state), SLUICE_FLOW_WAYS);
+  }
+  EXPECT_NE(table_.FindOrClaim(Key(9), kHash + 1, kEpoch), nullptr) << "the next bucket";
+}
+
+TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
+  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+    Decide(flow);
+    way(flow - 1).state = SLUICE_FLOW_CLAIMED;
+  }
+  EXPECT_EQ(Claim(1), nullptr) << "its own";
+  EXPECT_EQ(Claim(9, kEpoch + 1), nullptr) << "of another epoch";
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CLAIMED), SLUICE_FLOW_WAYS);
+}
+
+TEST_F(FlowTableTest, AnEntryOfAnotherEpochIsFree) {
+  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+    Decide(flow);
+    way(flow - 1).state = SLUICE_FLOW_CARRIED;
+  }
+  sluice_flow* entry = Claim(2, kEpoch + 1);
+  ASSERT_NE(entry, nullptr) << "not the one it had";
+  EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(entry->epoch, kEpoch + 1);
+  EXPECT_EQ(Claim(2, kEpoch + 1), entry);
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CARRIED), SLUICE_FLOW_WAYS - 1) << "the others stay until they are needed";
+}
+
+TEST_F(FlowTableTest, ADecidedFlowWaitsWithItsActionAndCountsAnew) {
+  sluice_flow* entry = Claim(1);
+  way(0).mark_queue = 3;  // the former flow's
+  way(0).packets = way(0).bytes = way(0).packets_before = 1000;
+  way(0).idle_looks = 29;
+  table_.Decide(*entry, Key(1), kEpoch, SentOut(2, SLUICE_FLOW_DEC_TTL));
+  EXPECT_EQ(FlowTable::StateOf(way(0)), SLUICE_FLOW_PENDING);
+  EXPECT_EQ(way(0).action.out_port, 2U);
+  EXPECT_EQ(way(0).action.changes, SLUICE_FLOW_DEC_TTL);
+  EXPECT_EQ(way(0).mark_queue, 0U);
+  EXPECT_EQ(way(0).packets, 0U);
+  EXPECT_EQ(way(0).bytes, 0U);
+  EXPECT_EQ(way(0).packets_before, 0U);
+  EXPECT_EQ(way(0).idle_looks, 0U);
+}
+
+TEST_F(FlowTableTest, ADecisionIsNotForTheFlowThatRoomWasMadeFor) {
+  sluice_flow* entry = Claim(1);
+  for (const uint32_t flow : {2U, 3U, 4U, 5U}) {
+    Claim(flow);
+  }
+  ASSERT_EQ(memory_.Find(Key(1)), nullptr);
+  table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
+  EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(memory_.Find(Key(5)), &way(0));
+  EXPECT_EQ(entry->action.out_port, 0U);
+}
+
+TEST_F(FlowTableTest, ADecisionOfAFormerEpochIsNone) {
+  sluice_flow* entry = Claim(1);
+  for (const uint32_t flow : {2U, 3U, 4U}) {
+    Decide(flow, kEpoch + 1);
+  }
+  ASSERT_EQ(Claim(1, kEpoch + 1), entry);
+  table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
+  EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(entry->action.out_port, 0U);
+}
+
+TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotDecided) {
+  sluice_flow* entry = Claim(1);
+  for (const uint32_t state : {SLUICE_FLOW_FREE, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED,
+                               SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
+    way(0).state = state;
+    table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
+    EXPECT_EQ(FlowTable::StateOf(*entry), state);
+    EXPECT_EQ(entry->action.out_port, 0U) << state;
+  }
+}
+
+TEST_F(FlowTableTest, NumbersBeginWhereTheQueuesSocketBegan) {
+  memory_.marks(3).base = 0xfffffffe;
+  table_.SetDone(3, 5);
+  EXPECT_EQ(memory_.done(3), 3U);
+  table_.SetDone(0, 9);
+  EXPECT_EQ(memory_.done(0), 9U);
+  EXPECT_EQ(memory_.done(3), 3U);
+  EXPECT_EQ(memory_.done(1), 0U);
+}
+
+TEST_F(FlowTableTest, APendingFlowThatNoPacketFollowsIsForgotten) {
+  Decide(1);
+  EXPECT_EQ(Ages(way(0), 4, 3),
+            (std::vector<uint32_t>{SLUICE_FLOW_PENDING, SLUICE_FLOW_PENDING, SLUICE_FLOW_GONE, SLUICE_FLOW_FREE}));
+}
+
+TEST_F(FlowTableTest, APendingFlowWhosePacketsComeStays) {
+  Decide(1);
+  for (uint32_t number = 1; number <= 10; ++number) {
+    ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
+    way(0).mark = number;  // given to the dataplane
+    ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
+  }
+  EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_FREE);
+}
+
+TEST_F(FlowTableTest, AnIdleFlowLeavesBeforeItIsForgotten) {
+  Decide(1);
+  way(0).state = SLUICE_FLOW_CARRIED;
+  way(0).packets = 10;
+  EXPECT_EQ(Ages(way(0), 5, 2), (std::vector<uint32_t>{SLUICE_FLOW_CARRIED, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING,
+                                                       SLUICE_FLOW_GONE, SLUICE_FLOW_FREE}));
+}
+
+TEST_F(FlowTableTest, APacketKeepsAFlowAlsoWhenItIsLeaving) {
+  Decide(1);
+  way(0).state = SLUICE_FLOW_CARRIED;
+  way(0).packets = 1;
+  EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_LEAVING);
+  way(0).state = SLUICE_FLOW_CARRIED;  // as XDP does with the next packet...
+  ++way(0).packets;
+  EXPECT_EQ(Ages(way(0), 2, 2), (std::vector<uint32_t>{SLUICE_FLOW_CARRIED, SLUICE_FLOW_CARRIED}));
+  for (int look = 0; look < 10; ++look) {
+    ++way(0).packets;
+    ASSERT_EQ(Ages(way(0), 1, 1).back(), SLUICE_FLOW_CARRIED);
+  }
+  EXPECT_EQ(Ages(way(0), 3, 1).back(), SLUICE_FLOW_FREE) << "...until there is none";
+}
+
+TEST_F(FlowTableTest, CountsWhatIsCarried) {
+  for (const uint32_t flow : {1U, 2U, 3U}) {
+    Decide(flow);
+  }
+  EXPECT_EQ(table_.Age(kEpoch, 1), 0U) << "none yet";
+  for (uint32_t i = 0; i < 3; ++i) {
+    way(i).state = SLUICE_FLOW_CARRIED;
+    way(i).packets = 1;
+  }
+  EXPECT_EQ(table_.Age(kEpoch, 1), 3U);
+  ++way(0).packets;
+  table_.Age(kEpoch, 1);
+  EXPECT_EQ(table_.Age(kEpoch + 1, 1), 0U);
+  ++way(0).packets;
+  EXPECT_EQ(table_.Age(kEpoch, 1), 1U);
+}
+
+TEST_F(FlowTableTest, OnlyDecidedFlowsOfTheEpochAge) {
+  Claim(1);
+  Decide(2, kEpoch - 1);
+  for (int look = 0; look < 5; ++look) {
+    table_.Age(kEpoch, 1);
+  }
+  EXPECT_EQ(FlowTable::StateOf(way(0)), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(FlowTable::StateOf(way(1)), SLUICE_FLOW_PENDING);
+}
+
+TEST_F(FlowTableTest, WhatADeadDataplaneWasWritingIsFree) {
+  constexpr uint32_t kStates = SLUICE_FLOW_GONE + 1;
+  for (uint32_t state = 0; state < kStates; ++state) {
+    memory_.flow(state / SLUICE_FLOW_WAYS, state % SLUICE_FLOW_WAYS).state = state;
+  }
+  memory_.flow(kBuckets - 1, SLUICE_FLOW_WAYS - 1).state = SLUICE_FLOW_CLAIMED;
+  const FlowTable successor = memory_.Map();
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CLAIMED), 0U);
+  for (uint32_t state = 0; state < kStates; ++state) {
+    EXPECT_EQ(memory_.flow(state / SLUICE_FLOW_WAYS, state % SLUICE_FLOW_WAYS).state,
+              state == SLUICE_FLOW_CLAIMED ? uint32_t{SLUICE_FLOW_FREE} : state);
+  }
+  EXPECT_EQ(memory_.flow(kBuckets - 1, SLUICE_FLOW_WAYS - 1).state, SLUICE_FLOW_FREE);
+}
+
+TEST_F(FlowTableTest, RefusesWhatIsNoTable) {
+  for (const uint32_t buckets : {0U, 3U, 0xffffffffU}) {
+    EXPECT_EQ(FlowTable::Map(memory_.flows_fd.get(), memory_.marks_fd.get(), buckets).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << buckets;
+  }
+  EXPECT_FALSE(FlowTable::Map(-1, memory_.marks_fd.get(), kBuckets).ok());
+  EXPECT_FALSE(FlowTable::Map(memory_.flows_fd.get(), -1, kBuckets).ok());
+}
+
+// Each of four threads ends up with an entry of its own in one bucket, with its own key in it.
+TEST_F(FlowTableTest, ThreadsDoNotGetEachOthersEntries) {
+  for (uint32_t epoch = 1; epoch <= 200; ++epoch) {
+    FlowMemory memory(1);
+    FlowTable table = memory.Map();
+    std::vector<sluice_flow*> entries(SLUICE_FLOW_WAYS);
+    std::atomic<uint32_t> ready = 0;
+    std::vector<std::thread> threads;
+    for (uint32_t i = 0; i < SLUICE_FLOW_WAYS; ++i) {
+      threads.emplace_back([&, i] {
+        for (++ready; ready < SLUICE_FLOW_WAYS;) {
+          std::this_thread::yield();
+        }
+        while (entries[i] == nullptr) {  // another took the entry that was meant
+          entries[i] = table.FindOrClaim(Key(i), kHash, epoch);
+        }
+        table.Decide(*entries[i], Key(i), epoch, SentOut(i));
+      });
+    }
+    for (std::thread& thread : threads) {
+      thread.join();
+    }
+    ASSERT_EQ(std::set(entries.begin(), entries.end()).size(), SLUICE_FLOW_WAYS);
+    ASSERT_EQ(memory.Count(SLUICE_FLOW_PENDING), SLUICE_FLOW_WAYS);
+    for (uint32_t i = 0; i < SLUICE_FLOW_WAYS; ++i) {
+      ASSERT_NE(memory.Find(Key(i)), nullptr);
+      ASSERT_EQ(memory.Find(Key(i))->action.out_port, i);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice

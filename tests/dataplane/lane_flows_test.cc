@@ -1,0 +1,269 @@
+// Which frames ask for a decision, and what becomes of the answers. What a lane publishes: lane_marks_test.cc.
+#include "dataplane/lane_flows.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/flow_action.h"
+#include "tests/dataplane/flow_memory.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kBuckets = 16;
+constexpr uint32_t kEpoch = 7;
+constexpr uint32_t kQueue = 2;
+
+// Pair 0 is of port 1.
+const LaneFlows::Pairs kPairs = {.queue = kQueue, .count = 2, .ports = {1, 0}, .lost = {7, 9}};
+
+class LaneFlowsTest : public ::testing::Test {
+ protected:
+  LaneFlowsTest() { Use(kBuckets); }
+  void Use(uint32_t buckets) {
+    tables_.clear();
+    for (auto& memory : memory_) {
+      memory = std::make_unique<FlowMemory>(buckets);
+      tables_.push_back(memory->Map());
+    }
+    flows_.Set(&tables_, kEpoch, kPairs);
+  }
+
+  using Function = std::function<void(Frame&)>;
+  // Received on the port, looked at, handled by the function, kept. Which of the packets asked.
+  std::vector<bool> Handle(std::vector<std::string> packets, const Function& function, uint8_t in_port = 0) {
+    burst_.count = 0;
+    burst_.decided = 0;
+    for (std::string& packet : packets) {
+      burst_.frames[burst_.count++] = {reinterpret_cast<uint8_t*>(packet.data()), 0,
+                                       static_cast<uint32_t>(packet.size()), in_port, Verdict()};
+    }
+    flows_.Look(burst_);
+    std::vector<bool> asked;
+    for (Frame& frame : burst_) {
+      asked.push_back(frame.asks);
+      function(frame);
+    }
+    flows_.Keep(burst_);
+    return asked;
+  }
+  std::vector<bool> Handle(uint32_t packets, const Function& function) {
+    return Handle(std::vector<std::string>(packets, packet_), function);
+  }
+  uint32_t StateOf(const std::string& packet, uint32_t port = 0) {
+    const sluice_flow* flow = memory_[port]->Find(KeyOf(packet));
+    return flow == nullptr ? uint32_t{SLUICE_FLOW_FREE} : FlowMemory::State(*flow);
+  }
+
+  const std::string packet_ = KeyedPacket(1, 0);
+  const Function declines_ = [](Frame& frame) { frame.verdict = Verdict::Transmit(0); };
+  const Function decides_ = [this](Frame& frame) {
+    frame.verdict = Verdict::Transmit(0);
+    if (frame.asks) {
+      burst_.Decide(frame, SentOut(3, SLUICE_FLOW_SWAP_MACS));
+    }
+  };
+  std::unique_ptr<FlowMemory> memory_[2];  // by port
+  FlowTables tables_;
+  LaneFlows flows_;
+  Burst burst_{};
+};
+
+TEST_F(LaneFlowsTest, AsksWithTheFourthPacket) {
+  for (const bool asks : {false, false, false, true, false}) {
+    EXPECT_EQ(Handle(1, decides_), std::vector{asks});
+  }
+}
+
+TEST_F(LaneFlowsTest, AsksWithTheFourthPacketOfABurst) {
+  EXPECT_EQ(Handle(5, declines_), (std::vector{false, false, false, true, true}));
+}
+
+TEST_F(LaneFlowsTest, AsksAgainFourPacketsAfterItWasDeclined) {
+  for (int round = 0; round < 3; ++round) {
+    EXPECT_EQ(Handle(3, declines_), (std::vector{false, false, false}));
+    EXPECT_EQ(Handle(1, declines_), std::vector{true});
+    EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_SEEN);
+  }
+}
+
+TEST_F(LaneFlowsTest, CountsEachFlowByItself) {
+  const std::string other = KeyedPacket(2, 0);
+  EXPECT_EQ(Handle({packet_, other, packet_, other, packet_, other, packet_}, decides_),
+            (std::vector{false, false, false, false, false, false, true}));
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
+  EXPECT_EQ(StateOf(other), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(Handle({other}, decides_), std::vector{true});
+}
+
+TEST_F(LaneFlowsTest, WhatIsDecidedWaitsInThePortsTable) {
+  EXPECT_EQ(Handle(std::vector(4, packet_), decides_, 1).back(), true);
+  EXPECT_TRUE(memory_[0]->empty());
+  const sluice_flow* flow = memory_[1]->Find(KeyOf(packet_));
+  ASSERT_NE(flow, nullptr);
+  EXPECT_EQ(FlowMemory::State(*flow), SLUICE_FLOW_PENDING);
+  EXPECT_EQ(flow->epoch, kEpoch);
+  EXPECT_EQ(flow->action.out_port, 3U);
+  EXPECT_EQ(flow->action.changes, SLUICE_FLOW_SWAP_MACS);
+  EXPECT_FALSE(flows_.wants_look()) << "none of its packets waits for a number";
+  EXPECT_EQ(Handle({packet_}, decides_, 1), std::vector{false});
+  EXPECT_TRUE(flows_.wants_look());
+}
+
+TEST_F(LaneFlowsTest, ADecidedFrameThatIsDroppedDecidesNothing) {
+  EXPECT_EQ(Handle(4,
+                   [this](Frame& frame) {
+                     decides_(frame);
+                     frame.verdict = Verdict::Drop(DropReason::kFunction);
+                   })
+                .back(),
+            true);
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_SEEN);
+  EXPECT_EQ(Handle(4, decides_), (std::vector{false, false, false, true}));
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
+}
+
+TEST_F(LaneFlowsTest, ADecisionIsForTheFlowAsItWasReceived) {
+  Handle(4, [this](Frame& frame) {
+    decides_(frame);
+    frame.data[26] = 99;  // the source
+  });
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
+  EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_FREE), kBuckets * SLUICE_FLOW_WAYS - 1);
+}
+
+TEST_F(LaneFlowsTest, NeverAsksAboutFramesWithoutAKey) {
+  std::string fragment = packet_;
+  fragment[21] = 1;
+  std::string options = packet_;
+  options[14] = 0x46;
+  std::string icmp = packet_;
+  icmp[23] = 1;
+  std::string arp = packet_;
+  arp[13] = 6;
+  std::string truncated = packet_;
+  truncated.resize(60);
+  Handle(4, declines_);  // whose places in the burst the others take
+  for (const std::string& frame : {UdpPacket(1, 0), fragment, options, icmp, arp, truncated, std::string(10, '\0')}) {
+    for (int round = 0; round < 3; ++round) {
+      EXPECT_EQ(Handle(std::vector(4, frame), decides_), std::vector(4, false));
+    }
+  }
+  EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_FREE), kBuckets * SLUICE_FLOW_WAYS - 1);
+  EXPECT_FALSE(flows_.wants_look());
+}
+
+TEST_F(LaneFlowsTest, AnotherEpochDecidesAnew) {
+  Handle(5, decides_);
+  ASSERT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
+  flows_.Set(&tables_, kEpoch + 1, kPairs);
+  EXPECT_EQ(Handle(4, decides_), (std::vector{false, false, false, true}));
+  EXPECT_EQ(memory_[0]->Find(KeyOf(packet_))->epoch, kEpoch + 1);
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
+}
+
+TEST_F(LaneFlowsTest, DoesNotAskAboutAFlowThatTheTableHasNoRoomFor) {
+  Use(/*buckets=*/1);
+  for (uint32_t flow = 10; flow < 10 + SLUICE_FLOW_WAYS; ++flow) {
+    Handle(std::vector(4, KeyedPacket(flow, 0)), decides_);
+  }
+  ASSERT_EQ(memory_[0]->Count(SLUICE_FLOW_PENDING), SLUICE_FLOW_WAYS);
+  EXPECT_EQ(Handle(8, decides_), std::vector(8, false));
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_FREE);
+}
+
+TEST_F(LaneFlowsTest, ADecisionIsLostOnAFlowThatMadeRoomInTheSameBurst) {
+  Use(/*buckets=*/1);
+  Handle(3, decides_);
+  std::vector<std::string> packets = {packet_};
+  for (uint32_t flow = 10; flow < 10 + SLUICE_FLOW_WAYS; ++flow) {
+    packets.push_back(KeyedPacket(flow, 0));
+  }
+  EXPECT_EQ(Handle(packets, decides_), (std::vector{true, false, false, false, false}));
+  EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_SEEN), SLUICE_FLOW_WAYS);
+  EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_FREE);
+}
+
+TEST_F(LaneFlowsTest, StepsComeInTurnAndNumbersAreByPort) {
+  memory_[0]->marks(kQueue).base = 1000;
+  memory_[1]->marks(kQueue).base = 0xffffffff;
+  Handle(4, decides_);
+  Handle(1, decides_);
+  ASSERT_TRUE(flows_.wants_look());
+  ASSERT_EQ(flows_.to_receive(), nullptr);
+  flows_.Begin({30, 40}, {5, 0xfffffffe});
+  EXPECT_FALSE(flows_.wants_look());
+  ASSERT_NE(flows_.to_receive(), nullptr);
+  EXPECT_EQ(*flows_.to_receive(), (RingMarks{30, 40}));
+  EXPECT_EQ(flows_.to_send(), nullptr);
+  flows_.Received({50, 60});
+  EXPECT_EQ(flows_.to_receive(), nullptr);
+  ASSERT_NE(flows_.to_send(), nullptr);
+  EXPECT_EQ(*flows_.to_send(), (RingMarks{50, 60}));
+  flows_.Sent();
+  EXPECT_EQ(flows_.to_send(), nullptr);
+  EXPECT_EQ(memory_[1]->done(kQueue), 34U) << "of pair 0: 30 received, 5 lost";
+  EXPECT_EQ(memory_[0]->done(kQueue), 1038U) << "of pair 1, modulo 2^32";
+}
+
+TEST_F(LaneFlowsTest, LooksOverlapAndAreThroughInTheirOrder) {
+  memory_[1]->marks(kQueue).base = 0;
+  Handle(4, decides_);
+  uint32_t begun = 0;
+  for (Handle(1, decides_); flows_.wants_look(); Handle(1, decides_)) {
+    flows_.Begin({++begun}, {});
+  }
+  ASSERT_EQ(begun, 16U) << "no more than it can remember";
+  for (uint32_t look = 1; look <= begun; ++look) {
+    ASSERT_NE(flows_.to_receive(), nullptr);
+    EXPECT_EQ(*flows_.to_receive(), RingMarks{look});
+    flows_.Received({100 + look});
+  }
+  for (uint32_t look = 1; look <= begun; ++look) {
+    ASSERT_NE(flows_.to_send(), nullptr);
+    EXPECT_EQ(*flows_.to_send(), RingMarks{100 + look});
+    flows_.Sent();
+    EXPECT_EQ(memory_[1]->done(kQueue), look);
+  }
+  EXPECT_TRUE(flows_.wants_look()) << "for the packet that came meanwhile";
+}
+
+TEST_F(LaneFlowsTest, WhatTheSocketsLoseIsAnOverflowUntilALookFindsNoMore) {
+  Handle(4, decides_);
+  const auto look = [this](uint32_t lost) {
+    Handle(1, decides_);
+    flows_.Begin({}, {lost, kPairs.lost[1]});
+    flows_.Received({});
+    flows_.Sent();
+    return memory_[1]->marks(kQueue).overflows;
+  };
+  EXPECT_EQ(look(kPairs.lost[0]), 0U) << "lost before";
+  EXPECT_EQ(look(kPairs.lost[0] + 3), 1U);
+  EXPECT_EQ(memory_[0]->marks(kQueue).overflows, 0U) << "the other pair's socket";
+  EXPECT_EQ(look(kPairs.lost[0] + 3), 0U);
+  look(kPairs.lost[0] + 4);
+  flows_.Set(&tables_, kEpoch + 1, kPairs);
+  EXPECT_EQ(memory_[1]->marks(kQueue).overflows, 0U);
+}
+
+TEST_F(LaneFlowsTest, IsOffWithoutTables) {
+  Handle(4, decides_);
+  Handle(1, decides_);
+  EXPECT_TRUE(flows_.on());
+  ASSERT_TRUE(flows_.wants_look());
+  flows_.Set(nullptr, 0, kPairs);
+  EXPECT_FALSE(flows_.on());
+  EXPECT_FALSE(flows_.wants_look());
+  flows_.Set(&tables_, kEpoch, kPairs);
+  EXPECT_TRUE(flows_.on());
+  EXPECT_FALSE(flows_.wants_look());
+  EXPECT_EQ(flows_.to_receive(), nullptr);
+  EXPECT_EQ(flows_.to_send(), nullptr);
+}
+
+}  // namespace
+}  // namespace sluice

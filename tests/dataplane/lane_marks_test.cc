@@ -1,0 +1,301 @@
+// Up to which number a lane says that packets are done (lane_flows.h): never before the last of them has been sent and
+// completed.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "dataplane/functions/forward.h"
+#include "dataplane/functions/reflect.h"
+#include "dataplane/lane.h"
+#include "tests/dataplane/fake_kernel.h"
+#include "tests/dataplane/flow_memory.h"
+#include "tests/dataplane/two_lanes.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kBuckets = 16;
+constexpr uint32_t kEpoch = 7;
+constexpr uint32_t kIndex = 1;  // of the lane, and so of its queues
+// What XDP had given each port's queue when its socket had got none; not all of it is done as the tests begin.
+constexpr uint32_t kGiven[] = {0xfffffffa, 2000};
+
+// The queue's first packet has the number `given` + 1.
+void SetBase(FlowMemory& memory, uint32_t given, uint32_t ring_start) {
+  memory.marks(kIndex).base = given - ring_start;
+  memory.marks(kIndex).done = given;
+}
+
+class LaneMarksTest : public ::testing::Test {
+ protected:
+  void Open(uint32_t ports) {
+    fake_ = std::make_unique<FakeLane>(ports, 1024, FakeSocket::Options{.ring_size = 256, .completes_at_once = false});
+    lane_ = fake_->Open(kIndex, stats_->lanes[kIndex]);
+    for (uint32_t port = 0; port < ports; ++port) {
+      memory_[port] = std::make_unique<FlowMemory>(kBuckets);
+      SetBase(*memory_[port], kGiven[port], kNearWrap);
+      tables_.push_back(memory_[port]->Map());
+    }
+    lane_->DecideFlows(&tables_, kEpoch);
+  }
+  // XDP gives them to the lane.
+  void Deliver(uint32_t packets, uint32_t flow = 1, uint32_t port = 0) {
+    for (uint32_t i = 0; i < packets; ++i) {
+      ASSERT_TRUE(socket(port).Deliver(KeyedPacket(flow, ++sequence_)));
+    }
+  }
+  void Poll(uint32_t rounds = 3) {
+    for (uint32_t round = 0; round < rounds; ++round) {
+      lane_->Poll(*function_);
+    }
+  }
+  // The flow is decided, all that came is done, and nobody was told.
+  void DecideAFlow() {
+    Deliver(4);
+    Poll();
+    ASSERT_EQ(FlowMemory::State(entry()), SLUICE_FLOW_PENDING);
+    CompleteAll();
+    ASSERT_TRUE(lane_->Quiescent());
+    ASSERT_EQ(done(), 0U) << "no packet waits for its number";
+  }
+  void CompleteAll() {
+    for (auto& socket : fake_->sockets) {
+      socket->Complete(1000);
+    }
+    Poll();
+  }
+  FakeSocket& socket(uint32_t port = 0) { return *fake_->sockets[port]; }
+  sluice_flow& entry() { return *memory_[0]->Find(KeyOf(KeyedPacket(1, 0))); }
+  // So many of the port's packets are said to be done.
+  uint32_t done(uint32_t port = 0) { return memory_[port]->done(kIndex) - kGiven[port]; }
+
+  std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
+  Reflect reflect_;
+  Forward forward_;
+  NetworkFunction* function_ = &reflect_;
+  std::unique_ptr<FlowMemory> memory_[2];  // by port
+  FlowTables tables_;
+  std::unique_ptr<FakeLane> fake_;
+  std::unique_ptr<Lane> lane_;
+  uint64_t sequence_ = 0;
+};
+
+TEST_F(LaneMarksTest, NothingIsDoneBeforeItIsCompleted) {
+  Open(1);
+  DecideAFlow();
+  Deliver(1);
+  Poll();
+  EXPECT_EQ(socket().in_flight(), 1U);
+  EXPECT_EQ(done(), 0U);
+  Deliver(1);  // which waits for the next time
+  Poll();
+  EXPECT_EQ(done(), 0U);
+  socket().Complete(1);
+  Poll();
+  EXPECT_EQ(done(), 5U);
+  socket().Complete(1);
+  Poll();
+  EXPECT_EQ(done(), 6U);
+  EXPECT_EQ(memory_[0]->done(kIndex), 0U) << "numbers wrap";
+  EXPECT_EQ(memory_[0]->done(0), 0U) << "another queue's";
+}
+
+TEST_F(LaneMarksTest, NothingIsDoneThatTheDeviceDidNotTake) {
+  Open(1);
+  DecideAFlow();
+  socket().set_frames_per_wakeup(0);
+  Deliver(3);
+  Poll();
+  EXPECT_EQ(lane_->pairs().front().unsent(), 3U);
+  EXPECT_EQ(done(), 0U);
+  socket().set_frames_per_wakeup(32);
+  Poll();
+  EXPECT_EQ(done(), 0U);
+  CompleteAll();
+  EXPECT_EQ(done(), 7U);
+}
+
+TEST_F(LaneMarksTest, AllThatCameBeforeMustBeDone) {
+  Open(1);
+  DecideAFlow();
+  Deliver(10, /*flow=*/2);
+  Deliver(1);
+  Poll();
+  socket().Complete(10);
+  Poll();
+  EXPECT_EQ(done(), 0U);
+  socket().Complete(1);
+  Poll();
+  EXPECT_EQ(done(), 15U);
+}
+
+TEST_F(LaneMarksTest, WhatWaitsToBeReceivedIsPartOfIt) {
+  Open(1);
+  DecideAFlow();
+  Deliver(100);
+  Poll(1);
+  ASSERT_EQ(lane_->pairs().front().waiting(), 100 - kBurstFrames);
+  socket().Complete(1000);
+  Poll(1);
+  ASSERT_TRUE(lane_->pairs().front().rx_empty());
+  EXPECT_EQ(done(), 0U) << "a burst was completed, the rest has only been received";
+  CompleteAll();
+  EXPECT_EQ(done(), 104U);
+}
+
+TEST_F(LaneMarksTest, EachPortHasItsNumbersAndWaitsForTheOther) {
+  Open(2);
+  function_ = &forward_;
+  DecideAFlow();
+  Deliver(1);
+  Deliver(2, /*flow=*/2, /*port=*/1);
+  Poll();
+  socket(0).Complete(1000);  // what came by port 1
+  Poll();
+  EXPECT_EQ(done(0), 0U);
+  EXPECT_EQ(done(1), 0U);
+  socket(1).Complete(1000);
+  Poll();
+  EXPECT_EQ(done(0), 5U);
+  EXPECT_EQ(done(1), 2U);
+}
+
+TEST_F(LaneMarksTest, CountsWhatTheSocketLostBeforeAndNoMore) {
+  Open(1);
+  DecideAFlow();
+  socket().lost = 3;
+  Deliver(1);
+  Poll();
+  socket().lost = 10;
+  Deliver(1);
+  Poll();
+  socket().Complete(1);
+  Poll(1);
+  EXPECT_EQ(done(), 5U + 3U);
+  CompleteAll();
+  EXPECT_EQ(done(), 6U + 10U) << "the next time";
+}
+
+TEST_F(LaneMarksTest, NothingMoreIsDecidedNorDoneOnceItIsOff) {
+  Open(1);
+  DecideAFlow();
+  Deliver(1);
+  Poll();
+  lane_->DecideFlows(nullptr, 0);
+  tables_.clear();  // unmapped
+  Deliver(20, /*flow=*/2);
+  Deliver(1);
+  Poll();
+  CompleteAll();
+  EXPECT_EQ(socket().TakeSent().size(), 26U);
+  EXPECT_EQ(done(), 0U);
+  EXPECT_EQ(memory_[0]->Find(KeyOf(KeyedPacket(2, 0))), nullptr);
+}
+
+TEST_F(LaneMarksTest, AnotherEpochDecidesAnew) {
+  Open(1);
+  DecideAFlow();
+  Deliver(1);
+  Poll();
+  lane_->DecideFlows(&tables_, kEpoch + 1);
+  CompleteAll();
+  EXPECT_EQ(done(), 0U) << "nobody of this epoch waits for it";
+  Deliver(4);
+  Poll();
+  EXPECT_EQ(entry().epoch, kEpoch + 1);
+  EXPECT_EQ(FlowMemory::State(entry()), SLUICE_FLOW_PENDING);
+  Deliver(1);
+  Poll();
+  EXPECT_EQ(done(), 0U);
+  CompleteAll();
+  EXPECT_EQ(done(), 10U);
+}
+
+TEST_F(LaneMarksTest, ASuccessorGoesOnWithTheNumbers) {
+  Open(1);
+  DecideAFlow();
+  Deliver(1);
+  Poll();
+  lane_.reset();
+  lane_ = fake_->Open(kIndex, stats_->lanes[kIndex]);
+  lane_->DecideFlows(&tables_, kEpoch);
+  Deliver(1);
+  Poll();
+  EXPECT_EQ(done(), 0U);
+  socket().Complete(1);
+  Poll();
+  EXPECT_EQ(done(), 0U) << "what the dead one sent is not all";
+  CompleteAll();
+  EXPECT_EQ(done(), 6U);
+}
+
+// The source lane decides; then its frames leave by the destination's queues.
+class HandedOffMarksTest : public TwoLanes {
+ protected:
+  void SetUp() override {
+    Open({.ring_size = 256, .completes_at_once = false});
+    source_->TransmitByHandoff(0, /*probe=*/false);
+    SetBase(memory_, kGiven[0], kNearWrap);
+    tables_.push_back(memory_.Map());
+    source_->DecideFlows(&tables_, kEpoch);
+  }
+  void Deliver(uint32_t packets) {
+    for (uint32_t i = 0; i < packets; ++i) {
+      ASSERT_TRUE(in().Deliver(KeyedPacket(1, ++sequence_)));
+    }
+  }
+  void PollSource() {
+    for (int round = 0; round < 3; ++round) {
+      in().Complete(1000);
+      source_->Poll(reflect_);
+    }
+  }
+  uint32_t done() { return memory_.done(kIndex) - kGiven[0]; }
+
+  FlowMemory memory_{kBuckets};
+  FlowTables tables_;
+  uint64_t sequence_ = 0;
+};
+
+TEST_F(HandedOffMarksTest, NothingIsDoneWhileAnotherLaneHasIt) {
+  Deliver(4);
+  PollSource();
+  Deliver(100);
+  source_->Poll(reflect_);
+  ASSERT_EQ(source_->pairs().front().waiting(), 100 - kBurstFrames);
+  source_->TransmitByHandoff(1, /*probe=*/false);
+  PollSource();
+  ASSERT_EQ(source_->pairs().front().held(), 0U);
+  ASSERT_EQ(source_->outbox().in_flight(), 100 - kBurstFrames);
+  EXPECT_EQ(done(), 0U);
+}
+
+TEST_F(HandedOffMarksTest, NothingIsDoneThatTheOtherLaneHasNotSent) {
+  Deliver(4);
+  PollSource();
+  Deliver(100);
+  source_->Poll(reflect_);
+  source_->TransmitByHandoff(1, /*probe=*/false);
+  PollSource();
+  destination_->Poll(reflect_);  // copies them
+  PollSource();
+  ASSERT_EQ(source_->outbox().in_flight(), 0U);
+  ASSERT_EQ(out().in_flight(), 100 - kBurstFrames) << "not completed";
+  EXPECT_EQ(done(), 0U);
+}
+
+TEST_F(HandedOffMarksTest, NothingIsDecidedWhileFramesLeaveByOtherLanes) {
+  source_->TransmitByHandoff(1, /*probe=*/false);
+  Deliver(10);
+  PollSource();
+  destination_->Poll(reflect_);
+  EXPECT_TRUE(memory_.empty());
+  source_->TransmitByHandoff(0, /*probe=*/false);
+  Deliver(4);
+  PollSource();
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_PENDING), 1U);
+}
+
+}  // namespace
+}  // namespace sluice
