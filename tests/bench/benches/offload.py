@@ -1,9 +1,9 @@
 """Throughput of flows that are decided and carried by XDP, beside testpmd and XDP_TX alone.
 
-`reflect`, 64-byte frames, one queue, veth. Sluice with offload on and off, testpmd with net_af_xdp (macswap; without busy
-polling, and with its default), and XDP_TX. XDP runs where frames are received, so what is carried and XDP_TX have one core
-for everything, apart from the generator's. testpmd and the dataplane have their frames received on the generator's core,
-which is the better placement for them: they have more than a core.
+`reflect`, 64-byte frames, one queue, veth. Sluice with offload on and off, testpmd with net_af_xdp (macswap; without
+busy polling, and with its default), and XDP_TX. XDP runs where frames are received, so what is carried and XDP_TX have
+one core for everything, apart from the generator's. testpmd and the dataplane have their frames received on the
+generator's core, which is the better placement for them: they have more than a core.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
 def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
     with testpmd_veth.hugepages(processes=2), World() as world:
         made: list[devices.Device] = [
-            devices.Sluice(world, _CARRIED, poll="adaptive", offload="on", offload_flows=max(65536, flows * _TABLE_PER_FLOW)),
+            devices.Sluice(world, _CARRIED, poll="adaptive", offload="on",
+                           offload_flows=max(65536, flows * _TABLE_PER_FLOW)),
             devices.Sluice(world, "Sluice, through the dataplane"),
             devices.Dpdk(world, _TESTPMD[0], busy_budget=0), devices.Dpdk(world, _TESTPMD[1]),
             devices.Kernel(world, _KERNEL)]
@@ -49,7 +50,8 @@ def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
                                _SMALLEST)
         runs = saturation.interleave(made, chosen.rounds, devices.APART, chosen.seconds, load, report,
                                      elsewhere={_CARRIED: devices.TOGETHER, _KERNEL: devices.TOGETHER})
-        table = Table(f"reflect, {flows} flows of {_SMALLEST} bytes, decided flows carried by XDP", saturation.COLUMNS)
+        table = Table(f"reflect, {flows} flows of {_SMALLEST} bytes, decided flows carried by XDP",
+                      saturation.COLUMNS)
         saturation.add_rows(table, load, runs, _TESTPMD)
         table.notes += saturation.notes([runs], limited=(_KERNEL, _CARRIED))
         ceiling = figures.quartiles(figures.ratios(saturation.mpps(runs[_KERNEL]), saturation.mpps(runs[_CARRIED])))
