@@ -24,9 +24,36 @@
 #define SLUICE_FLOW_UDP_BYTES 8
 #define SLUICE_FLOW_TCP_BYTES 20
 
-// Both machines are little-endian ones; the verifier and g++ see a load of so many bytes.
+// Headers are not aligned. clang would load them for BPF byte by byte, which the machine need not; g++ knows.
+#ifdef __bpf__
+static __always_inline __be16 sluice_flow_word(const __u8* at) {
+  return *(const __be16*)at;
+}
+static __always_inline __be32 sluice_flow_long(const __u8* at) {
+  return *(const __be32*)at;
+}
+#else
+static __always_inline __be16 sluice_flow_word(const __u8* at) {
+  __be16 word;
+  __builtin_memcpy(&word, at, sizeof(word));
+  return word;
+}
+static __always_inline __be32 sluice_flow_long(const __u8* at) {
+  __be32 word;
+  __builtin_memcpy(&word, at, sizeof(word));
+  return word;
+}
+#endif
+
+// In host order, which is a little-endian one.
 static __always_inline __u16 sluice_flow_load16(const __u8* at) {
-  return (__u16)(at[0] << 8 | at[1]);
+  return __builtin_bswap16(sluice_flow_word(at));
+}
+
+static __always_inline void sluice_flow_address(__be32* to, const __u8* at, int words) {
+  for (int i = 0; i < words; i++) {
+    to[i] = sluice_flow_long(at + 4 * i);
+  }
 }
 
 // Ports, and whether the lengths of TCP or UDP are in order. `l4_bytes`: what IP says is there.
@@ -48,8 +75,8 @@ static __always_inline int sluice_flow_ports(const __u8* l4, const __u8* end, __
   } else {
     return 0;
   }
-  __builtin_memcpy(&key->src_port_be, l4, 2);
-  __builtin_memcpy(&key->dst_port_be, l4 + 2, 2);
+  key->src_port_be = sluice_flow_word(l4);
+  key->dst_port_be = sluice_flow_word(l4 + 2);
   return 1;
 }
 
@@ -78,8 +105,8 @@ static __always_inline int sluice_flow_key_of(const __u8* data, const __u8* end,
     }
     key->family = 4;
     key->proto = l3[9];
-    __builtin_memcpy(&key->src_be[0], l3 + 12, 4);
-    __builtin_memcpy(&key->dst_be[0], l3 + 16, 4);
+    sluice_flow_address(key->src_be, l3 + 12, 1);
+    sluice_flow_address(key->dst_be, l3 + 16, 1);
     return sluice_flow_ports(l3 + SLUICE_FLOW_IPV4_BYTES, end, total_bytes - SLUICE_FLOW_IPV4_BYTES, key);
   }
   if (ethertype == 0x86dd) {
@@ -92,8 +119,8 @@ static __always_inline int sluice_flow_key_of(const __u8* data, const __u8* end,
     }
     key->family = 6;
     key->proto = l3[6];
-    __builtin_memcpy(key->src_be, l3 + 8, 16);
-    __builtin_memcpy(key->dst_be, l3 + 24, 16);
+    sluice_flow_address(key->src_be, l3 + 8, 4);
+    sluice_flow_address(key->dst_be, l3 + 24, 4);
     return sluice_flow_ports(l3 + SLUICE_FLOW_IPV6_BYTES, end, payload_bytes, key);
   }
   return 0;

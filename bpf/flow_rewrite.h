@@ -36,10 +36,12 @@ static __always_inline void rewrite_tag(__u8* data, const struct sluice_flow_act
 
 static __always_inline void rewrite_macs(__u8* data, const struct sluice_flow_action* action) {
   if (action->changes & SLUICE_FLOW_SWAP_MACS) {
-    __u8 dst[6];
-    __builtin_memcpy(dst, data, 6);
-    __builtin_memcpy(data, data + 6, 6);
-    __builtin_memcpy(data + 6, dst, 6);
+    __u16* macs = (__u16*)data;
+    for (int i = 0; i < 3; i++) {
+      __u16 dst = macs[i];
+      macs[i] = macs[i + 3];
+      macs[i + 3] = dst;
+    }
   } else if (action->changes & SLUICE_FLOW_SET_MACS) {
     __builtin_memcpy(data, action->dst_mac, 6);
     __builtin_memcpy(data + 6, action->src_mac, 6);
