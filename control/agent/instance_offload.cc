@@ -98,6 +98,10 @@ absl::Status Instance::SendFlowTables() {
 }
 
 absl::Status Instance::StartOffload() {
+  // Entries that an agent before us left are of its epochs, which must not come again.
+  if (absl::Status s = ReadFlowStates(); !s.ok()) {
+    return s;
+  }
   for (AgentPort& port : ports_) {
     for (uint32_t out = 0; out < ports_.size(); ++out) {
       if (absl::Status s = port.SetOutPort(out, if_nametoindex(ports_[out].netdev().c_str())); !s.ok()) {
@@ -142,17 +146,22 @@ absl::Status Instance::StopOffload() {
 
 // An agent before us may have had it on, or have died while it switched: whatever comes next begins without.
 absl::Status Instance::AdoptOffload() {
-  for (const AgentPort& port : ports_) {
-    absl::StatusOr<std::optional<uint32_t>> epoch = port.FlowEpoch();
-    if (!epoch.ok()) {
-      return epoch.status();
-    }
-    if (epoch->has_value()) {
-      offloads_ = true;
-      flow_epoch_ = std::max(flow_epoch_, **epoch);
-    }
+  if (absl::Status s = ReadFlowStates(); !s.ok()) {
+    return s;
   }
   return offloads_ ? StopOffload() : SendFlowEpoch(0);
+}
+
+absl::Status Instance::ReadFlowStates() {
+  for (const AgentPort& port : ports_) {
+    absl::StatusOr<AgentPort::FlowState> state = port.GetFlowState();
+    if (!state.ok()) {
+      return state.status();
+    }
+    offloads_ = offloads_ || state->carries;
+    flow_epoch_ = std::max(flow_epoch_, state->epoch);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Instance::Withdrawing(absl::FunctionRef<absl::Status()> change) {

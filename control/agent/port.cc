@@ -300,7 +300,7 @@ absl::Status AgentPort::TakeDown() {
   };
   // Stop steering before anything goes, so that no packet is sent into a half-removed bridge.
   if (absl::StatusOr<sluice_config> config = maps_.GetConfig(); config.ok()) {
-    note(maps_.SetConfig(sluice_config{}));
+    note(maps_.SetConfig({.flow_epoch = config->flow_epoch}));  // flows of it may outlive us, and must not come back
   }
   note(maps_.SetBlocklist(-1));  // the maps stay where the program was adopted
   note(bridge_.Remove());

@@ -62,8 +62,12 @@ class AgentPort {
   absl::Status CarryNoFlows(uint32_t epoch);
   absl::Status SetOutPort(uint32_t port, uint32_t ifindex) { return OnPort(netdev(), maps_.SetOutPort(port, ifindex)); }
   absl::Status BaseFlowMarks(uint32_t queue) { return OnPort(netdev(), maps_.BaseFlowMarks(queue)); }
-  // Of the flows that it carries, also for an agent before us.
-  absl::StatusOr<std::optional<uint32_t>> FlowEpoch() const;
+  // As the map has it, which may outlive an agent.
+  struct FlowState {
+    bool carries = false;
+    uint32_t epoch = 0;  // the last one there was
+  };
+  absl::StatusOr<FlowState> GetFlowState() const;
   // What happens to the function's packets while the dataplane is down; Resteer() ends it.
   absl::Status ApplyDownPolicy(uint32_t queue_pairs);
   void SetDownPolicy(OnDataplaneDown policy) { config_.on_dataplane_down = policy; }

@@ -63,12 +63,12 @@ absl::Status AgentPort::CarryNoFlows(uint32_t epoch) {
   return OnPort(netdev(), maps_.SetConfig(*config));
 }
 
-absl::StatusOr<std::optional<uint32_t>> AgentPort::FlowEpoch() const {
+absl::StatusOr<AgentPort::FlowState> AgentPort::GetFlowState() const {
   absl::StatusOr<sluice_config> config = maps_.GetConfig();
   if (!config.ok()) {
     return OnPort(netdev(), config.status());
   }
-  return (config->flags & SLUICE_CONFIG_OFFLOAD) != 0 ? std::optional<uint32_t>(config->flow_epoch) : std::nullopt;
+  return FlowState{(config->flags & SLUICE_CONFIG_OFFLOAD) != 0, config->flow_epoch};
 }
 
 absl::Status AgentPort::ApplyDownPolicy(uint32_t queue_pairs) {

@@ -158,3 +158,20 @@ def test_where_it_is_off_status_says_why(reflector, options, reason):
     wait_until(lambda: reason in device.agent.status()["offload"]["reason"], lambda: str(device.agent.status()))
     assert not device.agent.status()["offload"]["on"]
     assert "offload: off; " in device.agent.ctl("status").stdout
+
+
+def test_decisions_of_an_earlier_agent_do_not_come_back(reflector, programs):
+    """The flow table outlives the agent where xdp-loader put the program there; what is decided in it does not."""
+    device = reflector(**CARRIED)
+    pins = device.agent.pin_root / "wan0"
+    pins.mkdir(parents=True)
+    device.dut.run("xdp-loader", "load", "-m", "native", "-p", pins, "wan0", programs.bpf / "sluice_steer.bpf.o")
+    offloading(device)
+    assert send(device, programs, flows=4)["exact"]
+    device.agent.stop()
+    device.agent.config.write_text(device.agent.config.read_text() + '[[rule]]\naction = "drop"\n')
+    device.agent.start()
+    wait_on(device)
+    report = flowgen.run(programs, **device.traffic(), flows=4, rate=1000, count=400, settle=0.5)
+    assert report["total"]["received"] == 0, flowgen.words(report)
+    assert dropped_by_rule(device.agent) == 400
