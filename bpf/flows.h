@@ -42,14 +42,6 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_flowmark SEC(".maps");
 
-struct {
-  __uint(type, BPF_MAP_TYPE_DEVMAP);
-  __uint(max_entries, SLUICE_MAX_PORTS);
-  __type(key, __u32);
-  __type(value, __u32);
-  __uint(pinning, LIBBPF_PIN_BY_NAME);
-} sluice_outports SEC(".maps");
-
 // The other side writes these while we look.
 #define LOOK(field) (*(volatile __typeof__(field)*)&(field))
 
@@ -150,18 +142,16 @@ static __always_inline struct sluice_flow* decided_flow(struct xdp_md* ctx, cons
 // Rewrites the packet, counts it and sends it on. XDP_ABORTED, which leaves it as it was: it is the dataplane's.
 static __always_inline int carry(struct xdp_md* ctx, const struct sluice_config* config, struct sluice_flow* flow,
                                  struct amount frame) {
-  int action = XDP_TX;
-  if (flow->action.out_port != config->port) {
-    action = bpf_redirect_map(&sluice_outports, flow->action.out_port, XDP_ABORTED);
-  }
-  if (action == XDP_ABORTED || !rewrite(ctx, &flow->action, flow->key.family)) {
+  __u32 out_port = flow->action.out_port;
+  __u32 ifindex = out_port < SLUICE_MAX_PORTS ? config->ifindex[out_port] : 0;
+  if (!ifindex || !rewrite(ctx, &flow->action, flow->key.family)) {
     return XDP_ABORTED;
   }
   // A flow's packets come by one queue at a time, whose polls do not run side by side.
   flow->packets += frame.packets;
   flow->bytes += frame.bytes;
   count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OFFLOADED, frame);
-  return action;
+  return out_port == config->port ? XDP_TX : bpf_redirect(ifindex, 0);
 }
 
 #endif  // SLUICE_BPF_FLOWS_H_

@@ -36,7 +36,7 @@
 // Decided flows of a port: so many buckets of four, a power of two, unless whoever loads the program says otherwise.
 #define SLUICE_FLOW_BUCKETS 16384
 #define SLUICE_FLOW_WAYS 4
-// Ports of one network function, as SLUICE_MAP_OUT_PORTS numbers them.
+// Ports of one network function.
 #define SLUICE_MAX_PORTS 4
 
 // Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).
@@ -53,7 +53,6 @@
 #define SLUICE_MAP_COUNTERS "sluice_counters"
 #define SLUICE_MAP_FLOWS "sluice_flows"
 #define SLUICE_MAP_FLOW_MARKS "sluice_flowmark"
-#define SLUICE_MAP_OUT_PORTS "sluice_outports"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
 
@@ -99,14 +98,15 @@ enum sluice_config_flags {
 
 // The one element of SLUICE_MAP_CONFIG. The agent replaces it whole.
 struct sluice_config {
-  __u32 flags;           // enum sluice_config_flags
-  __u32 bridge_mode;     // enum sluice_bridge_mode
-  __u32 bridge_ifindex;  // near end of the bridge's veth pair; 0 while there is none
-  __u32 rule_bank;       // 0 or 1: which bank of the rules is in force
-  __u32 flow_epoch;      // flows that were decided in another one are not carried; only ever grows
-  __u32 flow_buckets;    // of SLUICE_MAP_FLOWS, a power of two
-  __u32 port;            // the port's own number in SLUICE_MAP_OUT_PORTS
-  __u8 mac[6];           // the port's own address
+  __u32 flags;                      // enum sluice_config_flags
+  __u32 bridge_mode;                // enum sluice_bridge_mode
+  __u32 bridge_ifindex;             // near end of the bridge's veth pair; 0 while there is none
+  __u32 rule_bank;                  // 0 or 1: which bank of the rules is in force
+  __u32 flow_epoch;                 // flows that were decided in another one are not carried; only ever grows
+  __u32 flow_buckets;               // of SLUICE_MAP_FLOWS, a power of two
+  __u32 port;                       // the port's own number
+  __u32 ifindex[SLUICE_MAX_PORTS];  // of all ports, by number; 0: none
+  __u8 mac[6];                      // the port's own address
   __u8 pad[2];
 };
 
@@ -224,7 +224,7 @@ enum sluice_flow_change {
 // What is done to each packet of a flow.
 struct sluice_flow_action {
   __u32 changes;   // enum sluice_flow_change
-  __u32 out_port;  // its number in SLUICE_MAP_OUT_PORTS
+  __u32 out_port;  // a port's number
   __u8 dst_mac[6];
   __u8 src_mac[6];
   __u16 ip_delta;  // to be added to the ones' complement sum behind the IPv4 header's checksum...

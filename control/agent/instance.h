@@ -213,6 +213,7 @@ class Instance {
   absl::Status StopOffload();
   absl::Status AdoptOffload();
   absl::Status ReadFlowStates();
+  absl::Status CarryFlows();
   // A change after which no decision of before may be followed: when it is acknowledged, none is, and no packet has
   // overtaken one that was carried.
   absl::Status Withdrawing(absl::FunctionRef<absl::Status()> change);

@@ -97,21 +97,26 @@ absl::Status Instance::SendFlowTables() {
   return Call(request, fds);
 }
 
+absl::Status Instance::CarryFlows() {
+  std::vector<uint32_t> ifindices;
+  for (const AgentPort& port : ports_) {
+    ifindices.push_back(if_nametoindex(port.netdev().c_str()));
+  }
+  absl::Status s;
+  for (uint32_t port = 0; s.ok() && port < ports_.size(); ++port) {
+    s = ports_[port].CarryFlows(port, ifindices, flow_epoch_);
+  }
+  return s;
+}
+
 absl::Status Instance::StartOffload() {
   // Entries that an agent before us left are of its epochs, which must not come again.
   if (absl::Status s = ReadFlowStates(); !s.ok()) {
     return s;
   }
-  for (AgentPort& port : ports_) {
-    for (uint32_t out = 0; out < ports_.size(); ++out) {
-      if (absl::Status s = port.SetOutPort(out, if_nametoindex(ports_[out].netdev().c_str())); !s.ok()) {
-        return s;
-      }
-    }
-  }
   absl::Status s = SendFlowTables();
-  for (uint32_t port = 0; s.ok() && port < ports_.size(); ++port) {
-    s = ports_[port].CarryFlows(port, flow_epoch_);
+  if (s.ok()) {
+    s = CarryFlows();
   }
   if (!s.ok()) {
     return s;
@@ -174,9 +179,7 @@ absl::Status Instance::Withdrawing(absl::FunctionRef<absl::Status()> change) {
       return s;
     }
     ++flow_epoch_;
-    for (uint32_t port = 0; s.ok() && port < ports_.size(); ++port) {
-      s = ports_[port].CarryFlows(port, flow_epoch_);
-    }
+    s = CarryFlows();
     if (s.ok()) {
       s = WaitForPacketsUnderWay();
     }

@@ -58,9 +58,9 @@ class AgentPort {
   absl::Status Activate();
   // XDP carries the flows that are decided in this epoch (dataplane/flow_table.h), or none at all. One write to an
   // array: packets that are under way may still follow what was in force before.
-  absl::Status CarryFlows(uint32_t port, uint32_t epoch);
+  // `ifindices`: of all ports; `port` is this one's place among them.
+  absl::Status CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch);
   absl::Status CarryNoFlows(uint32_t epoch);
-  absl::Status SetOutPort(uint32_t port, uint32_t ifindex) { return OnPort(netdev(), maps_.SetOutPort(port, ifindex)); }
   absl::Status BaseFlowMarks(uint32_t queue) { return OnPort(netdev(), maps_.BaseFlowMarks(queue)); }
   // As the map has it, which may outlive an agent.
   struct FlowState {

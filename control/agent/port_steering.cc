@@ -41,7 +41,7 @@ absl::Status AgentPort::Resteer() {
   return OnPort(netdev(), maps_.SetConfig(*config));
 }
 
-absl::Status AgentPort::CarryFlows(uint32_t port, uint32_t epoch) {
+absl::Status AgentPort::CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch) {
   absl::StatusOr<sluice_config> config = maps_.GetConfig();
   if (!config.ok()) {
     return OnPort(netdev(), config.status());
@@ -50,6 +50,7 @@ absl::Status AgentPort::CarryFlows(uint32_t port, uint32_t epoch) {
   config->flow_epoch = epoch;
   config->flow_buckets = maps_.flow_buckets();
   config->port = port;
+  std::copy(ifindices.begin(), ifindices.end(), config->ifindex);
   return OnPort(netdev(), maps_.SetConfig(*config));
 }
 

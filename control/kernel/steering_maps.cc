@@ -50,8 +50,7 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
                                  {SLUICE_MAP_LOCALS, &maps.locals_},
                                  {SLUICE_MAP_COUNTERS, &maps.counters_},
                                  {SLUICE_MAP_FLOWS, &maps.flows_},
-                                 {SLUICE_MAP_FLOW_MARKS, &maps.flow_marks_},
-                                 {SLUICE_MAP_OUT_PORTS, &maps.out_ports_}}) {
+                                 {SLUICE_MAP_FLOW_MARKS, &maps.flow_marks_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
     if (!map.ok()) {
       return map.status();
@@ -75,13 +74,6 @@ absl::Status SteeringMaps::BaseFlowMarks(uint32_t queue) {
   marks.base = marks.done = marks.given;
   if (bpf_map_update_elem(flow_marks_.get(), &queue, &marks, BPF_ANY) != 0) {
     return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_FLOW_MARKS);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status SteeringMaps::SetOutPort(uint32_t port, uint32_t ifindex) {
-  if (bpf_map_update_elem(out_ports_.get(), &port, &ifindex, BPF_ANY) != 0) {
-    return MapError(absl::StrCat("entering port ", port, " in"), SLUICE_MAP_OUT_PORTS);
   }
   return absl::OkStatus();
 }

@@ -32,8 +32,6 @@ class SteeringMaps {
   absl::Status BaseFlowMarks(uint32_t queue);
   // As many as the program was loaded with; 0 when that is no power of two.
   uint32_t flow_buckets() const { return flow_buckets_; }
-  // Where XDP sends what leaves by this port.
-  absl::Status SetOutPort(uint32_t port, uint32_t ifindex);
 
   absl::StatusOr<sluice_config> GetConfig() const;
   // Replaces the element whole.
@@ -58,7 +56,7 @@ class SteeringMaps {
 
  private:
   explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
-  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, flow_marks_, out_ports_;
+  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, flow_marks_;
   uint32_t flow_buckets_ = 0;
   RuleMaps rules_;
 };

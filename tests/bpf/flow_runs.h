@@ -35,6 +35,7 @@ class FlowRuns : public Programs {
     }
     config_.flags |= SLUICE_CONFIG_OFFLOAD;
     config_.flow_epoch = kEpoch;
+    config_.ifindex[0] = 1;
     config_.flow_buckets = bpf_map__max_entries(steer()->maps.sluice_flows);
     apply();
   }
