@@ -142,8 +142,9 @@ static __always_inline struct sluice_flow* decided_flow(struct xdp_md* ctx, cons
 // Rewrites the packet, counts it and sends it on. XDP_ABORTED, which leaves it as it was: it is the dataplane's.
 static __always_inline int carry(struct xdp_md* ctx, const struct sluice_config* config, struct sluice_flow* flow,
                                  struct amount frame) {
-  __u32 out_port = flow->action.out_port;
-  __u32 ifindex = out_port < SLUICE_MAX_PORTS ? config->ifindex[out_port] : 0;
+  // Masked: a comparison is forgotten where clang spills the number (kernel 6.1's verifier).
+  __u32 out_port = flow->action.out_port & (SLUICE_MAX_PORTS - 1);
+  __u32 ifindex = config->ifindex[out_port];
   if (!ifindex || !rewrite(ctx, &flow->action, flow->key.family)) {
     return XDP_ABORTED;
   }

@@ -32,7 +32,7 @@ struct DataplaneConfig {
   std::vector<uint32_t> cores;      // empty: every online CPU
   std::optional<uint32_t> workers;  // nullopt: one for each queue pair, as far as the cores go
   PollSetting poll = PollSetting::kAdaptive;
-  OffloadSetting offload = OffloadSetting::kAuto;
+  OffloadSetting offload = OffloadSetting::kOff;
   uint32_t offload_flows = 65536;  // entries of each port's flow table
 };
 

@@ -53,7 +53,7 @@ const KeyDoc kKeys[] = {
      "Threads that handle packets, each on a core of its own.",
      kLive},
     {"dataplane", "poll", kPollWords, "", "\"adaptive\"", "What a worker does while there are no packets.", kRestart},
-    {"dataplane", "offload", kOffloadWords, "", "\"auto\"",
+    {"dataplane", "offload", kOffloadWords, "", "\"off\"",
      "Whether XDP sends on the packets of decided flows; `sluicectl status` says why it does not.", kRestart},
     {"dataplane",
      "offload_flows",

@@ -102,9 +102,9 @@ struct alignas(kStatsCacheLine) WorkerStats {
 struct StatsSegment {
   uint32_t magic = kStatsMagic;
   uint32_t version = kStatsVersion;
+  StatsCounter flows_carried;  // gauge: flows that XDP carries, as of the last look (dataplane/flow_ager.h)
   LaneStats lanes[kMaxLanes];
   WorkerStats workers[kMaxWorkers];
-  StatsCounter flows_carried;  // gauge: flows that XDP carries, as of the last look (dataplane/flow_ager.h)
 };
 
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");

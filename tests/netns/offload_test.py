@@ -149,8 +149,8 @@ def test_an_agent_that_comes_back_decides_anew(reflector, programs):
 
 
 @pytest.mark.parametrize("options, reason", [
-    ({}, "driver veth may not send"),
-    ({"dataplane": {"offload": "off"}}, "the configuration says off"),
+    ({"dataplane": {"offload": "auto"}}, "driver veth may not send"),
+    ({}, "the configuration says off"),
     ({"dataplane": {"offload": "on", "mode": "skb"}}, "skb mode"),
 ])
 def test_where_it_is_off_status_says_why(reflector, options, reason):
