@@ -1,9 +1,11 @@
 // What a worker sleeps on: its waker and the sockets of its lanes, any number of them at the price of one.
 //
 // By epoll, since the set is the same from one sleep to the next: poll() looks at every descriptor twice for each
-// sleep, and a look at an AF_XDP socket also sends what its transmit ring holds (xsk_poll in net/xdp/xsk.c). The kernel
-// keeps a descriptor's place in the set for as long as anybody has it open, the agent say, so it must be removed before
-// it is closed.
+// sleep, and a look at an AF_XDP socket also sends what its transmit ring holds (xsk_poll in net/xdp/xsk.c). But a
+// socket that is listened to has a price for those who are awake, too: each frame that is sent wakes who waits for room
+// in the socket buffer (sock_wfree -> sock_def_write_space in net/core/sock.c), a tenth of what a frame costs, though
+// nobody here does. The kernel keeps a descriptor's place in the set for as long as anybody has it open, the agent say,
+// so it must be removed before it is closed.
 //
 // Threads: one at a time.
 #ifndef SLUICE_DATAPLANE_WAIT_SET_H_
@@ -25,16 +27,16 @@ class WaitSet {
   WaitSet() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
   bool ok() const { return static_cast<bool>(epoll_); }
 
-  // `fd` is listened to from now on; its place is behind all others.
-  void Add(int fd) {
-    members_.push_back({fd, true, true});
-    members_.back().heard = Control(EPOLL_CTL_ADD, members_.back());
+  // `fd` is a member from now on, listened to or not; its place is behind all others.
+  void Add(int fd, bool wanted) {
+    members_.push_back({fd});
+    Listen(members_.size() - 1, wanted);
   }
   // Members behind it move up.
   void Remove(int fd) {
     const auto member = std::find_if(members_.begin(), members_.end(), [fd](const Member& m) { return m.fd == fd; });
     if (member != members_.end()) {
-      (void)Control(EPOLL_CTL_DEL, *member);
+      Listen(static_cast<size_t>(member - members_.begin()), false);
       members_.erase(member);
     }
   }
@@ -43,14 +45,15 @@ class WaitSet {
     Member& member = members_[place];
     if (member.listened != wanted) {
       member.listened = wanted;
-      member.heard = Control(EPOLL_CTL_MOD, member);
+      member.heard = Control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, member);
     }
   }
 
   // Sleeps until a member is readable, for at most `timeout_ms` (-1: for ever). One that the kernel would not take
   // into the set is looked for all the same, by short sleeps. Returns one that is readable, none (-1) after a timeout.
   int Wait(int timeout_ms) {
-    const bool all_heard = std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.heard; });
+    const bool all_heard =
+        std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.heard || !m.listened; });
     if (!all_heard && (timeout_ms < 0 || timeout_ms > kUnheard_ms)) {
       timeout_ms = kUnheard_ms;
     }
@@ -63,13 +66,13 @@ class WaitSet {
 
   struct Member {
     int fd;
-    bool listened;
-    bool heard;
+    bool listened = false;
+    bool heard = false;
   };
 
   bool Control(int operation, const Member& member) {
     epoll_event event{};
-    event.events = member.listened ? uint32_t{EPOLLIN} : 0;
+    event.events = EPOLLIN;
     event.data.fd = member.fd;
     return epoll_ctl(epoll_.get(), operation, member.fd, &event) == 0;
   }

@@ -22,6 +22,9 @@ constexpr uint32_t kRoundsPerClockRead = 64;
 // An idle worker yields once in this many rounds, which take it some microseconds: a system call of 300 ns for each
 // would be most of the time between a packet's arrival and its being seen.
 constexpr uint32_t kIdleRoundsPerYield = 16;
+// Awake for so long, a worker does not listen to its sockets any more (wait_set.h). To do so again takes a system call
+// of about a microsecond for each, so that 16 of them cost no more than 2 % of the time.
+constexpr int64_t kListensFor_ns = 1'000'000;
 
 int64_t Now_ns() {
   timespec now;
@@ -57,7 +60,7 @@ Worker::Worker(Polling polling, NetworkFunction& function, WorkerStats& stats, W
       accounted_until_ns_(Now_ns()),
       last_work_ns_(accounted_until_ns_) {
   lanes_.reserve(kMaxLanes);
-  waits_for_.Add(waker_.poll_fd());
+  waits_for_.Add(waker_.poll_fd(), true);
 }
 
 Worker::~Worker() {
@@ -94,7 +97,7 @@ void Worker::Run(absl::FunctionRef<void()> order) {
 void Worker::TakeLane(Lane& lane) {
   lanes_.push_back(&lane);
   for (const QueuePair& pair : lane.pairs()) {
-    waits_for_.Add(pair.poll_fd());
+    waits_for_.Add(pair.poll_fd(), false);
   }
   // From now on who hands frames to this lane wakes us.
   lane.inbox().SetWaker(&waker_);
@@ -148,6 +151,9 @@ void Worker::Account(uint32_t moved) {
     return;
   }
   const int64_t now_ns = Now_ns();
+  if (listens_ && now_ns - woken_ns_ > kListensFor_ns) {
+    Listen(false);
+  }
   const bool busy = moved > 0 || was_busy_;
   (busy ? stats_.busy_ns : stats_.idle_ns).Add(static_cast<uint64_t>(now_ns - accounted_until_ns_));
   accounted_until_ns_ = now_ns;
@@ -186,7 +192,7 @@ void Worker::Sleep() {
   for (const Lane* lane : lanes_) {
     bound = std::min(bound, lane->SleepBound());
   }
-  ListenToSockets();
+  Listen(true);
   waker_.AboutToSleep();
   if (!HasNews()) {
     const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
@@ -196,19 +202,20 @@ void Worker::Sleep() {
     }
   }
   waker_.Awake();
-  const int64_t now_ns = Now_ns();
-  stats_.idle_ns.Add(static_cast<uint64_t>(now_ns - accounted_until_ns_));
-  accounted_until_ns_ = now_ns;
+  woken_ns_ = Now_ns();
+  stats_.idle_ns.Add(static_cast<uint64_t>(woken_ns_ - accounted_until_ns_));
+  accounted_until_ns_ = woken_ns_;
 }
 
-// A lane that does not receive leaves in its rings what would wake us at once.
-void Worker::ListenToSockets() {
+// To the sockets. A lane that does not receive leaves in its rings what would wake us at once.
+void Worker::Listen(bool wanted) {
   size_t place = 1;  // behind the waker
   for (const Lane* lane : lanes_) {
     for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
-      waits_for_.Listen(place++, lane->receives());
+      waits_for_.Listen(place++, wanted && lane->receives());
     }
   }
+  listens_ = wanted;
 }
 
 bool Worker::HasNews() const {

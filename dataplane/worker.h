@@ -70,7 +70,7 @@ class Worker {
   uint32_t PollLanes();
   void Account(uint32_t moved);
   bool MaySleep() const;
-  void ListenToSockets();
+  void Listen(bool wanted);
   void Sleep();
   bool HasNews() const;
   void YieldNowAndThen();
@@ -92,6 +92,8 @@ class Worker {
   uint32_t idle_rounds_ = 0;
   int64_t accounted_until_ns_;  // busy_ns and idle_ns cover the time up to here
   int64_t last_work_ns_;
+  int64_t woken_ns_ = 0;
+  bool listens_ = false;
   Patience patience_;
 
   // The control thread's own.

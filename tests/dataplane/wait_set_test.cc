@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "tests/dataplane/epoll_members.h"
+
 namespace sluice {
 namespace {
 
@@ -25,8 +27,8 @@ class WaitSetTest : public ::testing::Test {
  protected:
   void SetUp() override {
     ASSERT_TRUE(waits_for_.ok());
-    waits_for_.Add(first_.fd());
-    waits_for_.Add(second_.fd());
+    waits_for_.Add(first_.fd(), true);
+    waits_for_.Add(second_.fd(), true);
   }
 
   Event first_;
@@ -57,6 +59,14 @@ TEST_F(WaitSetTest, WhoIsNotListenedToEndsNoSleep) {
   EXPECT_EQ(waits_for_.Wait(-1), first_.fd()) << "what came meanwhile is not missed";
 }
 
+TEST_F(WaitSetTest, WhoIsNotListenedToIsUnknownToTheKernel) {
+  EXPECT_EQ(EpollMembers(), 2);
+  waits_for_.Listen(1, false);
+  EXPECT_EQ(EpollMembers(), 1);
+  waits_for_.Listen(1, true);
+  EXPECT_EQ(EpollMembers(), 2);
+}
+
 TEST_F(WaitSetTest, RemovedMembersAreForgottenAndTheOthersMoveUp) {
   first_.Set();
   second_.Set();
@@ -64,12 +74,12 @@ TEST_F(WaitSetTest, RemovedMembersAreForgottenAndTheOthersMoveUp) {
   EXPECT_EQ(waits_for_.Wait(-1), second_.fd());
   waits_for_.Listen(0, false);
   EXPECT_EQ(waits_for_.Wait(0), -1);
-  waits_for_.Add(first_.fd());
+  waits_for_.Add(first_.fd(), true);
   EXPECT_EQ(waits_for_.Wait(-1), first_.fd());
 }
 
 TEST_F(WaitSetTest, SleepsAreShortWhileAMemberCannotBeListenedTo) {
-  waits_for_.Add(-1);
+  waits_for_.Add(-1, true);
   EXPECT_EQ(waits_for_.Wait(-1), -1);
   waits_for_.Remove(-1);
   first_.Set();

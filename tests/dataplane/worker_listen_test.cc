@@ -1,0 +1,77 @@
+// A worker listens to its lanes' sockets while it sleeps now and then, and only then.
+#include <gtest/gtest.h>
+#include <sched.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "dataplane/crew.h"
+#include "dataplane/functions/reflect.h"
+#include "tests/dataplane/epoll_members.h"
+#include "tests/dataplane/fake_kernel.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kWaker = 1;
+constexpr int kSocket = 1;
+const std::string kFrame(64, 'x');
+
+class WorkerListenTest : public ::testing::Test {
+ protected:
+  void Start(Polling polling) {
+    crew_ = std::make_unique<Crew>(polling, reflect_, *stats_);
+    // Once it is awake the scheduler finds another core for this thread.
+    ASSERT_TRUE(crew_->Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
+    crew_->Take(*lane_, 0);
+  }
+  void TearDown() override { crew_.reset(); }
+
+  // Whether the kernel's list became so long while `meanwhile` was done again and again.
+  static bool Becomes(int members, const std::function<void()>& meanwhile) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (EpollMembers() != members && std::chrono::steady_clock::now() < end) {
+      meanwhile();
+    }
+    return EpollMembers() == members;
+  }
+  static void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
+
+  std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
+  Reflect reflect_;
+  FakeLane fake_;
+  std::unique_ptr<Lane> lane_ = fake_.Open(0, stats_->lanes[0]);
+  std::unique_ptr<Crew> crew_;
+};
+
+TEST_F(WorkerListenTest, OneThatSleepsListens) {
+  Start(Polling::kInterrupt);
+  EXPECT_TRUE(Becomes(kWaker + kSocket, Pause));
+}
+
+TEST_F(WorkerListenTest, OneThatNeverSleepsDoesNot) {
+  Start(Polling::kBusy);
+  for (int i = 0; i < 20; ++i) {
+    Pause();
+    EXPECT_EQ(EpollMembers(), kWaker);
+  }
+}
+
+TEST_F(WorkerListenTest, OneThatHasBeenAwakeForLongDoesNotUntilItSleeps) {
+  Start(Polling::kAdaptive);
+  ASSERT_TRUE(Becomes(kWaker + kSocket, Pause));
+  const auto flood = [this] {
+    for (int i = 0; i < 20'000; ++i) {
+      fake_.sockets[0]->Deliver(kFrame);
+    }
+    fake_.sockets[0]->TakeSent();
+  };
+  EXPECT_TRUE(Becomes(kWaker, flood));
+  EXPECT_TRUE(Becomes(kWaker + kSocket, Pause));
+}
+
+}  // namespace
+}  // namespace sluice
