@@ -6,8 +6,8 @@
 // carries must not overtake. So an entry is PENDING until none of the flow is under way: XDP goes on giving its packets
 // to the dataplane, and remembers the number of the last; the dataplane says up to which number all that came by the
 // queue is sent and completed; the first packet that finds the flow's last number among those is carried, and so are
-// all behind it. Numbers are per queue, as are the receive rings (sluice_flow_marks): a flow that came by another queue
-// is given to the dataplane there first.
+// all behind it. Numbers are per queue, as are the receive rings (sluice_queue_marks): a flow that came by another
+// queue is given to the dataplane there first.
 //
 // The other way round, when the decisions of an epoch are withdrawn, what XDP sent before must be out before the
 // dataplane sends: lanes are held back until the polls that began before have ended (dataplane/fence.h). An entry that
@@ -23,6 +23,7 @@
 #include "bpf/flow_key.h"
 #include "bpf/flow_rewrite.h"
 #include "bpf/maps.h"
+#include "bpf/marks.h"
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -32,18 +33,6 @@ struct {
   __type(value, struct sluice_flow_bucket);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_flows SEC(".maps");
-
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, SLUICE_MAX_QUEUES);
-  __uint(map_flags, BPF_F_MMAPABLE);
-  __type(key, __u32);
-  __type(value, struct sluice_flow_marks);
-  __uint(pinning, LIBBPF_PIN_BY_NAME);
-} sluice_flowmark SEC(".maps");
-
-// The other side writes these while we look.
-#define LOOK(field) (*(volatile __typeof__(field)*)&(field))
 
 static __always_inline bool same_key(const struct sluice_flow_key* a, const struct sluice_flow_key* b) {
   const __u64* x = (const __u64*)a;
@@ -85,25 +74,17 @@ static __always_inline bool is_carried(struct sluice_flow* flow, __u32 queue) {
   if (state != SLUICE_FLOW_PENDING || flow->mark_queue != queue + 1) {
     return false;
   }
-  const struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
+  const struct sluice_queue_marks* marks = bpf_map_lookup_elem(&sluice_marks, &queue);
   if (!marks || (__s32)(LOOK(marks->done) - flow->mark) < 0) {
     return false;
   }
   return __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED) == SLUICE_FLOW_PENDING;
 }
 
-// A packet has been given to the queue's socket. `decided`: its flow's entry, if it has one.
-static __always_inline void count_given(struct sluice_flow* decided, __u32 queue) {
-  // A queue's packets are looked at one by one: its polls do not run side by side.
-  struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
-  if (!marks) {
-    return;
-  }
-  __u32 number = ++marks->given;
-  if (decided) {
-    decided->mark = number;
-    decided->mark_queue = queue + 1;
-  }
+// A packet of it has been given to the queue's socket as the number `given`.
+static __always_inline void note_given(struct sluice_flow* decided, __u32 queue, __u32 given) {
+  decided->mark = given;
+  decided->mark_queue = queue + 1;
 }
 
 // A flow that brings more than the dataplane can take would never have its packets done. Where packets are lost anyway,
@@ -112,7 +93,7 @@ static __always_inline bool must_wait(const struct sluice_flow* decided, __u32 q
   if (decided->mark_queue != queue + 1 || LOOK(decided->state) != SLUICE_FLOW_PENDING) {
     return false;
   }
-  const struct sluice_flow_marks* marks = bpf_map_lookup_elem(&sluice_flowmark, &queue);
+  const struct sluice_queue_marks* marks = bpf_map_lookup_elem(&sluice_marks, &queue);
   return marks && LOOK(marks->overflows);
 }
 

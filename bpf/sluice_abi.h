@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 3
+#define SLUICE_ABI_VERSION 4
 
 // Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
 // cores than this does not exist yet, and every per-queue map is sized by it.
@@ -52,7 +52,7 @@
 #define SLUICE_MAP_LOCALS "sluice_locals"
 #define SLUICE_MAP_COUNTERS "sluice_counters"
 #define SLUICE_MAP_FLOWS "sluice_flows"
-#define SLUICE_MAP_FLOW_MARKS "sluice_flowmark"
+#define SLUICE_MAP_MARKS "sluice_marks"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
 
@@ -72,8 +72,8 @@ enum sluice_verdict {
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
   SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
   SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of a decided flow, sent on
-  // Of a decided flow, while the queue's socket overflows: dropped, so that the flow's packets under way come to an end
-  // and XDP can carry the others.
+  // Meant for the dataplane, which is behind: dropped (marks.h), or because it is of a decided flow and keeps XDP from
+  // carrying that (flows.h).
   SLUICE_VERDICT_OVERLOADED = 10,
   SLUICE_VERDICT_COUNT = 11,
 };
@@ -259,16 +259,20 @@ struct sluice_flow_bucket {
   struct sluice_flow flows[SLUICE_FLOW_WAYS];
 };
 
-// Element of SLUICE_MAP_FLOW_MARKS, one for each RX queue; mmapable. All modulo 2^32, `given` and `done` each on a
-// cache line of its own. The entries of a queue's receive ring, with the packets that its socket dropped, are the
-// packets that XDP gave it, in that order: so the number of a packet tells where everything before it is.
-struct sluice_flow_marks {
-  __u32 given;  // packets that XDP has given to the queue's socket; XDP's
-  __u8 pad[60];
+// Element of SLUICE_MAP_MARKS, one for each RX queue; mmapable. All modulo 2^32, what XDP writes and what the dataplane
+// writes each on a cache line of its own. The entries of a queue's receive ring, with the packets that its socket
+// dropped, are the packets that XDP gave it, in that order: so the number of a packet tells where everything before it
+// is.
+struct sluice_queue_marks {
+  __u32 given;  // packets that XDP has given to the queue's socket; XDP's, as the next
+  __u32 shed;   // packets that it has dropped instead
+  __u8 pad[56];
   __u32 done;       // so many of them have been sent and completed, or lost, all before each; the dataplane's
   __u32 base;       // `given` when the queue's socket had got none; the agent's
-  __u32 overflows;  // the socket has dropped packets of late; the dataplane's
-  __u8 pad2[52];
+  __u32 overflows;  // packets for the socket have been dropped of late; the dataplane's, as the next
+  __u32 limited;    // not 0: no packet is given to the socket once `given` is...
+  __u32 limit;      // ...this; there is no room for more
+  __u8 pad2[44];
 };
 
 // Per-CPU element of SLUICE_MAP_COUNTERS, one element per RX queue. Monotonic.

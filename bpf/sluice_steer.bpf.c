@@ -12,6 +12,7 @@
 #include "bpf/count.h"
 #include "bpf/flows.h"
 #include "bpf/maps.h"
+#include "bpf/marks.h"
 #include "bpf/packet.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -57,9 +58,16 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
     count_verdict(queue, SLUICE_VERDICT_NO_SOCKET, frame);
     return action;
   }
-  count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
   count_rule(decision->hits, frame);
-  count_given(decided, queue);
+  __u32 given = 0;
+  if (!give(queue, &given)) {
+    count_verdict(queue, SLUICE_VERDICT_OVERLOADED, frame);
+    return XDP_DROP;
+  }
+  count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
+  if (decided) {
+    note_given(decided, queue, given);
+  }
   return action;
 }
 

@@ -73,6 +73,8 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return PlaceLanes(request.place_lanes());
     case Request::kParkSentFrames:
       return ParkSentFrames(request.park_sent_frames());
+    case Request::kShareMarks:
+      return ShareMarks(fds);
     case Request::kDecideFlows:
       return DecideFlows(request.decide_flows(), fds);
     case Request::kSettleTakeover:
@@ -163,6 +165,28 @@ absl::Status Dataplane::ParkSentFrames(const dataplane::ParkSentFrames& request)
     crew_->RunFor(*lane, [&] { lane->ParkSentFrames(request.port(), request.frames()); });
   }
   spdlog::info("port {}: {} frames rest when they are sent", request.port(), request.frames());
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::ShareMarks(const std::vector<UniqueFd>& fds) {
+  if (fds.size() != static_cast<size_t>(configuration_.ports_size())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("marks of ", fds.size(), " ports, for ", configuration_.ports_size(), " ports"));
+  }
+  std::vector<QueueMarks> marks;
+  for (const UniqueFd& fd : fds) {
+    absl::StatusOr<QueueMarks> one = QueueMarks::Map(fd.get());
+    if (!one.ok()) {
+      return one.status();
+    }
+    marks.push_back(*std::move(one));
+  }
+  marks.swap(marks_);  // the former stay mapped until no lane uses them
+  for (auto& [index, held] : lanes_) {
+    if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
+      crew_->RunFor(*held.lane, [&] { held.lane->ShareMarks(marks_); });
+    }
+  }
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 //               SetTransmitLanes hand-off fabric
 //               PlaceLanes       crew
 //               ParkSentFrames   lanes
+//               ShareMarks       lanes
 //               DecideFlows      flow ager; lanes
 //               RaiseFence       fence
 //               LowerFence       fence
@@ -37,6 +38,7 @@
 #include "dataplane/lane.h"
 #include "dataplane/mapping.h"
 #include "dataplane/network_function.h"
+#include "dataplane/queue_marks.h"
 #include "dataplane/settlement.h"
 
 namespace sluice {
@@ -81,6 +83,7 @@ class Dataplane {
   absl::Status SetTransmitLanes(const dataplane::SetTransmitLanes& request);
   absl::Status PlaceLanes(const dataplane::PlaceLanes& request);
   absl::Status ParkSentFrames(const dataplane::ParkSentFrames& request);
+  absl::Status ShareMarks(const std::vector<UniqueFd>& fds);
   absl::Status DecideFlows(const dataplane::DecideFlows& request, const std::vector<UniqueFd>& fds);
   absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::DecideFlows& request,
                                                             const std::vector<UniqueFd>& fds) const;
@@ -107,6 +110,8 @@ class Dataplane {
   std::unique_ptr<NetworkFunction> function_;
   std::optional<Settlement> settlement_;
   std::optional<FlowAger> flows_;  // while flows are decided
+
+  std::vector<QueueMarks> marks_;  // by port; none: XDP is told nothing
 
   std::map<uint32_t, HeldLane> lanes_;
   TransmitLanes transmit_lanes_;

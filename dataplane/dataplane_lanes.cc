@@ -38,6 +38,9 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
   for (uint32_t port = 0; port < port_count; ++port) {
     (*lane)->ParkSentFrames(port, parked_frames_[port]);
   }
+  if (request.lane().kind() == dataplane::LANE_KIND_PAIR && !marks_.empty()) {
+    (*lane)->ShareMarks(marks_);
+  }
   HeldLane held{request.lane(), std::move(fds), *std::move(lane)};
   if (absl::Status status = request.unsteered() ? absl::OkStatus() : Attach(held); !status.ok()) {
     return status;

@@ -43,15 +43,14 @@ absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int marks_fd, uint32_t bu
   if (!flows.ok()) {
     return flows.status();
   }
-  absl::StatusOr<Mapping> marks =
-      Mapping::Share(marks_fd, SLUICE_MAX_QUEUES * sizeof(sluice_flow_marks), 0, "the flow table's marks");
+  absl::StatusOr<QueueMarks> marks = QueueMarks::Map(marks_fd);
   if (!marks.ok()) {
     return marks.status();
   }
   return FlowTable(*std::move(flows), *std::move(marks), buckets);
 }
 
-FlowTable::FlowTable(Mapping flows, Mapping marks, uint32_t buckets)
+FlowTable::FlowTable(Mapping flows, QueueMarks marks, uint32_t buckets)
     : flows_(std::move(flows)), marks_(std::move(marks)), buckets_(buckets) {
   for (uint32_t bucket = 0; bucket < buckets_; ++bucket) {
     for (sluice_flow& flow : BucketOf(bucket).flows) {
@@ -109,15 +108,6 @@ void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t e
   flow.idle_looks = 0;
   flow.action = action;
   Publish(flow, SLUICE_FLOW_PENDING);
-}
-
-void FlowTable::SetDone(uint32_t queue, uint32_t packets) {
-  sluice_flow_marks& marks = MarksOf(queue);
-  __atomic_store_n(&marks.done, __atomic_load_n(&marks.base, __ATOMIC_RELAXED) + packets, __ATOMIC_RELEASE);
-}
-
-void FlowTable::SetOverflows(uint32_t queue, bool overflows) {
-  __atomic_store_n(&MarksOf(queue).overflows, overflows ? 1U : 0U, __ATOMIC_RELAXED);
 }
 
 uint32_t FlowTable::Age(uint32_t epoch, uint32_t idle_looks) {

@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
 #include "dataplane/mapping.h"
+#include "dataplane/queue_marks.h"
 
 namespace sluice {
 
@@ -40,10 +41,7 @@ class FlowTable {
   void Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
   static uint32_t StateOf(const sluice_flow& flow);
 
-  // So many packets that XDP gave to the queue's socket are sent and completed, or lost, and all before each.
-  void SetDone(uint32_t queue, uint32_t packets);
-  // Whether the queue's socket drops packets at present.
-  void SetOverflows(uint32_t queue, bool overflows);
+  QueueMarks& marks() { return marks_; }
 
   // One look at every entry of the epoch: those without a packet in `idle_looks` looks leave. Between two looks every
   // poll of a driver that ran in the first must have ended (Kernel::WaitForRedirects). Returns how many XDP carries.
@@ -52,17 +50,14 @@ class FlowTable {
   uint32_t entries() const { return buckets_ * SLUICE_FLOW_WAYS; }
 
  private:
-  FlowTable(Mapping flows, Mapping marks, uint32_t buckets);
+  FlowTable(Mapping flows, QueueMarks marks, uint32_t buckets);
 
-  sluice_flow_marks& MarksOf(uint32_t queue) const {
-    return reinterpret_cast<sluice_flow_marks*>(marks_.start())[queue];
-  }
   sluice_flow_bucket& BucketOf(uint32_t hash) const {
     return reinterpret_cast<sluice_flow_bucket*>(flows_.start())[hash & (buckets_ - 1)];
   }
 
   Mapping flows_;
-  Mapping marks_;
+  QueueMarks marks_;
   uint32_t buckets_;
 };
 

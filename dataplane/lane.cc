@@ -84,6 +84,7 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
       Dispatch(burst_);
     }
     pair.Replenish();
+    pair.TellRoom();
   }
   return received;
 }
@@ -110,6 +111,12 @@ void Lane::FollowMarks() {
   }
   while (flows_.to_send() != nullptr && SentUpTo(*flows_.to_send())) {
     flows_.Sent();
+  }
+}
+
+void Lane::ShareMarks(std::vector<QueueMarks>& marks) {
+  for (QueuePair& pair : pairs_) {
+    pair.ShareMarks(marks[pair.port()], index_);
   }
 }
 

@@ -70,6 +70,8 @@ class Lane {
   // `proven`: whatever came another way before what waits here is out.
   void LetReceive(bool proven);
 
+  // XDP is told from now on what the pairs have room for. `marks` are by port, and stay the caller's.
+  void ShareMarks(std::vector<QueueMarks>& marks);
   // Flows are decided from now on, in this epoch; nullptr: no more. The tables stay the caller's.
   void DecideFlows(FlowTables* tables, uint32_t epoch);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "bpf/flow_key.h"
 
@@ -15,7 +16,9 @@ void LaneFlows::Set(FlowTables* tables, uint32_t epoch, const Pairs& pairs) {
   wanted_ = false;
   begun_ = received_ = done_ = 0;
   for (uint32_t pair = 0; tables_ != nullptr && pair < pairs_.count; ++pair) {
-    (*tables_)[pairs_.ports[pair]].SetOverflows(pairs_.queue, false);
+    QueueMarks& marks = (*tables_)[pairs_.ports[pair]].marks();
+    marks.SetOverflows(pairs_.queue, false);
+    shed_[pair] = marks.Shed(pairs_.queue);
   }
 }
 
@@ -66,17 +69,23 @@ void LaneFlows::Begin(const RingMarks& received, const RingMarks& lost) {
   look.marks = received;
   std::transform(received.begin(), received.end(), lost.begin(), look.packets.begin(), std::plus<>());
   for (uint32_t pair = 0; pair < pairs_.count; ++pair) {
-    (*tables_)[pairs_.ports[pair]].SetOverflows(pairs_.queue, lost[pair] != pairs_.lost[pair]);
+    (*tables_)[pairs_.ports[pair]].marks().SetOverflows(pairs_.queue, LostSome(pair, lost[pair]));
   }
-  pairs_.lost = lost;
   wanted_ = false;
   ++begun_;
+}
+
+// Since it was asked last: the pair's socket, or XDP before it.
+bool LaneFlows::LostSome(uint32_t pair, uint32_t lost) {
+  const uint32_t shed = (*tables_)[pairs_.ports[pair]].marks().Shed(pairs_.queue);
+  const bool socket_did = std::exchange(pairs_.lost[pair], lost) != lost;
+  return std::exchange(shed_[pair], shed) != shed || socket_did;
 }
 
 void LaneFlows::Sent() {
   const Marks& look = looks_[done_++ % kLooks];
   for (uint32_t pair = 0; pair < pairs_.count; ++pair) {
-    (*tables_)[pairs_.ports[pair]].SetDone(pairs_.queue, look.packets[pair]);
+    (*tables_)[pairs_.ports[pair]].marks().SetDone(pairs_.queue, look.packets[pair]);
   }
 }
 

@@ -66,6 +66,8 @@ class LaneFlows {
   void Sent();
 
  private:
+  bool LostSome(uint32_t pair, uint32_t lost);
+
   struct Looked {
     sluice_flow* flow;
     uint32_t hash;  // 0: has no key
@@ -76,6 +78,7 @@ class LaneFlows {
   uint32_t epoch_ = 0;
   Pairs pairs_;
   std::unique_ptr<std::array<Looked, kBurstFrames>> scratch_;  // while it is on
+  RingMarks shed_{};                                           // what XDP dropped for want of room, by pair
   bool wanted_ = false;                                        // a flow waits for its packets to be done
   struct Marks {
     RingMarks marks;    // what must have been received or sent for the next step

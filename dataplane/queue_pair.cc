@@ -127,6 +127,27 @@ void QueuePair::Receive(Burst& burst) {
   posted_ -= burst.count;
 }
 
+void QueuePair::ShareMarks(QueueMarks& marks, uint32_t queue) {
+  marks_ = &marks;
+  queue_ = queue;
+  limited_ = false;
+  marks.Unlimit(queue);
+}
+
+void QueuePair::TellRoom() {
+  if (marks_ == nullptr) {
+    return;
+  }
+  const uint32_t waits = waiting();
+  const bool is_behind = waits > posted_limit_ / 2;
+  if (is_behind) {
+    marks_->Limit(queue_, posted_ - waits);
+  } else if (limited_) {
+    marks_->Unlimit(queue_);
+  }
+  limited_ = is_behind;
+}
+
 uint32_t QueuePair::TransmitRoom(uint32_t most) {
   const uint32_t allowed = held_ < held_limit_ ? held_limit_ - held_ : 0;
   return std::min({most, allowed, socket_.tx.Room(most)});

@@ -24,6 +24,7 @@
 
 #include "dataplane/burst.h"
 #include "dataplane/contract/stats_segment.h"
+#include "dataplane/queue_marks.h"
 #include "dataplane/umem.h"
 #include "dataplane/xsk_socket.h"
 
@@ -50,6 +51,8 @@ class QueuePair {
   // held: for a driver that completes frames before its device has read them. 0: as it is completed. Allocates:
   // between two rounds only.
   void ParkSentFrames(uint32_t frames);
+  // From now on TellRoom tells XDP, by the marks of that queue. They stay the caller's.
+  void ShareMarks(QueueMarks& marks, uint32_t queue);
   bool can_transmit() const { return socket_.tx.exists(); }
 
   // Takes sent frames back into the pool. Returns how many.
@@ -58,6 +61,9 @@ class QueuePair {
   void Replenish();
   // Fills `burst` with what was received; empties it when that is nothing.
   void Receive(Burst& burst);
+  // While more than half of what may wait does, XDP is told how much more it may bring (bpf/marks.h). To be called
+  // after each Replenish.
+  void TellRoom();
   // Puts the first frames on the transmit ring, as many as there is room for, and returns that number.
   // The rest stays with the caller.
   uint32_t Transmit(const Frame* const* frames, uint32_t count);
@@ -104,6 +110,9 @@ class QueuePair {
   uint32_t held_;                 // frames on the transmit ring, with the kernel, or on the completion ring
   std::vector<uint64_t> parked_;  // a ring of frames completed and not in the pool yet; empty places are kNoFrame
   uint32_t longest_parked_ = 0;   // its index
+  QueueMarks* marks_ = nullptr;   // none: XDP is told nothing
+  uint32_t queue_ = 0;
+  bool limited_ = false;
 };
 
 }  // namespace sluice

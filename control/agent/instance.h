@@ -218,6 +218,7 @@ class Instance {
   // overtaken one that was carried.
   absl::Status Withdrawing(absl::FunctionRef<absl::Status()> change);
   absl::Status SendFlowEpoch(uint32_t epoch);
+  absl::Status ShareMarks();
   absl::Status SendFlowTables();
   std::vector<uint32_t> AllLanes() const;
 

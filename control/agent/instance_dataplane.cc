@@ -93,10 +93,21 @@ absl::Status Instance::ConfigureDataplane(uint32_t workers) {
   worker_cores_.assign(usable_cores_.begin(), usable_cores_.begin() + workers);
   dataplane::Request place;
   place.mutable_place_lanes()->mutable_cores()->Assign(worker_cores_.begin(), worker_cores_.end());
-  if (absl::Status s = Call(place); !s.ok()) {
-    return s;
+  absl::Status s = Call(place);
+  if (s.ok()) {
+    s = ShareMarks();
   }
-  return ParkSentFrames();
+  return s.ok() ? ParkSentFrames() : s;
+}
+
+absl::Status Instance::ShareMarks() {
+  dataplane::Request request;
+  request.mutable_share_marks();
+  std::vector<int> fds;
+  for (const AgentPort& port : ports_) {
+    fds.push_back(port.maps().marks_fd());
+  }
+  return Call(request, fds);
 }
 
 absl::Status Instance::ParkSentFrames() {

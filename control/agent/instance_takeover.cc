@@ -105,6 +105,9 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   KeepModeOfLanes();
   transmit_lanes_ = greeting.hello.transmit_lanes();
   worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
+  if (absl::Status s = ShareMarks(); !s.ok()) {
+    return s;
+  }
   if (absl::Status s = ParkSentFrames(); !s.ok()) {
     return s;
   }

@@ -61,7 +61,7 @@ class AgentPort {
   // `ifindices`: of all ports; `port` is this one's place among them.
   absl::Status CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch);
   absl::Status CarryNoFlows(uint32_t epoch);
-  absl::Status BaseFlowMarks(uint32_t queue) { return OnPort(netdev(), maps_.BaseFlowMarks(queue)); }
+  absl::Status BaseMarks(uint32_t queue) { return OnPort(netdev(), maps_.BaseMarks(queue)); }
   // As the map has it, which may outlive an agent.
   struct FlowState {
     bool carries = false;

@@ -50,7 +50,7 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
                                  {SLUICE_MAP_LOCALS, &maps.locals_},
                                  {SLUICE_MAP_COUNTERS, &maps.counters_},
                                  {SLUICE_MAP_FLOWS, &maps.flows_},
-                                 {SLUICE_MAP_FLOW_MARKS, &maps.flow_marks_}}) {
+                                 {SLUICE_MAP_MARKS, &maps.marks_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
     if (!map.ok()) {
       return map.status();
@@ -66,14 +66,15 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
   return maps;
 }
 
-absl::Status SteeringMaps::BaseFlowMarks(uint32_t queue) {
-  sluice_flow_marks marks{};
-  if (bpf_map_lookup_elem(flow_marks_.get(), &queue, &marks) != 0) {
-    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_FLOW_MARKS);
+absl::Status SteeringMaps::BaseMarks(uint32_t queue) {
+  sluice_queue_marks marks{};
+  if (bpf_map_lookup_elem(marks_.get(), &queue, &marks) != 0) {
+    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_MARKS);
   }
   marks.base = marks.done = marks.given;
-  if (bpf_map_update_elem(flow_marks_.get(), &queue, &marks, BPF_ANY) != 0) {
-    return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_FLOW_MARKS);
+  marks.limited = 0;
+  if (bpf_map_update_elem(marks_.get(), &queue, &marks, BPF_ANY) != 0) {
+    return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_MARKS);
   }
   return absl::OkStatus();
 }

@@ -25,11 +25,12 @@ class SteeringMaps {
   // Absent entries are not an error.
   absl::Status RemoveSocket(uint32_t queue);
 
-  // The flow table and its marks, which the dataplane maps. Borrowed.
+  // The flow table, and what XDP and the dataplane tell each other about the queues (bpf/marks.h): the dataplane maps
+  // both. Borrowed.
   int flows_fd() const { return flows_.get(); }
-  int flow_marks_fd() const { return flow_marks_.get(); }
+  int marks_fd() const { return marks_.get(); }
   // No packet has been given to the queue's new socket yet; it must not be in the XSKMAP.
-  absl::Status BaseFlowMarks(uint32_t queue);
+  absl::Status BaseMarks(uint32_t queue);
   // As many as the program was loaded with; 0 when that is no power of two.
   uint32_t flow_buckets() const { return flow_buckets_; }
 
@@ -56,7 +57,7 @@ class SteeringMaps {
 
  private:
   explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
-  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, flow_marks_;
+  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, marks_;
   uint32_t flow_buckets_ = 0;
   RuleMaps rules_;
 };

@@ -62,8 +62,8 @@ class FlowRuns : public Programs {
   }
   sluice_flow get(const sluice_flow& flow, uint32_t way = 0) { return read(bucket_of(flow)).flows[way]; }
   void set_done(uint32_t queue, uint32_t mark) {
-    const sluice_flow_marks marks = {.given = mark, .done = mark};
-    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flowmark, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+    const sluice_queue_marks marks = {.given = mark, .done = mark};
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
   }
 
   // What XDP makes of the packet; empty when it does not send it.

@@ -94,8 +94,8 @@ TEST_F(FlowsTest, APacketWithoutASocketIsNotNumbered) {
 TEST_F(FlowsTest, WhereTheSocketOverflowsAPendingFlowWaits) {
   sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   const uint32_t queue = 0;
-  const sluice_flow_marks marks = {.given = 9, .done = 5, .overflows = 1};
-  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flowmark, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+  const sluice_queue_marks marks = {.given = 9, .done = 5, .overflows = 1};
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "none of its packets is under way";
   flow.mark = 6;

@@ -81,6 +81,42 @@ TEST_F(Live, ASocketOnTheQueueGetsTheDataplanesPackets) {
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp(1), port_, 1)) << "the socket has left the map";
 }
 
+// Behind the limit they are dropped, numbered neither as given nor for their flow; where there is no socket there is
+// nothing to be limited.
+TEST_F(Live, ALimitedSocketGetsWhatItHasRoomFor) {
+  attach_xdp(port_, steer()->progs.sluice_steer);
+  const Descriptor socket = bind_xsk(port_, 1);
+  ASSERT_TRUE(socket) << strerror(errno);
+  const uint32_t queue = 1;
+  const int fd = socket.get();
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), &fd, sizeof(fd), 0));
+  const auto put = [&](const sluice_queue_marks& marks) {
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+  };
+  const auto get = [&] {
+    sluice_queue_marks marks{};
+    bpf_map__lookup_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0);
+    return marks;
+  };
+  const Bytes packet = Packet().eth().ipv4("1.1.1.1", "2.2.2.2").udp(1, 2).bytes();
+
+  put({.given = 0xfffffffe, .limited = 1, .limit = 1});
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ("REDIRECT DATAPLANE", xdp(packet, port_, 1));
+  }
+  EXPECT_EQ("DROP OVERLOADED", xdp(packet, port_, 1));
+  EXPECT_EQ("DROP OVERLOADED", xdp(packet, port_, 1));
+  EXPECT_EQ(1u, get().given);
+  EXPECT_EQ(2u, get().shed);
+  put({.given = 7, .limited = 0, .limit = 1});
+  EXPECT_EQ("REDIRECT DATAPLANE", xdp(packet, port_, 1)) << "the limit was taken back";
+
+  put({.given = 7, .limited = 1, .limit = 7});
+  ASSERT_EQ(0, bpf_map__delete_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), 0));
+  EXPECT_EQ("PASS NO_SOCKET", xdp(packet, port_, 1));
+  put({});
+}
+
 TEST_F(Live, TheBridgesFarEndGoesToItsSocketOrNowhere) {
   const Bytes packet = Packet().eth().payload(46).bytes();
   attach_xdp(far_, bridge_receiver()->progs.sluice_bridge_rx);

@@ -42,7 +42,7 @@ class FlowMemory {
   explicit FlowMemory(uint32_t buckets)
       : buckets(buckets), flows_fd(memfd_create("flows", MFD_CLOEXEC)), marks_fd(memfd_create("marks", MFD_CLOEXEC)) {
     flows_ = MakeAndMap(flows_fd.get(), buckets * sizeof(sluice_flow_bucket));
-    marks_ = MakeAndMap(marks_fd.get(), SLUICE_MAX_QUEUES * sizeof(sluice_flow_marks));
+    marks_ = MakeAndMap(marks_fd.get(), SLUICE_MAX_QUEUES * sizeof(sluice_queue_marks));
   }
 
   // The product's view.
@@ -55,7 +55,7 @@ class FlowMemory {
   sluice_flow& flow(uint32_t bucket, uint32_t way) {
     return reinterpret_cast<sluice_flow_bucket*>(flows_.start())[bucket].flows[way];
   }
-  sluice_flow_marks& marks(uint32_t queue) { return reinterpret_cast<sluice_flow_marks*>(marks_.start())[queue]; }
+  sluice_queue_marks& marks(uint32_t queue) { return reinterpret_cast<sluice_queue_marks*>(marks_.start())[queue]; }
   uint32_t done(uint32_t queue) { return __atomic_load_n(&marks(queue).done, __ATOMIC_ACQUIRE); }
 
   static uint32_t State(const sluice_flow& flow) { return __atomic_load_n(&flow.state, __ATOMIC_ACQUIRE); }

@@ -183,9 +183,9 @@ TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotDecided) {
 
 TEST_F(FlowTableTest, NumbersBeginWhereTheQueuesSocketBegan) {
   memory_.marks(3).base = 0xfffffffe;
-  table_.SetDone(3, 5);
+  table_.marks().SetDone(3, 5);
   EXPECT_EQ(memory_.done(3), 3U);
-  table_.SetDone(0, 9);
+  table_.marks().SetDone(0, 9);
   EXPECT_EQ(memory_.done(0), 9U);
   EXPECT_EQ(memory_.done(3), 3U);
   EXPECT_EQ(memory_.done(1), 0U);

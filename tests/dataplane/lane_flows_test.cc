@@ -250,6 +250,25 @@ TEST_F(LaneFlowsTest, WhatTheSocketsLoseIsAnOverflowUntilALookFindsNoMore) {
   EXPECT_EQ(memory_[1]->marks(kQueue).overflows, 0U);
 }
 
+TEST_F(LaneFlowsTest, WhatXdpDropsForWantOfRoomIsAnOverflowToo) {
+  Handle(4, decides_);
+  const auto look = [this] {
+    Handle(1, decides_);
+    flows_.Begin({}, kPairs.lost);
+    flows_.Received({});
+    flows_.Sent();
+    return memory_[1]->marks(kQueue).overflows;
+  };
+  EXPECT_EQ(look(), 0U);
+  memory_[1]->marks(kQueue).shed += 3;
+  EXPECT_EQ(look(), 1U);
+  EXPECT_EQ(look(), 0U);
+  memory_[1]->marks(kQueue).shed += 3;
+  flows_.Set(&tables_, kEpoch + 1, kPairs);
+  Handle(4, decides_);
+  EXPECT_EQ(look(), 0U) << "dropped before";
+}
+
 TEST_F(LaneFlowsTest, IsOffWithoutTables) {
   Handle(4, decides_);
   Handle(1, decides_);

@@ -1,0 +1,98 @@
+// The request ShareMarks: lanes that there are and lanes that come tell XDP about their room.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "tests/dataplane/fake_agent.h"
+#include "tests/dataplane/flow_memory.h"
+
+namespace sluice {
+namespace {
+
+class ShareMarksTest : public DataplaneTest {
+ protected:
+  void SetUp() override {
+    for (uint32_t port = 0; port < kPorts; ++port) {
+      memories_.push_back(std::make_unique<FlowMemory>(1));
+    }
+  }
+  std::vector<UniqueFd> MarksFds() const {
+    std::vector<UniqueFd> fds;
+    for (const auto& memory : memories_) {
+      fds.push_back(Duplicate(memory->marks_fd));
+    }
+    return fds;
+  }
+  absl::Status Send(std::vector<UniqueFd> fds) {
+    dataplane::Request request;
+    request.mutable_share_marks();
+    return dataplane_->Execute(request, std::move(fds));
+  }
+  // A limit that somebody before us has left.
+  void LeaveLimits() {
+    for (const auto& memory : memories_) {
+      for (uint32_t queue = 0; queue < SLUICE_MAX_QUEUES; ++queue) {
+        memory->marks(queue).limited = 1;
+      }
+    }
+  }
+  bool Limited(uint32_t queue) {
+    bool limited = false;
+    for (const auto& memory : memories_) {
+      limited |= __atomic_load_n(&memory->marks(queue).limited, __ATOMIC_ACQUIRE) != 0;
+    }
+    return limited;
+  }
+
+  std::vector<std::unique_ptr<FlowMemory>> memories_;  // by port
+};
+
+TEST_F(ShareMarksTest, LanesThereAreAndThoseToComeBeginWithoutLimit) {
+  Start(2);
+  LeaveLimits();
+  ASSERT_TRUE(Send(MarksFds()).ok());
+  EXPECT_FALSE(Limited(0));
+  EXPECT_FALSE(Limited(1));
+  EXPECT_TRUE(Limited(2)) << "nobody's queue";
+  ASSERT_TRUE(Add(MakeLane(2)).ok());
+  EXPECT_FALSE(Limited(2));
+}
+
+TEST_F(ShareMarksTest, TheBridgesLaneHasNoQueueOfTheDevice) {
+  Start(1);
+  ASSERT_TRUE(Add(MakeLane(kBridgeLane, dataplane::LANE_KIND_BRIDGE)).ok());
+  ASSERT_TRUE(Send(MarksFds()).ok());
+  ASSERT_TRUE(socket(kBridgeLane, 0).Deliver(UdpPacket(1, 1)));
+  EXPECT_TRUE(Settled(1)) << Balance::Of(*stats_);
+}
+
+TEST_F(ShareMarksTest, OtherMarksTakeTheirPlace) {
+  Start(1);
+  ASSERT_TRUE(Send(MarksFds()).ok());
+  const auto former = std::exchange(memories_, {});
+  SetUp();
+  LeaveLimits();
+  ASSERT_TRUE(Send(MarksFds()).ok());
+  EXPECT_FALSE(Limited(0));
+  ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, 1)));
+  EXPECT_TRUE(Settled(1)) << Balance::Of(*stats_);
+}
+
+TEST_F(ShareMarksTest, WhatDoesNotFitIsRefused) {
+  EXPECT_EQ(Send(MarksFds()).code(), absl::StatusCode::kFailedPrecondition) << "not configured yet";
+  Start(1);
+  LeaveLimits();
+  EXPECT_EQ(Send({}).code(), absl::StatusCode::kInvalidArgument);
+  std::vector<UniqueFd> fds = MarksFds();
+  fds.pop_back();
+  EXPECT_EQ(Send(std::move(fds)).code(), absl::StatusCode::kInvalidArgument) << "a port too few";
+  fds = MarksFds();
+  fds.back().Reset();
+  EXPECT_FALSE(Send(std::move(fds)).ok());
+  EXPECT_TRUE(Limited(0)) << "nothing was changed";
+}
+
+}  // namespace
+}  // namespace sluice
