@@ -1,5 +1,7 @@
 #include "dataplane/partial_checksum.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -51,6 +53,27 @@ uint16_t Fold(uint64_t sum) {
     sum = (sum & 0xffff) + (sum >> 16);
   }
   return static_cast<uint16_t>(sum);
+}
+
+uint16_t PseudoHeader(uint64_t addresses, uint8_t protocol, uint32_t length_bytes) {
+  return Fold(addresses + htons(protocol) + htons(static_cast<uint16_t>(length_bytes)));
+}
+
+// Nearly every frame: IPv4 without tag, options or fragments, its checksum not that of the pseudo header. Whatever else
+// it has, it is none of ours then. False: it may be, or is another kind of frame.
+bool IsComplete(const uint8_t* frame, uint32_t length_bytes) {
+  constexpr uint32_t kIp = kMacs + 2;
+  constexpr uint32_t kTransport = kIp + kIpv4Header;
+  constexpr uint32_t kShortest = kTransport + 20;
+  if (length_bytes < kShortest || LoadAsIs(frame + kMacs) != htons(0x0800) || frame[kIp] != 0x45 ||
+      (LoadAsIs(frame + kIp + 6) & htons(0x3fff)) != 0) {
+    return false;
+  }
+  const uint8_t protocol = frame[kIp + 9];
+  const uint32_t at = protocol == kTcp ? kTransport + 16 : kTransport + 6;
+  return (protocol == kTcp || protocol == kUdp) &&
+         LoadAsIs(frame + at) !=
+             PseudoHeader(Sum(frame + kIp + 12, 8), protocol, Load16(frame + kIp + 2) - kIpv4Header);
 }
 
 // Loose and strict source route (RFC 791 section 3.1): the last address of the route is the pseudo header's. So is an
@@ -152,15 +175,16 @@ uint8_t* ChecksumOf(const Segment& segment) {
 }  // namespace
 
 bool CompletePartialChecksum(uint8_t* frame, uint32_t length_bytes) {
+  if (IsComplete(frame, length_bytes)) {
+    return false;
+  }
   const Segment segment = FindSegment(frame, length_bytes);
   uint8_t* field = ChecksumOf(segment);
   if (field == nullptr) {
     return false;
   }
-  const uint8_t constants[4] = {0, segment.protocol, static_cast<uint8_t>(segment.length_bytes >> 8),
-                                static_cast<uint8_t>(segment.length_bytes)};
   const uint16_t before = LoadAsIs(field);
-  if (before != Fold(segment.addresses + Sum(constants, sizeof(constants)))) {
+  if (before != PseudoHeader(segment.addresses, segment.protocol, segment.length_bytes)) {
     return false;
   }
   // The pseudo header's part stands in the field. 0xffff is the other 0, and the one that UDP does not take for "none";

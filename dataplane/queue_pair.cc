@@ -49,11 +49,9 @@ void QueuePair::ParkSentFrames(uint32_t frames) {
   longest_parked_ = 0;
 }
 
-void QueuePair::GiveBack(uint64_t address) {
-  if (!parked_.empty()) {
-    address = std::exchange(parked_[longest_parked_], address);
-    longest_parked_ = (longest_parked_ + 1) % parked_.size();
-  }
+void QueuePair::Park(uint64_t address) {
+  address = std::exchange(parked_[longest_parked_], address);
+  longest_parked_ = (longest_parked_ + 1) % parked_.size();
   if (address != kNoFrame) {
     umem_.Give(address);
   }
@@ -73,9 +71,10 @@ uint32_t QueuePair::Reclaim() {
     }
     socket_.completion.Release(count);
     Umem::AfterRelease();
+    const bool parks = !parked_.empty();
     for (uint32_t i = 0; i < count; ++i) {
       umem_.MarkUser(addresses[i]);
-      GiveBack(addresses[i]);
+      parks ? Park(addresses[i]) : umem_.Give(addresses[i]);
     }
     held_ -= count;
     stats_.tx_packets.Add(count);

@@ -98,7 +98,7 @@ class QueuePair {
 
  private:
   void WakeTx();
-  void GiveBack(uint64_t address);
+  void Park(uint64_t address);
 
   const uint32_t port_;
   XskSocket socket_;

@@ -1,7 +1,5 @@
 #include "dataplane/functions/reflect.h"
 
-#include <algorithm>
-
 #include "dataplane/flow_action.h"
 #include "dataplane/functions/ethernet.h"
 
@@ -13,7 +11,7 @@ void Reflect::Process(Burst& burst) {
       frame.verdict = Verdict::Drop(DropReason::kMalformed);
       continue;
     }
-    std::swap_ranges(frame.data, frame.data + kMacBytes, frame.data + kMacBytes);
+    SwapMacs(frame.data);
     frame.verdict = Verdict::Transmit(frame.in_port);
     if (frame.asks) {
       burst.Decide(frame, SentOut(frame.in_port, SLUICE_FLOW_SWAP_MACS));
