@@ -3,10 +3,11 @@
 // What XDP and the dataplane tell each other about a queue's socket (the element: sluice_abi.h): how many packets it
 // was given, and how many it may be given.
 //
-// A packet for which the socket has no room is dropped either way, but not at the same price: the socket takes a lock
-// for it that shares a cache line with the one of those who send (net/xdp/xsk.c: xsk_generic_rcv; struct
-// xsk_buff_pool). With ten times the packets that the dataplane takes, sending is a tenth slower for it. So while it is
-// behind, the dataplane says how many packets there is room for, and XDP drops the others before they get there.
+// A packet for which the socket has no room is dropped either way, but not at the same price: the socket counts it in
+// the cache line that is read for each frame it sends (include/net/xdp_sock.h: rx_dropped is beside tx), and asks the
+// pool, whose lines the sender needs as well. With ten times the packets that the dataplane takes, on another core than
+// its worker's, that made it a tenth slower (tests/bench/README.md). So while it is behind, the dataplane says how many
+// packets there is room for, and XDP drops the others before they get there.
 //
 // While it keeps up nothing is limited, and neither side touches the other's cache line.
 #ifndef SLUICE_BPF_MARKS_H_

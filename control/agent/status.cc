@@ -44,6 +44,9 @@ constexpr const char* kVerdictNames[SLUICE_VERDICT_COUNT] = {"dataplane", "pass"
                                                              "malformed", "bridged",   "down_pass", "down_drop",
                                                              "blocked",   "offloaded", "overloaded"};
 
+// Of the verdicts the one that is a drop for want of room, as are the sockets' (kKernelDropNames); others are wanted.
+constexpr const char* kOverloaded = kVerdictNames[SLUICE_VERDICT_OVERLOADED];
+
 void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::string& key, uint64_t value) {
   if (value != 0) {
     map[key] += value;
@@ -86,6 +89,9 @@ void FillVerdicts(const AgentPort& port, uint32_t queue, wire::Queue& out) {
   const absl::StatusOr<sluice_counters> counters = port.maps().ReadCounters(queue);
   for (uint32_t verdict = 0; counters.ok() && verdict < SLUICE_VERDICT_COUNT; ++verdict) {
     PutIfAny(*out.mutable_xdp_packets(), kVerdictNames[verdict], counters->packets[verdict]);
+  }
+  if (counters.ok()) {
+    PutIfAny(*out.mutable_drops(), kOverloaded, counters->packets[SLUICE_VERDICT_OVERLOADED]);
   }
 }
 
@@ -230,6 +236,7 @@ wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTime
   for (const char* reason : kKernelDropNames) {
     out.add_drop_reasons(reason);
   }
+  out.add_drop_reasons(kOverloaded);
   if (instance.last_resize().has_value()) {
     *out.mutable_last_resize() = MakeLastResize(*instance.last_resize());
   }
