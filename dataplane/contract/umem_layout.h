@@ -32,9 +32,9 @@ struct UmemLayout {
   uint32_t frame_count = 0;
   uint32_t frame_size_bytes = 0;
 
-  size_t frames_bytes() const { return size_t{frame_count} * frame_size_bytes; }
-  size_t owners_offset_bytes() const { return frames_bytes(); }
-  size_t total_bytes() const {
+  constexpr size_t frames_bytes() const { return size_t{frame_count} * frame_size_bytes; }
+  constexpr size_t owners_offset_bytes() const { return frames_bytes(); }
+  constexpr size_t total_bytes() const {
     constexpr size_t kPage = 4096;
     return (frames_bytes() + frame_count + kPage - 1) / kPage * kPage;
   }
