@@ -164,21 +164,26 @@ absl::StatusOr<size_t> PossibleCpus() {
 
 absl::Status MakePinDir(const std::string& pin_dir) {
   std::string path;
+  int refused = 0;
   for (const absl::string_view part : absl::StrSplit(pin_dir, '/', absl::SkipEmpty())) {
+    const std::string parent = path.empty() ? "/" : path;
     absl::StrAppend(&path, "/", part);
     if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
-      return KernelError(errno, absl::StrCat("making folder ", path));
+      refused = errno;
+      path = parent;
+      break;
     }
   }
   struct statfs filesystem {};
-  if (statfs(pin_dir.c_str(), &filesystem) != 0) {
-    return KernelError(errno, absl::StrCat("looking at ", pin_dir));
+  if (statfs(path.c_str(), &filesystem) != 0) {
+    return KernelError(errno, absl::StrCat("looking at ", path));
   }
+  // sysfs, which is there without one, makes no folders.
   if (static_cast<uint64_t>(filesystem.f_type) != BPF_FS_MAGIC) {
     return absl::FailedPreconditionError(
         absl::StrCat(pin_dir, " is not on a bpf filesystem; mount one: mount -t bpf bpf /sys/fs/bpf"));
   }
-  return absl::OkStatus();
+  return refused == 0 ? absl::OkStatus() : KernelError(refused, absl::StrCat("making folder ", pin_dir));
 }
 
 }  // namespace sluice

@@ -10,6 +10,7 @@ namespace only, no mount namespace as with `ip netns exec`: they see the machine
 """
 
 import ctypes
+import fcntl
 import itertools
 import json
 import os
@@ -33,7 +34,16 @@ mount --bind "$1/bpf" /sys/fs/bpf
 shift
 exec "$@"
 """
+BPFFS = pathlib.Path("/sys/fs/bpf")
 OFFLOADS = ("gro", "gso", "tso", "rx", "tx", "sg", "rxvlan", "txvlan")
+
+
+def mount_bpffs():
+    """Where it is missing, which it is on machines without systemd. One for all that run side by side."""
+    with open("/run/lock/sluice-test-bpffs", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if run("findmnt", "--first-only", "--noheadings", "--output", "FSTYPE", BPFFS, check=False).stdout != "bpf\n":
+            run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", BPFFS)
 
 
 def in_netns(netns, make):
@@ -141,10 +151,11 @@ class World:
         self.pin_root = None
 
     def __enter__(self):
+        mount_bpffs()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-"))
         self.folder.chmod(0o755)  # the dataplane, which is nobody, finds the agent's socket there
         # Not below /sys/fs/bpf/sluice: an agent that serves this machine stays apart.
-        self.pin_root = pathlib.Path(f"/sys/fs/bpf/{self.folder.name}")
+        self.pin_root = BPFFS / self.folder.name
         return self
 
     def __exit__(self, *exception):
