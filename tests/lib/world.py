@@ -40,7 +40,7 @@ OFFLOADS = ("gro", "gso", "tso", "rx", "tx", "sg", "rxvlan", "txvlan")
 
 def mount_bpffs():
     """Where it is missing, which it is on machines without systemd. One for all that run side by side."""
-    with open("/run/lock/sluice-test-bpffs", "w", encoding="utf-8") as lock:
+    with open("/run/sluice-test-bpffs.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if run("findmnt", "--first-only", "--noheadings", "--output", "FSTYPE", BPFFS, check=False).stdout != "bpf\n":
             run("mount", "-t", "bpf", "-o", "mode=0700", "bpf", BPFFS)
