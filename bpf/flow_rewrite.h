@@ -34,14 +34,18 @@ static __always_inline void rewrite_tag(__u8* data, const struct sluice_flow_act
   }
 }
 
+static __always_inline void swap_mac_words(__u8* data) {
+  __u16* macs = (__u16*)data;
+  for (int i = 0; i < 3; i++) {
+    __u16 dst = macs[i];
+    macs[i] = macs[i + 3];
+    macs[i + 3] = dst;
+  }
+}
+
 static __always_inline void rewrite_macs(__u8* data, const struct sluice_flow_action* action) {
   if (action->changes & SLUICE_FLOW_SWAP_MACS) {
-    __u16* macs = (__u16*)data;
-    for (int i = 0; i < 3; i++) {
-      __u16 dst = macs[i];
-      macs[i] = macs[i + 3];
-      macs[i + 3] = dst;
-    }
+    swap_mac_words(data);
   } else if (action->changes & SLUICE_FLOW_SET_MACS) {
     __builtin_memcpy(data, action->dst_mac, 6);
     __builtin_memcpy(data + 6, action->src_mac, 6);
@@ -115,8 +119,17 @@ static __always_inline __u8* network_header(__u8* data) {
   return data + SLUICE_FLOW_ETHERNET_BYTES + (data[12] == 0x81 && data[13] == 0 ? SLUICE_FLOW_TAG_BYTES : 0);
 }
 
-// False: not a byte was changed, and the packet is the dataplane's. Looks at the packet's end are for the verifier:
-// what has a key is long enough.
+// Looks at the packet's end, here and below, are for the verifier: what has a key is long enough.
+static __always_inline bool swap_macs(struct xdp_md* ctx) {
+  __u8* data = (__u8*)(long)ctx->data;
+  if (data + SLUICE_FLOW_ETHERNET_BYTES > (__u8*)(long)ctx->data_end) {
+    return false;
+  }
+  swap_mac_words(data);
+  return true;
+}
+
+// False: not a byte was changed, and the packet is the dataplane's.
 static __always_inline bool rewrite(struct xdp_md* ctx, const struct sluice_flow_action* action, __u8 family) {
   __u8* data = (__u8*)(long)ctx->data;
   __u8* end = (__u8*)(long)ctx->data_end;

@@ -34,35 +34,71 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_flows SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_FLOW_BUCKETS);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __type(key, __u32);
+  __type(value, struct sluice_detail_bucket);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_details SEC(".maps");
+
+// An entry, and where it is. Without an entry the packet's flow is not decided.
+struct decided {
+  struct sluice_flow* flow;
+  __u32 bucket;
+  __u32 way;
+};
+
 static __always_inline bool same_key(const struct sluice_flow_key* a, const struct sluice_flow_key* b) {
   const __u64* x = (const __u64*)a;
   const __u64* y = (const __u64*)b;
   return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
 }
 
-// The packet's entry, if its flow is decided.
-static __always_inline struct sluice_flow* find_decided(const struct sluice_config* config,
-                                                        const struct sluice_flow_key* key) {
+static __always_inline struct decided find_decided(const struct sluice_config* config,
+                                                   const struct sluice_flow_key* key) {
+  struct decided decided = {};
   __u32 hash = sluice_flow_hash(key);
-  __u32 index = hash & (config->flow_buckets - 1);
-  struct sluice_flow_bucket* bucket = bpf_map_lookup_elem(&sluice_flows, &index);
-  if (!bucket) {
-    return NULL;
-  }
 #pragma unroll
-  for (int way = 0; way < SLUICE_FLOW_WAYS; way++) {
-    struct sluice_flow* flow = &bucket->flows[way];
-    __u32 state = LOOK(flow->state);
-    if (state >= SLUICE_FLOW_PENDING && state <= SLUICE_FLOW_LEAVING && flow->hash == hash &&
-        flow->epoch == config->flow_epoch && same_key(&flow->key, key)) {
-      return flow;
+  for (int probe = 0; probe < SLUICE_FLOW_PROBES; probe++) {
+    __u32 index = (hash + probe) & (config->flow_buckets - 1);
+    struct sluice_flow_bucket* bucket = bpf_map_lookup_elem(&sluice_flows, &index);
+    if (!bucket) {
+      return decided;
+    }
+#pragma unroll
+    for (int way = 0; way < SLUICE_FLOW_WAYS; way++) {
+      struct sluice_flow* flow = &bucket->flows[way];
+      __u32 state = LOOK(flow->state);
+      if (state >= SLUICE_FLOW_PENDING && state <= SLUICE_FLOW_LEAVING && flow->epoch == config->flow_epoch &&
+          same_key(&flow->key, key)) {
+        decided.flow = flow;
+        decided.bucket = index;
+        decided.way = way;
+        return decided;
+      }
     }
   }
-  return NULL;
+  return decided;
 }
 
-// Is this packet, of a decided flow, to be carried?
-static __always_inline bool is_carried(struct sluice_flow* flow, __u32 queue) {
+static __always_inline struct sluice_flow_detail* detail_of(const struct decided* decided) {
+  __u32 index = decided->bucket;
+  struct sluice_detail_bucket* bucket = bpf_map_lookup_elem(&sluice_details, &index);
+  return bucket ? &bucket->details[decided->way & (SLUICE_FLOW_WAYS - 1)] : NULL;
+}
+
+// None of the packets that were given to the dataplane is under way any more. False where none was given yet.
+static __always_inline bool all_are_done(const struct decided* decided, __u32 queue) {
+  const struct sluice_flow_detail* detail = detail_of(decided);
+  const struct sluice_queue_marks* marks = bpf_map_lookup_elem(&sluice_marks, &queue);
+  return detail && marks && detail->mark_queue == queue + 1 && (__s32)(LOOK(marks->done) - detail->mark) >= 0;
+}
+
+// Is this packet to be carried?
+static __always_inline bool is_carried(const struct decided* decided, __u32 queue) {
+  struct sluice_flow* flow = decided->flow;
   __u32 state = LOOK(flow->state);
   if (state == SLUICE_FLOW_CARRIED) {
     return true;
@@ -71,30 +107,28 @@ static __always_inline bool is_carried(struct sluice_flow* flow, __u32 queue) {
     __u32 was = __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_LEAVING, SLUICE_FLOW_CARRIED);
     return was == SLUICE_FLOW_LEAVING || was == SLUICE_FLOW_CARRIED;
   }
-  if (state != SLUICE_FLOW_PENDING || flow->mark_queue != queue + 1) {
-    return false;
-  }
-  const struct sluice_queue_marks* marks = bpf_map_lookup_elem(&sluice_marks, &queue);
-  if (!marks || (__s32)(LOOK(marks->done) - flow->mark) < 0) {
-    return false;
-  }
-  return __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED) == SLUICE_FLOW_PENDING;
+  return state == SLUICE_FLOW_PENDING && all_are_done(decided, queue) &&
+         __sync_val_compare_and_swap(&flow->state, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED) == SLUICE_FLOW_PENDING;
 }
 
 // A packet of it has been given to the queue's socket as the number `given`.
-static __always_inline void note_given(struct sluice_flow* decided, __u32 queue, __u32 given) {
-  decided->mark = given;
-  decided->mark_queue = queue + 1;
+static __always_inline void note_given(const struct decided* decided, __u32 queue, __u32 given) {
+  struct sluice_flow_detail* detail = detail_of(decided);
+  if (detail) {
+    detail->mark = given;
+    detail->mark_queue = queue + 1;
+  }
 }
 
 // A flow that brings more than the dataplane can take would never have its packets done. Where packets are lost anyway,
 // it loses those that keep it from being carried, for as long as the ring takes to empty.
-static __always_inline bool must_wait(const struct sluice_flow* decided, __u32 queue) {
-  if (decided->mark_queue != queue + 1 || LOOK(decided->state) != SLUICE_FLOW_PENDING) {
+static __always_inline bool must_wait(const struct decided* decided, __u32 queue) {
+  const struct sluice_queue_marks* marks = bpf_map_lookup_elem(&sluice_marks, &queue);
+  if (!marks || !LOOK(marks->overflows) || LOOK(decided->flow->state) != SLUICE_FLOW_PENDING) {
     return false;
   }
-  const struct sluice_queue_marks* marks = bpf_map_lookup_elem(&sluice_marks, &queue);
-  return marks && LOOK(marks->overflows);
+  const struct sluice_flow_detail* detail = detail_of(decided);
+  return detail && detail->mark_queue == queue + 1;
 }
 
 static __always_inline bool is_to(const __u8* mac, const struct sluice_config* config) {
@@ -106,31 +140,38 @@ static __always_inline bool is_to(const __u8* mac, const struct sluice_config* c
 }
 
 // The packet's entry if its flow is decided: to be carried or not.
-static __always_inline struct sluice_flow* decided_flow(struct xdp_md* ctx, const struct sluice_config* config,
-                                                        __u32 length) {
+static __always_inline struct decided decided_flow(struct xdp_md* ctx, const struct sluice_config* config,
+                                                   __u32 length) {
   const __u8* data = (const __u8*)(long)ctx->data;
   const __u8* end = (const __u8*)(long)ctx->data_end;
   struct sluice_flow_key key;
-  if (!sluice_flow_key_of(data, end, length, &key)) {
-    return NULL;
-  }
-  if ((config->flags & SLUICE_CONFIG_OWN_MAC_ONLY) && !is_to(data, config)) {
-    return NULL;
+  if (!sluice_flow_key_of(data, end, length, &key) ||
+      ((config->flags & SLUICE_CONFIG_OWN_MAC_ONLY) && !is_to(data, config))) {
+    return (struct decided){};
   }
   return find_decided(config, &key);
 }
 
+static __always_inline bool change(struct xdp_md* ctx, const struct decided* decided) {
+  if (!(decided->flow->changes & ~SLUICE_FLOW_SWAP_MACS)) {
+    return !decided->flow->changes || swap_macs(ctx);
+  }
+  const struct sluice_flow_detail* detail = detail_of(decided);
+  return detail && rewrite(ctx, &detail->action, decided->flow->key.family);
+}
+
 // Rewrites the packet, counts it and sends it on. XDP_ABORTED, which leaves it as it was: it is the dataplane's.
-static __always_inline int carry(struct xdp_md* ctx, const struct sluice_config* config, struct sluice_flow* flow,
+static __always_inline int carry(struct xdp_md* ctx, const struct sluice_config* config, const struct decided* decided,
                                  struct amount frame) {
+  struct sluice_flow* flow = decided->flow;
   // Masked: a comparison is forgotten where clang spills the number (kernel 6.1's verifier).
-  __u32 out_port = flow->action.out_port & (SLUICE_MAX_PORTS - 1);
+  __u32 out_port = flow->out_port & (SLUICE_MAX_PORTS - 1);
   __u32 ifindex = config->ifindex[out_port];
-  if (!ifindex || !rewrite(ctx, &flow->action, flow->key.family)) {
+  if (!ifindex || !change(ctx, decided)) {
     return XDP_ABORTED;
   }
   // A flow's packets come by one queue at a time, whose polls do not run side by side.
-  flow->packets += frame.packets;
+  flow->packets += (__u32)frame.packets;
   flow->bytes += frame.bytes;
   count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OFFLOADED, frame);
   return out_port == config->port ? XDP_TX : bpf_redirect(ifindex, 0);

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 4
+#define SLUICE_ABI_VERSION 5
 
 // Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
 // cores than this does not exist yet, and every per-queue map is sized by it.
@@ -36,6 +36,9 @@
 // Decided flows of a port: so many buckets of four, a power of two, unless whoever loads the program says otherwise.
 #define SLUICE_FLOW_BUCKETS 16384
 #define SLUICE_FLOW_WAYS 4
+// Buckets that a flow may be in: its own, or the one behind. In a table that is half full of flows one in 27 finds its
+// own bucket full, and next to none both.
+#define SLUICE_FLOW_PROBES 2
 // Ports of one network function.
 #define SLUICE_MAX_PORTS 4
 
@@ -52,6 +55,7 @@
 #define SLUICE_MAP_LOCALS "sluice_locals"
 #define SLUICE_MAP_COUNTERS "sluice_counters"
 #define SLUICE_MAP_FLOWS "sluice_flows"
+#define SLUICE_MAP_DETAILS "sluice_details"
 #define SLUICE_MAP_MARKS "sluice_marks"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
@@ -237,26 +241,36 @@ struct sluice_flow_action {
   __be32 dst_be[4];
 };
 
-// One entry: what is compared in the first cache line, what is done in the second, new addresses in the third.
+// One entry: one cache line, which is all that a carried packet touches unless its headers are rewritten. With many
+// flows that line and the page it is in have to be fetched for each packet, and that is most of what carrying costs.
 struct sluice_flow {
   __u32 state;  // enum sluice_flow_state
   __u32 epoch;  // sluice_config.flow_epoch when it was decided
-  __u32 hash;   // of the key
-  __u32 seen;   // packets while SEEN
   struct sluice_flow_key key;
-  __u32 mark;        // while PENDING: the number of the last packet that XDP gave to the dataplane...
-  __u32 mark_queue;  // ...on this queue, plus one; 0: none yet
-  __u64 packets;     // carried
-  __u64 bytes;
-  __u64 packets_before;  // those of the dataplane's last look, and in how many looks...
-  __u32 idle_looks;      // ...they stayed the same
-  struct sluice_flow_action action;
-  __u8 pad[32];
+  __u64 bytes;     // carried
+  __u32 packets;   // carried, modulo 2^32; while SEEN, those that came
+  __u16 changes;   // action.changes, and...
+  __u16 out_port;  // ...action.out_port
 };
 
 // Element of SLUICE_MAP_FLOWS, hash % flow_buckets. mmapable: the dataplane writes entries where XDP reads them.
 struct sluice_flow_bucket {
   struct sluice_flow flows[SLUICE_FLOW_WAYS];
+};
+
+// The rest of an entry. Rewriting IPv4 takes its first cache line.
+struct sluice_flow_detail {
+  struct sluice_flow_action action;
+  __u32 mark;            // while PENDING: the number of the last packet that XDP gave to the dataplane...
+  __u32 mark_queue;      // ...on this queue, plus one; 0: none yet
+  __u32 packets_before;  // those of the dataplane's last look, and in how many looks...
+  __u32 idle_looks;      // ...they stayed the same
+  __u8 pad[44];
+};
+
+// Element of SLUICE_MAP_DETAILS, of the entries of the same element of SLUICE_MAP_FLOWS. mmapable as well.
+struct sluice_detail_bucket {
+  struct sluice_flow_detail details[SLUICE_FLOW_WAYS];
 };
 
 // Element of SLUICE_MAP_MARKS, one for each RX queue; mmapable. All modulo 2^32, what XDP writes and what the dataplane

@@ -47,9 +47,8 @@ struct {
   __uint(XDP_PASS, 1);
 } XDP_RUN_CONFIG(sluice_steer);
 
-// `decided`: the flow's entry, if it has one.
 static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decision* decision,
-                                        struct sluice_flow* decided, struct amount frame) {
+                                        const struct decided* decided, struct amount frame) {
   __u32 queue = ctx->rx_queue_index;
   // The lower bits of the flags are what is returned if the queue has no socket
   // (__bpf_xdp_redirect_map), so one lookup both asks and redirects.
@@ -65,7 +64,7 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
     return XDP_DROP;
   }
   count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
-  if (decided) {
+  if (decided->flow) {
     note_given(decided, queue, given);
   }
   return action;
@@ -80,15 +79,15 @@ int sluice_steer(struct xdp_md* ctx) {
   }
 
   struct amount frame = {.packets = 1, .bytes = bpf_xdp_get_buff_len(ctx)};
-  struct sluice_flow* decided = NULL;
+  struct decided decided = {};
   if (config->flags & SLUICE_CONFIG_OFFLOAD) {
     decided = decided_flow(ctx, config, frame.bytes);
-    if (decided && is_carried(decided, ctx->rx_queue_index)) {
-      int action = carry(ctx, config, decided, frame);
+    if (decided.flow && is_carried(&decided, ctx->rx_queue_index)) {
+      int action = carry(ctx, config, &decided, frame);
       if (action != XDP_ABORTED) {
         return action;
       }
-    } else if (decided && must_wait(decided, ctx->rx_queue_index)) {
+    } else if (decided.flow && must_wait(&decided, ctx->rx_queue_index)) {
       count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OVERLOADED, frame);
       return XDP_DROP;
     }
@@ -103,7 +102,7 @@ int sluice_steer(struct xdp_md* ctx) {
   struct decision decision = classify(config, &packet);
   switch (decision.action) {
     case SLUICE_ACTION_DATAPLANE:
-      return to_dataplane(ctx, &decision, decided, frame);
+      return to_dataplane(ctx, &decision, &decided, frame);
     case SLUICE_ACTION_DROP:
       count_verdict(ctx->rx_queue_index, decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, frame);
       count_rule(decision.hits, frame);

@@ -221,15 +221,17 @@ absl::Status Dataplane::DecideFlows(const dataplane::DecideFlows& request, const
 
 absl::StatusOr<std::unique_ptr<FlowTables>> Dataplane::MapFlowTables(const dataplane::DecideFlows& request,
                                                                      const std::vector<UniqueFd>& fds) const {
+  constexpr size_t kFdsOfTable = 3;
   const auto ports = static_cast<size_t>(request.buckets_size());
-  if (request.buckets_size() != configuration_.ports_size() || fds.size() != 2 * ports) {
+  if (request.buckets_size() != configuration_.ports_size() || fds.size() != kFdsOfTable * ports) {
     return absl::InvalidArgumentError(absl::StrCat("flow tables of ", ports, " ports with ", fds.size(),
                                                    " descriptors, for ", configuration_.ports_size(), " ports"));
   }
   auto tables = std::make_unique<FlowTables>();
   for (size_t port = 0; port < ports; ++port) {
+    const UniqueFd* of_port = &fds[kFdsOfTable * port];
     absl::StatusOr<FlowTable> table =
-        FlowTable::Map(fds[2 * port].get(), fds[2 * port + 1].get(), request.buckets(static_cast<int>(port)));
+        FlowTable::Map(of_port[0].get(), of_port[1].get(), of_port[2].get(), request.buckets(static_cast<int>(port)));
     if (!table.ok()) {
       return table.status();
     }

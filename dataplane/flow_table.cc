@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 #include <utility>
 
@@ -10,13 +11,16 @@
 namespace sluice {
 namespace {
 
+static_assert(sizeof(sluice_flow) == 64, "one cache line");
+static_assert(sizeof(sluice_flow_detail) == 128, "two cache lines");
+static_assert(offsetof(sluice_flow_action, dst_be) + sizeof(uint32_t) <= 64, "rewriting IPv4 takes the first");
+
 uint32_t Load(const uint32_t& word) {
   return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
 }
 
 // What XDP counts, and need not be the newest.
-template <typename Word>
-uint64_t Glance(const Word& word) {
+uint32_t Glance(const uint32_t& word) {
   return __atomic_load_n(&word, __ATOMIC_RELAXED);
 }
 
@@ -34,7 +38,7 @@ bool SameKey(const sluice_flow_key& a, const sluice_flow_key& b) {
 
 }  // namespace
 
-absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int marks_fd, uint32_t buckets) {
+absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int details_fd, int marks_fd, uint32_t buckets) {
   if (!std::has_single_bit(buckets)) {
     return absl::InvalidArgumentError(absl::StrCat("a flow table of ", buckets, " buckets: no power of two"));
   }
@@ -43,19 +47,22 @@ absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int marks_fd, uint32_t bu
   if (!flows.ok()) {
     return flows.status();
   }
+  absl::StatusOr<Mapping> details =
+      Mapping::Share(details_fd, size_t{buckets} * sizeof(sluice_detail_bucket), 0, "the flow table's details");
+  if (!details.ok()) {
+    return details.status();
+  }
   absl::StatusOr<QueueMarks> marks = QueueMarks::Map(marks_fd);
   if (!marks.ok()) {
     return marks.status();
   }
-  return FlowTable(*std::move(flows), *std::move(marks), buckets);
+  return FlowTable(*std::move(flows), *std::move(details), *std::move(marks), buckets * SLUICE_FLOW_WAYS);
 }
 
-FlowTable::FlowTable(Mapping flows, QueueMarks marks, uint32_t buckets)
-    : flows_(std::move(flows)), marks_(std::move(marks)), buckets_(buckets) {
-  for (uint32_t bucket = 0; bucket < buckets_; ++bucket) {
-    for (sluice_flow& flow : BucketOf(bucket).flows) {
-      Change(flow, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_FREE);
-    }
+FlowTable::FlowTable(Mapping flows, Mapping details, QueueMarks marks, uint32_t entries)
+    : flows_(std::move(flows)), details_(std::move(details)), marks_(std::move(marks)), entries_(entries) {
+  for (uint32_t entry = 0; entry < entries_; ++entry) {
+    Change(At(entry), SLUICE_FLOW_CLAIMED, SLUICE_FLOW_FREE);
   }
 }
 
@@ -66,13 +73,14 @@ uint32_t FlowTable::StateOf(const sluice_flow& flow) {
 sluice_flow* FlowTable::FindOrClaim(const sluice_flow_key& key, uint32_t hash, uint32_t epoch) {
   sluice_flow* room = nullptr;
   uint32_t room_state = SLUICE_FLOW_CLAIMED;
-  for (sluice_flow& flow : BucketOf(hash).flows) {
+  for (uint32_t place = 0; place < kPlaces; ++place) {
+    sluice_flow& flow = PlaceOf(hash, place);
     const uint32_t state = Load(flow.state);
     if (state == SLUICE_FLOW_CLAIMED) {
       continue;
     }
     const bool is_free = state == SLUICE_FLOW_FREE || flow.epoch != epoch;
-    if (!is_free && flow.hash == hash && SameKey(flow.key, key)) {
+    if (!is_free && SameKey(flow.key, key)) {
       return &flow;
     }
     // An undecided flow makes room where there is no free entry: XDP knows nothing of it.
@@ -85,9 +93,8 @@ sluice_flow* FlowTable::FindOrClaim(const sluice_flow_key& key, uint32_t hash, u
     return nullptr;
   }
   room->epoch = epoch;
-  room->hash = hash;
   room->key = key;
-  room->seen = 0;
+  room->packets = 0;
   Publish(*room, SLUICE_FLOW_SEEN);
   return room;
 }
@@ -101,38 +108,37 @@ void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t e
     Publish(flow, SLUICE_FLOW_SEEN);
     return;
   }
-  flow.mark_queue = 0;
   flow.packets = 0;
   flow.bytes = 0;
-  flow.packets_before = 0;
-  flow.idle_looks = 0;
-  flow.action = action;
+  flow.changes = static_cast<uint16_t>(action.changes);
+  flow.out_port = static_cast<uint16_t>(action.out_port);
+  DetailOf(flow) = {.action = action};
   Publish(flow, SLUICE_FLOW_PENDING);
 }
 
 uint32_t FlowTable::Age(uint32_t epoch, uint32_t idle_looks) {
   uint32_t carried = 0;
-  for (uint32_t bucket = 0; bucket < buckets_; ++bucket) {
-    for (sluice_flow& flow : BucketOf(bucket).flows) {
-      const uint32_t state = Load(flow.state);
-      if (state < SLUICE_FLOW_PENDING || flow.epoch != epoch) {
-        continue;
-      }
-      if (state == SLUICE_FLOW_GONE) {
-        Change(flow, state, SLUICE_FLOW_FREE);
-        continue;
-      }
-      if (state == SLUICE_FLOW_LEAVING) {
-        Change(flow, state, SLUICE_FLOW_GONE);
-        continue;
-      }
-      carried += state == SLUICE_FLOW_CARRIED ? 1 : 0;
-      const uint64_t packets = state == SLUICE_FLOW_CARRIED ? Glance(flow.packets) : Glance(flow.mark);
-      flow.idle_looks = packets == flow.packets_before ? flow.idle_looks + 1 : 0;
-      flow.packets_before = packets;
-      if (flow.idle_looks >= idle_looks) {
-        Change(flow, state, state == SLUICE_FLOW_CARRIED ? SLUICE_FLOW_LEAVING : SLUICE_FLOW_GONE);
-      }
+  for (uint32_t entry = 0; entry < entries_; ++entry) {
+    sluice_flow& flow = At(entry);
+    const uint32_t state = Load(flow.state);
+    if (state < SLUICE_FLOW_PENDING || flow.epoch != epoch) {
+      continue;
+    }
+    if (state == SLUICE_FLOW_GONE) {
+      Change(flow, state, SLUICE_FLOW_FREE);
+      continue;
+    }
+    if (state == SLUICE_FLOW_LEAVING) {
+      Change(flow, state, SLUICE_FLOW_GONE);
+      continue;
+    }
+    carried += state == SLUICE_FLOW_CARRIED ? 1 : 0;
+    sluice_flow_detail& detail = DetailOf(flow);
+    const uint32_t packets = Glance(state == SLUICE_FLOW_CARRIED ? flow.packets : detail.mark);
+    detail.idle_looks = packets == detail.packets_before ? detail.idle_looks + 1 : 0;
+    detail.packets_before = packets;
+    if (detail.idle_looks >= idle_looks) {
+      Change(flow, state, state == SLUICE_FLOW_CARRIED ? SLUICE_FLOW_LEAVING : SLUICE_FLOW_GONE);
     }
   }
   return carried;

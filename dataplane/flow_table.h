@@ -1,7 +1,7 @@
 // A port's flow table, shared with its XDP program (bpf/sluice_abi.h has the entries, bpf/flows.h what XDP does).
 //
-// The memory is that of two BPF arrays, mapped here: what is written is in force, no system call is needed. Whose step
-// is whose in an entry's life:
+// The memory is that of BPF arrays, mapped here: what is written is in force, no system call is needed. An entry is in
+// two of them, the part that each packet needs, and the rest. Whose step is whose in its life:
 //
 //      FREE ──FindOrClaim──► SEEN ──Decide──► PENDING ──XDP──► CARRIED ──Age──► LEAVING ──Age──► GONE ──Age──► FREE
 //                             │ ▲                │                ▲                │               ▲
@@ -29,13 +29,13 @@ namespace sluice {
 
 class FlowTable {
  public:
-  // Maps both arrays. Entries that a dead dataplane was writing are free again, so no other may be using the table.
+  // Maps the arrays. Entries that a dead dataplane was writing are free again, so no other may be using the table.
   // Errors: InvalidArgument for a number of buckets that is no power of two; Internal where they cannot be mapped.
-  static absl::StatusOr<FlowTable> Map(int flows_fd, int marks_fd, uint32_t buckets);
+  static absl::StatusOr<FlowTable> Map(int flows_fd, int details_fd, int marks_fd, uint32_t buckets);
 
-  // Gets the bucket into the cache before FindOrClaim asks for it.
-  void Prefetch(uint32_t hash) const { __builtin_prefetch(&BucketOf(hash)); }
-  // The flow's entry; a new one, SEEN, if it has none. nullptr: the bucket is full of decided flows.
+  // Gets the first entry that FindOrClaim will look at into the cache.
+  void Prefetch(uint32_t hash) const { __builtin_prefetch(&PlaceOf(hash, 0)); }
+  // The flow's entry; a new one, SEEN, if it has none. nullptr: there is no room but for decided flows.
   sluice_flow* FindOrClaim(const sluice_flow_key& key, uint32_t hash, uint32_t epoch);
   // The flow is PENDING from now on, if the entry is still its own.
   void Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
@@ -47,18 +47,26 @@ class FlowTable {
   // poll of a driver that ran in the first must have ended (Kernel::WaitForRedirects). Returns how many XDP carries.
   uint32_t Age(uint32_t epoch, uint32_t idle_looks);
 
-  uint32_t entries() const { return buckets_ * SLUICE_FLOW_WAYS; }
+  uint32_t entries() const { return entries_; }
 
  private:
-  FlowTable(Mapping flows, QueueMarks marks, uint32_t buckets);
+  // Places that a flow may be in, one behind the other.
+  static constexpr uint32_t kPlaces = SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS;
 
-  sluice_flow_bucket& BucketOf(uint32_t hash) const {
-    return reinterpret_cast<sluice_flow_bucket*>(flows_.start())[hash & (buckets_ - 1)];
+  FlowTable(Mapping flows, Mapping details, QueueMarks marks, uint32_t entries);
+
+  sluice_flow& At(uint32_t entry) const { return reinterpret_cast<sluice_flow*>(flows_.start())[entry]; }
+  sluice_flow& PlaceOf(uint32_t hash, uint32_t place) const {
+    return At((hash * SLUICE_FLOW_WAYS + place) & (entries_ - 1));
+  }
+  sluice_flow_detail& DetailOf(const sluice_flow& flow) const {
+    return reinterpret_cast<sluice_flow_detail*>(details_.start())[&flow - &At(0)];
   }
 
   Mapping flows_;
+  Mapping details_;
   QueueMarks marks_;
-  uint32_t buckets_;
+  uint32_t entries_;  // a power of two
 };
 
 }  // namespace sluice

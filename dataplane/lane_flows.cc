@@ -42,7 +42,7 @@ void LaneFlows::Look(Burst& burst) {
     }
     const uint32_t state = FlowTable::StateOf(*flow);
     if (state == SLUICE_FLOW_SEEN) {
-      frame.asks = ++flow->seen >= kDecideWith;
+      frame.asks = ++flow->packets >= kDecideWith;
     } else if (state == SLUICE_FLOW_PENDING) {
       wanted_ = true;
     }
@@ -59,7 +59,7 @@ void LaneFlows::Keep(const Burst& burst) {
     if ((burst.decided >> i & 1) != 0 && frame.verdict.transmits()) {
       (*tables_)[frame.in_port].Decide(*looked[i].flow, looked[i].key, epoch_, burst.actions[i]);
     } else {
-      looked[i].flow->seen = 0;  // asked again some packets later
+      looked[i].flow->packets = 0;  // asked again some packets later
     }
   }
 }

@@ -92,6 +92,7 @@ absl::Status Instance::SendFlowTables() {
   for (const AgentPort& port : ports_) {
     request.mutable_decide_flows()->add_buckets(port.maps().flow_buckets());
     fds.push_back(port.maps().flows_fd());
+    fds.push_back(port.maps().details_fd());
     fds.push_back(port.maps().marks_fd());
   }
   return Call(request, fds);

@@ -50,6 +50,7 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
                                  {SLUICE_MAP_LOCALS, &maps.locals_},
                                  {SLUICE_MAP_COUNTERS, &maps.counters_},
                                  {SLUICE_MAP_FLOWS, &maps.flows_},
+                                 {SLUICE_MAP_DETAILS, &maps.details_},
                                  {SLUICE_MAP_MARKS, &maps.marks_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
     if (!map.ok()) {

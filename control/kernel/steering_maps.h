@@ -25,9 +25,10 @@ class SteeringMaps {
   // Absent entries are not an error.
   absl::Status RemoveSocket(uint32_t queue);
 
-  // The flow table, and what XDP and the dataplane tell each other about the queues (bpf/marks.h): the dataplane maps
-  // both. Borrowed.
+  // The flow table, of two maps, and what XDP and the dataplane tell each other about the queues (bpf/marks.h): the
+  // dataplane maps them. Borrowed.
   int flows_fd() const { return flows_.get(); }
+  int details_fd() const { return details_.get(); }
   int marks_fd() const { return marks_.get(); }
   // No packet has been given to the queue's new socket yet; it must not be in the XSKMAP.
   absl::Status BaseMarks(uint32_t queue);
@@ -57,7 +58,7 @@ class SteeringMaps {
 
  private:
   explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
-  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, marks_;
+  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, details_, marks_;
   uint32_t flow_buckets_ = 0;
   RuleMaps rules_;
 };

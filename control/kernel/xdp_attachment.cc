@@ -36,7 +36,7 @@ constexpr char kProgramName[] = "sluice_steer";
 constexpr const char* kMapNames[] = {
     SLUICE_MAP_XSKS,        SLUICE_MAP_CONFIG,        SLUICE_MAP_RULE_BANKS, SLUICE_MAP_RULES,     SLUICE_MAP_RULE_SETS,
     SLUICE_MAP_RULE_VALUES, SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS,  SLUICE_MAP_BLOCKLIST, SLUICE_MAP_LOCALS,
-    SLUICE_MAP_COUNTERS,    SLUICE_MAP_FLOWS,         SLUICE_MAP_MARKS};
+    SLUICE_MAP_COUNTERS,    SLUICE_MAP_FLOWS,         SLUICE_MAP_DETAILS,    SLUICE_MAP_MARKS};
 
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }
@@ -74,8 +74,10 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
     return messages.Error(errno, absl::StrCat("opening ", object_path));
   }
   const std::unique_ptr<bpf_object, ObjectClose> object(opened);
-  if (bpf_map__set_max_entries(bpf_object__find_map_by_name(object.get(), SLUICE_MAP_FLOWS), flow_buckets) != 0) {
-    return messages.Error(errno, absl::StrCat("making map ", SLUICE_MAP_FLOWS, " of ", flow_buckets, " buckets"));
+  for (const char* name : {SLUICE_MAP_FLOWS, SLUICE_MAP_DETAILS}) {
+    if (bpf_map__set_max_entries(bpf_object__find_map_by_name(object.get(), name), flow_buckets) != 0) {
+      return messages.Error(errno, absl::StrCat("making map ", name, " of ", flow_buckets, " buckets"));
+    }
   }
   xdp_program_opts program_options{};
   program_options.sz = sizeof(program_options);

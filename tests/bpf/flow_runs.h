@@ -8,6 +8,8 @@
 #include <bpf/libbpf.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bpf/flow_key.h"
 #include "bpf/sluice_steer.skel.h"
@@ -42,25 +44,38 @@ class FlowRuns : public Programs {
   void TearDown() override {
     if (!IsSkipped()) {
       for (const uint32_t bucket : written_) {
-        const sluice_flow_bucket empty = {};
-        bpf_map__update_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &empty, sizeof(empty), 0);
+        write(bucket, {}, {});
       }
     }
   }
 
-  sluice_flow flow_of(const Bytes& packet, uint32_t state, const sluice_flow_action& action = {}) {
-    sluice_flow flow = {.state = state, .epoch = kEpoch, .key = key_of(packet), .action = action};
-    flow.hash = sluice_flow_hash(&flow.key);
-    return flow;
+  // An entry, both parts.
+  struct Entry {
+    sluice_flow flow;
+    sluice_flow_detail detail;
+  };
+
+  Entry flow_of(const Bytes& packet, uint32_t state, const sluice_flow_action& action = {}) {
+    return {{.state = state,
+             .epoch = kEpoch,
+             .key = key_of(packet),
+             .changes = static_cast<uint16_t>(action.changes),
+             .out_port = static_cast<uint16_t>(action.out_port)},
+            {.action = action}};
   }
-  void put(const sluice_flow& flow, uint32_t way = 0) {
-    const uint32_t bucket = bucket_of(flow);
-    sluice_flow_bucket all = read(bucket);
-    all.flows[way] = flow;
-    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &all, sizeof(all), 0));
+  // `place`: in the flow's bucket or, from SLUICE_FLOW_WAYS on, in those behind.
+  void put(const Entry& entry, uint32_t place = 0) {
+    const uint32_t bucket = bucket_of(entry, place);
+    auto [flows, details] = read(bucket);
+    flows.flows[place % SLUICE_FLOW_WAYS] = entry.flow;
+    details.details[place % SLUICE_FLOW_WAYS] = entry.detail;
+    write(bucket, flows, details);
     written_.push_back(bucket);
   }
-  sluice_flow get(const sluice_flow& flow, uint32_t way = 0) { return read(bucket_of(flow)).flows[way]; }
+  Entry get(const Entry& entry, uint32_t place = 0) {
+    const auto [flows, details] = read(bucket_of(entry, place));
+    return {flows.flows[place % SLUICE_FLOW_WAYS], details.details[place % SLUICE_FLOW_WAYS]};
+  }
   void set_done(uint32_t queue, uint32_t mark) {
     const sluice_queue_marks marks = {.given = mark, .done = mark};
     ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
@@ -77,11 +92,19 @@ class FlowRuns : public Programs {
   }
 
  private:
-  uint32_t bucket_of(const sluice_flow& flow) { return flow.hash & (config_.flow_buckets - 1); }
-  sluice_flow_bucket read(uint32_t bucket) {
-    sluice_flow_bucket all = {};
-    bpf_map__lookup_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &all, sizeof(all), 0);
+  uint32_t bucket_of(const Entry& entry, uint32_t place) {
+    return (sluice_flow_hash(&entry.flow.key) + place / SLUICE_FLOW_WAYS) & (config_.flow_buckets - 1);
+  }
+  std::pair<sluice_flow_bucket, sluice_detail_bucket> read(uint32_t bucket) {
+    std::pair<sluice_flow_bucket, sluice_detail_bucket> all = {};
+    bpf_map__lookup_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &all.first, sizeof(all.first), 0);
+    bpf_map__lookup_elem(steer()->maps.sluice_details, &bucket, sizeof(bucket), &all.second, sizeof(all.second), 0);
     return all;
+  }
+  void write(uint32_t bucket, const sluice_flow_bucket& flows, const sluice_detail_bucket& details) {
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_flows, &bucket, sizeof(bucket), &flows, sizeof(flows), 0));
+    ASSERT_EQ(
+        0, bpf_map__update_elem(steer()->maps.sluice_details, &bucket, sizeof(bucket), &details, sizeof(details), 0));
   }
 
   std::vector<uint32_t> written_;

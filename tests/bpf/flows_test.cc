@@ -13,21 +13,21 @@ Bytes udp(uint16_t port = 53) {
 }
 
 TEST_F(FlowsTest, ACarriedFlowIsSentAndCounted) {
-  const sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  const Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
-  EXPECT_EQ(2u, get(flow).packets);
-  EXPECT_EQ(2 * udp().size(), get(flow).bytes);
+  EXPECT_EQ(2u, get(flow).flow.packets);
+  EXPECT_EQ(2 * udp().size(), get(flow).flow.bytes);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "another flow";
 }
 
-TEST_F(FlowsTest, EveryWayOfABucketIsLookedAt) {
-  for (uint32_t way = 0; way < SLUICE_FLOW_WAYS; ++way) {
-    const sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+TEST_F(FlowsTest, EveryWayOfBothBucketsIsLookedAt) {
+  for (uint32_t way = 0; way < SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS; ++way) {
+    const Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
     put(flow, way);
     EXPECT_EQ("TX OFFLOADED", xdp(udp())) << way;
-    EXPECT_EQ(1u, get(flow, way).packets) << way;
+    EXPECT_EQ(1u, get(flow, way).flow.packets) << way;
     put(flow_of(udp(), SLUICE_FLOW_FREE), way);
   }
 }
@@ -39,18 +39,18 @@ TEST_F(FlowsTest, OnlyTwoStatesAreCarriedAtOnce) {
     put(flow_of(udp(), state));
     EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << state;
   }
-  const sluice_flow leaving = flow_of(udp(), SLUICE_FLOW_LEAVING);
+  const Entry leaving = flow_of(udp(), SLUICE_FLOW_LEAVING);
   put(leaving);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
-  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(leaving).state) << "it was needed";
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(leaving).flow.state) << "it was needed";
 }
 
 TEST_F(FlowsTest, AnotherEpochOrNoOffloadCarriesNothing) {
-  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
-  flow.epoch = kEpoch - 1;
+  Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  flow.flow.epoch = kEpoch - 1;
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
-  flow.epoch = kEpoch;
+  flow.flow.epoch = kEpoch;
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   config_.flags &= ~static_cast<uint32_t>(SLUICE_CONFIG_OFFLOAD);
@@ -59,10 +59,10 @@ TEST_F(FlowsTest, AnotherEpochOrNoOffloadCarriesNothing) {
 }
 
 TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
-  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
+  Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   const auto with_mark = [&](uint32_t mark, uint32_t queue_plus_one) {
-    flow.mark = mark;
-    flow.mark_queue = queue_plus_one;
+    flow.detail.mark = mark;
+    flow.detail.mark_queue = queue_plus_one;
     put(flow);
   };
   set_done(0, 5);
@@ -74,7 +74,7 @@ TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "on another queue";
   with_mark(5, 1);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
-  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(flow).state);
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(flow).flow.state);
 
   set_done(0, 2);  // numbers have wrapped
   with_mark(0xfffffffe, 1);
@@ -85,25 +85,25 @@ TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
 }
 
 TEST_F(FlowsTest, APacketWithoutASocketIsNotNumbered) {
-  const sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
+  const Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
-  EXPECT_EQ(0u, get(flow).mark_queue);
+  EXPECT_EQ(0u, get(flow).detail.mark_queue);
 }
 
 TEST_F(FlowsTest, WhereTheSocketOverflowsAPendingFlowWaits) {
-  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_PENDING);
+  Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   const uint32_t queue = 0;
   const sluice_queue_marks marks = {.given = 9, .done = 5, .overflows = 1};
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "none of its packets is under way";
-  flow.mark = 6;
-  flow.mark_queue = 1;
+  flow.detail.mark = 6;
+  flow.detail.mark_queue = 1;
   put(flow);
   EXPECT_EQ("DROP OVERLOADED", xdp(udp()));
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "an undecided flow";
-  flow.mark = 5;
+  flow.detail.mark = 5;
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   set_done(0, 0);
@@ -119,11 +119,11 @@ TEST_F(FlowsTest, ThePortsOwnMacIsAskedForWhereTheFunctionWantsThat) {
 }
 
 TEST_F(FlowsTest, APortThatIsNotThereLeavesThePacketToTheDataplane) {
-  sluice_flow flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
-  flow.action.out_port = 3;
+  Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  flow.flow.out_port = 3;
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
-  EXPECT_EQ(0u, get(flow).packets);
+  EXPECT_EQ(0u, get(flow).flow.packets);
 }
 
 // Each differs from a carried flow's packet in what makes it extraordinary, and goes the way of all packets.

@@ -39,6 +39,7 @@ class DecideFlowsTest : public DataplaneTest {
     for (const auto& memory : memories) {
       message.request.mutable_decide_flows()->add_buckets(memory->buckets);
       message.fds.push_back(Duplicate(memory->flows_fd));
+      message.fds.push_back(Duplicate(memory->details_fd));
       message.fds.push_back(Duplicate(memory->marks_fd));
     }
     return message;
@@ -61,7 +62,7 @@ class DecideFlowsTest : public DataplaneTest {
       ASSERT_NE(entry, nullptr);
       EXPECT_EQ(FlowMemory::State(*entry), SLUICE_FLOW_PENDING);
       EXPECT_EQ(entry->epoch, epoch);
-      EXPECT_EQ(entry->action.changes, SLUICE_FLOW_SWAP_MACS);
+      EXPECT_EQ(entry->changes, SLUICE_FLOW_SWAP_MACS);
     }
   }
   static void ExpectUnknown(const Memories& memories, uint32_t flow) {

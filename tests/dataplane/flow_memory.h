@@ -40,20 +40,27 @@ inline sluice_flow_key KeyOf(const std::string& packet) {
 class FlowMemory {
  public:
   explicit FlowMemory(uint32_t buckets)
-      : buckets(buckets), flows_fd(memfd_create("flows", MFD_CLOEXEC)), marks_fd(memfd_create("marks", MFD_CLOEXEC)) {
+      : buckets(buckets),
+        flows_fd(memfd_create("flows", MFD_CLOEXEC)),
+        details_fd(memfd_create("details", MFD_CLOEXEC)),
+        marks_fd(memfd_create("marks", MFD_CLOEXEC)) {
     flows_ = MakeAndMap(flows_fd.get(), buckets * sizeof(sluice_flow_bucket));
+    details_ = MakeAndMap(details_fd.get(), buckets * sizeof(sluice_detail_bucket));
     marks_ = MakeAndMap(marks_fd.get(), SLUICE_MAX_QUEUES * sizeof(sluice_queue_marks));
   }
 
   // The product's view.
   FlowTable Map() const {
-    absl::StatusOr<FlowTable> table = FlowTable::Map(flows_fd.get(), marks_fd.get(), buckets);
+    absl::StatusOr<FlowTable> table = FlowTable::Map(flows_fd.get(), details_fd.get(), marks_fd.get(), buckets);
     EXPECT_TRUE(table.ok()) << table.status();
     return *std::move(table);
   }
 
   sluice_flow& flow(uint32_t bucket, uint32_t way) {
     return reinterpret_cast<sluice_flow_bucket*>(flows_.start())[bucket].flows[way];
+  }
+  sluice_flow_detail& detail(uint32_t bucket, uint32_t way) {
+    return reinterpret_cast<sluice_detail_bucket*>(details_.start())[bucket].details[way];
   }
   sluice_queue_marks& marks(uint32_t queue) { return reinterpret_cast<sluice_queue_marks*>(marks_.start())[queue]; }
   uint32_t done(uint32_t queue) { return __atomic_load_n(&marks(queue).done, __ATOMIC_ACQUIRE); }
@@ -80,6 +87,7 @@ class FlowMemory {
 
   const uint32_t buckets;
   UniqueFd flows_fd;
+  UniqueFd details_fd;
   UniqueFd marks_fd;
 
  private:
@@ -91,6 +99,7 @@ class FlowMemory {
   }
 
   Mapping flows_;
+  Mapping details_;
   Mapping marks_;
 };
 

@@ -30,7 +30,12 @@ class FlowTableTest : public ::testing::Test {
     table_.Decide(*entry, Key(flow), epoch, SentOut(flow));
     ASSERT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_PENDING);
   }
-  sluice_flow& way(uint32_t way) { return memory_.flow(kBucket, way); }
+  // Where its flows may be: in its bucket, and in the one behind.
+  static constexpr uint32_t kPlaces = SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS;
+  sluice_flow& way(uint32_t way) { return memory_.flow(kBucket + way / SLUICE_FLOW_WAYS, way % SLUICE_FLOW_WAYS); }
+  sluice_flow_detail& detail(uint32_t way) {
+    return memory_.detail(kBucket + way / SLUICE_FLOW_WAYS, way % SLUICE_FLOW_WAYS);
+  }
   // One entry, and what it has become after each of so many looks.
   std::vector<uint32_t> Ages(const sluice_flow& flow, uint32_t looks, uint32_t idle_looks) {
     std::vector<uint32_t> states;
@@ -39,6 +44,10 @@ class FlowTableTest : public ::testing::Test {
       states.push_back(FlowTable::StateOf(flow));
     }
     return states;
+  }
+
+  static absl::Status Map(const UniqueFd& flows, const UniqueFd& details, const UniqueFd& marks, uint32_t buckets) {
+    return FlowTable::Map(flows.get(), details.get(), marks.get(), buckets).status();
   }
 
   FlowMemory memory_{kBuckets};
@@ -50,14 +59,12 @@ TEST_F(FlowTableTest, FindsTheSameFlowAgain) {
   ASSERT_NE(entry, nullptr);
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
   EXPECT_EQ(memory_.Find(Key(1)), &way(0));
-  EXPECT_EQ(way(0).hash, kHash);
   EXPECT_EQ(way(0).epoch, kEpoch);
-  entry->seen = 3;
+  entry->packets = 3;
   EXPECT_EQ(Claim(1), entry);
-  EXPECT_EQ(entry->seen, 3U);
+  EXPECT_EQ(entry->packets, 3U);
   EXPECT_NE(Claim(2), entry) << "of the same hash";
-  EXPECT_NE(table_.FindOrClaim(Key(1), kHash + kBuckets, kEpoch), entry) << "of the same bucket";
-  EXPECT_EQ(memory_.Count(SLUICE_FLOW_SEEN), 3U);
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_SEEN), 2U);
   EXPECT_EQ(table_.entries(), kBuckets * SLUICE_FLOW_WAYS);
 }
 
@@ -82,44 +89,66 @@ TEST_F(FlowTableTest, FindsADecidedFlowWhateverItsState) {
 TEST_F(FlowTableTest, AnUndecidedFlowMakesRoomWhereThereIsNone) {
   Decide(1);
   sluice_flow* undecided = Claim(2);
-  undecided->seen = 3;
-  Decide(3);
-  EXPECT_NE(Claim(4), undecided) << "a free entry is better";
-  Decide(4);
-  EXPECT_EQ(Claim(5), undecided);
-  EXPECT_EQ(undecided->seen, 0U);
+  undecided->packets = 3;
+  for (uint32_t flow = 3; flow < kPlaces; ++flow) {
+    Decide(flow);
+  }
+  EXPECT_NE(Claim(kPlaces), undecided) << "a free entry is better";
+  Decide(kPlaces);
+  EXPECT_EQ(Claim(99), undecided);
+  EXPECT_EQ(undecided->packets, 0U);
   EXPECT_EQ(memory_.Find(Key(2)), nullptr);
-  EXPECT_EQ(memory_.Find(Key(5)), &way(1));
-  EXPECT_EQ(memory_.Count(SLUICE_FLOW_PENDING), 3U);
+  EXPECT_EQ(memory_.Find(Key(99)), &way(1));
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_PENDING), kPlaces - 1);
 }
 
-TEST_F(FlowTableTest, ABucketFullOfDecidedFlowsHasNoRoom) {
+TEST_F(FlowTableTest, AFullBucketHasItsRoomInTheNext) {
   for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+    Decide(flow);
+  }
+  ASSERT_NE(Claim(9), nullptr);
+  EXPECT_EQ(memory_.Find(Key(9)), &way(SLUICE_FLOW_WAYS));
+  EXPECT_EQ(Claim(9), Claim(9));
+  way(0).state = SLUICE_FLOW_FREE;
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_SEEN), 1U);
+  Claim(9);
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_SEEN), 1U) << "it stays there";
+}
+
+TEST_F(FlowTableTest, TheLastBucketsNextIsTheFirst) {
+  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS + 1; ++flow) {
+    ASSERT_NE(table_.FindOrClaim(Key(flow), kBuckets - 1, kEpoch), nullptr);
+  }
+  EXPECT_EQ(memory_.Find(Key(SLUICE_FLOW_WAYS + 1)), &memory_.flow(0, 0));
+}
+
+TEST_F(FlowTableTest, TwoBucketsFullOfDecidedFlowsHaveNoRoom) {
+  for (uint32_t flow = 1; flow <= kPlaces; ++flow) {
     Decide(flow);
   }
   for (const uint32_t state :
        {SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE, SLUICE_FLOW_CLAIMED}) {
-    for (uint32_t i = 0; i < SLUICE_FLOW_WAYS; ++i) {
+    for (uint32_t i = 0; i < kPlaces; ++i) {
       way(i).state = state;
     }
-    EXPECT_EQ(Claim(9), nullptr) << state;
-    EXPECT_EQ(memory_.Count(state), SLUICE_FLOW_WAYS);
+    EXPECT_EQ(Claim(99), nullptr) << state;
+    EXPECT_EQ(memory_.Count(state), kPlaces);
   }
-  EXPECT_NE(table_.FindOrClaim(Key(9), kHash + 1, kEpoch), nullptr) << "the next bucket";
+  EXPECT_NE(table_.FindOrClaim(Key(99), kHash + 1, kEpoch), nullptr) << "another pair of buckets";
 }
 
 TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
-  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+  for (uint32_t flow = 1; flow <= kPlaces; ++flow) {
     Decide(flow);
     way(flow - 1).state = SLUICE_FLOW_CLAIMED;
   }
   EXPECT_EQ(Claim(1), nullptr) << "its own";
-  EXPECT_EQ(Claim(9, kEpoch + 1), nullptr) << "of another epoch";
-  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CLAIMED), SLUICE_FLOW_WAYS);
+  EXPECT_EQ(Claim(99, kEpoch + 1), nullptr) << "of another epoch";
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CLAIMED), kPlaces);
 }
 
 TEST_F(FlowTableTest, AnEntryOfAnotherEpochIsFree) {
-  for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
+  for (uint32_t flow = 1; flow <= kPlaces; ++flow) {
     Decide(flow);
     way(flow - 1).state = SLUICE_FLOW_CARRIED;
   }
@@ -128,46 +157,48 @@ TEST_F(FlowTableTest, AnEntryOfAnotherEpochIsFree) {
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
   EXPECT_EQ(entry->epoch, kEpoch + 1);
   EXPECT_EQ(Claim(2, kEpoch + 1), entry);
-  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CARRIED), SLUICE_FLOW_WAYS - 1) << "the others stay until they are needed";
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CARRIED), kPlaces - 1) << "the others stay until they are needed";
 }
 
 TEST_F(FlowTableTest, ADecidedFlowWaitsWithItsActionAndCountsAnew) {
   sluice_flow* entry = Claim(1);
-  way(0).mark_queue = 3;  // the former flow's
-  way(0).packets = way(0).bytes = way(0).packets_before = 1000;
-  way(0).idle_looks = 29;
+  detail(0).mark_queue = 3;  // the former flow's
+  way(0).packets = way(0).bytes = detail(0).packets_before = 1000;
+  detail(0).idle_looks = 29;
   table_.Decide(*entry, Key(1), kEpoch, SentOut(2, SLUICE_FLOW_DEC_TTL));
   EXPECT_EQ(FlowTable::StateOf(way(0)), SLUICE_FLOW_PENDING);
-  EXPECT_EQ(way(0).action.out_port, 2U);
-  EXPECT_EQ(way(0).action.changes, SLUICE_FLOW_DEC_TTL);
-  EXPECT_EQ(way(0).mark_queue, 0U);
+  EXPECT_EQ(way(0).out_port, 2U);
+  EXPECT_EQ(way(0).changes, SLUICE_FLOW_DEC_TTL);
+  EXPECT_EQ(detail(0).action.out_port, 2U);
+  EXPECT_EQ(detail(0).action.changes, SLUICE_FLOW_DEC_TTL);
+  EXPECT_EQ(detail(0).mark_queue, 0U);
   EXPECT_EQ(way(0).packets, 0U);
   EXPECT_EQ(way(0).bytes, 0U);
-  EXPECT_EQ(way(0).packets_before, 0U);
-  EXPECT_EQ(way(0).idle_looks, 0U);
+  EXPECT_EQ(detail(0).packets_before, 0U);
+  EXPECT_EQ(detail(0).idle_looks, 0U);
 }
 
 TEST_F(FlowTableTest, ADecisionIsNotForTheFlowThatRoomWasMadeFor) {
   sluice_flow* entry = Claim(1);
-  for (const uint32_t flow : {2U, 3U, 4U, 5U}) {
+  for (uint32_t flow = 2; flow <= kPlaces + 1; ++flow) {
     Claim(flow);
   }
   ASSERT_EQ(memory_.Find(Key(1)), nullptr);
   table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
-  EXPECT_EQ(memory_.Find(Key(5)), &way(0));
-  EXPECT_EQ(entry->action.out_port, 0U);
+  EXPECT_EQ(memory_.Find(Key(kPlaces + 1)), &way(0));
+  EXPECT_EQ(entry->out_port, 0U);
 }
 
 TEST_F(FlowTableTest, ADecisionOfAFormerEpochIsNone) {
   sluice_flow* entry = Claim(1);
-  for (const uint32_t flow : {2U, 3U, 4U}) {
+  for (uint32_t flow = 2; flow <= kPlaces; ++flow) {
     Decide(flow, kEpoch + 1);
   }
   ASSERT_EQ(Claim(1, kEpoch + 1), entry);
   table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
-  EXPECT_EQ(entry->action.out_port, 0U);
+  EXPECT_EQ(entry->out_port, 0U);
 }
 
 TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotDecided) {
@@ -177,7 +208,7 @@ TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotDecided) {
     way(0).state = state;
     table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
     EXPECT_EQ(FlowTable::StateOf(*entry), state);
-    EXPECT_EQ(entry->action.out_port, 0U) << state;
+    EXPECT_EQ(entry->out_port, 0U) << state;
   }
 }
 
@@ -201,7 +232,7 @@ TEST_F(FlowTableTest, APendingFlowWhosePacketsComeStays) {
   Decide(1);
   for (uint32_t number = 1; number <= 10; ++number) {
     ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
-    way(0).mark = number;  // given to the dataplane
+    detail(0).mark = number;  // given to the dataplane
     ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
   }
   EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_FREE);
@@ -274,12 +305,15 @@ TEST_F(FlowTableTest, WhatADeadDataplaneWasWritingIsFree) {
 
 TEST_F(FlowTableTest, RefusesWhatIsNoTable) {
   for (const uint32_t buckets : {0U, 3U, 0xffffffffU}) {
-    EXPECT_EQ(FlowTable::Map(memory_.flows_fd.get(), memory_.marks_fd.get(), buckets).status().code(),
+    EXPECT_EQ(Map(memory_.flows_fd, memory_.details_fd, memory_.marks_fd, buckets).code(),
               absl::StatusCode::kInvalidArgument)
         << buckets;
   }
-  EXPECT_FALSE(FlowTable::Map(-1, memory_.marks_fd.get(), kBuckets).ok());
-  EXPECT_FALSE(FlowTable::Map(memory_.flows_fd.get(), -1, kBuckets).ok());
+  const UniqueFd none;
+  EXPECT_FALSE(Map(none, memory_.details_fd, memory_.marks_fd, kBuckets).ok());
+  EXPECT_FALSE(Map(memory_.flows_fd, none, memory_.marks_fd, kBuckets).ok());
+  EXPECT_FALSE(Map(memory_.flows_fd, memory_.details_fd, none, kBuckets).ok());
+  EXPECT_TRUE(Map(memory_.flows_fd, memory_.details_fd, memory_.marks_fd, kBuckets).ok());
 }
 
 // Each of four threads ends up with an entry of its own in one bucket, with its own key in it.
@@ -308,7 +342,7 @@ TEST_F(FlowTableTest, ThreadsDoNotGetEachOthersEntries) {
     ASSERT_EQ(memory.Count(SLUICE_FLOW_PENDING), SLUICE_FLOW_WAYS);
     for (uint32_t i = 0; i < SLUICE_FLOW_WAYS; ++i) {
       ASSERT_NE(memory.Find(Key(i)), nullptr);
-      ASSERT_EQ(memory.Find(Key(i))->action.out_port, i);
+      ASSERT_EQ(memory.Find(Key(i))->out_port, i);
     }
   }
 }

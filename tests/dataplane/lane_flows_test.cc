@@ -107,8 +107,8 @@ TEST_F(LaneFlowsTest, WhatIsDecidedWaitsInThePortsTable) {
   ASSERT_NE(flow, nullptr);
   EXPECT_EQ(FlowMemory::State(*flow), SLUICE_FLOW_PENDING);
   EXPECT_EQ(flow->epoch, kEpoch);
-  EXPECT_EQ(flow->action.out_port, 3U);
-  EXPECT_EQ(flow->action.changes, SLUICE_FLOW_SWAP_MACS);
+  EXPECT_EQ(flow->out_port, 3U);
+  EXPECT_EQ(flow->changes, SLUICE_FLOW_SWAP_MACS);
   EXPECT_FALSE(flows_.wants_look()) << "none of its packets waits for a number";
   EXPECT_EQ(Handle({packet_}, decides_, 1), std::vector{false});
   EXPECT_TRUE(flows_.wants_look());
