@@ -1,9 +1,9 @@
 """Throughput of flows that are decided and carried by XDP, beside testpmd and XDP_TX alone.
 
 `reflect`, 64-byte frames, one queue, veth. Sluice with offload on and off, testpmd with net_af_xdp (macswap; without
-busy polling, and with its default), and XDP_TX. XDP runs where frames are received, so what is carried and XDP_TX have
-one core for everything, apart from the generator's. testpmd and the dataplane have their frames received on the
-generator's core, which is the better placement for them: they have more than a core.
+busy polling, and with its default), and XDP_TX. XDP runs where frames are received. So in the placement `apart` what is
+carried and XDP_TX run beside the generator on its core and the other core is idle, while the dataplane and testpmd have
+a core of their own besides; in `together` each has one core for everything, apart from the generator's.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _TESTPMD = ("testpmd, no busy polling", "testpmd")
 _CARRIED, _KERNEL = "Sluice, carried by XDP", "XDP_TX"
 _SMALLEST = 64
 _TABLE_PER_FLOW = 2  # entries: a bucket has four, and some get more flows than others
+_WHERE = {devices.APART: "on the generator's core", devices.TOGETHER: "on the device's core"}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=1, metavar="S", help="of each measurement (1)")
     parser.add_argument("--flows", nargs="+", type=int, default=[1_000, 10_000, 1_000_000], metavar="N",
                         help="UDP flows, uniformly (1000 10000 1000000)")
+    parser.add_argument("--placements", nargs="+", choices=list(_WHERE), default=list(_WHERE),
+                        help="where frames are received (both)")
 
 
 def measure(chosen: argparse.Namespace, report: Report) -> None:
@@ -35,6 +38,9 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
 
 
 def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
+    load = saturation.Load(f"{flows} flows", {"size": _SMALLEST, "flows": flows}, _SMALLEST)
+    # The first packets of each flow go through the dataplane, at some half a million a second.
+    first = {"warmup": 0.5 + flows / 60_000}
     with testpmd_veth.hugepages(processes=2), World() as world:
         made: list[devices.Device] = [
             devices.Sluice(world, _CARRIED, poll="adaptive", offload="on",
@@ -45,18 +51,15 @@ def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
         for device in made:
             device.start()
             device.rest()
-        # The first packets of each flow go through the dataplane, at some half a million a second.
-        load = saturation.Load(f"{flows} flows", {"size": _SMALLEST, "flows": flows, "warmup": 0.5 + flows / 60_000},
-                               _SMALLEST)
-        runs = saturation.interleave(made, chosen.rounds, devices.APART, chosen.seconds, load, report,
-                                     elsewhere={_CARRIED: devices.TOGETHER, _KERNEL: devices.TOGETHER})
-        table = Table(f"reflect, {flows} flows of {_SMALLEST} bytes, decided flows carried by XDP",
-                      saturation.COLUMNS)
-        saturation.add_rows(table, load, runs, _TESTPMD)
-        table.notes += saturation.notes([runs], limited=(_KERNEL, _CARRIED))
-        ceiling = figures.quartiles(figures.ratios(saturation.mpps(runs[_KERNEL]), saturation.mpps(runs[_CARRIED])))
-        if ceiling:
-            table.notes.append(f"carried against XDP_TX, round by round: q1 {ceiling.low:.2f}, median "
-                               f"{ceiling.middle:.2f}, q3 {ceiling.high:.2f}")
-        report.table(table)
-        report.keep(f"{flows} flows", runs)
+        for placement in chosen.placements:
+            runs = saturation.interleave(made, chosen.rounds, placement, chosen.seconds, load, report, first)
+            table = Table(f"reflect, {flows} flows of {_SMALLEST} bytes, frames received {_WHERE[placement]}",
+                          saturation.COLUMNS)
+            saturation.add_rows(table, load, runs, _TESTPMD)
+            table.notes += saturation.notes([runs], limited=(_KERNEL, _CARRIED))
+            ceiling = figures.quartiles(figures.ratios(saturation.mpps(runs[_KERNEL]), saturation.mpps(runs[_CARRIED])))
+            if ceiling:
+                table.notes.append(f"carried against XDP_TX, round by round: q1 {ceiling.low:.2f}, median "
+                                   f"{ceiling.middle:.2f}, q3 {ceiling.high:.2f}")
+            report.table(table)
+            report.keep(f"{flows} flows, {placement}", runs)

@@ -95,14 +95,14 @@ def _measure(device: Device, programs: build.Programs, placement: str, seconds: 
 
 
 def interleave(devices: Sequence[Device], rounds: int, placement: str, seconds: float, load: Load,
-               report: Report, elsewhere: Mapping[str, str] | None = None) -> Runs:
-    """Each device once per round, in the order given; `elsewhere` are those with another placement, by name."""
+               report: Report, first: Mapping[str, Any] | None = None) -> Runs:
+    """Each device once per round, in the order given; `first` are options that the load has in the first round only."""
     programs = build.Programs()
     runs: Runs = {device.name: [] for device in devices}
     for number in range(1, rounds + 1):
         for device in devices:
-            placed = (elsewhere or {}).get(device.name, placement)
-            runs[device.name].append(_measure(device, programs, placed, seconds, load))
+            sent = load._replace(options={**load.options, **(first or {})}) if number == 1 else load
+            runs[device.name].append(_measure(device, programs, placement, seconds, sent))
         said = ", ".join(f"{name} {made[-1]['pps'] / 1e6:.3f}" for name, made in runs.items())
         report.say(f"{load.name}, {placement}, round {number} of {rounds}: Mpps {said}")
     return runs
