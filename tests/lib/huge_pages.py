@@ -14,13 +14,17 @@ _POOL = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 def more(count):
     """As many free ones more; yields how many there are now. Afterwards the pool is as large as it was: those in use
     go when their users do."""
-    pool = _POOL / "nr_hugepages"
-    if not pool.exists():
+    if not _POOL.exists():
         yield 0
         return
-    before = pool.read_text()
-    pool.write_text(str(int(before) + count))
+    # Without those that are there for as long as somebody who ended a moment ago still has them.
+    before = _read("nr_hugepages") - _read("surplus_hugepages")
+    (_POOL / "nr_hugepages").write_text(str(before + count))
     try:
-        yield int((_POOL / "free_hugepages").read_text())
+        yield _read("free_hugepages")
     finally:
-        pool.write_text(before)
+        (_POOL / "nr_hugepages").write_text(str(before))
+
+
+def _read(name):
+    return int((_POOL / name).read_text())

@@ -32,12 +32,12 @@ _COLUMNS = ("lanes' memfds", "rings", "dataplane private", "agent private", "BPF
             "page tables", "machine")
 
 # The layout of a lane of one port; each line says where it is decided.
-_RING_ENTRIES = 1024  # control/kernel/lane_sockets.h: XskRingSizes
+_RING_ENTRIES = 2048  # control/kernel/lane_sockets.h: XskRingSizes
 _FRAMES = 2 * _RING_ENTRIES  # Instance::LaneLayout: every fill and transmit ring full at once
 _FRAME_BYTES = 2048  # at an MTU of 1500
 _DESCRIPTOR_BYTES, _ADDRESS_BYTES = 16, 8  # linux/if_xdp.h: xdp_desc of receive and transmit, addresses of the others
 _RING_HEADER_BYTES = 320  # net/xdp/xsk_queue.h: struct xdp_ring, each index on its own cache lines
-_LANE_BYTES = 6080 + 272  # sizeof(Lane) and sizeof(QueuePair)
+_LANE_BYTES = 15424 + 288  # sizeof(Lane) and sizeof(QueuePair)
 _POOL_BYTES = 4 * _FRAMES  # dataplane/umem.h: pool_
 _MOVED_FLOWS_BYTES = 1024 * 16 + 512 * 40  # dataplane/moved_flows.h: slots_, ring_
 _PROBED_FLOWS_BYTES = 1024 * 8  # dataplane/steering_probe.h: slots_

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from tests.bench.peers import dpdk
+from tests.lib import huge_pages
 from tests.lib.command import wait_until
 from tests.lib.world import Netns, World
 
 _DRIVERS = ("librte_bus_vdev", "librte_mempool_ring", "librte_net_af_xdp")
-_PAGES = Path("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages")
 _PAGES_EACH = 64  # of 2 MB: the packet memory of four queues of two ports, and DPDK's own
 # For each device: its receive ring of 2,048, as many on their way, and some in testpmd's own hands. With none left, four
 # queues of two ports forwarded nothing at all.
@@ -34,15 +33,10 @@ exec "$@" <&3
 _numbers = itertools.count()
 
 
-@contextlib.contextmanager
-def hugepages(processes: int) -> Iterator[None]:
+def hugepages(processes: int) -> contextlib.AbstractContextManager[int]:
     """So many more as `processes` need, while the block lasts."""
-    before = int(_PAGES.read_text())
-    _PAGES.write_text(str(before + processes * _PAGES_EACH))
-    try:
-        yield
-    finally:
-        _PAGES.write_text(str(before))
+    more: contextlib.AbstractContextManager[int] = huge_pages.more(processes * _PAGES_EACH)
+    return more
 
 
 class Testpmd:
