@@ -44,8 +44,8 @@ _FEW, _ONE_HUGE, _MANY_HUGE = "2 busy of 16", "1 lane, huge pages", "16 lanes, h
 _ARMS = {**_CURVE, _FEW: Arm(16, 2), _ONE_HUGE: Arm(1, 1, huge=True), _MANY_HUGE: Arm(16, 16, huge=True)}
 _COMPARED = (*((name, "1 lane") for name in _CURVE if name != "1 lane"), (_FEW, "2 lanes"), (_ONE_HUGE, "1 lane"),
              (_MANY_HUGE, "16 lanes"))
-# Three for each lane of one port, and the bridge lanes'.
-_HUGE_PAGES = 3 * (1 + 1 + 16 + 1)
+# Five for each lane of one port, and the bridge lanes'.
+_HUGE_PAGES = 5 * (1 + 1 + 16 + 1)
 
 
 def options(parser: argparse.ArgumentParser) -> None:
