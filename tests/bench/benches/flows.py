@@ -10,7 +10,7 @@ the CPU fetches the entries of several at a time. Packets are between the two: e
 instructions of the last one's. The loop and its key are subtracted from both; how much that is, is in the table.
 
 Each round has every number of flows once, each in a process of its own, so that the table lies in other pages. A figure
-is the median of 1,024 pieces of 4,096 look-ups (tests/bench/lookup).
+is the median of 512 pieces of 4,096 look-ups (tests/bench/lookup).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_TIMES = 3.0
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="(9)")
+    parser.add_argument("--rounds", type=int, default=15, metavar="N", help="(15)")
     parser.add_argument("--flows", nargs="+", type=int, default=[1_000, 10_000, 100_000, 1_000_000], metavar="N",
                         help="the first is what the others are compared with (1000 10000 100000 1000000)")
 
