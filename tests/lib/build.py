@@ -31,6 +31,10 @@ class Programs:
         return self._find("tests/bench/wakeup/wakeup")
 
     @property
+    def flow_lookup(self):
+        return self._find("tests/bench/lookup/flow_lookup")
+
+    @property
     def liveload(self):
         return self._find("tests/bench/load/liveload")
 

@@ -1,0 +1,69 @@
+#include "tests/bench/lookup/decided_flows.h"
+
+#include <arpa/inet.h>
+
+#include <bit>
+#include <cstring>
+
+#include "bpf/flow_key.h"
+
+namespace sluice::bench {
+namespace {
+
+// As liveload has them (tests/bench/load/live_frames.h): source ports 1024 to 61023, then the next source address.
+constexpr uint32_t kFirstSource = 0xc6120001;  // 198.18.0.1
+constexpr uint32_t kFirstPort = 1024;
+constexpr uint32_t kFlowsPerAddress = 60000;
+
+constexpr uint8_t kIpBytes = 46;
+constexpr uint8_t kUdpBytes = kIpBytes - SLUICE_FLOW_IPV4_BYTES;
+constexpr size_t kSourceAt = 26;
+constexpr size_t kPortAt = 34;
+// Checksums are not looked at.
+constexpr SmallFrame kFrame = {{
+    0x02, 0,  0, 0,        0, 1,                           // to
+    0x02, 0,  0, 0,        0, 2,                           // from
+    0x08, 0,                                               // IPv4
+    0x45, 0,  0, kIpBytes, 0, 0,         0x40, 0, 64, 17,  // UDP
+    0,    0,  0, 0,        0, 0,                           // from Write's address
+    198,  19, 0, 1,                                        // to this one
+    0,    0,  0, 9,        0, kUdpBytes,                   // from Write's port to port 9
+}};
+
+}  // namespace
+
+uint32_t DecidedFlows::BucketsFor(uint32_t flows) {
+  return std::bit_ceil(2 * flows) / SLUICE_FLOW_WAYS;
+}
+
+DecidedFlows::DecidedFlows(FlowTable& table, uint32_t flows) {
+  numbers_.reserve(flows);
+  SmallFrame frame = kFrame;
+  for (uint32_t number = 0; numbers_.size() < flows; ++number) {
+    Write(number, frame);
+    const sluice_flow_key key = KeyOf(frame);
+    sluice_flow* entry = table.FindOrClaim(key, sluice_flow_hash(&key), kEpoch);
+    if (entry == nullptr) {
+      ++left_out_;
+      continue;
+    }
+    table.Decide(*entry, key, kEpoch, {.changes = SLUICE_FLOW_SWAP_MACS});
+    numbers_.push_back(number);
+  }
+}
+
+sluice_flow_key DecidedFlows::KeyOf(const SmallFrame& frame) {
+  sluice_flow_key key{};
+  sluice_flow_key_of(frame.bytes.begin(), frame.bytes.end(), frame.bytes.size(), &key);
+  return key;
+}
+
+void DecidedFlows::Write(uint32_t number, SmallFrame& frame) {
+  const uint32_t source = htonl(kFirstSource + number / kFlowsPerAddress);
+  const uint16_t port = htons(static_cast<uint16_t>(kFirstPort + number % kFlowsPerAddress));
+  frame = kFrame;
+  std::memcpy(&frame.bytes[kSourceAt], &source, sizeof(source));
+  std::memcpy(&frame.bytes[kPortAt], &port, sizeof(port));
+}
+
+}  // namespace sluice::bench
