@@ -53,10 +53,10 @@ static __always_inline void find(__u32 index, struct run* run) {
   if (!get_key(index, &key)) {
     return;
   }
-  const struct sluice_flow* flow = find_decided(&run->config, &key);
-  if (flow) {
+  const struct decided decided = find_decided(&run->config, &key);
+  if (decided.flow) {
     run->found++;
-    run->zero = flow->seen;  // of a flow that was decided at once
+    run->zero = decided.flow->packets;  // of a flow that is not carried yet
   }
 }
 

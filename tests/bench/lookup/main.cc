@@ -28,7 +28,8 @@ absl::Status Measure(uint32_t count) {
   if (!xdp.ok()) {
     return xdp.status();
   }
-  absl::StatusOr<FlowTable> table = FlowTable::Map((*xdp)->flows_fd(), (*xdp)->marks_fd(), buckets);
+  absl::StatusOr<FlowTable> table =
+      FlowTable::Map((*xdp)->flows_fd(), (*xdp)->details_fd(), (*xdp)->marks_fd(), buckets);
   if (!table.ok()) {
     return table.status();
   }

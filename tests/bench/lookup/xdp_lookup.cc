@@ -24,6 +24,7 @@ absl::StatusOr<std::unique_ptr<XdpLookup>> XdpLookup::Load(uint32_t buckets) {
     bpf_map__set_pin_path(map, nullptr);
   }
   bpf_map__set_max_entries(programs->maps.sluice_flows, buckets);
+  bpf_map__set_max_entries(programs->maps.sluice_details, buckets);
   if (const int error = find_flows::load(programs); error != 0) {
     return absl::ErrnoToStatus(-error, "loading the BPF programs");
   }
@@ -43,6 +44,10 @@ XdpLookup::~XdpLookup() {
 
 int XdpLookup::flows_fd() const {
   return bpf_map__fd(programs_->maps.sluice_flows);
+}
+
+int XdpLookup::details_fd() const {
+  return bpf_map__fd(programs_->maps.sluice_details);
 }
 
 int XdpLookup::marks_fd() const {

@@ -29,6 +29,7 @@ class XdpLookup {
   ~XdpLookup();
 
   int flows_fd() const;
+  int details_fd() const;
   int marks_fd() const;
 
   // Internal: a flow was not found, or the kernel does not run the programs.
