@@ -37,7 +37,7 @@
 #define SLUICE_FLOW_BUCKETS 16384
 #define SLUICE_FLOW_WAYS 4
 // Buckets that a flow may be in: its own, or the one behind. In a table that is half full of flows one in 27 finds its
-// own bucket full, and next to none both.
+// own bucket full, one in 200 both.
 #define SLUICE_FLOW_PROBES 2
 // Ports of one network function.
 #define SLUICE_MAX_PORTS 4

@@ -1,6 +1,5 @@
 #include "dataplane/flow_table.h"
 
-#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstring>

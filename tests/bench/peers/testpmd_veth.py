@@ -17,7 +17,7 @@ from tests.lib.command import wait_until
 from tests.lib.world import Netns, World
 
 _DRIVERS = ("librte_bus_vdev", "librte_mempool_ring", "librte_net_af_xdp")
-_PAGES_EACH = 64  # of 2 MB: the packet memory of four queues of two ports, and DPDK's own
+_PAGES_EACH = 96  # of 2 MB: the packet memory of four queues of two ports, and DPDK's own
 # For each device: its receive ring of 2,048, as many on their way, and some in testpmd's own hands. With none left, four
 # queues of two ports forwarded nothing at all.
 _MBUFS_EACH = 5120
