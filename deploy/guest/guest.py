@@ -172,6 +172,11 @@ class Guest:
         """Whether QEMU is running."""
         return self._process is not None and self._process.poll() is None
 
+    def keeper_pid(self) -> int:
+        """The process whose only child is QEMU (keeper.py)."""
+        assert self._process is not None
+        return self._process.pid
+
     def _qemu_crashed(self) -> bool:
         """Whether QEMU ended by a signal, as opposed to the guest by a panic."""
         if self._process is None:

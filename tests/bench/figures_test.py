@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tests.bench.benches import guest
 from tests.bench.lib import cpu, figures, load, plot, rounds, traffic, windows
 from tests.bench.lib.table import Table, cell
 
@@ -118,6 +119,16 @@ def test_no_figure_is_made_of_a_change_that_failed():
     assert traffic.totals([good, bad])[1:5] == (1, 1, 1000, 4)
     table = rounds.comparison("", {"A": [good, good], "B": [bad, good]}, [("B", "A")], rounds.PER_CHANGE)
     assert table.rows[0][:3] == ("B against A: effective blocked ms", 1, 0)
+
+
+def test_a_way_that_did_not_run_has_a_row_with_the_reason():
+    good, bad = traffic.stream(report(lost=500), 0), traffic.Stream(detail={"failed": "no zero-copy here"})
+    streams = {("A", 1): [good, bad], ("B", 1): [bad, bad]}
+    table = guest.rates("", 1, streams)
+    assert table.rows[0][:5] == ("A, 1", 1, 0.25, 0.25, 0.25)
+    assert table.rows[1] == ("B, 1", "did not run: no zero-copy here")
+    assert table.notes == ["A, 1: 1 of 2 failed, the last with: no zero-copy here"]
+    table.render()
 
 
 def test_balance_has_the_reasons():

@@ -95,13 +95,6 @@ class Ways:
             self.arms[name] = measured(self.arms[name])
 
 
-def _start_testpmd(vm: Vm) -> tuple[testpmd.Testpmd | None, str]:
-    try:
-        return testpmd.Testpmd(vm, nic=1), ""
-    except RuntimeError as error:
-        return None, " ".join(str(error).split())
-
-
 def _main_table(title: str, streams: dict[str, list[traffic.Stream]]) -> Table:
     table = Table(title, ("way", *traffic.COLUMNS, *traffic.BLOCKED, *_AGENT_SAYS, "window ms p50", "max "))
     for name, made in streams.items():
@@ -126,28 +119,17 @@ def _steps_table(title: str, streams: dict[str, list[traffic.Stream]]) -> Table:
     return table
 
 
-def _guest_options(wanted: bool, report: Report) -> tuple[dict[str, Any], str]:
-    """What booted() needs for testpmd, or why there is none."""
-    if not wanted:
-        return {}, ""
-    try:
-        return {"files": testpmd.files(), "modules": testpmd.MODULES, "memory_mb": testpmd.MEMORY_MB}, ""
-    except (OSError, RuntimeError) as error:
-        report.say(f"testpmd: {error}")
-        return {}, f"cannot be fetched: {' '.join(str(error).split())[-300:]}"
-
-
 def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     def say(text: str) -> None:
         report.say(f"channels {kernel}: {text}")
 
     wanted = "testpmd" not in chosen.without
-    more, reason = _guest_options(wanted, report)
+    more, reason = testpmd.for_guest() if wanted else ({}, "")
     with contextlib.ExitStack() as stack:
         vm = stack.enter_context(booted(kernel, nics=2 if wanted else 1, thread_per_cpu=True, **more))
         peer = None
         if more:
-            peer, reason = _start_testpmd(vm)
+            peer, reason = testpmd.started(vm, nic=1)
         function = vm.start("reflect", queue_pairs=_LOW)
         where = guest.describe(vm, function)
         offer = guest.offer(vm, chosen.channels_rate, chosen.channels_flows, say)

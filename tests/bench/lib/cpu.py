@@ -16,10 +16,10 @@ _IDLE, _IOWAIT = 3, 4  # of /proc/stat's columns; exact on a kernel with NO_HZ (
 _TICK_NS = 10_000_000  # USER_HZ, what /proc/stat counts in
 
 
-def process_ns(pid: int) -> int:
-    """Of all threads there are now."""
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads)
+def process_ns(pid: int, thread: str = "*") -> int:
+    """Of all threads there are now, or of one."""
+    threads = Path(f"/proc/{pid}/task").glob(f"{thread}/schedstat")
+    return sum(int(path.read_text(encoding="ascii").split()[0]) for path in threads)
 
 
 def _ksoftirqd(core: int) -> int:

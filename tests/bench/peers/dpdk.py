@@ -25,6 +25,10 @@ _PACKAGE = "dpdk-dev"
 _LIBRARY = re.compile(r"(?:lib(?!systemd|udev|nss|pam)[a-z0-9.+-]*|ibverbs-providers)(?<!-dev)=")
 _DRIVERS = ("librte_bus_pci", "librte_bus_vdev", "librte_mempool_ring", "librte_net_virtio")
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
+# Of coreutils' stdbuf. Preloaded, with BUFFER_LINES in the environment, it has a program print whole lines at once also
+# into a file: otherwise testpmd's prompt is there before the answer to the command.
+BUFFER_LIBRARY = "/usr/libexec/coreutils/libstdbuf.so"
+BUFFER_LINES = "_STDBUF_O=L"
 
 
 def _download(into: Path) -> None:
@@ -75,7 +79,7 @@ def files() -> list[GuestFile]:
     libraries = _linked(program, folder)
     for path in drivers:
         libraries = {**_linked(path, folder), **libraries}
-    made = [GuestFile("/usr/bin/dpdk-testpmd", program.read_bytes(), 0o755)]
+    made = [GuestFile("/usr/bin/dpdk-testpmd", program.read_bytes(), 0o755), GuestFile(BUFFER_LIBRARY, BUFFER_LIBRARY)]
     made += [GuestFile(f"/{path.relative_to(folder)}", path.read_bytes()) for path in drivers]
     made += [GuestFile(f"/{_LIBRARIES}/{name}", path.read_bytes(), 0o755) for name, path in libraries.items()]
     return made

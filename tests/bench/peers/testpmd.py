@@ -7,6 +7,7 @@ forwarding is stopped, so that its polling core leaves the machine to the other 
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.lib.vm import Vm
 from guest import GuestError  # isort: skip
 
 MODULES = ("uio_pci_generic",)
-MEMORY_MB = 768
+_MEMORY_MB = 768
 _HUGEPAGES = 96  # of 2 MB: the packet memory of four pairs, and DPDK's own
 STEPS = ("stop, port stop, config", "port start, start")
 
@@ -35,9 +36,10 @@ echo $pci > /sys/bus/pci/drivers_probe
 mkfifo /run/testpmd.in
 echo $pci
 """
-_START = """
+_START = f"""
 exec 3<>/run/testpmd.in
-exec dpdk-testpmd -l 0,1 -a {pci} -- -i --forward-mode=macswap --rxq=1 --txq=1 --nb-cores=1 \
+export LD_PRELOAD={dpdk.BUFFER_LIBRARY} {dpdk.BUFFER_LINES}
+exec dpdk-testpmd -l 0,1 -a {{pci}} -- -i --forward-mode=macswap --rxq=1 --txq=1 --nb-cores=1 \
     --total-num-mbufs=8192 <&3
 """
 # A command is done when the next prompt is there.
@@ -101,6 +103,12 @@ class Testpmd:
         return {"last_resize": {"blocked_ns": sum(took), "steps": [
             {"step": step, "took_ns": ns} for step, ns in zip(STEPS, took, strict=True)]}}
 
+    def received(self) -> list[int]:
+        """Packets of each queue so far."""
+        self._batch(("show port xstats 0",))
+        shown = self.output().rsplit("NIC extended statistics for port 0", 1)[-1]
+        return [int(count) for count in re.findall(r"^rx_q\d+_good_packets: (\d+)", shown, re.MULTILINE)]
+
     def output(self) -> str:
         return self._process.output()
 
@@ -109,5 +117,17 @@ class Testpmd:
         self._process.wait(30)
 
 
-def files() -> list[Any]:
-    return dpdk.files()
+def for_guest() -> tuple[dict[str, Any], str]:
+    """What booted() needs for it, or why there is none."""
+    try:
+        return {"files": dpdk.files(), "modules": MODULES, "memory_mb": _MEMORY_MB}, ""
+    except (OSError, RuntimeError) as error:
+        return {}, f"cannot be fetched: {' '.join(str(error).split())[-300:]}"
+
+
+def started(vm: Vm, nic: int) -> tuple[Testpmd | None, str]:
+    """On device number `nic`, or why it does not run."""
+    try:
+        return Testpmd(vm, nic), ""
+    except RuntimeError as error:
+        return None, " ".join(str(error).split())
