@@ -31,8 +31,8 @@ void LaneFlows::Look(Burst& burst) {
       looked[i].hash = sluice_flow_hash(&looked[i].key);
     }
   }
-  // In a loop of its own: behind a prefetch the stores of the next key would wait for it, and the prefetches so for each
-  // other (tests/bench/README.md: flows).
+  // In a loop of its own: behind a prefetch the stores of the next key would wait for it, and so would the next
+  // prefetch (tests/bench/README.md: flows).
   for (uint32_t i = 0; i < burst.count; ++i) {
     (*tables_)[burst.frames[i].in_port].Prefetch(looked[i].hash);
   }

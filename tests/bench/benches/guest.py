@@ -45,8 +45,9 @@ _PARTS = ("vCPUs", "device", "generator")
 _CARRIED_PART = 0.95
 # Of what a pair receives where all receive as much: with less the flows are not spread.
 _LEAST_PART = 0.1
-# Of other flows, first of all. An interrupt that is to move to another CPU does so when it comes (effective_affinity_list),
-# so that the old one polls the queue for as long as it is busy; sent by that CPU's pair, the flows would stay there.
+# Of other flows, first of all. An interrupt that is to move to another CPU does so when it comes
+# (effective_affinity_list), so that the old one polls the queue for as long as it is busy; sent by that CPU's pair, the
+# flows would stay there.
 _SETTLE_SECONDS = 0.1
 # Before what is measured, in parts of that: flows find their pairs, and are decided.
 _WARM_UP_PART = 0.25

@@ -18,8 +18,8 @@ from tests.lib.world import Netns, World
 
 _DRIVERS = ("librte_bus_vdev", "librte_mempool_ring", "librte_net_af_xdp")
 _PAGES_EACH = 96  # of 2 MB: the packet memory of four queues of two ports, and DPDK's own
-# For each device: its receive ring of 2,048, as many on their way, and some in testpmd's own hands. With none left, four
-# queues of two ports forwarded nothing at all.
+# For each device: its receive ring of 2,048, as many on their way, and some in testpmd's own hands. With none left,
+# four queues of two ports forwarded nothing at all.
 _MBUFS_EACH = 5120
 # $1 a folder to mount at, $2 a FIFO that keeps its standard input open: it ends when that does.
 _START = """set -e
@@ -61,7 +61,8 @@ class Testpmd:
             # The main thread, which only waits, is on the forwarding core, too.
             "--lcores", f"0@{core},1@{core}", "--no-pci", "--no-telemetry", "--huge-dir", huge, "--file-prefix",
             f"{world.folder.name}-{name}", *drivers, *devices,
-            "--", f"--forward-mode={mode}", "--nb-cores=1", f"--total-num-mbufs={_MBUFS_EACH * len(devices)}", "--no-lsc-interrupt"))
+            "--", f"--forward-mode={mode}", "--nb-cores=1", f"--total-num-mbufs={_MBUFS_EACH * len(devices)}",
+            "--no-lsc-interrupt"))
         wait_until(self._forwards, lambda: f"testpmd: {self.process.output()[-2000:]}")
 
     def _forwards(self) -> bool:
