@@ -5,12 +5,11 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
-# Two clones of one state share what they compile: paths below the clone count as relative ones. What debuggers are
-# told is the folder of the clone that compiled first.
+# The build presets let clones of one state share what they compile (CCACHE_BASEDIR: paths below a clone count as
+# relative ones). What debuggers are told is the folder of the clone that compiled first.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
 add_library(sluice_common INTERFACE)

@@ -183,8 +183,9 @@ absl::Status Dataplane::ShareMarks(const std::vector<UniqueFd>& fds) {
   }
   marks.swap(marks_);  // the former stay mapped until no lane uses them
   for (auto& [index, held] : lanes_) {
+    Lane& lane = *held.lane;
     if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
-      crew_->RunFor(*held.lane, [&] { held.lane->ShareMarks(marks_); });
+      crew_->RunFor(lane, [&] { lane.ShareMarks(marks_); });
     }
   }
   return absl::OkStatus();
@@ -205,10 +206,11 @@ absl::Status Dataplane::DecideFlows(const dataplane::DecideFlows& request, const
   } else {
     flows_.reset();
   }
+  FlowTables* const tables = flows_.has_value() ? &flows_->tables() : nullptr;
   for (auto& [index, held] : lanes_) {
+    Lane& lane = *held.lane;
     if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
-      crew_->RunFor(*held.lane,
-                    [&] { held.lane->DecideFlows(flows_.has_value() ? &flows_->tables() : nullptr, request.epoch()); });
+      crew_->RunFor(lane, [&] { lane.DecideFlows(tables, request.epoch()); });
     }
   }
   if (flows_.has_value()) {
