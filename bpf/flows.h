@@ -10,8 +10,8 @@
 // queue is given to the dataplane there first.
 //
 // The other way round, when the decisions of an epoch are withdrawn, what XDP sent before must be out before the
-// dataplane sends: lanes are held back until the polls that began before have ended (dataplane/fence.h). An entry that
-// leaves for being idle is withdrawn only when no packet came since a poll that may have carried one ended.
+// dataplane sends: lanes are held back until the polls that began before have ended (dataplane/process/fence.h). An
+// entry that leaves for being idle is withdrawn only when no packet came since a poll that may have carried one ended.
 #ifndef SLUICE_BPF_FLOWS_H_
 #define SLUICE_BPF_FLOWS_H_
 

@@ -1,5 +1,5 @@
 # What every target of the project is compiled with, as one interface library: sluice_common.
-# Includes are written from the repository's root: "dataplane/lane.h".
+# Includes are written from the repository's root: "dataplane/lane/lane.h".
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)

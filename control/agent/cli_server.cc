@@ -15,10 +15,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "control/agent/config_answers.h"
 #include "control/agent/rule_requests.h"
-#include "control/agent/unix_socket.h"
 #include "control/doctor/doctor.h"
+#include "control/serve/config_answers.h"
+#include "control/serve/unix_socket.h"
 #include "control/wire/framing.h"
 #include "spdlog/spdlog.h"
 

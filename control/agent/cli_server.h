@@ -10,11 +10,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "control/agent/config_keeper.h"
 #include "control/agent/instance.h"
 #include "control/agent/status.h"
+#include "control/apply/config_keeper.h"
 #include "control/wire/sluice.pb.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 

@@ -10,10 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/agent/live_resize.h"
-#include "control/agent/state_file.h"
 #include "control/doctor/doctor.h"
 #include "control/kernel/affinity.h"
 #include "control/kernel/links.h"
+#include "control/state/state_file.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {

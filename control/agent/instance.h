@@ -21,18 +21,18 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "control/agent/active_rules.h"
-#include "control/agent/call_log.h"
-#include "control/agent/dataplane_link.h"
-#include "control/agent/dataplane_process.h"
-#include "control/agent/lane_table.h"
-#include "control/agent/port.h"
-#include "control/agent/resize_plan.h"
-#include "control/agent/resize_run.h"
-#include "control/agent/saved_state.pb.h"
-#include "control/agent/stats_view.h"
 #include "control/config/config.h"
-#include "control/kernel/blocklist.h"
+#include "control/dataplane/dataplane_link.h"
+#include "control/dataplane/dataplane_process.h"
+#include "control/dataplane/stats_view.h"
+#include "control/lanes/lane_table.h"
+#include "control/port/port.h"
+#include "control/resize/call_log.h"
+#include "control/resize/resize_plan.h"
+#include "control/resize/resize_run.h"
+#include "control/rules/active_rules.h"
+#include "control/rules/blocklist_map.h"
+#include "control/state/saved_state.pb.h"
 
 namespace sluice {
 
@@ -193,7 +193,7 @@ class Instance {
   // Each flow by its own lane, until Tick() ends it: running flows move with the next packet they have.
   absl::Status SpreadFlows();
   // `fresh` lanes receive nothing from before `change` until what came by `old` lanes before it is out
-  // (dataplane/fence.h). The answer is the change's.
+  // (dataplane/process/fence.h). The answer is the change's.
   absl::Status Fenced(const std::vector<uint32_t>& fresh, absl::FunctionRef<absl::Status()> change,
                       const std::vector<uint32_t>& old);
   absl::Status Place(uint32_t workers);

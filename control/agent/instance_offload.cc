@@ -5,14 +5,14 @@
 //   lanes held back ─► change, new epoch in every port's map ─► polls that began before have ended ─► lanes go on
 //
 // Behind the change every packet comes to the lanes, where it waits until what XDP sent before is out
-// (dataplane/fence.h). Nothing is carried while pairs are resized, by a dataplane that is gone, or where it would bring
-// flows to other queues than their lane's.
+// (dataplane/process/fence.h). Nothing is carried while pairs are resized, by a dataplane that is gone, or where it
+// would bring flows to other queues than their lane's.
 #include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "control/agent/instance.h"
-#include "control/kernel/rule_maps.h"
+#include "control/rules/rule_maps.h"
 #include "net/if.h"
 #include "spdlog/spdlog.h"
 

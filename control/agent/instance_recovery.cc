@@ -29,7 +29,7 @@ absl::Duration RestartDelay(uint32_t restarts_in_a_row) {
 void Instance::DataplaneLost() {
   spdlog::error("the dataplane (pid {}) is gone", link_->pid());
   // One that was told to end (systemctl restart) hangs up first, then sends what it still has: for at most 1 s
-  // (dataplane/main.cc).
+  // (dataplane/process/main.cc).
   constexpr absl::Duration kFarewell = absl::Seconds(2);
   link_->Drop(kFarewell);
   if (child_ > 0 && waitpid(child_, nullptr, WNOHANG) == child_) {

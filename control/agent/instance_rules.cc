@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/agent/instance.h"
-#include "control/kernel/rule_maps.h"
+#include "control/rules/rule_maps.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -27,7 +27,7 @@ RuleFields FieldsOf(const SavedRule& rule) {
 absl::Status Instance::MakeRules() {
   std::vector<ActiveRule> before;
   for (const SavedRule& saved : state_.rules()) {
-    absl::StatusOr<RuleConfig> config = MakeRule(FieldsOf(saved), config_.ports);
+    absl::StatusOr<RuleConfig> config = MakeRule(FieldsOf(saved), PortNames(config_.ports));
     if (config.ok()) {
       before.push_back({*std::move(config), saved.id(), saved.hits(), false});
     } else {

@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "control/agent/dataplane_process.h"
 #include "control/agent/instance.h"
-#include "control/agent/resize_repair.h"
+#include "control/dataplane/dataplane_process.h"
+#include "control/resize/resize_repair.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -44,7 +44,7 @@ std::vector<uint32_t> PairsOf(const std::vector<AgentPort>& ports) {
 }  // namespace
 
 absl::StatusOr<std::optional<Greeting>> Instance::FindSurvivor() {
-  // It tries to reconnect at least once a second (dataplane/agent_link.h), unless it is dying.
+  // It tries to reconnect at least once a second (dataplane/process/agent_link.h), unless it is dying.
   constexpr absl::Duration kReconnectBound = absl::Seconds(20);
   const UniqueFd process = WatchProcess(static_cast<pid_t>(state_.dataplane_pid()));
   pollfd either[] = {{link_->listen_fd(), POLLIN, 0}, {process.get(), POLLIN, 0}};

@@ -3,9 +3,9 @@
 #define SLUICE_CONTROL_AGENT_LIVE_CONFIG_H_
 
 #include "absl/status/status.h"
-#include "control/agent/config_run.h"
 #include "control/agent/instance.h"
 #include "control/agent/reporter.h"
+#include "control/apply/config_run.h"
 #include "control/config/config.h"
 
 namespace sluice {

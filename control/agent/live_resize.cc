@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "control/agent/quiet_wait.h"
 #include "control/kernel/forced_poll.h"
+#include "control/resize/quiet_wait.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {

@@ -7,7 +7,7 @@
 //
 // Why it keeps order: where packets change the lane they come by (XDP off and on, lanes that close, RSS tables) or
 // leave by (SetTransmitLanes), the lanes they change to are held back until the others are empty
-// (dataplane/fence.h).
+// (dataplane/process/fence.h).
 #ifndef SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 #define SLUICE_CONTROL_AGENT_LIVE_RESIZE_H_
 
@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "control/agent/instance.h"
-#include "control/agent/resize_run.h"
+#include "control/resize/resize_run.h"
 
 namespace sluice {
 

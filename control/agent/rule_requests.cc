@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "control/agent/active_rules.h"
-#include "control/config/blocklist.h"
+#include "control/rules/active_rules.h"
+#include "control/rules/blocklist.h"
 
 namespace sluice {
 namespace {
@@ -17,7 +17,7 @@ absl::StatusOr<std::vector<RuleConfig>> Wanted(const wire::ChangeRulesRequest& r
   switch (request.change_case()) {
     case wire::ChangeRulesRequest::kAdd: {
       const auto& fields = request.add().fields();
-      absl::StatusOr<RuleConfig> rule = MakeRule({fields.begin(), fields.end()}, instance.config().ports);
+      absl::StatusOr<RuleConfig> rule = MakeRule({fields.begin(), fields.end()}, PortNames(instance.config().ports));
       return rule.ok() ? WithRule(now, *std::move(rule), request.add().before())
                        : absl::StatusOr<std::vector<RuleConfig>>(rule.status());
     }

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/wire/framing.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice::cli {
 namespace {

@@ -18,10 +18,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control/config/keys.h"
-#include "control/config/rules.h"
 #include "control/config/toml_reader.h"
+#include "control/rules/rules.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/stats_segment.h"
-#include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
 namespace {
@@ -198,22 +198,11 @@ void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConf
   for (const toml::table* table : root.Tables("rule")) {
     TableReader in(*table, "rule", problems);
     RuleConfig rule;
-    rule.fields = ReadFields(in);
-    const RuleFields& fields = rule.fields;
-    for (const RuleProblem& problem : CompileRule(fields, rule.rule)) {
+    const RuleFields fields = ReadFields(in);
+    for (const RuleProblem& problem : MakeRuleConfig(fields, PortNames(ports), rule)) {
       // Of a field with a wrong type it has been said already; its absence here is not another problem.
       if (fields.count(problem.field) != 0 || !in.Has(problem.field.c_str())) {
         in.Problem(problem.field, problem.text);
-      }
-    }
-    if (const auto port = fields.find("in_port"); port != fields.end()) {
-      rule.in_port = port->second;
-      const auto names_it = [&](const PortConfig& p) { return p.name == rule.in_port; };
-      if (std::none_of(ports.begin(), ports.end(), names_it)) {
-        in.Problem("in_port", absl::StrCat("'", rule.in_port, "' is no port; allowed: ",
-                                           absl::StrJoin(ports, ", ", [](std::string* out, const PortConfig& p) {
-                                             out->append(p.name);
-                                           })));
       }
     }
     rules.push_back(std::move(rule));
@@ -234,6 +223,14 @@ absl::Status ParseToml(const std::string& text, Problems& problems, toml::table&
 }
 
 }  // namespace
+
+std::vector<std::string> PortNames(const std::vector<PortConfig>& ports) {
+  std::vector<std::string> names;
+  for (const PortConfig& port : ports) {
+    names.push_back(port.name);
+  }
+  return names;
+}
 
 absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name) {
   Problems problems(file_name);

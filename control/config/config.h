@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
-#include "control/config/rules.h"
+#include "control/rules/rules.h"
 
 namespace sluice {
 
@@ -51,13 +51,6 @@ struct MetricsConfig {
   std::optional<ListenAddress> listen;  // nullopt: the default one, if it can be had
 };
 
-// A rule as written, as compiled, and the port it is for.
-struct RuleConfig {
-  RuleFields fields;
-  std::string in_port;  // empty: every port
-  SteeringRule rule;
-};
-
 struct Config {
   std::vector<PortConfig> ports;
   DataplaneConfig dataplane;
@@ -65,6 +58,9 @@ struct Config {
   MetricsConfig metrics;
   std::vector<RuleConfig> rules;
 };
+
+// Their names, in order.
+std::vector<std::string> PortNames(const std::vector<PortConfig>& ports);
 
 // Errors: InvalidArgument, one line a problem, each "FILE:LINE: key: what is wrong, what is allowed".
 // All problems of a file are listed, not only the first.

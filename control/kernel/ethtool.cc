@@ -17,7 +17,7 @@
 #include "bpf/sluice_abi.h"
 #include "control/kernel/kernel_error.h"
 #include "control/kernel/netlink.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 namespace {

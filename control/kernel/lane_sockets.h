@@ -24,8 +24,8 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/umem_layout.h"
-#include "dataplane/contract/unique_fd.h"
 
 namespace sluice {
 

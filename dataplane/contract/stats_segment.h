@@ -75,19 +75,19 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter rx_wakeups;           // recvfrom() calls for a fill ring that asked to be woken
   StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring
   StatsCounter originated;           // frames of our own, handed to the lane they leave by: steering probes
-  StatsCounter checksums_completed;  // of frames received here (dataplane/partial_checksum.h)
+  StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
   // By the port a frame was received on.
   StatsCounter drops[kDropReasons];
 };
 
 struct alignas(kStatsCacheLine) LaneStats {
   // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there, or here for what
-  // other lanes hand over (dataplane/moved_flows.h).
+  // other lanes hand over (dataplane/lane/moved_flows.h).
   StatsCounter handoff_held;
   StatsCounter handoff_out;  // frames given to other lanes
   StatsCounter free_frames;  // gauge: in the lane's pool
-  // Frames that waited behind a fence (dataplane/fence.h) or for their flow's move, and those of them that were let go
-  // before it was proven that nothing older of their flows was still under way.
+  // Frames that waited behind a fence (dataplane/process/fence.h) or for their flow's move, and those of them that were
+  // let go before it was proven that nothing older of their flows was still under way.
   StatsCounter fence_held;
   StatsCounter fence_unproven;
   LanePortStats ports[kMaxPorts];
@@ -102,7 +102,7 @@ struct alignas(kStatsCacheLine) WorkerStats {
 struct StatsSegment {
   uint32_t magic = kStatsMagic;
   uint32_t version = kStatsVersion;
-  StatsCounter flows_carried;  // gauge: flows that XDP carries, as of the last look (dataplane/flow_ager.h)
+  StatsCounter flows_carried;  // gauge: flows that XDP carries, as of the last look (dataplane/process/flow_ager.h)
   LaneStats lanes[kMaxLanes];
   WorkerStats workers[kMaxWorkers];
 };

@@ -4,8 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/contract/stats_segment.h"
-#include "dataplane/functions/forward.h"
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/forward/forward.h"
+#include "dataplane/functions/reflect/reflect.h"
 
 namespace sluice {
 namespace {

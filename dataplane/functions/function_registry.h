@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "dataplane/network_function.h"
+#include "dataplane/function/network_function.h"
 
 namespace sluice {
 

@@ -8,9 +8,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from guest.apt import debian_release
-from guest.fetch import Kernel, fetch_kernel
-from guest.modules import AT_BOOT, ON_DEMAND, ModuleTree
+from testbed.apt import debian_release
+from testbed.fetch import Kernel, fetch_kernel
+from testbed.modules import AT_BOOT, ON_DEMAND, ModuleTree
 
 from .debian_root import DebianRoot, base_archive, dependencies
 

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from guest.apt import debian_release, host_acquire_settings, mirrors
-from guest.cache import cache_folder, complete_file, locked
-from guest.fetch import CODENAMES
+from testbed.apt import debian_release, host_acquire_settings, mirrors
+from testbed.cache import cache_folder, complete_file, locked
+from testbed.fetch import CODENAMES
 
 # systemd as the first process, devices and modules.
 _ALWAYS = ("kmod", "systemd-sysv", "udev")

@@ -1,8 +1,10 @@
-#include "control/agent/active_rules.h"
+#include "control/rules/active_rules.h"
 
 #include <gmock/gmock.h>
 
 #include <set>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 
@@ -12,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-const std::vector<PortConfig> kPorts = {{"wan", "eth0"}, {"lan", "eth1"}};
+const std::vector<std::string> kPorts = {"wan", "lan"};
 
 RuleConfig Port(int port, const char* action = "drop") {
   const auto rule = MakeRule({{"proto", "tcp"}, {"dst_port", absl::StrCat(port)}, {"action", action}}, kPorts);

@@ -1,5 +1,5 @@
 // Apply, confirm, roll back: on a network function that fails when it is told to.
-#include "control/agent/config_keeper.h"
+#include "control/apply/config_keeper.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "control/agent/boot_clock.h"
+#include "control/state/boot_clock.h"
 #include "tests/lib/temp_folder.h"
 
 namespace sluice {

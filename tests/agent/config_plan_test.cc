@@ -1,5 +1,5 @@
 // The steps of an apply: which, in which order, and what becomes of them when one fails.
-#include "control/agent/config_plan.h"
+#include "control/apply/config_plan.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "control/agent/config_run.h"
+#include "control/apply/config_run.h"
 
 namespace sluice {
 namespace {

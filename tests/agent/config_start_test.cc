@@ -1,5 +1,5 @@
 // What the state folder keeps, and what an agent starts with.
-#include "control/agent/config_start.h"
+#include "control/apply/config_start.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "control/agent/boot_clock.h"
-#include "control/agent/state_dir.h"
+#include "control/state/boot_clock.h"
+#include "control/state/state_dir.h"
 #include "tests/lib/temp_folder.h"
 
 namespace sluice {

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "control/agent/resize_repair.h"
-#include "control/agent/resize_run.h"
+#include "control/resize/resize_repair.h"
+#include "control/resize/resize_run.h"
 
 namespace sluice {
 

@@ -1,4 +1,4 @@
-#include "control/agent/quiet_wait.h"
+#include "control/resize/quiet_wait.h"
 
 #include "gtest/gtest.h"
 

@@ -1,5 +1,5 @@
 // Plans: which lever, which steps in which order, and what is refused with which words.
-#include "control/agent/resize_plan.h"
+#include "control/resize/resize_plan.h"
 
 #include <algorithm>
 #include <string>

@@ -1,12 +1,12 @@
 // Every plan, interrupted at every step: refused there, it is as before; the agent dead there, its successor makes
 // it the state before or the one after.
-#include "control/agent/resize_repair.h"
+#include "control/resize/resize_repair.h"
 
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "control/agent/resize_plan.h"
+#include "control/resize/resize_plan.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/agent/device_model.h"

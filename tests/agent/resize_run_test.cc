@@ -1,5 +1,5 @@
 // Running plans: whatever step fails, what was done is undone in reverse, and the report says so.
-#include "control/agent/resize_run.h"
+#include "control/resize/resize_run.h"
 
 #include <optional>
 #include <string>

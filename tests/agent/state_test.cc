@@ -6,8 +6,8 @@
 #include <fstream>
 #include <string>
 
-#include "control/agent/state_file.h"
-#include "control/agent/stats_view.h"
+#include "control/dataplane/stats_view.h"
+#include "control/state/state_file.h"
 #include "gtest/gtest.h"
 
 namespace sluice {

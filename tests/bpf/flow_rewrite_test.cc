@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What XDP makes of a decided flow's packets, beside the same packet written anew, checksums and all.
-#include "dataplane/flow_action.h"
+#include "dataplane/function/flow_action.h"
 #include "tests/bpf/flow_runs.h"
 
 namespace sluice::bpf_test {

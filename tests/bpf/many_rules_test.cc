@@ -5,7 +5,7 @@
 #include <functional>
 #include <random>
 
-#include "control/steering/rule_tables.h"
+#include "control/rules/rule_tables.h"
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {

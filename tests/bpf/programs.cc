@@ -12,9 +12,9 @@
 #include "bpf/sluice_bridge.skel.h"
 #include "bpf/sluice_bridge_rx.skel.h"
 #include "bpf/sluice_steer.skel.h"
-#include "control/config/blocklist.h"
-#include "control/kernel/blocklist.h"
-#include "control/kernel/rule_maps.h"
+#include "control/rules/blocklist.h"
+#include "control/rules/blocklist_map.h"
+#include "control/rules/rule_maps.h"
 
 namespace sluice::bpf_test {
 namespace {

@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "bpf/sluice_abi.h"
-#include "control/steering/rule.h"
+#include "control/rules/rule.h"
 #include "tests/bpf/packet.h"
 
 struct sluice_steer;

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "control/wire/sluice.pb.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 

@@ -1,4 +1,4 @@
-#include "control/config/blocklist.h"
+#include "control/rules/blocklist.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "control/config/rules.h"
+#include "control/rules/rules.h"
 
 #include <arpa/inet.h>
 #include <gmock/gmock.h>

@@ -18,7 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/contract/stats_segment.h"
-#include "dataplane/lane.h"
+#include "dataplane/lane/lane.h"
 #include "tests/dataplane/fake_ring.h"
 
 namespace sluice::cost {

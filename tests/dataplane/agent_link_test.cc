@@ -1,4 +1,4 @@
-#include "dataplane/agent_link.h"
+#include "dataplane/process/agent_link.h"
 
 #include <gtest/gtest.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-#include "dataplane/confinement.h"
+#include "dataplane/process/confinement.h"
 
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>

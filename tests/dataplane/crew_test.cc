@@ -1,4 +1,4 @@
-#include "dataplane/crew.h"
+#include "dataplane/worker/crew.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -9,8 +9,8 @@
 #include <memory>
 #include <thread>
 
-#include "dataplane/functions/reflect.h"
-#include "dataplane/handoff_fabric.h"
+#include "dataplane/functions/reflect/reflect.h"
+#include "dataplane/process/handoff_fabric.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "dataplane/dataplane.h"
+#include "dataplane/process/dataplane.h"
 
 #include <gtest/gtest.h>
 

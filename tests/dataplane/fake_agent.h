@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "dataplane/dataplane.h"
+#include "dataplane/process/dataplane.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

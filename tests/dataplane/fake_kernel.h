@@ -28,12 +28,12 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/contract/umem_layout.h"
-#include "dataplane/contract/unique_fd.h"
-#include "dataplane/kernel.h"
-#include "dataplane/lane.h"
-#include "dataplane/xsk_socket.h"
+#include "dataplane/io/xsk_socket.h"
+#include "dataplane/lane/lane.h"
+#include "dataplane/process/kernel.h"
 #include "tests/dataplane/fake_ring.h"
 
 namespace sluice {

@@ -1,6 +1,6 @@
 // A ring between the kernel and an AF_XDP socket's user, in memory: the kernel's half of it.
 //
-// Threads: the kernel's half is one thread's at a time; the other half is the product's (dataplane/rings.h).
+// Threads: the kernel's half is one thread's at a time; the other half is the product's (dataplane/io/rings.h).
 #ifndef SLUICE_TESTS_DATAPLANE_FAKE_RING_H_
 #define SLUICE_TESTS_DATAPLANE_FAKE_RING_H_
 
@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "dataplane/rings.h"
+#include "dataplane/io/rings.h"
 
 namespace sluice {
 

@@ -1,4 +1,4 @@
-#include "dataplane/fence.h"
+#include "dataplane/process/fence.h"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/reflect/reflect.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

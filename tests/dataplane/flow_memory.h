@@ -15,9 +15,9 @@
 
 #include "bpf/flow_key.h"
 #include "bpf/sluice_abi.h"
-#include "dataplane/contract/unique_fd.h"
-#include "dataplane/flow_table.h"
-#include "dataplane/mapping.h"
+#include "dataplane/base/mapping.h"
+#include "dataplane/base/unique_fd.h"
+#include "dataplane/offload/flow_table.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

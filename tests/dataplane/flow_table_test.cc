@@ -1,5 +1,5 @@
 // The life of an entry, as workers and the control thread see it; XDP's part of it is done by hand.
-#include "dataplane/flow_table.h"
+#include "dataplane/offload/flow_table.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "dataplane/flow_action.h"
+#include "dataplane/function/flow_action.h"
 #include "tests/dataplane/flow_memory.h"
 
 namespace sluice {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/burst.h"
+#include "dataplane/function/burst.h"
 #include "dataplane/functions/function_registry.h"
 
 namespace sluice {

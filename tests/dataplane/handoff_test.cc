@@ -1,12 +1,12 @@
-#include "dataplane/handoff.h"
+#include "dataplane/lane/handoff.h"
 
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <thread>
 
-#include "dataplane/flow_hash.h"
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/reflect/reflect.h"
+#include "dataplane/net/flow_hash.h"
 #include "tests/dataplane/fake_kernel.h"
 #include "tests/dataplane/two_lanes.h"
 

@@ -1,5 +1,5 @@
 // Which frames ask for a decision, and what becomes of the answers. What a lane publishes: lane_marks_test.cc.
-#include "dataplane/lane_flows.h"
+#include "dataplane/offload/lane_flows.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/flow_action.h"
+#include "dataplane/function/flow_action.h"
 #include "tests/dataplane/flow_memory.h"
 
 namespace sluice {

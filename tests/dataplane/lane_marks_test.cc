@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "dataplane/functions/forward.h"
-#include "dataplane/functions/reflect.h"
-#include "dataplane/lane.h"
+#include "dataplane/functions/forward/forward.h"
+#include "dataplane/functions/reflect/reflect.h"
+#include "dataplane/lane/lane.h"
 #include "tests/dataplane/fake_kernel.h"
 #include "tests/dataplane/flow_memory.h"
 #include "tests/dataplane/two_lanes.h"

@@ -1,12 +1,12 @@
-#include "dataplane/lane.h"
+#include "dataplane/lane/lane.h"
 
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <random>
 
-#include "dataplane/functions/forward.h"
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/forward/forward.h"
+#include "dataplane/functions/reflect/reflect.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

@@ -1,4 +1,4 @@
-#include "dataplane/moved_flows.h"
+#include "dataplane/lane/moved_flows.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Partial checksums: what a sender's stack leaves for a device is completed, anything else stays to the byte.
-#include "dataplane/partial_checksum.h"
+#include "dataplane/lane/partial_checksum.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/functions/forward.h"
+#include "dataplane/functions/forward/forward.h"
 #include "tests/bpf/packet.h"
 #include "tests/dataplane/fake_kernel.h"
 

@@ -1,4 +1,4 @@
-#include "dataplane/patience.h"
+#include "dataplane/worker/patience.h"
 
 #include <gtest/gtest.h>
 

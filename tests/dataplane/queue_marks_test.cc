@@ -1,13 +1,13 @@
 // A pair that is behind says for how many packets it has room, and takes that back when it has caught up.
-#include "dataplane/queue_marks.h"
+#include "dataplane/io/queue_marks.h"
 
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <vector>
 
-#include "dataplane/functions/reflect.h"
-#include "dataplane/lane.h"
+#include "dataplane/functions/reflect/reflect.h"
+#include "dataplane/lane/lane.h"
 #include "tests/dataplane/fake_kernel.h"
 #include "tests/dataplane/flow_memory.h"
 

@@ -1,4 +1,4 @@
-#include "dataplane/rings.h"
+#include "dataplane/io/rings.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "dataplane/settlement.h"
+#include "dataplane/process/settlement.h"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // Steering probes: the host must take one for the flow's own packet, and nobody else for a packet at all.
-#include "dataplane/steering_probe.h"
+#include "dataplane/lane/steering_probe.h"
 
 #include <gtest/gtest.h>
 
@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/flow_hash.h"
-#include "dataplane/functions/forward.h"
+#include "dataplane/functions/forward/forward.h"
+#include "dataplane/net/flow_hash.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

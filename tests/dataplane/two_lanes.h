@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/reflect/reflect.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {

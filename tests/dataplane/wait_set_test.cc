@@ -1,4 +1,4 @@
-#include "dataplane/wait_set.h"
+#include "dataplane/worker/wait_set.h"
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>

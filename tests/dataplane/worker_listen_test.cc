@@ -8,8 +8,8 @@
 #include <string>
 #include <thread>
 
-#include "dataplane/crew.h"
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/reflect/reflect.h"
+#include "dataplane/worker/crew.h"
 #include "tests/dataplane/epoll_members.h"
 #include "tests/dataplane/fake_kernel.h"
 

@@ -9,8 +9,8 @@
 #include <memory>
 #include <thread>
 
-#include "dataplane/crew.h"
-#include "dataplane/functions/reflect.h"
+#include "dataplane/functions/reflect/reflect.h"
+#include "dataplane/worker/crew.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace {

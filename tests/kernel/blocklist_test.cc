@@ -1,4 +1,4 @@
-#include "control/kernel/blocklist.h"
+#include "control/rules/blocklist_map.h"
 
 #include <arpa/inet.h>
 #include <unistd.h>
@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "control/kernel/steering_maps.h"
 #include "control/kernel/xdp_attachment.h"
+#include "control/rules/steering_maps.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
 

@@ -8,8 +8,8 @@
 
 #include "absl/time/clock.h"
 #include "control/kernel/links.h"
-#include "control/kernel/steering_maps.h"
 #include "control/kernel/xdp_attachment.h"
+#include "control/rules/steering_maps.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/open_lane.h"
 #include "tests/kernel/status_matchers.h"

@@ -14,7 +14,7 @@
 #include <filesystem>
 #include <string_view>
 
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 namespace {

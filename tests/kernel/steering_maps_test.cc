@@ -1,4 +1,4 @@
-#include "control/kernel/steering_maps.h"
+#include "control/rules/steering_maps.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "control/kernel/bpf_programs.h"
-#include "control/kernel/rule_maps.h"
 #include "control/kernel/xdp_attachment.h"
+#include "control/rules/rule_maps.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
 

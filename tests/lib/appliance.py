@@ -18,7 +18,7 @@ from tests.lib.vm import Vm, mac
 DEPLOY = Path(__file__).parents[2] / "deploy"
 sys.path.insert(0, str(DEPLOY))
 
-from guest import Guest, Nic, TestNet  # noqa: E402
+from testbed import Guest, Nic, TestNet  # noqa: E402
 from image import kernel_series  # noqa: E402
 
 QUEUES = 2
@@ -61,7 +61,7 @@ def _overlay(folder: Path) -> Path:
         (units / f"multi-user.target.wants/guest-serve@{number}.service").symlink_to("../guest-serve@.service")
     for name in ("usr/lib/guest", "usr/bin", "usr/sbin"):
         (folder / name).mkdir(parents=True)
-    shutil.copy(DEPLOY / "guest/serve", folder / "usr/lib/guest/serve")
+    shutil.copy(DEPLOY / "testbed/serve", folder / "usr/lib/guest/serve")
     for shell in ("usr/bin/ash", "usr/sbin/dash"):  # what it calls them in a guest of busybox
         (folder / shell).symlink_to("/usr/bin/dash")
     return folder

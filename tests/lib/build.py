@@ -52,7 +52,7 @@ class Programs:
 
     @property
     def dataplane(self):
-        return self._find("dataplane/sluice-dataplane")
+        return self._find("dataplane/process/sluice-dataplane")
 
     @property
     def bpf(self):

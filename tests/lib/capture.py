@@ -18,7 +18,7 @@ import dpkt
 # Ethernet, IP and TCP with all their options: what tells any two frames of a stream apart.
 HEADERS_BYTES = 96
 ETHERNET_BYTES = 14
-# Steering probes are Sluice's own (dataplane/steering_probe.h).
+# Steering probes are Sluice's own (dataplane/lane/steering_probe.h).
 NO_PROBES = "not ether dst 01:80:c2:00:00:01"
 
 

@@ -10,9 +10,9 @@ from tests.lib.command import run
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "deploy"))
 
-from guest.apt import PrivateApt, debian_release  # noqa: E402
-from guest.cache import cache_folder, complete_folder, locked  # noqa: E402
-from guest.fetch import CODENAMES  # noqa: E402
+from testbed.apt import PrivateApt, debian_release  # noqa: E402
+from testbed.cache import cache_folder, complete_folder, locked  # noqa: E402
+from testbed.fetch import CODENAMES  # noqa: E402
 
 
 def _download(into):

@@ -12,9 +12,9 @@ from tests.lib.command import CommandFailed, wait_until
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "deploy"))
 
-from guest.apt import PrivateApt, debian_release  # noqa: E402
-from guest.cache import cache_folder, complete_folder, locked  # noqa: E402
-from guest.fetch import CODENAMES  # noqa: E402
+from testbed.apt import PrivateApt, debian_release  # noqa: E402
+from testbed.cache import cache_folder, complete_folder, locked  # noqa: E402
+from testbed.fetch import CODENAMES  # noqa: E402
 
 FETCH = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 

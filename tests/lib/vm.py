@@ -22,8 +22,8 @@ from tests.lib.command import wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
 
-from guest import Guest, GuestFile, Nic, TestNet  # noqa: E402
-from network_function import NetworkFunction, config, product_files  # noqa: E402
+from testbed import Guest, GuestFile, Nic, TestNet  # noqa: E402
+from testbed.network_function import NetworkFunction, config, product_files  # noqa: E402
 
 QUEUES = 4
 

@@ -10,7 +10,7 @@
 #include <httplib.h>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

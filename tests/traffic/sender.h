@@ -20,7 +20,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 #include "tests/traffic/frame.h"
 
 namespace sluice::flowgen {

@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "control/wire/sluice.pb.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 namespace {

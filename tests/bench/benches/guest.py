@@ -36,7 +36,7 @@ from tests.lib import protojson
 from tests.lib.command import run, wait_until
 from tests.lib.vm import Vm, booted
 
-from guest import GuestDied  # isort: skip
+from testbed import GuestDied  # isort: skip
 
 _KERNELS: dict[str, dict[str, Any]] = {"6.12": {}, "7": {"zero_copy": True}}
 _FORWARDING, _XDP_TX, _TESTPMD = "kernel forwarding", "XDP_TX", "testpmd"

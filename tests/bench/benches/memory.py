@@ -38,10 +38,10 @@ _FRAME_BYTES = 2048  # at an MTU of 1500
 _DESCRIPTOR_BYTES, _ADDRESS_BYTES = 16, 8  # linux/if_xdp.h: xdp_desc of receive and transmit, addresses of the others
 _RING_HEADER_BYTES = 320  # net/xdp/xsk_queue.h: struct xdp_ring, each index on its own cache lines
 _LANE_BYTES = 15424 + 288  # sizeof(Lane) and sizeof(QueuePair)
-_POOL_BYTES = 4 * _FRAMES  # dataplane/umem.h: pool_
-_MOVED_FLOWS_BYTES = 1024 * 16 + 512 * 40  # dataplane/moved_flows.h: slots_, ring_
-_PROBED_FLOWS_BYTES = 1024 * 8  # dataplane/steering_probe.h: slots_
-_HANDOFF_RING_BYTES = 12480  # dataplane/handoff.h, from the bridge lane
+_POOL_BYTES = 4 * _FRAMES  # dataplane/io/umem.h: pool_
+_MOVED_FLOWS_BYTES = 1024 * 16 + 512 * 40  # dataplane/lane/moved_flows.h: slots_, ring_
+_PROBED_FLOWS_BYTES = 1024 * 8  # dataplane/lane/steering_probe.h: slots_
+_HANDOFF_RING_BYTES = 12480  # dataplane/lane/handoff.h, from the bridge lane
 
 
 def _pages(size: int) -> int:
@@ -124,7 +124,7 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
         f"once: counters in shared memory {_kib(last['stats'])} KiB; program and libraries, each process's share:"
         f" dataplane {_kib(last['dataplane files'])}, agent {_kib(last['agent files'])} KiB",
         "not in it: hand-off rings of resizes, 12.2 KiB for each two lanes that flows ever moved between"
-        " (dataplane/handoff_fabric.h)",
+        " (dataplane/process/handoff_fabric.h)",
         "huge pages: " + ("in use, so memfds are rounded up to 2 MiB" if last["huge pages"] else "none were free"),
     ]
     report.table(table)

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "dataplane/burst.h"
+#include "dataplane/function/burst.h"
 #include "tests/bench/lookup/samples.h"
 #include "tests/traffic/clock.h"
 

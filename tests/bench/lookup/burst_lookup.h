@@ -6,7 +6,7 @@
 #ifndef SLUICE_TESTS_BENCH_LOOKUP_BURST_LOOKUP_H_
 #define SLUICE_TESTS_BENCH_LOOKUP_BURST_LOOKUP_H_
 
-#include "dataplane/lane_flows.h"
+#include "dataplane/offload/lane_flows.h"
 #include "tests/bench/lookup/decided_flows.h"
 
 namespace sluice::bench {

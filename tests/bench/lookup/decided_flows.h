@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "bpf/sluice_abi.h"
-#include "dataplane/flow_table.h"
+#include "dataplane/offload/flow_table.h"
 
 namespace sluice::bench {
 

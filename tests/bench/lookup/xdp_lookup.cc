@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/mapping.h"
+#include "dataplane/base/mapping.h"
 #include "tests/bench/lookup/find_flows.skel.h"
 #include "tests/bench/lookup/samples.h"
 

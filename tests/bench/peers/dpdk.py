@@ -15,9 +15,9 @@ from pathlib import Path
 
 from tests.lib.vm import GuestFile  # first: it puts deploy/ on the path
 
-from guest.apt import PrivateApt, debian_release  # isort: skip
-from guest.cache import cache_folder, complete_folder, locked  # isort: skip
-from guest.fetch import CODENAMES  # isort: skip
+from testbed.apt import PrivateApt, debian_release  # isort: skip
+from testbed.cache import cache_folder, complete_folder, locked  # isort: skip
+from testbed.fetch import CODENAMES  # isort: skip
 
 PROGRAM = "usr/bin/dpdk-testpmd"
 _PACKAGE = "dpdk-dev"

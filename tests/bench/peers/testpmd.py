@@ -14,7 +14,7 @@ from typing import Any
 from tests.bench.peers import dpdk
 from tests.lib.vm import Vm
 
-from guest import GuestError  # isort: skip
+from testbed import GuestError  # isort: skip
 
 MODULES = ("uio_pci_generic",)
 _MEMORY_MB = 768

@@ -19,7 +19,7 @@
 #include <thread>
 
 #include "absl/strings/str_format.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 #include "tests/traffic/clock.h"
 #include "tests/traffic/histogram.h"
 

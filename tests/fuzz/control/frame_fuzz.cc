@@ -7,7 +7,7 @@
 
 #include "control/wire/framing.h"
 #include "control/wire/sluice.pb.h"
-#include "dataplane/contract/unique_fd.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace {
 

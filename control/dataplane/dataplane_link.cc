@@ -1,0 +1,163 @@
+#include "control/dataplane/dataplane_link.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "control/dataplane/dataplane_process.h"
+#include "control/serve/unix_socket.h"
+#include "dataplane/contract/fd_channel.h"
+
+namespace sluice {
+namespace {
+
+absl::Status WaitReadable(int fd, absl::Time deadline, const char* what) {
+  while (true) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) {
+      return absl::DeadlineExceededError(absl::StrCat("no ", what, " in time"));
+    }
+    constexpr int64_t kLongestPollMs = 60'000;
+    const int64_t ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(left) + 1, 1, kLongestPollMs);
+    pollfd p{fd, POLLIN, 0};
+    const int n = poll(&p, 1, static_cast<int>(ms));
+    if (n > 0) {
+      return absl::OkStatus();
+    }
+    if (n < 0 && errno != EINTR) {
+      return absl::InternalError(absl::StrCat("poll: ", strerror(errno)));
+    }
+  }
+}
+
+absl::StatusOr<std::vector<UniqueFd>> ReceiveReport(int fd, absl::Time deadline, dataplane::Report& report) {
+  if (absl::Status s = WaitReadable(fd, deadline, "answer from the dataplane"); !s.ok()) {
+    return s;
+  }
+  return ReceiveMessage(fd, report);
+}
+
+}  // namespace
+
+absl::StatusOr<DataplaneLink> DataplaneLink::Listen(const std::string& path, uid_t uid) {
+  absl::StatusOr<UniqueFd> listener = ListenUnix(path, SOCK_SEQPACKET);
+  if (!listener.ok()) {
+    return listener.status();
+  }
+  constexpr mode_t kOwnerOnly = 0600;
+  if (chmod(path.c_str(), kOwnerOnly) != 0 || chown(path.c_str(), uid, static_cast<gid_t>(-1)) != 0) {
+    return absl::InternalError(absl::StrCat("rights of ", path, ": ", strerror(errno)));
+  }
+  DataplaneLink link;
+  link.listener_ = *std::move(listener);
+  link.uid_ = uid;
+  return link;
+}
+
+absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
+  if (absl::Status s = WaitReadable(listener_.get(), deadline, "dataplane connected"); !s.ok()) {
+    return s;
+  }
+  UniqueFd connection(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (!connection) {
+    return absl::InternalError(absl::StrCat("accept: ", strerror(errno)));
+  }
+  absl::StatusOr<ucred> peer = PeerOf(connection.get());
+  if (!peer.ok()) {
+    return peer.status();
+  }
+  if (connected()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("process ", peer->pid, " wants to be a second dataplane beside ", pid_, "; it was sent away"));
+  }
+  if (peer->uid != uid_ && peer->uid != 0) {
+    return absl::PermissionDeniedError(
+        absl::StrCat("process ", peer->pid, " of uid ", peer->uid, " is not the dataplane's user ", uid_));
+  }
+  Greeting greeting;
+  dataplane::Report report;
+  absl::StatusOr<std::vector<UniqueFd>> fds = ReceiveReport(connection.get(), deadline, report);
+  if (!fds.ok()) {
+    return fds.status();
+  }
+  if (!report.has_hello()) {
+    return absl::DataLossError("the dataplane did not begin with Hello");
+  }
+  greeting.hello = report.hello();
+  if (greeting.hello.contract_version() != dataplane::CONTRACT_VERSION_CURRENT) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the dataplane speaks contract version ", greeting.hello.contract_version(), ", the agent ",
+                     static_cast<int>(dataplane::CONTRACT_VERSION_CURRENT), "; end it (pid ", peer->pid,
+                     ") so that one of this version takes over its sockets"));
+  }
+  if (greeting.hello.configured()) {
+    if (fds->size() != 1) {
+      return absl::DataLossError("the dataplane's greeting came without its stats segment");
+    }
+    greeting.stats = std::move(fds->front());
+  }
+  for (uint32_t i = 0; i < greeting.hello.held_lanes(); ++i) {
+    absl::StatusOr<std::vector<UniqueFd>> lane_fds = ReceiveReport(connection.get(), deadline, report);
+    if (!lane_fds.ok()) {
+      return lane_fds.status();
+    }
+    const size_t expected = 1 + 2 * static_cast<size_t>(report.held_lane().lane().sockets_size());
+    if (!report.has_held_lane() || lane_fds->size() != expected) {
+      return absl::DataLossError("the dataplane's list of lanes is broken");
+    }
+    greeting.lanes.push_back({report.held_lane().lane(), report.held_lane().worker(), *std::move(lane_fds)});
+  }
+  pid_ = peer->pid;
+  pidfd_ = WatchProcess(pid_);
+  connection_ = std::move(connection);
+  return greeting;
+}
+
+absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline) {
+  if (!connection_) {
+    return absl::UnavailableError("no dataplane is connected");
+  }
+  request.set_id(next_id_++);
+  if (absl::Status s = SendMessage(connection_.get(), request, fds); !s.ok()) {
+    return s;
+  }
+  dataplane::Report report;
+  absl::StatusOr<std::vector<UniqueFd>> extra = ReceiveReport(connection_.get(), deadline, report);
+  if (!extra.ok()) {
+    return extra.status();
+  }
+  if (!report.has_reply() || report.reply().id() != request.id()) {
+    return absl::DataLossError("the dataplane answered something else than it was asked");
+  }
+  const dataplane::Reply& reply = report.reply();
+  if (reply.code() == static_cast<uint32_t>(absl::StatusCode::kUnavailable)) {
+    return absl::InternalError(reply.message());  // it is there: it answered
+  }
+  return absl::Status(static_cast<absl::StatusCode>(reply.code()), reply.message());
+}
+
+void DataplaneLink::Drop(absl::Duration grace) {
+  pollfd end{pidfd_.get(), POLLIN, 0};
+  if (pidfd_ && poll(&end, 1, static_cast<int>(absl::ToInt64Milliseconds(grace))) <= 0) {
+    (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+    // Its sockets and threads must be gone before a successor works on the same rings.
+    constexpr int kDeathMs = 5000;
+    (void)poll(&end, 1, kDeathMs);
+  }
+  connection_.Reset();
+  pidfd_.Reset();
+  pid_ = 0;
+}
+
+}  // namespace sluice

@@ -1,0 +1,75 @@
+// The agent's end of the socket to the dataplane (dataplane/contract/dataplane.proto).
+//
+// The agent listens, the dataplane connects: one that outlived the former agent comes back by itself and
+// gives us its descriptors. One connection at a time. Everything here is blocking and bounded; one thread.
+#ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_LINK_H_
+#define SLUICE_CONTROL_DATAPLANE_DATAPLANE_LINK_H_
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "dataplane/base/unique_fd.h"
+#include "dataplane/contract/dataplane.pb.h"
+
+namespace sluice {
+
+struct HeldLane {
+  dataplane::LaneSpec spec;
+  uint32_t worker = 0;
+  std::vector<UniqueFd> fds;  // in the order of LaneSpec's comment
+};
+
+struct Greeting {
+  dataplane::Hello hello;
+  UniqueFd stats;  // when hello.configured()
+  std::vector<HeldLane> lanes;
+};
+
+class DataplaneLink {
+ public:
+  // Only a process of `uid`, or of root, is let in.
+  static absl::StatusOr<DataplaneLink> Listen(const std::string& path, uid_t uid);
+  DataplaneLink(DataplaneLink&&) = default;
+  DataplaneLink& operator=(DataplaneLink&&) = default;
+
+  int listen_fd() const { return listener_.get(); }
+  bool connected() const { return static_cast<bool>(connection_); }
+  // Readable when the dataplane has gone (it never speaks unasked after its greeting). -1: none.
+  int connection_fd() const { return connection_.get(); }
+  pid_t pid() const { return pid_; }
+  // Readable when the process has ended. -1: none.
+  int pidfd() const { return pidfd_.get(); }
+
+  // Waits for a dataplane, takes it in and hears its greeting. Errors: DeadlineExceeded; AlreadyExists when
+  // one is connected; PermissionDenied for somebody else; FailedPrecondition for another contract version.
+  absl::StatusOr<Greeting> Accept(absl::Time deadline);
+
+  // Sends `request` (its id is set here) and waits for its reply. The reply's error comes back as it is.
+  // Unavailable when the dataplane is gone, DeadlineExceeded when it does not answer: Drop() it then.
+  absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline);
+
+  // Forgets the connection and sees to it that the process is gone: SIGKILL through its pidfd when it has not ended
+  // by itself within `grace`.
+  void Drop(absl::Duration grace = absl::ZeroDuration());
+
+ private:
+  DataplaneLink() = default;
+
+  UniqueFd listener_;
+  UniqueFd connection_;
+  UniqueFd pidfd_;
+  uid_t uid_ = 0;
+  pid_t pid_ = 0;
+  uint64_t next_id_ = 1;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_DATAPLANE_DATAPLANE_LINK_H_

@@ -1,0 +1,159 @@
+#include "control/rules/blocklist_map.h"
+
+#include <bpf/bpf.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "control/kernel/kernel_error.h"
+
+namespace sluice {
+namespace {
+
+uint32_t BitsOf(const sluice_prefix& prefix) {
+  return prefix.prefixlen - SLUICE_PREFIX_TABLE_BITS;
+}
+
+absl::Status TrieError(const char* verb) {
+  if (errno == ENOSPC) {
+    return absl::ResourceExhaustedError(absl::StrCat("the blocklist is full: ", kMaxBlockedPrefixes, " prefixes"));
+  }
+  if (errno == ENOMEM) {
+    return absl::ResourceExhaustedError(absl::StrCat(verb, " the blocklist: the kernel has no memory for it"));
+  }
+  return KernelError(errno, absl::StrCat(verb, " the blocklist"));
+}
+
+// Nodes come from memory that is free at that instant (kernel/bpf/lpm_trie.c: lpm_trie_node_alloc, GFP_NOWAIT); the
+// kernel frees some when it is asked again a little later.
+absl::Status AddAll(int trie, absl::Span<const sluice_prefix> prefixes) {
+  constexpr uint32_t kAtOnce = 4096;
+  constexpr int kTries = 10;
+  constexpr absl::Duration kPause = absl::Milliseconds(20);
+  const bpf_map_batch_opts options{.sz = sizeof(bpf_map_batch_opts), .elem_flags = BPF_ANY, .flags = 0};
+  std::vector<uint32_t> lengths;
+  int failures = 0;
+  for (size_t done = 0; done < prefixes.size();) {
+    const absl::Span<const sluice_prefix> some = prefixes.subspan(done, kAtOnce);
+    lengths.clear();
+    for (const sluice_prefix& prefix : some) {
+      lengths.push_back(BitsOf(prefix));
+    }
+    auto count = static_cast<uint32_t>(some.size());
+    const bool failed = bpf_map_update_batch(trie, some.data(), lengths.data(), &count, &options) != 0;
+    failures = count > 0 ? 0 : failures + 1;
+    if (failed && (errno != ENOMEM || failures >= kTries)) {
+      return TrieError("filling");
+    }
+    if (failed) {
+      absl::SleepFor(kPause);
+    }
+    done += count;
+  }
+  return absl::OkStatus();
+}
+
+// Of those that were there.
+absl::Status RemoveAll(int trie, absl::Span<const sluice_prefix> prefixes) {
+  for (const sluice_prefix& prefix : prefixes) {
+    if (bpf_map_delete_elem(trie, &prefix) != 0 && errno != ENOENT) {
+      return TrieError("removing from");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What is added to an error whose traces were removed, or were not.
+std::string Undone(const absl::Status& s) {
+  return s.ok() ? "" : absl::StrCat("; and putting the list back: ", s.message());
+}
+
+}  // namespace
+
+absl::StatusOr<Blocklist> Blocklist::Make(std::vector<sluice_prefix> prefixes) {
+  const auto as_bytes = [](const sluice_prefix& a, const sluice_prefix& b) { return memcmp(&a, &b, sizeof(a)); };
+  std::sort(prefixes.begin(), prefixes.end(), [&](const auto& a, const auto& b) { return as_bytes(a, b) < 0; });
+  prefixes.erase(
+      std::unique(prefixes.begin(), prefixes.end(), [&](const auto& a, const auto& b) { return as_bytes(a, b) == 0; }),
+      prefixes.end());
+  const bpf_map_create_opts options{.sz = sizeof(bpf_map_create_opts), .map_flags = BPF_F_NO_PREALLOC};
+  Blocklist list(UniqueFd(bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "sluice_blocklist", sizeof(sluice_prefix),
+                                         sizeof(uint32_t), kMaxBlockedPrefixes, &options)),
+                 prefixes.size());
+  if (!list.trie_) {
+    return TrieError("making");
+  }
+  if (absl::Status s = AddAll(list.fd(), prefixes); !s.ok()) {
+    return s;
+  }
+  return list;
+}
+
+bool Blocklist::Has(const sluice_prefix& prefix) const {
+  const absl::StatusOr<uint32_t> covering = Covering(prefix);
+  return covering.ok() && *covering == BitsOf(prefix);
+}
+
+absl::StatusOr<Blocklist> Blocklist::Adopt(UniqueFd trie) {
+  constexpr uint32_t kAtOnce = 4096;
+  const bpf_map_batch_opts options{.sz = sizeof(bpf_map_batch_opts), .elem_flags = 0, .flags = 0};
+  std::vector<sluice_prefix> prefixes(kAtOnce);
+  std::vector<uint32_t> lengths(kAtOnce);
+  uint64_t size = 0;
+  sluice_prefix last{};
+  for (bool first = true, more = true; more; first = false) {
+    uint32_t count = kAtOnce;
+    more = bpf_map_lookup_batch(trie.get(), first ? nullptr : &last, &last, prefixes.data(), lengths.data(), &count,
+                                &options) == 0;
+    if (!more && errno != ENOENT) {
+      return TrieError("counting");
+    }
+    size += count;
+  }
+  return Blocklist(std::move(trie), size);
+}
+
+absl::StatusOr<uint64_t> Blocklist::Add(absl::Span<const sluice_prefix> prefixes) {
+  std::vector<sluice_prefix> added;
+  for (const sluice_prefix& prefix : prefixes) {
+    if (Has(prefix)) {
+      continue;
+    }
+    added.push_back(prefix);
+    if (absl::Status s = AddAll(fd(), {&prefix, 1}); !s.ok()) {
+      return absl::Status(s.code(), absl::StrCat(s.message(), Undone(RemoveAll(fd(), added))));
+    }
+  }
+  size_ += added.size();
+  return added.size();
+}
+
+absl::StatusOr<uint64_t> Blocklist::Remove(absl::Span<const sluice_prefix> prefixes) {
+  std::vector<sluice_prefix> removed;
+  for (const sluice_prefix& prefix : prefixes) {
+    if (!Has(prefix)) {
+      continue;
+    }
+    removed.push_back(prefix);
+    if (absl::Status s = RemoveAll(fd(), {&prefix, 1}); !s.ok()) {
+      return absl::Status(s.code(), absl::StrCat(s.message(), Undone(AddAll(fd(), removed))));
+    }
+  }
+  size_ -= removed.size();
+  return removed.size();
+}
+
+absl::StatusOr<uint32_t> Blocklist::Covering(const sluice_prefix& prefix) const {
+  uint32_t length = 0;
+  if (bpf_map_lookup_elem(fd(), &prefix, &length) != 0) {
+    return errno == ENOENT ? absl::NotFoundError("no prefix on the blocklist covers it") : TrieError("reading");
+  }
+  return length;
+}
+
+}  // namespace sluice

@@ -1,0 +1,211 @@
+#include "control/rules/steering_maps.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "control/kernel/bpf_programs.h"
+#include "control/kernel/kernel_error.h"
+
+namespace sluice {
+namespace {
+
+constexpr uint32_t kConfigKey = 0;
+
+absl::Status MapError(absl::string_view verb, const char* map) {
+  return KernelError(errno, absl::StrCat(verb, " map ", map));
+}
+
+// sluice_address as a set element: its bytes, which have no padding.
+using AddressBytes = std::array<char, sizeof(sluice_address)>;
+static_assert(sizeof(sluice_address) == 20, "no padding that would make equal addresses differ");
+
+AddressBytes BytesOf(const sluice_address& address) {
+  AddressBytes bytes;
+  std::memcpy(bytes.data(), &address, sizeof(address));
+  return bytes;
+}
+
+uint32_t IdleBank(const sluice_config& config) {
+  return (config.rule_bank + 1) % SLUICE_RULE_BANKS;
+}
+
+}  // namespace
+
+absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
+  absl::StatusOr<RuleMaps> rules = RuleMaps::Open(pin_dir);
+  if (!rules.ok()) {
+    return rules.status();
+  }
+  SteeringMaps maps(*std::move(rules));
+  for (const auto& [name, fd] : {std::pair<const char*, UniqueFd*>{SLUICE_MAP_XSKS, &maps.xsks_},
+                                 {SLUICE_MAP_CONFIG, &maps.config_},
+                                 {SLUICE_MAP_BLOCKLIST, &maps.blocked_},
+                                 {SLUICE_MAP_LOCALS, &maps.locals_},
+                                 {SLUICE_MAP_COUNTERS, &maps.counters_},
+                                 {SLUICE_MAP_FLOWS, &maps.flows_},
+                                 {SLUICE_MAP_DETAILS, &maps.details_},
+                                 {SLUICE_MAP_MARKS, &maps.marks_}}) {
+    absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
+    if (!map.ok()) {
+      return map.status();
+    }
+    *fd = std::move(*map);
+  }
+  bpf_map_info info{};
+  uint32_t info_bytes = sizeof(info);
+  if (bpf_obj_get_info_by_fd(maps.flows_.get(), &info, &info_bytes) != 0) {
+    return MapError("asking the size of", SLUICE_MAP_FLOWS);
+  }
+  maps.flow_buckets_ = std::has_single_bit(info.max_entries) ? info.max_entries : 0;
+  return maps;
+}
+
+absl::Status SteeringMaps::BaseMarks(uint32_t queue) {
+  sluice_queue_marks marks{};
+  if (bpf_map_lookup_elem(marks_.get(), &queue, &marks) != 0) {
+    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_MARKS);
+  }
+  marks.base = marks.done = marks.given;
+  marks.limited = 0;
+  if (bpf_map_update_elem(marks_.get(), &queue, &marks, BPF_ANY) != 0) {
+    return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_MARKS);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SteeringMaps::RemoveSocket(uint32_t queue) {
+  if (bpf_map_delete_elem(xsks_.get(), &queue) != 0 && errno != ENOENT) {
+    return MapError(absl::StrCat("removing queue ", queue, " from"), SLUICE_MAP_XSKS);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<sluice_config> SteeringMaps::GetConfig() const {
+  sluice_config config{};
+  if (bpf_map_lookup_elem(config_.get(), &kConfigKey, &config) != 0) {
+    return MapError("reading", SLUICE_MAP_CONFIG);
+  }
+  return config;
+}
+
+absl::Status SteeringMaps::SetConfig(const sluice_config& config) {
+  if (bpf_map_update_elem(config_.get(), &kConfigKey, &config, BPF_ANY) != 0) {
+    return MapError("writing", SLUICE_MAP_CONFIG);
+  }
+  return absl::OkStatus();
+}
+
+// An array element is replaced by memcpy under the program's eyes (kernel/bpf/arraymap.c:
+// array_map_update_elem), so a packet may see a config that is half old, half new. Everything that goes with a bank
+// is therefore found by its number, and of the config only that changes.
+absl::Status SteeringMaps::FlipRules() {
+  absl::StatusOr<sluice_config> config = GetConfig();
+  if (!config.ok()) {
+    return config.status();
+  }
+  config->rule_bank = IdleBank(*config);
+  return SetConfig(*config);
+}
+
+absl::Status SteeringMaps::FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
+  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
+  if (!tables.ok()) {
+    return tables.status();
+  }
+  const absl::StatusOr<sluice_config> config = GetConfig();
+  return config.ok() ? rules_.Fill(IdleBank(*config), *tables, hits) : config.status();
+}
+
+absl::Status SteeringMaps::SetBlocklist(int trie) {
+  constexpr uint32_t kOnlyKey = 0;
+  const int failed = trie >= 0 ? bpf_map_update_elem(blocked_.get(), &kOnlyKey, &trie, BPF_ANY)
+                               : bpf_map_delete_elem(blocked_.get(), &kOnlyKey);
+  return failed != 0 && errno != ENOENT ? MapError("writing", SLUICE_MAP_BLOCKLIST) : absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> SteeringMaps::OpenBlocklist() const {
+  constexpr uint32_t kOnlyKey = 0;
+  uint32_t id = 0;
+  if (bpf_map_lookup_elem(blocked_.get(), &kOnlyKey, &id) != 0) {
+    return errno == ENOENT ? absl::StatusOr<UniqueFd>(UniqueFd()) : MapError("reading", SLUICE_MAP_BLOCKLIST);
+  }
+  UniqueFd trie(bpf_map_get_fd_by_id(id));
+  return trie ? absl::StatusOr<UniqueFd>(std::move(trie)) : MapError("opening the trie of", SLUICE_MAP_BLOCKLIST);
+}
+
+absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses) {
+  std::set<AddressBytes> wanted;
+  for (const sluice_address& address : addresses) {
+    wanted.insert(BytesOf(address));
+  }
+  if (wanted.size() > SLUICE_MAX_LOCAL_ADDRESSES) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the guest has ", wanted.size(), " addresses; the steering program can know ", SLUICE_MAX_LOCAL_ADDRESSES));
+  }
+  std::set<AddressBytes> present;
+  AddressBytes key;
+  for (int more = bpf_map_get_next_key(locals_.get(), nullptr, key.data()); more == 0;
+       more = bpf_map_get_next_key(locals_.get(), key.data(), key.data())) {
+    present.insert(key);
+  }
+  if (errno != ENOENT) {
+    return MapError("listing", SLUICE_MAP_LOCALS);
+  }
+  std::vector<AddressBytes> stale, missing;
+  std::set_difference(present.begin(), present.end(), wanted.begin(), wanted.end(), std::back_inserter(stale));
+  std::set_difference(wanted.begin(), wanted.end(), present.begin(), present.end(), std::back_inserter(missing));
+
+  const auto add = [&]() {
+    const uint8_t yes = 1;
+    for (const AddressBytes& address : missing) {
+      if (bpf_map_update_elem(locals_.get(), address.data(), &yes, BPF_ANY) != 0) {
+        return MapError("adding an address to", SLUICE_MAP_LOCALS);
+      }
+    }
+    return absl::OkStatus();
+  };
+  const auto remove = [&]() {
+    for (const AddressBytes& address : stale) {
+      if (bpf_map_delete_elem(locals_.get(), address.data()) != 0 && errno != ENOENT) {
+        return MapError("removing an address from", SLUICE_MAP_LOCALS);
+      }
+    }
+    return absl::OkStatus();
+  };
+  // Adds come first, so that an address which only moved between interfaces is never missing. A full map
+  // leaves no choice.
+  const bool adds_fit = present.size() + missing.size() <= SLUICE_MAX_LOCAL_ADDRESSES;
+  absl::Status first = adds_fit ? add() : remove();
+  if (!first.ok()) {
+    return first;
+  }
+  return adds_fit ? remove() : add();
+}
+
+absl::StatusOr<sluice_counters> SteeringMaps::ReadCounters(uint32_t queue) const {
+  const absl::StatusOr<size_t> cpus = PossibleCpus();
+  if (!cpus.ok()) {
+    return cpus.status();
+  }
+  std::vector<sluice_counters> per_cpu(*cpus);
+  if (bpf_map_lookup_elem(counters_.get(), &queue, per_cpu.data()) != 0) {
+    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_COUNTERS);
+  }
+  sluice_counters sum{};
+  for (const sluice_counters& one : per_cpu) {
+    for (int v = 0; v < SLUICE_VERDICT_COUNT; ++v) {
+      sum.packets[v] += one.packets[v];
+      sum.bytes[v] += one.bytes[v];
+    }
+  }
+  return sum;
+}
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+// A monotonic clock that all but stands still while nobody looks at it.
+//
+// Who waits until something has been quiet for a while means: while it could have shown itself. A guest whose host
+// stopped it, or whose core was given to somebody else, sees the steady clock jump, and all that was on its way to it
+// arrives after the jump. So between two looks no more than kLongestNap counts, a few times what passes between two
+// rounds of a lane that waits for something (Lane::SleepBound).
+//
+// Threads: one at a time. Times in nanoseconds since some moment before the first look, never 0.
+#ifndef SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
+#define SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+namespace sluice {
+
+class AwakeClock {
+ public:
+  static constexpr int64_t kLongestNap_ns = 5'000'000;
+
+  using Source = int64_t (*)();  // monotonic nanoseconds
+  static int64_t Steady() {
+    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
+
+  explicit AwakeClock(Source source) : source_(source), last_look_ns_(source()) {}
+
+  int64_t Now_ns() {
+    const int64_t now_ns = source_();
+    awake_ns_ += std::min(now_ns - last_look_ns_, kLongestNap_ns);
+    last_look_ns_ = now_ns;
+    return awake_ns_;
+  }
+
+ private:
+  const Source source_;
+  int64_t last_look_ns_;
+  int64_t awake_ns_ = 1;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_

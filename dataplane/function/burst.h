@@ -1,0 +1,56 @@
+// Frames that are handled together: received on one port of one lane, in order of arrival.
+//
+// A burst lives on its lane and is used again every round. Fixed capacity, trivial types, nothing to
+// free: the frames belong to the lane's Umem, and each leaves the burst by its verdict.
+#ifndef SLUICE_DATAPLANE_FUNCTION_BURST_H_
+#define SLUICE_DATAPLANE_FUNCTION_BURST_H_
+
+#include <cstdint>
+#include <type_traits>
+
+#include "bpf/sluice_abi.h"
+#include "dataplane/function/verdict.h"
+
+namespace sluice {
+
+// Two of the kernel's copy-mode transmit batches (32, net/xdp/xsk.c: TX_BATCH_SIZE), and NAPI's own
+// budget of 64 (include/linux/netdevice.h: NAPI_POLL_WEIGHT): what one receive poll can deliver.
+inline constexpr uint32_t kBurstFrames = 64;
+
+struct Frame {
+  uint8_t* data;     // the Ethernet header
+  uint64_t address;  // of `data` in the lane's UMEM
+  uint32_t length_bytes;
+  uint8_t in_port;
+  Verdict verdict;
+  bool asks = false;  // the function may decide for all of its flow (Burst::Decide)
+};
+
+struct Burst {
+  uint32_t lane;
+  uint32_t count;
+  Frame frames[kBurstFrames];
+
+  // What XDP may do with each packet of this frame's flow and direction, from now on and without asking again. Only
+  // for a frame that asks and is transmitted, and only if no later packet could get another answer. It lasts until the
+  // configuration changes or the flow has been idle (dataplane/offload/lane_flows.h).
+  uint64_t decided;  // bit i: actions[i] is frame i's
+  sluice_flow_action actions[kBurstFrames];
+  void Decide(const Frame& frame, const sluice_flow_action& action) {
+    const auto index = static_cast<uint32_t>(&frame - frames);
+    decided |= uint64_t{1} << index;
+    actions[index] = action;
+  }
+
+  Frame* begin() { return frames; }
+  Frame* end() { return frames + count; }
+  const Frame* begin() const { return frames; }
+  const Frame* end() const { return frames + count; }
+};
+
+static_assert(std::is_trivially_copyable_v<Burst>);
+static_assert(sizeof(Frame) == 24, "a burst of descriptors is 24 cache lines");
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_FUNCTION_BURST_H_

@@ -1,0 +1,22 @@
+#include "dataplane/functions/reflect/reflect.h"
+
+#include "dataplane/function/flow_action.h"
+#include "dataplane/net/ethernet.h"
+
+namespace sluice {
+
+void Reflect::Process(Burst& burst) {
+  for (Frame& frame : burst) {
+    if (frame.length_bytes < kEthernetHeaderBytes) {
+      frame.verdict = Verdict::Drop(DropReason::kMalformed);
+      continue;
+    }
+    SwapMacs(frame.data);
+    frame.verdict = Verdict::Transmit(frame.in_port);
+    if (frame.asks) {
+      burst.Decide(frame, SentOut(frame.in_port, SLUICE_FLOW_SWAP_MACS));
+    }
+  }
+}
+
+}  // namespace sluice

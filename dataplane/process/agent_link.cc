@@ -1,0 +1,152 @@
+#include "dataplane/process/agent_link.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "dataplane/contract/fd_channel.h"
+#include "spdlog/spdlog.h"
+
+namespace sluice {
+namespace {
+
+// The first retry comes as soon as a restarting agent may have its socket again; the longest pause is
+// what an operator does not notice.
+constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
+constexpr absl::Duration kLongestPause = absl::Seconds(1);
+// An agent that does not read for so long is as good as gone.
+constexpr absl::Duration kSendBound = absl::Seconds(5);
+
+}  // namespace
+
+AgentLink::AgentLink(Dataplane& dataplane, std::string socket_path, int termination_fd)
+    : dataplane_(dataplane), socket_path_(std::move(socket_path)), termination_fd_(termination_fd) {}
+
+void AgentLink::Serve() {
+  absl::Duration pause = kFirstPause;
+  std::string last_failure;
+  while (!told_to_end_ && !dataplane_.shut_down()) {
+    absl::Status status;
+    absl::StatusOr<UniqueFd> socket = Connect();
+    if (socket.ok()) {
+      pause = kFirstPause;
+      last_failure.clear();
+      spdlog::info("connected to the agent at {}", socket_path_);
+      status = Greet(socket->get());
+      if (status.ok()) {
+        status = ServeRequests(socket->get());
+      }
+    } else {
+      status = socket.status();
+    }
+    if (status.ok()) {
+      continue;
+    }
+    if (const std::string failure(status.message()); failure != last_failure) {
+      spdlog::warn("no agent: {}; trying on", failure);
+      last_failure = failure;
+    }
+    WaitFor(-1, pause);
+    dataplane_.Tick();
+    pause = std::min(2 * pause, kLongestPause);
+  }
+}
+
+absl::StatusOr<UniqueFd> AgentLink::Connect() const {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (socket_path_.size() >= sizeof(address.sun_path)) {
+    return absl::InvalidArgumentError(absl::StrCat(socket_path_, " is too long for a socket's path"));
+  }
+  memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
+  UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (!fd) {
+    return absl::InternalError(absl::StrCat("socket: ", strerror(errno)));
+  }
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return absl::UnavailableError(absl::StrCat(socket_path_, ": ", strerror(errno)));
+  }
+  const timeval bound = absl::ToTimeval(kSendBound);
+  if (setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound)) != 0) {
+    return absl::InternalError(absl::StrCat("SO_SNDTIMEO: ", strerror(errno)));
+  }
+  return fd;
+}
+
+absl::Status AgentLink::Greet(int socket) const {
+  dataplane::Report report;
+  *report.mutable_hello() = dataplane_.hello();
+  std::vector<int> fds;
+  if (dataplane_.stats_fd() >= 0) {
+    fds.push_back(dataplane_.stats_fd());
+  }
+  absl::Status status = SendMessage(socket, report, fds);
+  for (const auto& [index, held] : dataplane_.lanes()) {
+    if (!status.ok()) {
+      return status;
+    }
+    report.Clear();
+    *report.mutable_held_lane()->mutable_lane() = held.spec;
+    report.mutable_held_lane()->set_worker(dataplane_.worker_of(held));
+    fds.clear();
+    for (const UniqueFd& fd : held.fds) {
+      fds.push_back(fd.get());
+    }
+    status = SendMessage(socket, report, fds);
+  }
+  return status;
+}
+
+absl::Status AgentLink::ServeRequests(int socket) {
+  while (!dataplane_.shut_down() && !told_to_end_) {
+    if (!WaitFor(socket, dataplane_.tick_every())) {
+      dataplane_.Tick();
+      continue;
+    }
+    if (absl::Status status = Answer(socket); !status.ok()) {
+      dataplane_.AgentLost();
+      return status;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AgentLink::Answer(int socket) {
+  dataplane::Request request;
+  absl::StatusOr<std::vector<UniqueFd>> fds = ReceiveMessage(socket, request);
+  if (!fds.ok()) {
+    return fds.status();
+  }
+  const absl::Status done = dataplane_.Execute(request, *std::move(fds));
+  dataplane::Report report;
+  dataplane::Reply& reply = *report.mutable_reply();
+  reply.set_id(request.id());
+  reply.set_code(static_cast<uint32_t>(done.code()));
+  if (!done.ok()) {
+    const std::string why(done.message());
+    reply.set_message(why);
+    spdlog::warn("request {} refused: {}", request.id(), why);
+  }
+  return SendMessage(socket, report);
+}
+
+bool AgentLink::WaitFor(int fd, absl::Duration bound) {
+  pollfd fds[] = {{termination_fd_, POLLIN, 0}, {fd, POLLIN, 0}};
+  const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
+  const int ready = poll(fds, 2, timeout_ms);
+  if ((fds[0].revents & POLLIN) != 0) {
+    told_to_end_ = true;
+    return false;
+  }
+  return ready > 0;
+}
+
+}  // namespace sluice

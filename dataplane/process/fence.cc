@@ -1,0 +1,78 @@
+#include "dataplane/process/fence.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+
+namespace sluice {
+namespace {
+
+// Between two looks at the old lanes: some rounds of a worker.
+constexpr absl::Duration kLook = absl::Microseconds(200);
+
+}  // namespace
+
+void Fence::Raise(const std::vector<Lane*>& fresh) {
+  for (Lane* lane : fresh) {
+    crew_.RunFor(*lane, [lane] { lane->HoldBack(); });
+    if (std::find(held_.begin(), held_.end(), lane) == held_.end()) {
+      held_.push_back(lane);
+    }
+  }
+}
+
+bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound) {
+  const absl::Time end = absl::Now() + bound;
+  kernel_.WaitForRedirects();
+  std::vector<RingMarks> marks(all.size());
+  ComesTrue(old, end, [&marks](size_t i, const Lane& lane) {
+    marks[i] = lane.rx_marks();
+    return true;
+  });
+  // In this order: a frame only moves on, so what is not seen in one place is in a later one.
+  const bool proven =
+      ComesTrue(old, end, [&marks](size_t i, const Lane& lane) { return lane.ReceivedUpTo(marks[i]); }) &&
+      ComesTrue(all, end,
+                [&marks](size_t i, const Lane& lane) {
+                  marks[i] = lane.tx_marks();
+                  return lane.NoHandoffs();
+                }) &&
+      ComesTrue(all, end, [&marks](size_t i, const Lane& lane) { return lane.SentUpTo(marks[i]); });
+  Release(proven);
+  return proven;
+}
+
+void Fence::Drop() {
+  Release(false);
+}
+
+void Fence::Forget(Lane& lane) {
+  held_.erase(std::remove(held_.begin(), held_.end(), &lane), held_.end());
+  crew_.RunFor(lane, [&lane] { lane.LetReceive(/*proven=*/false); });
+}
+
+// Of every lane once, between two rounds of its worker.
+bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
+                      absl::FunctionRef<bool(size_t, const Lane&)> is) {
+  for (size_t i = 0; i < lanes.size();) {
+    bool answer = false;
+    crew_.RunFor(*lanes[i], [&] { answer = is(i, *lanes[i]); });
+    if (answer) {
+      ++i;
+    } else if (absl::Now() >= end) {
+      return false;
+    } else {
+      absl::SleepFor(kLook);
+    }
+  }
+  return true;
+}
+
+void Fence::Release(bool proven) {
+  for (Lane* lane : std::exchange(held_, {})) {
+    crew_.RunFor(*lane, [lane, proven] { lane->LetReceive(proven); });
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,37 @@
+// What the control thread needs of the kernel to take a lane in and let it go. LinuxKernel does it;
+// tests put a kernel of their own in its place.
+#ifndef SLUICE_DATAPLANE_PROCESS_KERNEL_H_
+#define SLUICE_DATAPLANE_PROCESS_KERNEL_H_
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "dataplane/io/xsk_socket.h"
+
+namespace sluice {
+
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes& sizes) = 0;
+  // Enters the socket in the XSKMAP: packets come from now on. Says whether the entry is new; it is not
+  // when a dead predecessor's still stood there.
+  virtual absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int socket_fd) = 0;
+  // Takes it out again; no error when there is none. Redirects already under way still arrive.
+  virtual absl::Status LeaveXskMap(int map_fd, uint32_t key) = 0;
+  // Returns when every redirect that began before the call has put its packet on its receive ring.
+  virtual void WaitForRedirects() = 0;
+};
+
+class LinuxKernel final : public Kernel {
+ public:
+  absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes& sizes) override;
+  absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int socket_fd) override;
+  absl::Status LeaveXskMap(int map_fd, uint32_t key) override;
+  void WaitForRedirects() override;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_PROCESS_KERNEL_H_

@@ -1,0 +1,226 @@
+#include "dataplane/worker/worker.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+namespace sluice {
+namespace {
+
+// While busy the clock is read once in this many rounds: some 25 ns against 64 rounds of a microsecond
+// and more.
+constexpr uint32_t kRoundsPerClockRead = 64;
+// An idle worker yields once in this many rounds, which take it some microseconds: a system call of 300 ns for each
+// would be most of the time between a packet's arrival and its being seen.
+constexpr uint32_t kIdleRoundsPerYield = 16;
+// Awake for so long, a worker does not listen to its sockets any more (wait_set.h). To do so again takes a system call
+// of about a microsecond for each, so that 16 of them cost no more than 2 % of the time.
+constexpr int64_t kListensFor_ns = 1'000'000;
+
+int64_t Now_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t index, uint32_t core, Polling polling,
+                                                      NetworkFunction& function, WorkerStats& stats, Waker& waker) {
+  std::unique_ptr<Worker> worker(new Worker(polling, function, stats, waker));
+  if (!worker->waits_for_.ok()) {
+    return absl::ResourceExhaustedError(absl::StrCat("no epoll for worker ", index, ": ", strerror(errno)));
+  }
+  try {
+    worker->thread_ = std::thread(&Worker::Loop, worker.get());
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(absl::StrCat("no thread for worker ", index, ": ", error.what()));
+  }
+  pthread_setname_np(worker->thread_.native_handle(), absl::StrCat("worker-", index).c_str());
+  if (absl::Status pinned = worker->Pin(core); !pinned.ok()) {
+    return pinned;
+  }
+  return worker;
+}
+
+Worker::Worker(Polling polling, NetworkFunction& function, WorkerStats& stats, Waker& waker)
+    : polling_(polling),
+      function_(function),
+      waker_(waker),
+      stats_(stats),
+      accounted_until_ns_(Now_ns()),
+      last_work_ns_(accounted_until_ns_) {
+  lanes_.reserve(kMaxLanes);
+  waits_for_.Add(waker_.poll_fd(), true);
+}
+
+Worker::~Worker() {
+  if (thread_.joinable()) {
+    Run([this] { ended_ = true; });
+    thread_.join();
+  }
+}
+
+absl::Status Worker::Pin(uint32_t core) {
+  if (core >= CPU_SETSIZE) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no core ", core));
+  }
+  cpu_set_t cores;
+  CPU_ZERO(&cores);
+  CPU_SET(core, &cores);
+  const int error = pthread_setaffinity_np(thread_.native_handle(), sizeof(cores), &cores);
+  if (error != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("a worker cannot run on core ", core, ": ", strerror(error)));
+  }
+  core_ = core;
+  return absl::OkStatus();
+}
+
+void Worker::Run(absl::FunctionRef<void()> order) {
+  // seq_cst: it is also news for a worker about to sleep (waker.h).
+  order_.store(&order, std::memory_order_seq_cst);
+  waker_.Wake();
+  // Acquire, with the release in TakeOrder: what the worker wrote until now is visible to us, and with
+  // our next order to the worker that gets it.
+  order_.wait(&order, std::memory_order_acquire);
+}
+
+void Worker::TakeLane(Lane& lane) {
+  lanes_.push_back(&lane);
+  for (const QueuePair& pair : lane.pairs()) {
+    waits_for_.Add(pair.poll_fd(), false);
+  }
+  // From now on who hands frames to this lane wakes us.
+  lane.inbox().SetWaker(&waker_);
+}
+
+void Worker::GiveUpLane(Lane& lane) {
+  lanes_.erase(std::remove(lanes_.begin(), lanes_.end(), &lane), lanes_.end());
+  for (const QueuePair& pair : lane.pairs()) {
+    waits_for_.Remove(pair.poll_fd());
+  }
+}
+
+void Worker::Loop() {
+  while (!ended_) {
+    TakeOrder();
+    const uint32_t moved = PollLanes();
+    Account(moved);
+    if (moved == 0) {
+      MaySleep() ? Sleep() : YieldNowAndThen();
+    }
+  }
+}
+
+void Worker::TakeOrder() {
+  if (order_.load(std::memory_order_relaxed) == nullptr) {
+    return;
+  }
+  // Acquire: what the control thread prepared, and what a lane's former worker wrote.
+  const absl::FunctionRef<void()>* order = order_.load(std::memory_order_acquire);
+  (*order)();
+  order_.store(nullptr, std::memory_order_release);
+  order_.notify_one();
+}
+
+uint32_t Worker::PollLanes() {
+  uint32_t moved = 0;
+  for (Lane* lane : lanes_) {
+    moved += lane->Poll(function_);
+  }
+  return moved;
+}
+
+// Idle rounds have time to read the clock, so each of them does and the first busy one starts from a
+// fresh mark; busy ones read it now and then.
+void Worker::Account(uint32_t moved) {
+  if (moved > 0 && !was_busy_) {
+    patience_.Learn(accounted_until_ns_ - last_work_ns_, moved);
+  }
+  if (moved > 0 && ++rounds_unaccounted_ < kRoundsPerClockRead) {
+    was_busy_ = true;
+    return;
+  }
+  const int64_t now_ns = Now_ns();
+  if (listens_ && now_ns - woken_ns_ > kListensFor_ns) {
+    Listen(false);
+  }
+  const bool busy = moved > 0 || was_busy_;
+  (busy ? stats_.busy_ns : stats_.idle_ns).Add(static_cast<uint64_t>(now_ns - accounted_until_ns_));
+  accounted_until_ns_ = now_ns;
+  if (busy) {
+    last_work_ns_ = now_ns;
+  }
+  was_busy_ = moved > 0;
+  rounds_unaccounted_ = 0;
+}
+
+bool Worker::MaySleep() const {
+  if (lanes_.empty()) {
+    return !ended_;
+  }
+  switch (polling_) {
+    case Polling::kBusy:
+      return false;
+    case Polling::kInterrupt:
+      return true;
+    case Polling::kAdaptive:
+      return !patience_.Lasts(accounted_until_ns_ - last_work_ns_);
+  }
+  return false;
+}
+
+// What would give us packets may be waiting for this very core: softirqs that the kernel put off (ksoftirqd), or a NAPI
+// that is a thread. They get it while there is nothing to do, instead of when our time slice is over.
+void Worker::YieldNowAndThen() {
+  if (++idle_rounds_ % kIdleRoundsPerYield == 0) {
+    sched_yield();
+  }
+}
+
+void Worker::Sleep() {
+  absl::Duration bound = absl::InfiniteDuration();
+  for (const Lane* lane : lanes_) {
+    bound = std::min(bound, lane->SleepBound());
+  }
+  Listen(true);
+  waker_.AboutToSleep();
+  if (!HasNews()) {
+    const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
+    stats_.sleeps.Add(1);
+    if (waits_for_.Wait(timeout_ms) == waker_.poll_fd()) {
+      waker_.Clear();
+    }
+  }
+  waker_.Awake();
+  woken_ns_ = Now_ns();
+  stats_.idle_ns.Add(static_cast<uint64_t>(woken_ns_ - accounted_until_ns_));
+  accounted_until_ns_ = woken_ns_;
+}
+
+// To the sockets. A lane that does not receive leaves in its rings what would wake us at once.
+void Worker::Listen(bool wanted) {
+  size_t place = 1;  // behind the waker
+  for (const Lane* lane : lanes_) {
+    for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
+      waits_for_.Listen(place++, wanted && lane->receives());
+    }
+  }
+  listens_ = wanted;
+}
+
+bool Worker::HasNews() const {
+  return order_.load(std::memory_order_seq_cst) != nullptr ||
+         std::any_of(lanes_.begin(), lanes_.end(), [](const Lane* lane) { return lane->HasNews(); });
+}
+
+}  // namespace sluice

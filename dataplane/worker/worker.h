@@ -1,0 +1,106 @@
+// A worker: a thread pinned to one core that polls its lanes, round after round.
+//
+//      TakeOrder ─► PollLanes ─► Account ─► sleep if idle ─┐
+//         ▲                                                │
+//         └────────────────────────────────────────────────┘
+//
+// Orders. The control thread changes what a worker works on by having it run a function between two of
+// its rounds (Run), and waits for that. So no lane is ever seen half changed, nothing in the packet path
+// is locked, and a round pays one relaxed load for it. A lane moves between workers as two orders: the
+// old one gives it up, then the new one takes it up. Hence the old worker's last round has ended before
+// the new one's first begins, and the acquire/release pairs in Run make all it wrote visible: old worker
+// -> control thread -> new worker.
+//
+// Sleep. By its Polling a worker that finds nothing sleeps on its lanes' sockets and its Waker;
+// one without lanes always does, for ever. One that goes on looking yields its core now and then.
+//
+// Threads: Start, Pin, Run, the destructor: the control thread. The loop is the only writer of its
+// WorkerStats.
+#ifndef SLUICE_DATAPLANE_WORKER_WORKER_H_
+#define SLUICE_DATAPLANE_WORKER_WORKER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
+#include "dataplane/contract/stats_segment.h"
+#include "dataplane/function/network_function.h"
+#include "dataplane/lane/lane.h"
+#include "dataplane/lane/waker.h"
+#include "dataplane/worker/patience.h"
+#include "dataplane/worker/wait_set.h"
+
+namespace sluice {
+
+enum class Polling {
+  kAdaptive,   // go on looking where that pays (patience.h), else sleep
+  kBusy,       // never sleep
+  kInterrupt,  // sleep as soon as a round found nothing
+};
+
+class Worker {
+ public:
+  // Makes the thread and pins it to `core`. Errors: InvalidArgument when the core cannot be had.
+  static absl::StatusOr<std::unique_ptr<Worker>> Start(uint32_t index, uint32_t core, Polling polling,
+                                                       NetworkFunction& function, WorkerStats& stats, Waker& waker);
+  // Ends the thread. It must have no lanes any more.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  uint32_t core() const { return core_; }
+  // Moves the thread to another core. A failure leaves it where it is.
+  absl::Status Pin(uint32_t core);
+
+  // Has the worker run `order` between two rounds, and returns when it has.
+  void Run(absl::FunctionRef<void()> order);
+  // For use inside an order.
+  void TakeLane(Lane& lane);
+  void GiveUpLane(Lane& lane);
+
+ private:
+  Worker(Polling polling, NetworkFunction& function, WorkerStats& stats, Waker& waker);
+
+  void Loop();
+  void TakeOrder();
+  uint32_t PollLanes();
+  void Account(uint32_t moved);
+  bool MaySleep() const;
+  void Listen(bool wanted);
+  void Sleep();
+  bool HasNews() const;
+  void YieldNowAndThen();
+
+  const Polling polling_;
+  NetworkFunction& function_;
+  Waker& waker_;
+
+  // Between the control thread and the loop; see Run.
+  std::atomic<const absl::FunctionRef<void()>*> order_{nullptr};
+
+  // The loop's own.
+  std::vector<Lane*> lanes_;
+  WaitSet waits_for_;  // the waker, then every socket of every lane
+  WorkerStats& stats_;
+  bool ended_ = false;
+  bool was_busy_ = false;
+  uint32_t rounds_unaccounted_ = 0;
+  uint32_t idle_rounds_ = 0;
+  int64_t accounted_until_ns_;  // busy_ns and idle_ns cover the time up to here
+  int64_t last_work_ns_;
+  int64_t woken_ns_ = 0;
+  bool listens_ = false;
+  Patience patience_;
+
+  // The control thread's own.
+  uint32_t core_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_WORKER_WORKER_H_
