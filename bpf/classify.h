@@ -53,14 +53,6 @@ static __always_inline bool is_for_the_guest(const struct packet* packet) {
   return packet->asked_for.family && bpf_map_lookup_elem(&sluice_locals, &packet->asked_for);
 }
 
-static __always_inline bool is_own_mac(const struct packet* packet, const struct sluice_config* config) {
-  __u8 difference = 0;
-  for (int i = 0; i < 6; i++) {
-    difference |= packet->dst_mac[i] ^ config->mac[i];
-  }
-  return difference == 0;
-}
-
 static __always_inline struct decision classify(const struct sluice_config* config, const struct packet* packet) {
   struct decision decision = {.action = SLUICE_ACTION_DATAPLANE, .hits = NO_HITS};
   if (is_blocked(packet)) {
@@ -80,7 +72,7 @@ static __always_inline struct decision classify(const struct sluice_config* conf
     }
   }
   if (config->flags & SLUICE_CONFIG_OWN_MAC_ONLY) {
-    if (packet->neighbour || !is_own_mac(packet, config)) {
+    if (packet->neighbour || !is_own_mac(packet->dst_mac, config)) {
       decision.action = SLUICE_ACTION_PASS;
       return decision;
     }

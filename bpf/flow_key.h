@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Which packets XDP may carry once their flow is decided, and what tells those flows apart. Compiled by clang for the
+// Which packets XDP may carry once their flow is offloaded, and what tells those flows apart. Compiled by clang for the
 // steering program and by g++ for the dataplane, which must agree to the bit.
 //
 // Only the ordinary: Ethernet, at most one 802.1Q tag, IPv4 without options and not a fragment, or IPv6 without

@@ -10,6 +10,7 @@
 
 #include <linux/types.h>
 
+#include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
 #include "bpf/sluice_abi.h"
@@ -56,5 +57,14 @@ enum parse_result {
   PARSE_MALFORMED,     // the frame contradicts itself; the packet is not to be used
   PARSE_OUT_OF_REACH,  // a header lies behind the linear part; the fields before it are good
 };
+
+// `mac`: the six bytes of a frame's destination.
+static __always_inline bool is_own_mac(const __u8* mac, const struct sluice_config* config) {
+  __u8 difference = 0;
+  for (int i = 0; i < 6; i++) {
+    difference |= mac[i] ^ config->mac[i];
+  }
+  return difference == 0;
+}
 
 #endif  // SLUICE_BPF_PACKET_H_

@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 5
+#define SLUICE_ABI_VERSION 6
 
 // Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
 // cores than this does not exist yet, and every per-queue map is sized by it.
@@ -33,7 +33,7 @@
 #define SLUICE_RULE_HITS (2 * SLUICE_MAX_RULES)
 // The guest's own addresses (all interfaces, both families).
 #define SLUICE_MAX_LOCAL_ADDRESSES 256
-// Decided flows of a port: so many buckets of four, a power of two, unless whoever loads the program says otherwise.
+// Buckets of a port's flow table, a power of two; the agent sets another number when it loads the program.
 #define SLUICE_FLOW_BUCKETS 16384
 #define SLUICE_FLOW_WAYS 4
 // Buckets that a flow may be in: its own, or the one behind. In a table that is half full of flows one in 27 finds its
@@ -56,7 +56,7 @@
 #define SLUICE_MAP_COUNTERS "sluice_counters"
 #define SLUICE_MAP_FLOWS "sluice_flows"
 #define SLUICE_MAP_DETAILS "sluice_details"
-#define SLUICE_MAP_MARKS "sluice_marks"
+#define SLUICE_MAP_CREDIT "sluice_credit"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
 
@@ -75,9 +75,9 @@ enum sluice_verdict {
   SLUICE_VERDICT_DOWN_PASS = 6,  // clsact only: no dataplane, policy `pass`
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
   SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
-  SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of a decided flow, sent on
-  // Meant for the dataplane, which is behind: dropped (marks.h), or because it is of a decided flow and keeps XDP from
-  // carrying that (flows.h).
+  SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of an offloaded flow, sent on
+  // Meant for the dataplane, which is behind: dropped for want of credit (credit.h), or since it keeps its flow from
+  // being offloaded (flows.h).
   SLUICE_VERDICT_OVERLOADED = 10,
   SLUICE_VERDICT_COUNT = 11,
 };
@@ -96,7 +96,7 @@ enum sluice_config_flags {
   SLUICE_CONFIG_OWN_MAC_ONLY = 1 << 0,
   // An agent has filled the maps; without it every packet passes.
   SLUICE_CONFIG_ACTIVE = 1 << 1,
-  // XDP carries decided flows.
+  // XDP sends the packets of offloaded flows.
   SLUICE_CONFIG_OFFLOAD = 1 << 2,
 };
 
@@ -106,7 +106,7 @@ struct sluice_config {
   __u32 bridge_mode;                // enum sluice_bridge_mode
   __u32 bridge_ifindex;             // near end of the bridge's veth pair; 0 while there is none
   __u32 rule_bank;                  // 0 or 1: which bank of the rules is in force
-  __u32 flow_epoch;                 // flows that were decided in another one are not carried; only ever grows
+  __u32 flow_epoch;                 // entries of another epoch do not count; only ever grows
   __u32 flow_buckets;               // of SLUICE_MAP_FLOWS, a power of two
   __u32 port;                       // the port's own number
   __u32 ifindex[SLUICE_MAX_PORTS];  // of all ports, by number; 0: none
@@ -190,7 +190,7 @@ struct sluice_address {
   __u32 family;       // 4 or 6
 };
 
-// What tells decided flows of a port apart (flow_key.h). No padding: compared and hashed as bytes.
+// Key of a port's offloaded flows (flow_key.h). No padding: compared and hashed as bytes.
 struct sluice_flow_key {
   __be32 src_be[4];  // IPv4 in element 0, the rest 0
   __be32 dst_be[4];
@@ -202,18 +202,18 @@ struct sluice_flow_key {
 };
 #define SLUICE_NO_VLAN 0xffff
 
-// Where an entry of SLUICE_MAP_FLOWS is in its life. Both sides change it by compare-and-swap, but for the last step of
-// a claim. What XDP does not name here it takes for no entry.
+// States of an entry of SLUICE_MAP_FLOWS. Both sides change them by compare-and-swap, except for the last step of a
+// claim. XDP takes an entry in any state not listed here for free.
 //
-//   FREE ─► CLAIMED ─► SEEN ─► CLAIMED ─► PENDING ─► CARRIED ◄─► LEAVING ─► GONE ─► FREE
+//   FREE ─► CLAIMED ─► SEEN ─► CLAIMED ─► PENDING ─► OFFLOADED ◄─► LEAVING ─► GONE ─► FREE
 enum sluice_flow_state {
   SLUICE_FLOW_FREE = 0,
-  SLUICE_FLOW_CLAIMED = 1,  // a worker is writing it
-  SLUICE_FLOW_SEEN = 2,     // the dataplane counts its packets; not decided
-  SLUICE_FLOW_PENDING = 3,  // decided; XDP gives its packets to the dataplane until none of them is under way
-  SLUICE_FLOW_CARRIED = 4,  // by XDP, which made it so
-  SLUICE_FLOW_LEAVING = 5,  // was idle for long; the next packet makes it CARRIED again
-  SLUICE_FLOW_GONE = 6,     // no packet came; free when XDP has surely forgotten it
+  SLUICE_FLOW_CLAIMED = 1,    // a worker is writing it
+  SLUICE_FLOW_SEEN = 2,       // the dataplane counts its packets; not offloaded
+  SLUICE_FLOW_PENDING = 3,    // XDP delivers its packets to the dataplane until none of them is left there
+  SLUICE_FLOW_OFFLOADED = 4,  // XDP sends its packets; set by XDP
+  SLUICE_FLOW_LEAVING = 5,    // was idle for long; the next packet makes it OFFLOADED again
+  SLUICE_FLOW_GONE = 6,       // no packet came; free once no program that may have seen it is running
 };
 
 enum sluice_flow_change {
@@ -225,7 +225,7 @@ enum sluice_flow_change {
   SLUICE_FLOW_SET_VLAN = 1 << 5,  // of the tag there is; priority bits stay
 };
 
-// What is done to each packet of a flow.
+// What XDP does to each packet of a flow.
 struct sluice_flow_action {
   __u32 changes;   // enum sluice_flow_change
   __u32 out_port;  // a port's number
@@ -241,16 +241,16 @@ struct sluice_flow_action {
   __be32 dst_be[4];
 };
 
-// One entry: one cache line, which is all that a carried packet touches unless its headers are rewritten. With many
-// flows that line and the page it is in have to be fetched for each packet, and that is most of what carrying costs.
+// One entry: one cache line, the only one that an offloaded packet touches unless its headers are rewritten. With many
+// flows that line and its page have to be fetched for each packet, which is most of the cost of a packet.
 struct sluice_flow {
   __u32 state;  // enum sluice_flow_state
-  __u32 epoch;  // sluice_config.flow_epoch when it was decided
+  __u32 epoch;  // sluice_config.flow_epoch of the entry
   struct sluice_flow_key key;
-  __u64 bytes;     // carried
-  __u32 packets;   // carried, modulo 2^32; while SEEN, those that came
-  __u16 changes;   // action.changes, and...
-  __u16 out_port;  // ...action.out_port
+  __u64 bytes;     // offloaded
+  __u32 packets;   // offloaded, modulo 2^32; while SEEN, those that came
+  __u16 changes;   // action.changes
+  __u16 out_port;  // action.out_port
 };
 
 // Element of SLUICE_MAP_FLOWS, hash % flow_buckets. mmapable: the dataplane writes entries where XDP reads them.
@@ -261,8 +261,8 @@ struct sluice_flow_bucket {
 // The rest of an entry. Rewriting IPv4 takes its first cache line.
 struct sluice_flow_detail {
   struct sluice_flow_action action;
-  __u32 mark;            // while PENDING: the number of the last packet that XDP gave to the dataplane...
-  __u32 mark_queue;      // ...on this queue, plus one; 0: none yet
+  __u32 last_delivered;            // while PENDING: the number of the last packet that XDP gave to the dataplane...
+  __u32 last_queue;      // ...on this queue, plus one; 0: none yet
   __u32 packets_before;  // those of the dataplane's last look, and in how many looks...
   __u32 idle_looks;      // ...they stayed the same
   __u8 pad[44];
@@ -273,19 +273,20 @@ struct sluice_detail_bucket {
   struct sluice_flow_detail details[SLUICE_FLOW_WAYS];
 };
 
-// Element of SLUICE_MAP_MARKS, one for each RX queue; mmapable. All modulo 2^32, what XDP writes and what the dataplane
-// writes each on a cache line of its own. The entries of a queue's receive ring, with the packets that its socket
-// dropped, are the packets that XDP gave it, in that order: so the number of a packet tells where everything before it
-// is.
-struct sluice_queue_marks {
-  __u32 given;  // packets that XDP has given to the queue's socket; XDP's, as the next
-  __u32 shed;   // packets that it has dropped instead
+// Element of SLUICE_MAP_CREDIT, one for each RX queue; mmapable. XDP and the dataplane each write a cache line of their
+// own. Counts are modulo 2^32. XDP numbers the packets it delivers in ring order, so packet n is at ring position n
+// minus the packets that the socket dropped before it.
+struct sluice_queue_credit {
+  // Written by XDP.
+  __u32 delivered;  // packets redirected to the queue's socket
+  __u32 shed;       // packets dropped instead, since the limit was reached
   __u8 pad[56];
-  __u32 done;       // so many of them have been sent and completed, or lost, all before each; the dataplane's
-  __u32 base;       // `given` when the queue's socket had got none; the agent's
-  __u32 overflows;  // packets for the socket have been dropped of late; the dataplane's, as the next
-  __u32 limited;    // not 0: no packet is given to the socket once `given` is...
-  __u32 limit;      // ...this; there is no room for more
+  // Written by the dataplane, and by the agent before the queue has a socket.
+  __u32 completed;    // every packet up to this number has been sent and completed, or lost
+  __u32 base;         // `delivered` when the queue's socket was made
+  __u32 overflowing;  // not 0: packets for the socket are being dropped
+  __u32 limited;      // not 0: `limit` holds
+  __u32 limit;        // XDP delivers nothing once `delivered` has reached it
   __u8 pad2[44];
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The XDP program of a port: sends on what the dataplane has decided (flows.h), looks at each other frame
-// and gives it to the queue's AF_XDP socket, to the kernel stack, or to nobody. A frame that is the dataplane's while
-// its queue has no socket goes on to the stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) picks it up.
+// The XDP program of a port: sends the packets of offloaded flows (flows.h), and gives each other frame to the queue's
+// AF_XDP socket, to the kernel stack, or to nobody. A frame for the dataplane whose queue has no socket goes on to the
+// stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) picks it up.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -10,9 +10,9 @@
 
 #include "bpf/classify.h"
 #include "bpf/count.h"
+#include "bpf/credit.h"
 #include "bpf/flows.h"
 #include "bpf/maps.h"
-#include "bpf/marks.h"
 #include "bpf/packet.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -48,7 +48,7 @@ struct {
 } XDP_RUN_CONFIG(sluice_steer);
 
 static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decision* decision,
-                                        const struct decided* decided, struct amount frame) {
+                                        const struct flow_entry* entry, struct amount frame) {
   __u32 queue = ctx->rx_queue_index;
   // The lower bits of the flags are what is returned if the queue has no socket
   // (__bpf_xdp_redirect_map), so one lookup both asks and redirects.
@@ -58,14 +58,14 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
     return action;
   }
   count_rule(decision->hits, frame);
-  __u32 given = 0;
-  if (!give(queue, &given)) {
+  __u32 number = 0;
+  if (!take_credit(queue, &number)) {
     count_verdict(queue, SLUICE_VERDICT_OVERLOADED, frame);
     return XDP_DROP;
   }
   count_verdict(queue, SLUICE_VERDICT_DATAPLANE, frame);
-  if (decided->flow) {
-    note_given(decided, queue, given);
+  if (entry->flow) {
+    note_delivered(entry, queue, number);
   }
   return action;
 }
@@ -79,15 +79,15 @@ int sluice_steer(struct xdp_md* ctx) {
   }
 
   struct amount frame = {.packets = 1, .bytes = bpf_xdp_get_buff_len(ctx)};
-  struct decided decided = {};
+  struct flow_entry entry = {};
   if (config->flags & SLUICE_CONFIG_OFFLOAD) {
-    decided = decided_flow(ctx, config, frame.bytes);
-    if (decided.flow && is_carried(&decided, ctx->rx_queue_index)) {
-      int action = carry(ctx, config, &decided, frame);
+    entry = find_flow(ctx, config, frame.bytes);
+    if (entry.flow && try_offload(&entry, ctx->rx_queue_index)) {
+      int action = transmit_offloaded(ctx, config, &entry, frame);
       if (action != XDP_ABORTED) {
         return action;
       }
-    } else if (decided.flow && must_wait(&decided, ctx->rx_queue_index)) {
+    } else if (entry.flow && must_drain(&entry, ctx->rx_queue_index)) {
       count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OVERLOADED, frame);
       return XDP_DROP;
     }
@@ -102,7 +102,7 @@ int sluice_steer(struct xdp_md* ctx) {
   struct decision decision = classify(config, &packet);
   switch (decision.action) {
     case SLUICE_ACTION_DATAPLANE:
-      return to_dataplane(ctx, &decision, &decided, frame);
+      return to_dataplane(ctx, &decision, &entry, frame);
     case SLUICE_ACTION_DROP:
       count_verdict(ctx->rx_queue_index, decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, frame);
       count_rule(decision.hits, frame);

@@ -129,7 +129,7 @@ class Instance {
   uint32_t active_pairs() const { return active_pairs_; }
   uint32_t wanted_pairs() const { return wanted_pairs_; }
   uint32_t restarts() const { return state_.restarts(); }
-  // Does XDP carry decided flows, and if not, why?
+  // Does XDP carry offloaded flows, and if not, why?
   bool offloads() const { return offloads_; }
   const std::string& why_no_offload() const { return why_no_offload_; }
   const std::optional<FinishedResize>& last_resize() const { return last_resize_; }
@@ -185,7 +185,7 @@ class Instance {
   absl::Status SteerLanes(uint32_t first, uint32_t end);
   absl::Status RemoveLane(uint32_t index);
   // What the ports found out about their drivers (AgentPort::frames_sent_unread).
-  absl::Status ParkSentFrames();
+  absl::Status QuarantineSentFrames();
   // Which lanes frames leave by (contract: SetTransmitLanes); and the same while traffic runs through all lanes
   // there are: what was sent before is out when others send.
   absl::Status SendTransmitLanes(uint32_t count, bool every_lane = false);
@@ -206,7 +206,7 @@ class Instance {
   absl::Status AdoptBlocklist();
   absl::Status PutBlocklist(const std::optional<Blocklist>& list);
 
-  // Decided flows (instance_offload.cc).
+  // Offloaded flows (instance_offload.cc).
   std::string WhyNoOffload() const;
   void FollowOffload();
   absl::Status StartOffload();
@@ -218,7 +218,7 @@ class Instance {
   // overtaken one that was carried.
   absl::Status Withdrawing(absl::FunctionRef<absl::Status()> change);
   absl::Status SendFlowEpoch(uint32_t epoch);
-  absl::Status ShareMarks();
+  absl::Status ShareCredit();
   absl::Status SendFlowTables();
   std::vector<uint32_t> AllLanes() const;
 

@@ -95,28 +95,28 @@ absl::Status Instance::ConfigureDataplane(uint32_t workers) {
   place.mutable_place_lanes()->mutable_cores()->Assign(worker_cores_.begin(), worker_cores_.end());
   absl::Status s = Call(place);
   if (s.ok()) {
-    s = ShareMarks();
+    s = ShareCredit();
   }
-  return s.ok() ? ParkSentFrames() : s;
+  return s.ok() ? QuarantineSentFrames() : s;
 }
 
-absl::Status Instance::ShareMarks() {
+absl::Status Instance::ShareCredit() {
   dataplane::Request request;
-  request.mutable_share_marks();
+  request.mutable_share_credit();
   std::vector<int> fds;
   for (const AgentPort& port : ports_) {
-    fds.push_back(port.maps().marks_fd());
+    fds.push_back(port.maps().credit_fd());
   }
   return Call(request, fds);
 }
 
-absl::Status Instance::ParkSentFrames() {
+absl::Status Instance::QuarantineSentFrames() {
   absl::Status s;
   for (uint32_t port = 0; s.ok() && port < ports_.size(); ++port) {
     if (const uint32_t frames = ports_[port].frames_sent_unread(); frames > 0) {
       dataplane::Request request;
-      request.mutable_park_sent_frames()->set_port(port);
-      request.mutable_park_sent_frames()->set_frames(frames);
+      request.mutable_quarantine_sent_frames()->set_port(port);
+      request.mutable_quarantine_sent_frames()->set_frames(frames);
       s = Call(request);
     }
   }

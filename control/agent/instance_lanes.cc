@@ -98,7 +98,7 @@ absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
     lanes_.FindSockets(index)->mode_reason = *copy_because_;
   }
   for (size_t port = 0; s.ok() && !is_bridge && port < ports_.size(); ++port) {
-    s = ports_[port].BaseMarks(index);
+    s = ports_[port].SetCreditBase(index);
   }
   return s;
 }

@@ -1,4 +1,4 @@
-// An Instance's decided flows: when XDP may carry them, and withdrawing what was decided.
+// An Instance's offloaded flows: when XDP may carry them, and withdrawing what was decided.
 //
 // Decisions are of an epoch (bpf/sluice_abi.h), and XDP follows those of one. Withdrawing them all is a new epoch:
 //
@@ -81,19 +81,19 @@ void Instance::FollowOffload() {
 
 absl::Status Instance::SendFlowEpoch(uint32_t epoch) {
   dataplane::Request request;
-  request.mutable_decide_flows()->set_epoch(epoch);
+  request.mutable_offload_flows()->set_epoch(epoch);
   return Call(request);
 }
 
 absl::Status Instance::SendFlowTables() {
   dataplane::Request request;
-  request.mutable_decide_flows()->set_epoch(++flow_epoch_);
+  request.mutable_offload_flows()->set_epoch(++flow_epoch_);
   std::vector<int> fds;
   for (const AgentPort& port : ports_) {
-    request.mutable_decide_flows()->add_buckets(port.maps().flow_buckets());
+    request.mutable_offload_flows()->add_buckets(port.maps().flow_buckets());
     fds.push_back(port.maps().flows_fd());
     fds.push_back(port.maps().details_fd());
-    fds.push_back(port.maps().marks_fd());
+    fds.push_back(port.maps().credit_fd());
   }
   return Call(request, fds);
 }
@@ -123,7 +123,8 @@ absl::Status Instance::StartOffload() {
     return s;
   }
   offloads_ = true;
-  spdlog::info("XDP carries decided flows, up to {} a port", ports_.front().maps().flow_buckets() * SLUICE_FLOW_WAYS);
+  spdlog::info("XDP sends the packets of offloaded flows, up to {} a port",
+               ports_.front().maps().flow_buckets() * SLUICE_FLOW_WAYS);
   return absl::OkStatus();
 }
 
@@ -138,7 +139,7 @@ absl::Status Instance::StopOffload() {
     for (AgentPort& port : ports_) {
       s.Update(port.CarryNoFlows(flow_epoch_));
     }
-    s.Update(WaitForPacketsUnderWay());
+    s.Update(WaitForRcuGracePeriod());
     return s;
   };
   absl::Status s = Fenced(AllLanes(), stop, {});
@@ -182,12 +183,12 @@ absl::Status Instance::Withdrawing(absl::FunctionRef<absl::Status()> change) {
     ++flow_epoch_;
     s = CarryFlows();
     if (s.ok()) {
-      s = WaitForPacketsUnderWay();
+      s = WaitForRcuGracePeriod();
     }
     if (s.ok()) {
       s = SendFlowEpoch(flow_epoch_);
     }
-    // Without a dataplane nothing is decided; its successor begins anew.
+    // Without a dataplane nothing is offloaded; its successor begins anew.
     return absl::IsUnavailable(s) ? absl::OkStatus() : s;
   };
   return Fenced(AllLanes(), changed_and_withdrawn, {});

@@ -54,7 +54,7 @@ absl::Status Instance::MakeRules() {
 
 // On all ports or on none: what may fail comes before the first flip, and a flip is one write to an array.
 absl::Status Instance::PutRules(std::vector<ActiveRule> rules) {
-  if (absl::Status s = WaitForPacketsUnderWay(); !s.ok()) {
+  if (absl::Status s = WaitForRcuGracePeriod(); !s.ok()) {
     return s;
   }
   for (AgentPort& port : ports_) {

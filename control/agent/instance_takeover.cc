@@ -105,10 +105,10 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
   KeepModeOfLanes();
   transmit_lanes_ = greeting.hello.transmit_lanes();
   worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
-  if (absl::Status s = ShareMarks(); !s.ok()) {
+  if (absl::Status s = ShareCredit(); !s.ok()) {
     return s;
   }
-  if (absl::Status s = ParkSentFrames(); !s.ok()) {
+  if (absl::Status s = QuarantineSentFrames(); !s.ok()) {
     return s;
   }
   if (absl::Status s = AdoptOffload(); !s.ok()) {

@@ -165,7 +165,7 @@ absl::Status LiveResize::SwitchXdp(bool on) {
   absl::Status s = SwitchXdpOfPorts(on);
   // The devices' queues were enabled anew, also where it was undone. A dataplane that is gone hears of what that came
   // to when the next is configured.
-  if (absl::Status parked = instance_.ParkSentFrames(); !parked.ok() && !absl::IsUnavailable(parked)) {
+  if (absl::Status parked = instance_.QuarantineSentFrames(); !parked.ok() && !absl::IsUnavailable(parked)) {
     spdlog::error("sent frames may be overwritten: {}", std::string(parked.message()));
   }
   RewriteRssTables();

@@ -229,7 +229,7 @@ wire::StatusResponse MakeStatus(const Instance& instance, std::vector<WorkerTime
   FillBalance(instance, *out.mutable_balance());
   out.mutable_offload()->set_on(instance.offloads());
   out.mutable_offload()->set_reason(instance.why_no_offload());
-  out.mutable_offload()->set_flows(instance.stats()->flows_carried.Get());
+  out.mutable_offload()->set_flows(instance.stats()->flows_offloaded.Get());
   for (uint32_t reason = 0; reason < kDropReasons; ++reason) {
     out.add_drop_reasons(DropReasonName(static_cast<DropReason>(reason)));
   }

@@ -111,7 +111,7 @@ void AddStats(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   };
 }
 
-void AddLooks(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
+void AddDoctor(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* doctor = app.add_subcommand("doctor", "What limits Sluice on this machine, and how to fix it");
   doctor->add_option("PORT", typed.port, "Only this port");
   doctor->add_option("--config", typed.config, "Examine this configuration's ports, without an agent")
@@ -236,7 +236,7 @@ int Main(int argc, char** argv) {
   AddRules(app, typed, commands);
   AddBlocklist(app, typed, commands);
   AddStats(app, typed, commands);
-  AddLooks(app, typed, commands);
+  AddDoctor(app, typed, commands);
   AddConfig(app, typed, commands);
   // Only here: below, the environment would win over an option before the verb.
   AddCommon(app, context, typed)->envname("SLUICE_SOCKET");

@@ -134,9 +134,9 @@ std::string DataplaneLine(const wire::Dataplane& dataplane, Style style) {
 }
 
 std::string OffloadLine(const wire::Offload& offload, Style style) {
-  return offload.on()
-             ? Wrap("offload: ", absl::StrCat("XDP carries ", offload.flows(), " decided flows"), style.text_columns())
-             : Wrap("offload: ", absl::StrCat("off; ", offload.reason()), style.text_columns());
+  return offload.on() ? Wrap("offload: ", absl::StrCat("XDP carries ", offload.flows(), " offloaded flows"),
+                             style.text_columns())
+                      : Wrap("offload: ", absl::StrCat("off; ", offload.reason()), style.text_columns());
 }
 
 // Which lever a port's present state comes from.

@@ -226,6 +226,7 @@ absl::Status ParseToml(const std::string& text, Problems& problems, toml::table&
 
 std::vector<std::string> PortNames(const std::vector<PortConfig>& ports) {
   std::vector<std::string> names;
+  names.reserve(ports.size());
   for (const PortConfig& port : ports) {
     names.push_back(port.name);
   }

@@ -54,7 +54,7 @@ const KeyDoc kKeys[] = {
      kLive},
     {"dataplane", "poll", kPollWords, "", "\"adaptive\"", "What a worker does while there are no packets.", kRestart},
     {"dataplane", "offload", kOffloadWords, "", "\"off\"",
-     "Whether XDP sends on the packets of decided flows; `sluicectl status` says why it does not.", kRestart},
+     "Whether XDP sends on the packets of offloaded flows; `sluicectl status` says why it does not.", kRestart},
     {"dataplane",
      "offload_flows",
      {},

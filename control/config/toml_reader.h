@@ -1,5 +1,5 @@
 // Reads one table of a TOML file key by key, and remembers every problem with its line. Used by config.cc
-// alone; what the keys mean is decided there.
+// alone; what the keys mean is offloaded there.
 #ifndef SLUICE_CONTROL_CONFIG_TOML_READER_H_
 #define SLUICE_CONTROL_CONFIG_TOML_READER_H_
 

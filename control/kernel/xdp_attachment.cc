@@ -36,7 +36,7 @@ constexpr char kProgramName[] = "sluice_steer";
 constexpr const char* kMapNames[] = {
     SLUICE_MAP_XSKS,        SLUICE_MAP_CONFIG,        SLUICE_MAP_RULE_BANKS, SLUICE_MAP_RULES,     SLUICE_MAP_RULE_SETS,
     SLUICE_MAP_RULE_VALUES, SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS,  SLUICE_MAP_BLOCKLIST, SLUICE_MAP_LOCALS,
-    SLUICE_MAP_COUNTERS,    SLUICE_MAP_FLOWS,         SLUICE_MAP_DETAILS,    SLUICE_MAP_MARKS};
+    SLUICE_MAP_COUNTERS,    SLUICE_MAP_FLOWS,         SLUICE_MAP_DETAILS,    SLUICE_MAP_CREDIT};
 
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }

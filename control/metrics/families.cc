@@ -126,7 +126,7 @@ void AddBalance(const wire::Balance& balance, std::vector<MetricFamily>& out) {
       static_cast<double>(balance.transmitted()));
   add(Counter("sluice_dropped_packets_total", "The accounting law, right side: dropped by the dataplane."),
       static_cast<double>(balance.dropped()));
-  add(Counter("sluice_offloaded_packets_total", "The accounting law, right side: sent on by XDP, of decided flows."),
+  add(Counter("sluice_offloaded_packets_total", "The accounting law, right side: sent on by XDP, of offloaded flows."),
       static_cast<double>(balance.offloaded()));
   add(Gauge("sluice_held_packets", "The accounting law, right side: waiting in the dataplane."),
       static_cast<double>(balance.held()));

@@ -51,17 +51,17 @@ class AgentPort {
                                            const std::optional<SavedPort>& saved);
 
   // Those of them that are for this port, ready beside the ones in force; then in their place, in one step, or back.
-  // Between one flip and the next filling: WaitForPacketsUnderWay().
+  // Between one flip and the next filling: WaitForRcuGracePeriod().
   absl::Status FillIdleRules(const std::vector<ActiveRule>& rules);
   absl::Status FlipRules() { return OnPort(netdev(), maps_.FlipRules()); }
   // The guest's addresses, then everything in force at once.
   absl::Status Activate();
-  // XDP carries the flows that are decided in this epoch (dataplane/offload/flow_table.h), or none at all. One write to
-  // an array: packets that are under way may still follow what was in force before. `ifindices`: of all ports; `port`
-  // is this one's place among them.
+  // XDP carries the flows that are offloaded in this epoch (dataplane/offload/flow_table.h), or none at all. One write
+  // to an array: packets that are under way may still follow what was in force before. `ifindices`: of all ports;
+  // `port` is this one's place among them.
   absl::Status CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch);
   absl::Status CarryNoFlows(uint32_t epoch);
-  absl::Status BaseMarks(uint32_t queue) { return OnPort(netdev(), maps_.BaseMarks(queue)); }
+  absl::Status SetCreditBase(uint32_t queue) { return OnPort(netdev(), maps_.SetCreditBase(queue)); }
   // As the map has it, which may outlive an agent.
   struct FlowState {
     bool carries = false;

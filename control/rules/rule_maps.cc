@@ -137,7 +137,7 @@ absl::StatusOr<sluice_rule_hits> RuleMaps::ReadHits(uint32_t index) const {
 
 // Writing to a map of maps ends with synchronize_rcu() (kernel/bpf/syscall.c: maybe_wait_bpf_programs), and both hooks
 // run within a reader's side. membarrier(2) would do the same, but not on machines with nohz_full CPUs.
-absl::Status WaitForPacketsUnderWay() {
+absl::Status WaitForRcuGracePeriod() {
   constexpr uint32_t kOnlyKey = 0;
   const UniqueFd inner(
       bpf_map_create(BPF_MAP_TYPE_ARRAY, "sluice_nothing", sizeof(uint32_t), sizeof(uint32_t), 1, nullptr));

@@ -43,7 +43,7 @@ class RuleMaps {
 };
 
 // Returns when every packet that was being looked at when it was called is done with.
-absl::Status WaitForPacketsUnderWay();
+absl::Status WaitForRcuGracePeriod();
 
 }  // namespace sluice
 

@@ -51,7 +51,7 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
                                  {SLUICE_MAP_COUNTERS, &maps.counters_},
                                  {SLUICE_MAP_FLOWS, &maps.flows_},
                                  {SLUICE_MAP_DETAILS, &maps.details_},
-                                 {SLUICE_MAP_MARKS, &maps.marks_}}) {
+                                 {SLUICE_MAP_CREDIT, &maps.credit_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
     if (!map.ok()) {
       return map.status();
@@ -67,15 +67,15 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
   return maps;
 }
 
-absl::Status SteeringMaps::BaseMarks(uint32_t queue) {
-  sluice_queue_marks marks{};
-  if (bpf_map_lookup_elem(marks_.get(), &queue, &marks) != 0) {
-    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_MARKS);
+absl::Status SteeringMaps::SetCreditBase(uint32_t queue) {
+  sluice_queue_credit credit{};
+  if (bpf_map_lookup_elem(credit_.get(), &queue, &credit) != 0) {
+    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_CREDIT);
   }
-  marks.base = marks.done = marks.given;
-  marks.limited = 0;
-  if (bpf_map_update_elem(marks_.get(), &queue, &marks, BPF_ANY) != 0) {
-    return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_MARKS);
+  credit.base = credit.completed = credit.delivered;
+  credit.limited = 0;
+  if (bpf_map_update_elem(credit_.get(), &queue, &credit, BPF_ANY) != 0) {
+    return MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_CREDIT);
   }
   return absl::OkStatus();
 }

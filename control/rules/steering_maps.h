@@ -25,13 +25,13 @@ class SteeringMaps {
   // Absent entries are not an error.
   absl::Status RemoveSocket(uint32_t queue);
 
-  // The flow table, of two maps, and what XDP and the dataplane tell each other about the queues (bpf/marks.h): the
+  // The flow table, of two maps, and what XDP and the dataplane tell each other about the queues (bpf/credit.h): the
   // dataplane maps them. Borrowed.
   int flows_fd() const { return flows_.get(); }
   int details_fd() const { return details_.get(); }
-  int marks_fd() const { return marks_.get(); }
+  int credit_fd() const { return credit_.get(); }
   // No packet has been given to the queue's new socket yet; it must not be in the XSKMAP.
-  absl::Status BaseMarks(uint32_t queue);
+  absl::Status SetCreditBase(uint32_t queue);
   // As many as the program was loaded with; 0 when that is no power of two.
   uint32_t flow_buckets() const { return flow_buckets_; }
 
@@ -39,7 +39,7 @@ class SteeringMaps {
   // Replaces the element whole.
   absl::Status SetConfig(const sluice_config& config);
   // Rules change in two steps: the idle bank is filled, in which no packet is looked up any more
-  // (WaitForPacketsUnderWay() since the last flip), then it becomes the one in force, for whole packets. A second flip
+  // (WaitForRcuGracePeriod() since the last flip), then it becomes the one in force, for whole packets. A second flip
   // takes the first back. `hits` has an element for each rule; a fresh counter must belong to no rule in force.
   absl::Status FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits);
   absl::Status FlipRules();
@@ -58,7 +58,7 @@ class SteeringMaps {
 
  private:
   explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
-  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, details_, marks_;
+  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, details_, credit_;
   uint32_t flow_buckets_ = 0;
   RuleMaps rules_;
 };

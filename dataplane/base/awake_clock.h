@@ -17,7 +17,7 @@ namespace sluice {
 
 class AwakeClock {
  public:
-  static constexpr int64_t kLongestNap_ns = 5'000'000;
+  static constexpr int64_t kLongestNapNs = 5'000'000;
 
   using Source = int64_t (*)();  // monotonic nanoseconds
   static int64_t Steady() {
@@ -28,7 +28,7 @@ class AwakeClock {
 
   int64_t Now_ns() {
     const int64_t now_ns = source_();
-    awake_ns_ += std::min(now_ns - last_look_ns_, kLongestNap_ns);
+    awake_ns_ += std::min(now_ns - last_look_ns_, kLongestNapNs);
     last_look_ns_ = now_ns;
     return awake_ns_;
   }

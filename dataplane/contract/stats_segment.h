@@ -82,7 +82,7 @@ struct alignas(kStatsCacheLine) LanePortStats {
 
 struct alignas(kStatsCacheLine) LaneStats {
   // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there, or here for what
-  // other lanes hand over (dataplane/lane/moved_flows.h).
+  // other lanes hand over (dataplane/lane/reorder_hold.h).
   StatsCounter handoff_held;
   StatsCounter handoff_out;  // frames given to other lanes
   StatsCounter free_frames;  // gauge: in the lane's pool
@@ -102,7 +102,7 @@ struct alignas(kStatsCacheLine) WorkerStats {
 struct StatsSegment {
   uint32_t magic = kStatsMagic;
   uint32_t version = kStatsVersion;
-  StatsCounter flows_carried;  // gauge: flows that XDP carries, as of the last look (dataplane/process/flow_ager.h)
+  StatsCounter flows_offloaded;  // gauge: flows that XDP carries, as of the last look (dataplane/process/flow_ager.h)
   LaneStats lanes[kMaxLanes];
   WorkerStats workers[kMaxWorkers];
 };

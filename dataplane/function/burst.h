@@ -23,7 +23,7 @@ struct Frame {
   uint32_t length_bytes;
   uint8_t in_port;
   Verdict verdict;
-  bool asks = false;  // the function may decide for all of its flow (Burst::Decide)
+  bool may_offload = false;  // the function may decide for all of its flow (Burst::Decide)
 };
 
 struct Burst {
@@ -33,12 +33,12 @@ struct Burst {
 
   // What XDP may do with each packet of this frame's flow and direction, from now on and without asking again. Only
   // for a frame that asks and is transmitted, and only if no later packet could get another answer. It lasts until the
-  // configuration changes or the flow has been idle (dataplane/offload/lane_flows.h).
-  uint64_t decided;  // bit i: actions[i] is frame i's
+  // configuration changes or the flow has been idle (dataplane/offload/lane_offload.h).
+  uint64_t offloaded;  // bit i: actions[i] is frame i's
   sluice_flow_action actions[kBurstFrames];
-  void Decide(const Frame& frame, const sluice_flow_action& action) {
+  void Offload(const Frame& frame, const sluice_flow_action& action) {
     const auto index = static_cast<uint32_t>(&frame - frames);
-    decided |= uint64_t{1} << index;
+    offloaded |= uint64_t{1} << index;
     actions[index] = action;
   }
 

@@ -1,8 +1,8 @@
-// Making what is done to each packet of a decided flow (bpf/sluice_abi.h: sluice_flow_action; bpf/flow_rewrite.h does
+// Making what is done to each packet of a offloaded flow (bpf/sluice_abi.h: sluice_flow_action; bpf/flow_rewrite.h does
 // it).
 //
-//   burst.Decide(frame, SentOut(port, SLUICE_FLOW_DEC_TTL));
-//   burst.Decide(frame, Translated(SentOut(port), from, to));      NAT
+//   burst.Offload(frame, SentOut(port, SLUICE_FLOW_DEC_TTL));
+//   burst.Offload(frame, Translated(SentOut(port), from, to));      NAT
 //
 // Pure; any thread.
 #ifndef SLUICE_DATAPLANE_FUNCTION_FLOW_ACTION_H_

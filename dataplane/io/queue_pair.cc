@@ -35,23 +35,23 @@ QueuePair::QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats&
   stats_.held.Set(held_);
 }
 
-void QueuePair::ParkSentFrames(uint32_t frames) {
+void QueuePair::QuarantineSentFrames(uint32_t frames) {
   frames = std::min(frames, held_limit_ / 2);
-  if (frames == parked_.size()) {
+  if (frames == quarantined_.size()) {
     return;
   }
-  for (const uint64_t address : parked_) {
+  for (const uint64_t address : quarantined_) {
     if (address != kNoFrame) {
       umem_.Give(address);
     }
   }
-  parked_.assign(frames, kNoFrame);
-  longest_parked_ = 0;
+  quarantined_.assign(frames, kNoFrame);
+  oldest_quarantined_ = 0;
 }
 
-void QueuePair::Park(uint64_t address) {
-  address = std::exchange(parked_[longest_parked_], address);
-  longest_parked_ = (longest_parked_ + 1) % parked_.size();
+void QueuePair::Quarantine(uint64_t address) {
+  address = std::exchange(quarantined_[oldest_quarantined_], address);
+  oldest_quarantined_ = (oldest_quarantined_ + 1) % quarantined_.size();
   if (address != kNoFrame) {
     umem_.Give(address);
   }
@@ -71,10 +71,10 @@ uint32_t QueuePair::Reclaim() {
     }
     socket_.completion.Release(count);
     Umem::AfterRelease();
-    const bool parks = !parked_.empty();
+    const bool parks = !quarantined_.empty();
     for (uint32_t i = 0; i < count; ++i) {
       umem_.MarkUser(addresses[i]);
-      parks ? Park(addresses[i]) : umem_.Give(addresses[i]);
+      parks ? Quarantine(addresses[i]) : umem_.Give(addresses[i]);
     }
     held_ -= count;
     stats_.tx_packets.Add(count);
@@ -126,23 +126,23 @@ void QueuePair::Receive(Burst& burst) {
   posted_ -= burst.count;
 }
 
-void QueuePair::ShareMarks(QueueMarks& marks, uint32_t queue) {
-  marks_ = &marks;
+void QueuePair::ShareCredit(QueueCredit& credit, uint32_t queue) {
+  credit_ = &credit;
   queue_ = queue;
   limited_ = false;
-  marks.Unlimit(queue);
+  credit.Unlimit(queue);
 }
 
-void QueuePair::TellRoom() {
-  if (marks_ == nullptr) {
+void QueuePair::PublishCredit() {
+  if (credit_ == nullptr) {
     return;
   }
   const uint32_t waits = waiting();
   const bool is_behind = waits > posted_limit_ / 2;
   if (is_behind) {
-    marks_->Limit(queue_, posted_ - waits);
+    credit_->Limit(queue_, posted_ - waits);
   } else if (limited_) {
-    marks_->Unlimit(queue_);
+    credit_->Unlimit(queue_);
   }
   limited_ = is_behind;
 }

@@ -11,8 +11,8 @@
 // receives into.
 //
 // The order of counting and ring operations is chosen for a crash between any two: a frame may then be
-// counted as received twice or as sent not at all, never as sent twice, so the settlement after a
-// takeover (settlement.h) only ever has to add drops.
+// counted as received twice or as sent not at all, never as sent twice, so the crash_accounting after a
+// takeover (crash_accounting.h) only ever has to add drops.
 //
 // Threads: the one that polls the lane, also the only writer of the LanePortStats.
 #ifndef SLUICE_DATAPLANE_IO_QUEUE_PAIR_H_
@@ -24,7 +24,7 @@
 
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/burst.h"
-#include "dataplane/io/queue_marks.h"
+#include "dataplane/io/queue_credit.h"
 #include "dataplane/io/umem.h"
 #include "dataplane/io/xsk_socket.h"
 
@@ -50,9 +50,9 @@ class QueuePair {
   // From now on a frame goes back to the pool when so many more have been sent, though at most half of what may be
   // held: for a driver that completes frames before its device has read them. 0: as it is completed. Allocates:
   // between two rounds only.
-  void ParkSentFrames(uint32_t frames);
-  // From now on TellRoom tells XDP, by the marks of that queue. They stay the caller's.
-  void ShareMarks(QueueMarks& marks, uint32_t queue);
+  void QuarantineSentFrames(uint32_t frames);
+  // PublishCredit writes to that queue's element from now on. The memory stays the caller's.
+  void ShareCredit(QueueCredit& credit, uint32_t queue);
   bool can_transmit() const { return socket_.tx.exists(); }
 
   // Takes sent frames back into the pool. Returns how many.
@@ -61,9 +61,9 @@ class QueuePair {
   void Replenish();
   // Fills `burst` with what was received; empties it when that is nothing.
   void Receive(Burst& burst);
-  // While more than half of what may wait does, XDP is told how much more it may bring (bpf/marks.h). To be called
-  // after each Replenish.
-  void TellRoom();
+  // Tells XDP how many more packets it may deliver while more than half of the posted frames wait in the receive ring
+  // (bpf/credit.h). To be called after each Replenish.
+  void PublishCredit();
   // Puts the first frames on the transmit ring, as many as there is room for, and returns that number.
   // The rest stays with the caller.
   uint32_t Transmit(const Frame* const* frames, uint32_t count);
@@ -83,12 +83,12 @@ class QueuePair {
   bool nearly_full() const { return waiting() > std::min(posted_limit_, socket_.rx.size()) / 4 * 3; }
   // Frames sent and not completed.
   uint32_t held() const { return held_; }
-  // Where the receive ring ends now, and whether everything before such a mark has been received.
-  uint32_t rx_mark() const { return socket_.rx.end_mark(); }
-  bool ReceivedUpTo(uint32_t mark) const { return socket_.rx.peeked_up_to(mark); }
-  // Where the transmit ring ends now, and whether everything before such a mark has been sent.
-  uint32_t tx_mark() const { return can_transmit() ? socket_.tx.submitted() : 0; }
-  bool SentUpTo(uint32_t mark) const { return held_ == 0 || held_ <= socket_.tx.submitted() - mark; }
+  // Where the receive ring ends now, and whether everything up to such a position has been received.
+  uint32_t rx_position() const { return socket_.rx.end_position(); }
+  bool ReceivedUpTo(uint32_t position) const { return socket_.rx.peeked_up_to(position); }
+  // Where the transmit ring ends now, and whether everything up to such a position has been sent.
+  uint32_t tx_position() const { return can_transmit() ? socket_.tx.submitted() : 0; }
+  bool SentUpTo(uint32_t position) const { return held_ == 0 || held_ <= socket_.tx.submitted() - position; }
   // Frames the kernel has not even looked at.
   uint32_t unsent() const { return held_ == 0 ? 0 : socket_.tx.untaken(); }
 
@@ -98,7 +98,7 @@ class QueuePair {
 
  private:
   void WakeTx();
-  void Park(uint64_t address);
+  void Quarantine(uint64_t address);
 
   const uint32_t port_;
   XskSocket socket_;
@@ -106,11 +106,11 @@ class QueuePair {
   LanePortStats& stats_;
   const uint32_t posted_limit_;
   const uint32_t held_limit_;
-  uint32_t posted_;               // frames with the kernel to receive into, or received and waiting in the ring
-  uint32_t held_;                 // frames on the transmit ring, with the kernel, or on the completion ring
-  std::vector<uint64_t> parked_;  // a ring of frames completed and not in the pool yet; empty places are kNoFrame
-  uint32_t longest_parked_ = 0;   // its index
-  QueueMarks* marks_ = nullptr;   // none: XDP is told nothing
+  uint32_t posted_;                    // frames with the kernel to receive into, or received and waiting in the ring
+  uint32_t held_;                      // frames on the transmit ring, with the kernel, or on the completion ring
+  std::vector<uint64_t> quarantined_;  // a ring of frames completed and not in the pool yet; empty places are kNoFrame
+  uint32_t oldest_quarantined_ = 0;    // its index
+  QueueCredit* credit_ = nullptr;      // nullptr: XDP is told nothing
   uint32_t queue_ = 0;
   bool limited_ = false;
 };

@@ -106,11 +106,11 @@ class ConsumerRing {
   void Release(uint32_t count) { xsk_ring_cons__release(&ring_, count); }
   // Entries ever peeked, modulo 2^32.
   uint32_t consumed() const { return ring_.cached_cons; }
-  // Where the kernel's entries end now, and whether everything before such a mark has been peeked.
-  uint32_t end_mark() const { return __atomic_load_n(ring_.producer, __ATOMIC_ACQUIRE); }
-  bool peeked_up_to(uint32_t mark) const { return static_cast<int32_t>(ring_.cached_cons - mark) >= 0; }
+  // Where the kernel's entries end now, and whether everything up to such a position has been peeked.
+  uint32_t end_position() const { return __atomic_load_n(ring_.producer, __ATOMIC_ACQUIRE); }
+  bool peeked_up_to(uint32_t position) const { return static_cast<int32_t>(ring_.cached_cons - position) >= 0; }
   // Entries not yet peeked.
-  uint32_t waiting() const { return end_mark() - ring_.cached_cons; }
+  uint32_t waiting() const { return end_position() - ring_.cached_cons; }
   bool empty() const { return waiting() == 0; }
 
  protected:

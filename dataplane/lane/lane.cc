@@ -43,8 +43,8 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   for (QueuePair& pair : pairs_) {
     moved += pair.Reclaim();
   }
-  if (!moved_flows_.idle()) {
-    moved_flows_.Forget(clock_.Now_ns());
+  if (!reorder_hold_.idle()) {
+    reorder_hold_.Forget(clock_.Now_ns());
   }
   moved += AcceptHandoffs();
   moved += LetMovedFlowsGo(/*at_least=*/0);
@@ -53,8 +53,8 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   } else if (receives()) {
     moved += ReceiveAndProcess(function);
   }
-  if (flows_.on() && handoff_lanes_ == 0) {
-    FollowMarks();
+  if (offload_.on() && handoff_lanes_ == 0) {
+    AcknowledgeSent();
   }
   for (QueuePair& pair : pairs_) {
     pair.Wake();
@@ -84,50 +84,49 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
       Dispatch(burst_);
     }
     pair.Replenish();
-    pair.TellRoom();
+    pair.PublishCredit();
   }
   return received;
 }
 
 void Lane::Process(NetworkFunction& function) {
-  if (!flows_.on() || handoff_lanes_ != 0) {
+  if (!offload_.on() || handoff_lanes_ != 0) {
     function.Process(burst_);
     return;
   }
-  burst_.decided = 0;
-  flows_.Look(burst_);
+  offload_.Lookup(burst_);
   function.Process(burst_);
-  flows_.Keep(burst_);
+  offload_.Store(burst_);
 }
 
-// lane_flows.h has the steps. What another lane has in hand is not sent.
-void Lane::FollowMarks() {
-  if (flows_.wants_look()) {
-    const RingMarks lost = LostByPair();  // before the marks
-    flows_.Begin(rx_marks(), lost);
+// lane_offload.h has the steps. What another lane has in hand is not sent.
+void Lane::AcknowledgeSent() {
+  if (offload_.wants_snapshot()) {
+    const RingPositions lost = LostByPair();  // before the positions
+    offload_.Begin(rx_positions(), lost);
   }
-  while (flows_.to_receive() != nullptr && ReceivedUpTo(*flows_.to_receive()) && NoHandoffs()) {
-    flows_.Received(tx_marks());
+  while (offload_.to_receive() != nullptr && ReceivedUpTo(*offload_.to_receive()) && NoHandoffs()) {
+    offload_.Received(tx_positions());
   }
-  while (flows_.to_send() != nullptr && SentUpTo(*flows_.to_send())) {
-    flows_.Sent();
+  while (offload_.to_send() != nullptr && SentUpTo(*offload_.to_send())) {
+    offload_.Sent();
   }
 }
 
-void Lane::ShareMarks(std::vector<QueueMarks>& marks) {
+void Lane::ShareCredit(std::vector<QueueCredit>& credit) {
   for (QueuePair& pair : pairs_) {
-    pair.ShareMarks(marks[pair.port()], index_);
+    pair.ShareCredit(credit[pair.port()], index_);
   }
 }
 
-void Lane::DecideFlows(FlowTables* tables, uint32_t epoch) {
-  LaneFlows::Pairs pairs = {.queue = index_, .count = static_cast<uint32_t>(pairs_.size()), .lost = LostByPair()};
+void Lane::OffloadFlows(FlowTables* tables, uint32_t epoch) {
+  LaneOffload::Pairs pairs = {.queue = index_, .count = static_cast<uint32_t>(pairs_.size()), .lost = LostByPair()};
   std::transform(pairs_.begin(), pairs_.end(), pairs.ports.begin(), [](const QueuePair& pair) { return pair.port(); });
-  flows_.Set(tables, epoch, pairs);
+  offload_.Set(tables, epoch, pairs);
 }
 
-RingMarks Lane::LostByPair() const {
-  RingMarks lost{};
+RingPositions Lane::LostByPair() const {
+  RingPositions lost{};
   std::transform(pairs_.begin(), pairs_.end(), lost.begin(), [](const QueuePair& pair) { return pair.lost(); });
   return lost;
 }
@@ -152,14 +151,14 @@ void Lane::LetReceive(bool proven) {
   stats_.fence_unproven.Add(proven ? 0 : waited);
 }
 
-void Lane::ParkSentFrames(uint32_t port, uint32_t frames) {
+void Lane::QuarantineSentFrames(uint32_t port, uint32_t frames) {
   if (transmit_[port] != nullptr) {
-    transmit_[port]->ParkSentFrames(frames);
+    transmit_[port]->QuarantineSentFrames(frames);
   }
 }
 
 void Lane::Dispatch(Burst& burst) {
-  if (!moved_flows_.idle()) {
+  if (!reorder_hold_.idle()) {
     HoldMovedFlows(burst);
   }
   Leave(burst);
@@ -208,7 +207,7 @@ uint32_t Lane::Send(Burst& burst, bool handed_in) {
 }
 
 void Lane::GaugeHeld() {
-  stats_.handoff_held.Set(outbox_.in_flight() + moved_flows_.waiting());
+  stats_.handoff_held.Set(outbox_.in_flight() + reorder_hold_.waiting());
 }
 
 void Lane::Drop(const Frame& frame, DropReason reason) {
@@ -221,9 +220,9 @@ void Lane::CountDrop(uint32_t in_port, DropReason reason) {
 }
 
 absl::Duration Lane::SleepBound() const {
-  absl::Duration bound = !receives() || !moved_flows_.idle() ? kSleepWhileHeldBack
-                         : outbox_.in_flight() > 0           ? kSleepWhileHeld
-                                                             : absl::InfiniteDuration();
+  absl::Duration bound = !receives() || !reorder_hold_.idle() ? kSleepWhileHeldBack
+                         : outbox_.in_flight() > 0            ? kSleepWhileHeld
+                                                              : absl::InfiniteDuration();
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
       return kSleepWhileUnsent;
@@ -240,32 +239,34 @@ bool Lane::Quiescent() const {
                                      [](const QueuePair& pair) { return pair.rx_empty() && pair.held() == 0; });
 }
 
-RingMarks Lane::rx_marks() const {
-  RingMarks marks{};
-  std::transform(pairs_.begin(), pairs_.end(), marks.begin(), [](const QueuePair& pair) { return pair.rx_mark(); });
-  return marks;
+RingPositions Lane::rx_positions() const {
+  RingPositions positions{};
+  std::transform(pairs_.begin(), pairs_.end(), positions.begin(),
+                 [](const QueuePair& pair) { return pair.rx_position(); });
+  return positions;
 }
 
-bool Lane::ReceivedUpTo(const RingMarks& marks) const {
-  return std::equal(pairs_.begin(), pairs_.end(), marks.begin(),
-                    [](const QueuePair& pair, uint32_t mark) { return pair.ReceivedUpTo(mark); });
+bool Lane::ReceivedUpTo(const RingPositions& positions) const {
+  return std::equal(pairs_.begin(), pairs_.end(), positions.begin(),
+                    [](const QueuePair& pair, uint32_t position) { return pair.ReceivedUpTo(position); });
 }
 
-RingMarks Lane::tx_marks() const {
-  RingMarks marks{};
-  std::transform(pairs_.begin(), pairs_.end(), marks.begin(), [](const QueuePair& pair) { return pair.tx_mark(); });
-  return marks;
+RingPositions Lane::tx_positions() const {
+  RingPositions positions{};
+  std::transform(pairs_.begin(), pairs_.end(), positions.begin(),
+                 [](const QueuePair& pair) { return pair.tx_position(); });
+  return positions;
 }
 
-bool Lane::SentUpTo(const RingMarks& marks) const {
-  return std::equal(pairs_.begin(), pairs_.end(), marks.begin(),
-                    [](const QueuePair& pair, uint32_t mark) { return pair.SentUpTo(mark); });
+bool Lane::SentUpTo(const RingPositions& positions) const {
+  return std::equal(pairs_.begin(), pairs_.end(), positions.begin(),
+                    [](const QueuePair& pair, uint32_t position) { return pair.SentUpTo(position); });
 }
 
 void Lane::CloseAccounts() {
-  while (moved_flows_.waiting() > 0) {
+  while (reorder_hold_.waiting() > 0) {
     Frame frame;
-    moved_flows_.Next(0, /*forced=*/true, frame);
+    reorder_hold_.Next(0, /*forced=*/true, frame);
     Drop(frame, DropReason::kLaneClosed);
   }
   GaugeHeld();

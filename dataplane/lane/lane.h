@@ -25,9 +25,9 @@
 #include "dataplane/io/umem.h"
 #include "dataplane/io/xsk_socket.h"
 #include "dataplane/lane/handoff.h"
-#include "dataplane/lane/moved_flows.h"
+#include "dataplane/lane/reorder_hold.h"
 #include "dataplane/lane/steering_probe.h"
-#include "dataplane/offload/lane_flows.h"
+#include "dataplane/offload/lane_offload.h"
 
 namespace sluice {
 
@@ -57,26 +57,26 @@ class Lane {
   // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;
   // Nothing in another lane's hands, nothing handed in that is not on a transmit ring, nothing that waits for such.
-  bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews() && moved_flows_.waiting() == 0; }
-  // Where the receive rings end now, and whether all before such marks has been received and handled.
-  RingMarks rx_marks() const;
-  bool ReceivedUpTo(const RingMarks& marks) const;
-  // Where the transmit rings end now, and whether all before such marks has been sent and completed.
-  RingMarks tx_marks() const;
-  bool SentUpTo(const RingMarks& marks) const;
+  bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews() && reorder_hold_.waiting() == 0; }
+  // Where the receive rings end now, and whether everything up to such positions has been received and handled.
+  RingPositions rx_positions() const;
+  bool ReceivedUpTo(const RingPositions& positions) const;
+  // Where the transmit rings end now, and whether everything up to such positions has been sent and completed.
+  RingPositions tx_positions() const;
+  bool SentUpTo(const RingPositions& positions) const;
 
   // The fence's hold (fence.h): nothing is received until LetReceive, or until a receive ring is nearly full.
   void HoldBack() { held_back_ = true; }
   // `proven`: whatever came another way before what waits here is out.
   void LetReceive(bool proven);
 
-  // XDP is told from now on what the pairs have room for. `marks` are by port, and stay the caller's.
-  void ShareMarks(std::vector<QueueMarks>& marks);
-  // Flows are decided from now on, in this epoch; nullptr: no more. The tables stay the caller's.
-  void DecideFlows(FlowTables* tables, uint32_t epoch);
+  // Publishes to XDP from now on how many packets the pairs can take. `credit` is by port, and stays the caller's.
+  void ShareCredit(std::vector<QueueCredit>& credit);
+  // Flows are offloaded from now on, in this epoch; nullptr: no more. The tables stay the caller's.
+  void OffloadFlows(FlowTables* tables, uint32_t epoch);
 
   // What `port` counts as sent rests for a while (queue_pair.h).
-  void ParkSentFrames(uint32_t port, uint32_t frames);
+  void QuarantineSentFrames(uint32_t port, uint32_t frames);
   // Frames leave by lane FlowHash % lane_count, through the outbox where that is another. 0: by this lane's own
   // queues, all of them. `probe`: flows that still come here are brought there, also those that nothing answers.
   void TransmitByHandoff(uint32_t lane_count, bool probe);
@@ -102,8 +102,8 @@ class Lane {
  private:
   uint32_t ReceiveAndProcess(NetworkFunction& function);
   void Process(NetworkFunction& function);
-  void FollowMarks();
-  RingMarks LostByPair() const;
+  void AcknowledgeSent();
+  RingPositions LostByPair() const;
   void WatchRings();
   uint32_t ReclaimHandoffs();
   uint32_t AcceptHandoffs();
@@ -136,10 +136,10 @@ class Lane {
   std::vector<QueuePair> pairs_;
   QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
   ProbedFlows probed_;
-  MovedFlows moved_flows_;
-  LaneFlows flows_;
+  ReorderHold reorder_hold_;
+  LaneOffload offload_;
   Burst burst_;
-  Burst waited_;  // on the way out of moved_flows_
+  Burst waited_;  // on the way out of reorder_hold_
   HandoffOutbox outbox_;
 };
 

@@ -9,7 +9,7 @@ namespace sluice {
 namespace {
 
 // Longer than a device takes to make room, also an emulated one; so long a stuck port may stop the others.
-constexpr int64_t kLongestWaitForRoom_ns = 100'000'000;
+constexpr int64_t kLongestWaitForRoomNs = 100'000'000;
 
 }  // namespace
 
@@ -21,7 +21,7 @@ bool Lane::RoomToHandOff(uint32_t bursts) const {
 
 // For a burst, perhaps with a probe for each frame, or behind one of frames that waited for it.
 bool Lane::RoomForReceived() const {
-  return RoomToHandOff(probe_ || moved_flows_.waiting() > 0 ? 3 : 1);
+  return RoomToHandOff(probe_ || reorder_hold_.waiting() > 0 ? 3 : 1);
 }
 
 uint32_t Lane::ReclaimHandoffs() {
@@ -46,7 +46,7 @@ uint32_t Lane::AcceptHandoffs() {
 
 bool Lane::GivesUpOn(uint32_t source) {
   return handed_in_waits_since_ns_[source] != 0 &&
-         clock_.Now_ns() - handed_in_waits_since_ns_[source] >= kLongestWaitForRoom_ns;
+         clock_.Now_ns() - handed_in_waits_since_ns_[source] >= kLongestWaitForRoomNs;
 }
 
 // At most a burst a round from each source, so that one of them cannot hold up the lane. What there is no room for
@@ -77,7 +77,7 @@ uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
       break;
     }
     if (moves_flows) {
-      moved_flows_.HandedIn(FlowHash(theirs.data, theirs.length_bytes), now_ns);
+      reorder_hold_.HandedIn(FlowHash(theirs.data, theirs.length_bytes), now_ns);
     }
     if (no_frame || theirs.length_bytes > umem_.layout().frame_size_bytes) {
       CountDrop(theirs.in_port, DropReason::kNoFrame);
@@ -93,7 +93,7 @@ uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
     handed_in_waits_ = true;
     // Their flows are not quiet while they wait.
     for (uint32_t i = accepted; moves_flows && i < ring.Peek(kHandoffFrames); ++i) {
-      moved_flows_.HandedIn(FlowHash(ring.At(i).data, ring.At(i).length_bytes), now_ns);
+      reorder_hold_.HandedIn(FlowHash(ring.At(i).data, ring.At(i).length_bytes), now_ns);
     }
   }
   ring.Release(accepted);
@@ -165,17 +165,17 @@ void Lane::HandOff(Burst& burst) {
   Send(burst, /*handed_in=*/false);
 }
 
-// Takes out those whose flows have just moved here (moved_flows.h).
+// Takes out those whose flows have just moved here (reorder_hold.h).
 void Lane::HoldMovedFlows(Burst& burst) {
-  if (moved_flows_.room() < burst.count) {
-    LetMovedFlowsGo(/*at_least=*/burst.count - moved_flows_.room());
+  if (reorder_hold_.room() < burst.count) {
+    LetMovedFlowsGo(/*at_least=*/burst.count - reorder_hold_.room());
   }
   const int64_t now_ns = clock_.Now_ns();
   uint32_t in_turn = 0;
   for (const Frame& frame : burst) {
     const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
-    if (frame.verdict.transmits() && moved_flows_.MustWait(hash, now_ns)) {
-      moved_flows_.Wait(frame, hash, now_ns);
+    if (frame.verdict.transmits() && reorder_hold_.MustWait(hash, now_ns)) {
+      reorder_hold_.Wait(frame, hash, now_ns);
     } else {
       burst.frames[in_turn++] = frame;
     }
@@ -187,7 +187,7 @@ void Lane::HoldMovedFlows(Burst& burst) {
 
 // Those whose time has come, a burst at most, and so many in any case.
 uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
-  if (moved_flows_.waiting() == 0 || (at_least == 0 && (handed_in_waits_ || !RoomToHandOff(1)))) {
+  if (reorder_hold_.waiting() == 0 || (at_least == 0 && (handed_in_waits_ || !RoomToHandOff(1)))) {
     return 0;
   }
   const int64_t now_ns = clock_.Now_ns();
@@ -196,12 +196,12 @@ uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
   uint32_t unproven = 0;
   while (waited_.count < kBurstFrames) {
     const bool forced = waited_.count < at_least;
-    const MovedFlows::Go go = moved_flows_.Next(now_ns, forced, waited_.frames[waited_.count]);
-    if (go == MovedFlows::Go::kNobody) {
+    const ReorderHold::Go go = reorder_hold_.Next(now_ns, forced, waited_.frames[waited_.count]);
+    if (go == ReorderHold::Go::kNobody) {
       break;
     }
     ++waited_.count;
-    unproven += go == MovedFlows::Go::kUnproven ? 1 : 0;
+    unproven += go == ReorderHold::Go::kUnproven ? 1 : 0;
   }
   stats_.fence_unproven.Add(unproven);
   GaugeHeld();

@@ -18,8 +18,8 @@ uint32_t Load(const uint32_t& word) {
   return __atomic_load_n(&word, __ATOMIC_ACQUIRE);
 }
 
-// What XDP counts, and need not be the newest.
-uint32_t Glance(const uint32_t& word) {
+// For counters of XDP that need not be the newest.
+uint32_t LoadRelaxed(const uint32_t& word) {
   return __atomic_load_n(&word, __ATOMIC_RELAXED);
 }
 
@@ -37,7 +37,7 @@ bool SameKey(const sluice_flow_key& a, const sluice_flow_key& b) {
 
 }  // namespace
 
-absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int details_fd, int marks_fd, uint32_t buckets) {
+absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int details_fd, int credit_fd, uint32_t buckets) {
   if (!std::has_single_bit(buckets)) {
     return absl::InvalidArgumentError(absl::StrCat("a flow table of ", buckets, " buckets: no power of two"));
   }
@@ -51,15 +51,15 @@ absl::StatusOr<FlowTable> FlowTable::Map(int flows_fd, int details_fd, int marks
   if (!details.ok()) {
     return details.status();
   }
-  absl::StatusOr<QueueMarks> marks = QueueMarks::Map(marks_fd);
-  if (!marks.ok()) {
-    return marks.status();
+  absl::StatusOr<QueueCredit> credit = QueueCredit::Map(credit_fd);
+  if (!credit.ok()) {
+    return credit.status();
   }
-  return FlowTable(*std::move(flows), *std::move(details), *std::move(marks), buckets * SLUICE_FLOW_WAYS);
+  return FlowTable(*std::move(flows), *std::move(details), *std::move(credit), buckets * SLUICE_FLOW_WAYS);
 }
 
-FlowTable::FlowTable(Mapping flows, Mapping details, QueueMarks marks, uint32_t entries)
-    : flows_(std::move(flows)), details_(std::move(details)), marks_(std::move(marks)), entries_(entries) {
+FlowTable::FlowTable(Mapping flows, Mapping details, QueueCredit credit, uint32_t entries)
+    : flows_(std::move(flows)), details_(std::move(details)), credit_(std::move(credit)), entries_(entries) {
   for (uint32_t entry = 0; entry < entries_; ++entry) {
     Change(At(entry), SLUICE_FLOW_CLAIMED, SLUICE_FLOW_FREE);
   }
@@ -82,7 +82,7 @@ sluice_flow* FlowTable::FindOrClaim(const sluice_flow_key& key, uint32_t hash, u
     if (!is_free && SameKey(flow.key, key)) {
       return &flow;
     }
-    // An undecided flow makes room where there is no free entry: XDP knows nothing of it.
+    // A flow that is only SEEN makes room where there is no free entry: XDP knows nothing of it.
     if (is_free ? room == nullptr || room_state == SLUICE_FLOW_SEEN : room == nullptr && state == SLUICE_FLOW_SEEN) {
       room = &flow;
       room_state = state;
@@ -98,8 +98,8 @@ sluice_flow* FlowTable::FindOrClaim(const sluice_flow_key& key, uint32_t hash, u
   return room;
 }
 
-void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch,
-                       const sluice_flow_action& action) {
+void FlowTable::Offload(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch,
+                        const sluice_flow_action& action) {
   if (!Change(flow, SLUICE_FLOW_SEEN, SLUICE_FLOW_CLAIMED)) {
     return;
   }
@@ -116,7 +116,7 @@ void FlowTable::Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t e
 }
 
 uint32_t FlowTable::Age(uint32_t epoch, uint32_t idle_looks) {
-  uint32_t carried = 0;
+  uint32_t offloaded = 0;
   for (uint32_t entry = 0; entry < entries_; ++entry) {
     sluice_flow& flow = At(entry);
     const uint32_t state = Load(flow.state);
@@ -131,16 +131,16 @@ uint32_t FlowTable::Age(uint32_t epoch, uint32_t idle_looks) {
       Change(flow, state, SLUICE_FLOW_GONE);
       continue;
     }
-    carried += state == SLUICE_FLOW_CARRIED ? 1 : 0;
+    offloaded += state == SLUICE_FLOW_OFFLOADED ? 1 : 0;
     sluice_flow_detail& detail = DetailOf(flow);
-    const uint32_t packets = Glance(state == SLUICE_FLOW_CARRIED ? flow.packets : detail.mark);
+    const uint32_t packets = LoadRelaxed(state == SLUICE_FLOW_OFFLOADED ? flow.packets : detail.last_delivered);
     detail.idle_looks = packets == detail.packets_before ? detail.idle_looks + 1 : 0;
     detail.packets_before = packets;
     if (detail.idle_looks >= idle_looks) {
-      Change(flow, state, state == SLUICE_FLOW_CARRIED ? SLUICE_FLOW_LEAVING : SLUICE_FLOW_GONE);
+      Change(flow, state, state == SLUICE_FLOW_OFFLOADED ? SLUICE_FLOW_LEAVING : SLUICE_FLOW_GONE);
     }
   }
-  return carried;
+  return offloaded;
 }
 
 }  // namespace sluice

@@ -3,7 +3,7 @@
 // The memory is that of BPF arrays, mapped here: what is written is in force, no system call is needed. An entry is in
 // two of them, the part that each packet needs, and the rest. Whose step is whose in its life:
 //
-//      FREE ──FindOrClaim──► SEEN ──Decide──► PENDING ──XDP──► CARRIED ──Age──► LEAVING ──Age──► GONE ──Age──► FREE
+//      FREE ──FindOrClaim──► SEEN ─Offload─► PENDING ──XDP─► OFFLOADED ──Age──► LEAVING ──Age──► GONE ──Age──► FREE
 //                             │ ▲                │                ▲                │               ▲
 //                             └─┘ FindOrClaim    └──Age (idle)────│───────XDP──────┘               │
 //                             (another flow)                      └── a packet came                │
@@ -14,7 +14,8 @@
 //
 // Threads: the workers, each for packets of its lanes, and the control thread (Age) at the same time. States change by
 // compare-and-swap; who made an entry CLAIMED writes the rest of it, and publishes by a release store of the next
-// state. A flow that two lanes meet at the same moment may get two entries; the first one found counts, the other ages.
+// state. A flow that two lanes meet at the same moment may get two entries; the first one found counts, the other
+// expires.
 #ifndef SLUICE_DATAPLANE_OFFLOAD_FLOW_TABLE_H_
 #define SLUICE_DATAPLANE_OFFLOAD_FLOW_TABLE_H_
 
@@ -23,7 +24,7 @@
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
 #include "dataplane/base/mapping.h"
-#include "dataplane/io/queue_marks.h"
+#include "dataplane/io/queue_credit.h"
 
 namespace sluice {
 
@@ -31,20 +32,21 @@ class FlowTable {
  public:
   // Maps the arrays. Entries that a dead dataplane was writing are free again, so no other may be using the table.
   // Errors: InvalidArgument for a number of buckets that is no power of two; Internal where they cannot be mapped.
-  static absl::StatusOr<FlowTable> Map(int flows_fd, int details_fd, int marks_fd, uint32_t buckets);
+  static absl::StatusOr<FlowTable> Map(int flows_fd, int details_fd, int credit_fd, uint32_t buckets);
 
   // Gets the first entry that FindOrClaim will look at into the cache.
   void Prefetch(uint32_t hash) const { __builtin_prefetch(&PlaceOf(hash, 0)); }
-  // The flow's entry; a new one, SEEN, if it has none. nullptr: there is no room but for decided flows.
+  // The flow's entry; a new one, SEEN, if it has none. nullptr: there is no room but for PENDING and offloaded flows.
   sluice_flow* FindOrClaim(const sluice_flow_key& key, uint32_t hash, uint32_t epoch);
   // The flow is PENDING from now on, if the entry is still its own.
-  void Decide(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
+  void Offload(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
   static uint32_t StateOf(const sluice_flow& flow);
 
-  QueueMarks& marks() { return marks_; }
+  QueueCredit& credit() { return credit_; }
 
   // One look at every entry of the epoch: those without a packet in `idle_looks` looks leave. Between two looks every
-  // poll of a driver that ran in the first must have ended (Kernel::WaitForRedirects). Returns how many XDP carries.
+  // poll of a driver that ran in the first must have ended (Kernel::WaitForRcuGracePeriod). Returns how many flows are
+  // offloaded.
   uint32_t Age(uint32_t epoch, uint32_t idle_looks);
 
   uint32_t entries() const { return entries_; }
@@ -53,7 +55,7 @@ class FlowTable {
   // Places that a flow may be in, one behind the other.
   static constexpr uint32_t kPlaces = SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS;
 
-  FlowTable(Mapping flows, Mapping details, QueueMarks marks, uint32_t entries);
+  FlowTable(Mapping flows, Mapping details, QueueCredit credit, uint32_t entries);
 
   sluice_flow& At(uint32_t entry) const { return reinterpret_cast<sluice_flow*>(flows_.start())[entry]; }
   sluice_flow& PlaceOf(uint32_t hash, uint32_t place) const {
@@ -65,7 +67,7 @@ class FlowTable {
 
   Mapping flows_;
   Mapping details_;
-  QueueMarks marks_;
+  QueueCredit credit_;
   uint32_t entries_;  // a power of two
 };
 

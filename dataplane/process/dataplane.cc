@@ -57,7 +57,7 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
     Shutdown(absl::Milliseconds(request.shutdown().drain_ms()));
     return absl::OkStatus();
   }
-  if (crew_ == nullptr) {
+  if (worker_pool_ == nullptr) {
     return absl::FailedPreconditionError("the dataplane is not configured");
   }
   switch (request.body_case()) {
@@ -71,12 +71,12 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return SetTransmitLanes(request.set_transmit_lanes());
     case Request::kPlaceLanes:
       return PlaceLanes(request.place_lanes());
-    case Request::kParkSentFrames:
-      return ParkSentFrames(request.park_sent_frames());
-    case Request::kShareMarks:
-      return ShareMarks(fds);
-    case Request::kDecideFlows:
-      return DecideFlows(request.decide_flows(), fds);
+    case Request::kQuarantineSentFrames:
+      return QuarantineSentFrames(request.quarantine_sent_frames());
+    case Request::kShareCredit:
+      return ShareCredit(fds);
+    case Request::kOffloadFlows:
+      return OffloadFlows(request.offload_flows(), fds);
     case Request::kSettleTakeover:
       return SettleTakeover();
     case Request::kRaiseFence:
@@ -89,7 +89,7 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
 }
 
 absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds) {
-  if (crew_ != nullptr) {
+  if (worker_pool_ != nullptr) {
     return absl::FailedPreconditionError("the dataplane is configured already");
   }
   if (fds.size() != 1) {
@@ -113,10 +113,10 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   stats_memory_ = *std::move(memory);
   stats_ = reinterpret_cast<StatsSegment*>(stats_memory_.start());
   function_ = *std::move(function);
-  settlement_.emplace(*stats_);
-  crew_ = std::make_unique<Crew>(*polling, *function_, *stats_);
-  handoffs_ = std::make_unique<HandoffFabric>(*crew_);
-  fence_ = std::make_unique<Fence>(*crew_, kernel_);
+  crash_accounting_.emplace(*stats_);
+  worker_pool_ = std::make_unique<WorkerPool>(*polling, *function_, *stats_);
+  handoffs_ = std::make_unique<HandoffFabric>(*worker_pool_);
+  fence_ = std::make_unique<Fence>(*worker_pool_, kernel_);
   spdlog::info("configured: function {}, {} ports", request.function(), request.ports_size());
   return absl::OkStatus();
 }
@@ -148,50 +148,50 @@ absl::Status Dataplane::PlaceLanes(const dataplane::PlaceLanes& request) {
     moves.emplace_back((*held)->lane.get(), placement.worker());
   }
   const std::vector<uint32_t> cores(request.cores().begin(), request.cores().end());
-  absl::Status status = crew_->Place(cores, moves);
+  absl::Status status = worker_pool_->Place(cores, moves);
   if (status.ok()) {
     spdlog::info("{} workers, {} lanes placed", cores.size(), moves.size());
   }
   return status;
 }
 
-absl::Status Dataplane::ParkSentFrames(const dataplane::ParkSentFrames& request) {
+absl::Status Dataplane::QuarantineSentFrames(const dataplane::QuarantineSentFrames& request) {
   if (request.port() >= static_cast<uint32_t>(configuration_.ports_size())) {
     return absl::InvalidArgumentError(
         absl::StrCat("port ", request.port(), " of ", configuration_.ports_size(), " is to set sent frames aside"));
   }
-  parked_frames_[request.port()] = request.frames();
+  quarantined_frames_[request.port()] = request.frames();
   for (Lane* lane : AllLanes()) {
-    crew_->RunFor(*lane, [&] { lane->ParkSentFrames(request.port(), request.frames()); });
+    worker_pool_->RunFor(*lane, [&] { lane->QuarantineSentFrames(request.port(), request.frames()); });
   }
   spdlog::info("port {}: {} frames rest when they are sent", request.port(), request.frames());
   return absl::OkStatus();
 }
 
-absl::Status Dataplane::ShareMarks(const std::vector<UniqueFd>& fds) {
+absl::Status Dataplane::ShareCredit(const std::vector<UniqueFd>& fds) {
   if (fds.size() != static_cast<size_t>(configuration_.ports_size())) {
     return absl::InvalidArgumentError(
-        absl::StrCat("marks of ", fds.size(), " ports, for ", configuration_.ports_size(), " ports"));
+        absl::StrCat("credit of ", fds.size(), " ports, for ", configuration_.ports_size(), " ports"));
   }
-  std::vector<QueueMarks> marks;
+  std::vector<QueueCredit> credit;
   for (const UniqueFd& fd : fds) {
-    absl::StatusOr<QueueMarks> one = QueueMarks::Map(fd.get());
+    absl::StatusOr<QueueCredit> one = QueueCredit::Map(fd.get());
     if (!one.ok()) {
       return one.status();
     }
-    marks.push_back(*std::move(one));
+    credit.push_back(*std::move(one));
   }
-  marks.swap(marks_);  // the former stay mapped until no lane uses them
+  credit.swap(credit_);  // the former stay mapped until no lane uses them
   for (auto& [index, held] : lanes_) {
     Lane& lane = *held.lane;
     if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
-      crew_->RunFor(lane, [&] { lane.ShareMarks(marks_); });
+      worker_pool_->RunFor(lane, [&] { lane.ShareCredit(credit_); });
     }
   }
   return absl::OkStatus();
 }
 
-absl::Status Dataplane::DecideFlows(const dataplane::DecideFlows& request, const std::vector<UniqueFd>& fds) {
+absl::Status Dataplane::OffloadFlows(const dataplane::OffloadFlows& request, const std::vector<UniqueFd>& fds) {
   const bool same_tables = request.epoch() != 0 && request.buckets().empty() && flows_.has_value();
   std::optional<FlowAger> former = std::move(flows_);  // mapped until no lane uses it
   if (same_tables) {
@@ -202,7 +202,7 @@ absl::Status Dataplane::DecideFlows(const dataplane::DecideFlows& request, const
       flows_ = std::move(former);
       return tables.status();
     }
-    flows_.emplace(*std::move(tables), stats_->flows_carried);
+    flows_.emplace(*std::move(tables), stats_->flows_offloaded);
   } else {
     flows_.reset();
   }
@@ -210,18 +210,18 @@ absl::Status Dataplane::DecideFlows(const dataplane::DecideFlows& request, const
   for (auto& [index, held] : lanes_) {
     Lane& lane = *held.lane;
     if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
-      crew_->RunFor(lane, [&] { lane.DecideFlows(tables, request.epoch()); });
+      worker_pool_->RunFor(lane, [&] { lane.OffloadFlows(tables, request.epoch()); });
     }
   }
   if (flows_.has_value()) {
     flows_->set_epoch(request.epoch());
   }
-  stats_->flows_carried.Set(0);
-  spdlog::info("flows are decided: {}", request.epoch() == 0 ? "no" : absl::StrCat("epoch ", request.epoch()));
+  stats_->flows_offloaded.Set(0);
+  spdlog::info("flows are offloaded: {}", request.epoch() == 0 ? "no" : absl::StrCat("epoch ", request.epoch()));
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<FlowTables>> Dataplane::MapFlowTables(const dataplane::DecideFlows& request,
+absl::StatusOr<std::unique_ptr<FlowTables>> Dataplane::MapFlowTables(const dataplane::OffloadFlows& request,
                                                                      const std::vector<UniqueFd>& fds) const {
   constexpr size_t kFdsOfTable = 3;
   const auto ports = static_cast<size_t>(request.buckets_size());
@@ -253,7 +253,7 @@ void Dataplane::Tick() {
 }
 
 absl::Status Dataplane::SettleTakeover() {
-  const Settlement::Drops drops = settlement_->Settle();
+  const CrashAccounting::Drops drops = crash_accounting_->Settle();
   for (uint32_t index = 0; index < kMaxLanes; ++index) {
     LaneStats& stats = stats_->lanes[index];
     const auto held = lanes_.find(index);
@@ -271,7 +271,7 @@ absl::Status Dataplane::SettleTakeover() {
       if (held == lanes_.end()) {
         book();
       } else {
-        crew_->RunFor(*held->second.lane, book);
+        worker_pool_->RunFor(*held->second.lane, book);
       }
       spdlog::warn("lane {}: {} frames were lost with the former dataplane", index, count);
     }
@@ -316,10 +316,10 @@ void Dataplane::AgentLost() {
 dataplane::Hello Dataplane::hello() const {
   dataplane::Hello hello;
   hello.set_contract_version(dataplane::CONTRACT_VERSION_CURRENT);
-  hello.set_configured(crew_ != nullptr);
-  if (crew_ != nullptr) {
+  hello.set_configured(worker_pool_ != nullptr);
+  if (worker_pool_ != nullptr) {
     *hello.mutable_configuration() = configuration_;
-    for (const uint32_t core : crew_->cores()) {
+    for (const uint32_t core : worker_pool_->cores()) {
       hello.add_cores(core);
     }
     hello.set_transmit_lanes(transmit_lanes_.count);

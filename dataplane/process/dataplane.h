@@ -1,20 +1,20 @@
 // The dataplane as the agent knows it: executes its requests (contract/dataplane.proto has their meaning).
 //
-//   Execute ──► Configure        function, stats segment, crew
-//               AddLane          lane_opener: descriptors -> Lane; XSKMAP; crew
-//               RemoveLane       XSKMAP, drain, crew, close
+//   Execute ──► Configure        function, stats segment, worker_pool
+//               AddLane          lane_opener: descriptors -> Lane; XSKMAP; worker_pool
+//               RemoveLane       XSKMAP, drain, worker_pool, close
 //               SetLaneSteering  XSKMAP
 //               SetTransmitLanes hand-off fabric
-//               PlaceLanes       crew
-//               ParkSentFrames   lanes
-//               ShareMarks       lanes
-//               DecideFlows      flow ager; lanes
+//               PlaceLanes       worker_pool
+//               QuarantineSentFrames   lanes
+//               ShareCredit       lanes
+//               OffloadFlows      flow ager; lanes
 //               RaiseFence       fence
 //               LowerFence       fence
-//               SettleTakeover   settlement
+//               SettleTakeover   crash_accounting
 //
 // A request that fails has changed nothing. Threads: all of it belongs to the control thread, which
-// reaches lanes only through the crew, between rounds of their workers.
+// reaches lanes only through the worker_pool, between rounds of their workers.
 #ifndef SLUICE_DATAPLANE_PROCESS_DATAPLANE_H_
 #define SLUICE_DATAPLANE_PROCESS_DATAPLANE_H_
 
@@ -32,14 +32,14 @@
 #include "dataplane/contract/dataplane.pb.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/network_function.h"
-#include "dataplane/io/queue_marks.h"
+#include "dataplane/io/queue_credit.h"
 #include "dataplane/lane/lane.h"
+#include "dataplane/process/crash_accounting.h"
 #include "dataplane/process/fence.h"
 #include "dataplane/process/flow_ager.h"
 #include "dataplane/process/handoff_fabric.h"
 #include "dataplane/process/kernel.h"
-#include "dataplane/process/settlement.h"
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 
 namespace sluice {
 
@@ -73,7 +73,7 @@ class Dataplane {
     bool attached = false;       // in the XSKMAPs
   };
   const std::map<uint32_t, HeldLane>& lanes() const { return lanes_; }
-  uint32_t worker_of(const HeldLane& held) const { return crew_->worker_of(*held.lane); }
+  uint32_t worker_of(const HeldLane& held) const { return worker_pool_->worker_of(*held.lane); }
 
  private:
   absl::Status Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds);
@@ -82,10 +82,10 @@ class Dataplane {
   absl::Status SetLaneSteering(const dataplane::SetLaneSteering& request);
   absl::Status SetTransmitLanes(const dataplane::SetTransmitLanes& request);
   absl::Status PlaceLanes(const dataplane::PlaceLanes& request);
-  absl::Status ParkSentFrames(const dataplane::ParkSentFrames& request);
-  absl::Status ShareMarks(const std::vector<UniqueFd>& fds);
-  absl::Status DecideFlows(const dataplane::DecideFlows& request, const std::vector<UniqueFd>& fds);
-  absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::DecideFlows& request,
+  absl::Status QuarantineSentFrames(const dataplane::QuarantineSentFrames& request);
+  absl::Status ShareCredit(const std::vector<UniqueFd>& fds);
+  absl::Status OffloadFlows(const dataplane::OffloadFlows& request, const std::vector<UniqueFd>& fds);
+  absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::OffloadFlows& request,
                                                             const std::vector<UniqueFd>& fds) const;
   absl::Status SettleTakeover();
   absl::Status RaiseFence(const dataplane::RaiseFence& request);
@@ -108,15 +108,15 @@ class Dataplane {
   Mapping stats_memory_;
   StatsSegment* stats_ = nullptr;
   std::unique_ptr<NetworkFunction> function_;
-  std::optional<Settlement> settlement_;
-  std::optional<FlowAger> flows_;  // while flows are decided
+  std::optional<CrashAccounting> crash_accounting_;
+  std::optional<FlowAger> flows_;  // while flows are offloaded
 
-  std::vector<QueueMarks> marks_;  // by port; none: XDP is told nothing
+  std::vector<QueueCredit> credit_;  // by port; none: XDP is told nothing
 
   std::map<uint32_t, HeldLane> lanes_;
   TransmitLanes transmit_lanes_;
-  std::array<uint32_t, kMaxPorts> parked_frames_{};  // by port
-  std::unique_ptr<Crew> crew_;
+  std::array<uint32_t, kMaxPorts> quarantined_frames_{};  // by port
+  std::unique_ptr<WorkerPool> worker_pool_;
   std::unique_ptr<HandoffFabric> handoffs_;
   std::unique_ptr<Fence> fence_;
 };

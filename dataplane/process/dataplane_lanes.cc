@@ -22,9 +22,9 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
   if (lanes_.contains(index)) {
     return absl::AlreadyExistsError(absl::StrCat("lane ", index, " is held already"));
   }
-  if (request.worker() >= crew_->size()) {
+  if (request.worker() >= worker_pool_->size()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("lane ", index, " on worker ", request.worker(), " of ", crew_->size()));
+        absl::StrCat("lane ", index, " on worker ", request.worker(), " of ", worker_pool_->size()));
   }
   const uint32_t port_count = static_cast<uint32_t>(configuration_.ports_size());
   absl::StatusOr<std::unique_ptr<Lane>> lane = OpenLane(kernel_, request.lane(), fds, port_count, *stats_);
@@ -36,19 +36,19 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
     held_frames += pair.held();
   }
   for (uint32_t port = 0; port < port_count; ++port) {
-    (*lane)->ParkSentFrames(port, parked_frames_[port]);
+    (*lane)->QuarantineSentFrames(port, quarantined_frames_[port]);
   }
-  if (request.lane().kind() == dataplane::LANE_KIND_PAIR && !marks_.empty()) {
-    (*lane)->ShareMarks(marks_);
+  if (request.lane().kind() == dataplane::LANE_KIND_PAIR && !credit_.empty()) {
+    (*lane)->ShareCredit(credit_);
   }
   HeldLane held{request.lane(), std::move(fds), *std::move(lane)};
   if (absl::Status status = request.unsteered() ? absl::OkStatus() : Attach(held); !status.ok()) {
     return status;
   }
-  settlement_->Adopt(index, held_frames);
+  crash_accounting_->Adopt(index, held_frames);
   HeldLane& kept = lanes_.emplace(index, std::move(held)).first->second;
   handoffs_->Connect(AllLanes(), transmit_lanes_);
-  crew_->Take(*kept.lane, request.worker());
+  worker_pool_->Take(*kept.lane, request.worker());
   spdlog::info("lane {} is polled by worker {}, {} frames of a predecessor under way", index, request.worker(),
                held_frames);
   return absl::OkStatus();
@@ -77,7 +77,7 @@ absl::Status Dataplane::SetLaneSteering(const dataplane::SetLaneSteering& reques
   if (absl::Status status = Detach(**held); !status.ok()) {
     return status;
   }
-  kernel_.WaitForRedirects();
+  kernel_.WaitForRcuGracePeriod();
   return absl::OkStatus();
 }
 
@@ -101,7 +101,7 @@ void Dataplane::LetGo(const std::vector<uint32_t>& indices, absl::Duration drain
     fence_->Forget(*lanes_.at(leaving).lane);
   }
   // No new frames: neither from the device, nor from lanes that stay.
-  kernel_.WaitForRedirects();
+  kernel_.WaitForRcuGracePeriod();
   for (auto& [index, staying] : lanes_) {
     if (std::find(indices.begin(), indices.end(), index) == indices.end()) {
       for (const uint32_t leaving : indices) {
@@ -115,7 +115,7 @@ void Dataplane::LetGo(const std::vector<uint32_t>& indices, absl::Duration drain
   // From the highest index, so that who hands over goes before who takes.
   for (auto index = indices.rbegin(); index != indices.rend(); ++index) {
     Lane& leaving = *lanes_.at(*index).lane;
-    crew_->GiveUp(leaving);
+    worker_pool_->GiveUp(leaving);
     for (auto& [other, staying] : lanes_) {
       handoffs_->Disconnect(leaving, *staying.lane);
       handoffs_->Disconnect(*staying.lane, leaving);
@@ -130,7 +130,7 @@ bool Dataplane::AllQuiescent(const std::vector<uint32_t>& indices) {
   return std::all_of(indices.begin(), indices.end(), [this](uint32_t index) {
     Lane& lane = *lanes_.at(index).lane;
     bool quiescent = false;
-    crew_->RunFor(lane, [&] { quiescent = lane.Quiescent(); });
+    worker_pool_->RunFor(lane, [&] { quiescent = lane.Quiescent(); });
     return quiescent;
   });
 }

@@ -15,7 +15,7 @@ constexpr absl::Duration kLook = absl::Microseconds(200);
 
 void Fence::Raise(const std::vector<Lane*>& fresh) {
   for (Lane* lane : fresh) {
-    crew_.RunFor(*lane, [lane] { lane->HoldBack(); });
+    worker_pool_.RunFor(*lane, [lane] { lane->HoldBack(); });
     if (std::find(held_.begin(), held_.end(), lane) == held_.end()) {
       held_.push_back(lane);
     }
@@ -24,21 +24,21 @@ void Fence::Raise(const std::vector<Lane*>& fresh) {
 
 bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound) {
   const absl::Time end = absl::Now() + bound;
-  kernel_.WaitForRedirects();
-  std::vector<RingMarks> marks(all.size());
-  ComesTrue(old, end, [&marks](size_t i, const Lane& lane) {
-    marks[i] = lane.rx_marks();
+  kernel_.WaitForRcuGracePeriod();
+  std::vector<RingPositions> positions(all.size());
+  ComesTrue(old, end, [&positions](size_t i, const Lane& lane) {
+    positions[i] = lane.rx_positions();
     return true;
   });
   // In this order: a frame only moves on, so what is not seen in one place is in a later one.
   const bool proven =
-      ComesTrue(old, end, [&marks](size_t i, const Lane& lane) { return lane.ReceivedUpTo(marks[i]); }) &&
+      ComesTrue(old, end, [&positions](size_t i, const Lane& lane) { return lane.ReceivedUpTo(positions[i]); }) &&
       ComesTrue(all, end,
-                [&marks](size_t i, const Lane& lane) {
-                  marks[i] = lane.tx_marks();
+                [&positions](size_t i, const Lane& lane) {
+                  positions[i] = lane.tx_positions();
                   return lane.NoHandoffs();
                 }) &&
-      ComesTrue(all, end, [&marks](size_t i, const Lane& lane) { return lane.SentUpTo(marks[i]); });
+      ComesTrue(all, end, [&positions](size_t i, const Lane& lane) { return lane.SentUpTo(positions[i]); });
   Release(proven);
   return proven;
 }
@@ -49,7 +49,7 @@ void Fence::Drop() {
 
 void Fence::Forget(Lane& lane) {
   held_.erase(std::remove(held_.begin(), held_.end(), &lane), held_.end());
-  crew_.RunFor(lane, [&lane] { lane.LetReceive(/*proven=*/false); });
+  worker_pool_.RunFor(lane, [&lane] { lane.LetReceive(/*proven=*/false); });
 }
 
 // Of every lane once, between two rounds of its worker.
@@ -57,7 +57,7 @@ bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
                       absl::FunctionRef<bool(size_t, const Lane&)> is) {
   for (size_t i = 0; i < lanes.size();) {
     bool answer = false;
-    crew_.RunFor(*lanes[i], [&] { answer = is(i, *lanes[i]); });
+    worker_pool_.RunFor(*lanes[i], [&] { answer = is(i, *lanes[i]); });
     if (answer) {
       ++i;
     } else if (absl::Now() >= end) {
@@ -71,7 +71,7 @@ bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
 
 void Fence::Release(bool proven) {
   for (Lane* lane : std::exchange(held_, {})) {
-    crew_.RunFor(*lane, [lane, proven] { lane->LetReceive(proven); });
+    worker_pool_.RunFor(*lane, [lane, proven] { lane->LetReceive(proven); });
   }
 }
 

@@ -12,7 +12,7 @@
 //      the old way: XDP is set while NAPI is off (drivers/net/virtio_net.c: virtnet_xdp_set), or published and
 //      waited for (drivers/net/veth.c: veth_xdp_set).
 //   3. Lower: a poll that began before may not have given its redirected frames to the sockets; it runs with
-//      softirqs off, which is a reader's side for membarrier (Kernel::WaitForRedirects). Now all that came the old
+//      softirqs off, which is a reader's side for membarrier (Kernel::WaitForRcuGracePeriod). Now all that came the old
 //      way is before the ends of the old lanes' receive rings. They get there; then each lane is seen without
 //      a hand-off under way; then what stood on its transmit rings is sent, and given back by the device,
 //      since queues of a device do not wait for each other. Now everything that came the old way is on the
@@ -41,13 +41,13 @@
 #include "absl/time/time.h"
 #include "dataplane/lane/lane.h"
 #include "dataplane/process/kernel.h"
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 
 namespace sluice {
 
 class Fence {
  public:
-  Fence(Crew& crew, Kernel& kernel) : crew_(crew), kernel_(kernel) {}
+  Fence(WorkerPool& worker_pool, Kernel& kernel) : worker_pool_(worker_pool), kernel_(kernel) {}
 
   // These stop receiving, until Lower.
   void Raise(const std::vector<Lane*>& fresh);
@@ -65,7 +65,7 @@ class Fence {
   bool ComesTrue(const std::vector<Lane*>& lanes, absl::Time end, absl::FunctionRef<bool(size_t, const Lane&)> is);
   void Release(bool proven);
 
-  Crew& crew_;
+  WorkerPool& worker_pool_;
   Kernel& kernel_;
   std::vector<Lane*> held_;
 };

@@ -1,4 +1,4 @@
-// Holds the flow tables while flows are decided, and looks now and then which flows are idle.
+// Holds the flow tables while flows are offloaded, and looks now and then which flows are idle.
 //
 // A flow leaves when it had no packet for some half a minute: it may come back for an entry at any time, so the time
 // only has to be long against what a flow pauses and short against what a full table means. A large table is looked at
@@ -16,7 +16,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "dataplane/contract/stats_segment.h"
-#include "dataplane/offload/lane_flows.h"
+#include "dataplane/offload/lane_offload.h"
 #include "dataplane/process/kernel.h"
 
 namespace sluice {
@@ -43,7 +43,7 @@ class FlowAger {
     const absl::Duration every = look_every();
     if (const absl::Time now = absl::Now(); now - looked_ >= every) {
       looked_ = now;
-      kernel.WaitForRedirects();
+      kernel.WaitForRcuGracePeriod();
       const auto idle_looks = static_cast<uint32_t>(std::max<int64_t>(1, kIdle / every));
       uint32_t carried = 0;
       for (FlowTable& table : *tables_) {

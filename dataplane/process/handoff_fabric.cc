@@ -32,7 +32,7 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
           fresh[{source, destination}] = ring->second.get();
         }
       }
-      crew_.RunFor(*destination, [&] {
+      worker_pool_.RunFor(*destination, [&] {
         for (Lane* source : sources) {
           if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
             destination->inbox().Attach(source->index(), ring->second);
@@ -41,7 +41,7 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
       });
     }
     for (Lane* source : sources) {
-      crew_.RunFor(*source, [&] {
+      worker_pool_.RunFor(*source, [&] {
         for (Lane* destination : destinations) {
           if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
             source->outbox().Attach(destination->index(), ring->second, &destination->inbox());
@@ -53,14 +53,14 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
   }
   for (Lane* lane : destinations) {
     if (std::find(sources.begin(), sources.end(), lane) == sources.end()) {
-      crew_.RunFor(*lane, [&] { lane->TransmitByHandoff(0, /*probe=*/false); });
+      worker_pool_.RunFor(*lane, [&] { lane->TransmitByHandoff(0, /*probe=*/false); });
     }
   }
 }
 
 void HandoffFabric::Close(Lane& source, Lane& destination) {
   if (rings_.contains({&source, &destination})) {
-    crew_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
+    worker_pool_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
   }
 }
 
@@ -70,8 +70,8 @@ void HandoffFabric::Disconnect(Lane& source, Lane& destination) {
     return;
   }
   Close(source, destination);
-  crew_.RunFor(destination, [&] { destination.DrainInbox(source.index()); });
-  crew_.RunFor(source, [&] { source.ForgetDestination(destination.index()); });
+  worker_pool_.RunFor(destination, [&] { destination.DrainInbox(source.index()); });
+  worker_pool_.RunFor(source, [&] { source.ForgetDestination(destination.index()); });
   rings_.erase(ring);
 }
 

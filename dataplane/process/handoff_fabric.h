@@ -16,7 +16,7 @@
 
 #include "dataplane/lane/handoff.h"
 #include "dataplane/lane/lane.h"
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 
 namespace sluice {
 
@@ -29,7 +29,7 @@ struct TransmitLanes {
 
 class HandoffFabric {
  public:
-  explicit HandoffFabric(Crew& crew) : crew_(crew) {}
+  explicit HandoffFabric(WorkerPool& worker_pool) : worker_pool_(worker_pool) {}
 
   // Makes what is missing for these lanes.
   void Connect(const std::vector<Lane*>& lanes, const TransmitLanes& by);
@@ -42,7 +42,7 @@ class HandoffFabric {
  private:
   using Key = std::pair<Lane*, Lane*>;  // source, destination
 
-  Crew& crew_;
+  WorkerPool& worker_pool_;
   std::map<Key, std::unique_ptr<HandoffRing>> rings_;
 };
 

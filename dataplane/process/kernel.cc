@@ -44,7 +44,7 @@ absl::Status LinuxKernel::LeaveXskMap(int map_fd, uint32_t key) {
 // MEMBARRIER_CMD_GLOBAL is synchronize_rcu() (kernel/sched/membarrier.c). A NAPI poll runs with softirqs
 // disabled from the map lookup to the flush onto the receive rings (xdp_do_flush), which is a read-side
 // section of RCU: so when the call returns, every poll that could have seen the old entry has flushed.
-void LinuxKernel::WaitForRedirects() {
+void LinuxKernel::WaitForRcuGracePeriod() {
   if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) {
     absl::SleepFor(kRedirectsWithoutFence);
   }

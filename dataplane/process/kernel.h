@@ -21,7 +21,7 @@ class Kernel {
   // Takes it out again; no error when there is none. Redirects already under way still arrive.
   virtual absl::Status LeaveXskMap(int map_fd, uint32_t key) = 0;
   // Returns when every redirect that began before the call has put its packet on its receive ring.
-  virtual void WaitForRedirects() = 0;
+  virtual void WaitForRcuGracePeriod() = 0;
 };
 
 class LinuxKernel final : public Kernel {
@@ -29,7 +29,7 @@ class LinuxKernel final : public Kernel {
   absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes& sizes) override;
   absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int socket_fd) override;
   absl::Status LeaveXskMap(int map_fd, uint32_t key) override;
-  void WaitForRedirects() override;
+  void WaitForRcuGracePeriod() override;
 };
 
 }  // namespace sluice

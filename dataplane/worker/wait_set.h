@@ -54,15 +54,15 @@ class WaitSet {
   int Wait(int timeout_ms) {
     const bool all_heard =
         std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.heard || !m.listened; });
-    if (!all_heard && (timeout_ms < 0 || timeout_ms > kUnheard_ms)) {
-      timeout_ms = kUnheard_ms;
+    if (!all_heard && (timeout_ms < 0 || timeout_ms > kUnheardMs)) {
+      timeout_ms = kUnheardMs;
     }
     epoll_event event;
     return epoll_wait(epoll_.get(), &event, 1, timeout_ms) == 1 ? event.data.fd : -1;
   }
 
  private:
-  static constexpr int kUnheard_ms = 1;
+  static constexpr int kUnheardMs = 1;
 
   struct Member {
     int fd;

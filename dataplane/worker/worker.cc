@@ -24,7 +24,7 @@ constexpr uint32_t kRoundsPerClockRead = 64;
 constexpr uint32_t kIdleRoundsPerYield = 16;
 // Awake for so long, a worker does not listen to its sockets any more (wait_set.h). To do so again takes a system call
 // of about a microsecond for each, so that 16 of them cost no more than 2 % of the time.
-constexpr int64_t kListensFor_ns = 1'000'000;
+constexpr int64_t kListensForNs = 1'000'000;
 
 int64_t Now_ns() {
   timespec now;
@@ -144,14 +144,14 @@ uint32_t Worker::PollLanes() {
 // fresh mark; busy ones read it now and then.
 void Worker::Account(uint32_t moved) {
   if (moved > 0 && !was_busy_) {
-    patience_.Learn(accounted_until_ns_ - last_work_ns_, moved);
+    spin_policy_.Learn(accounted_until_ns_ - last_work_ns_, moved);
   }
   if (moved > 0 && ++rounds_unaccounted_ < kRoundsPerClockRead) {
     was_busy_ = true;
     return;
   }
   const int64_t now_ns = Now_ns();
-  if (listens_ && now_ns - woken_ns_ > kListensFor_ns) {
+  if (listens_ && now_ns - woken_ns_ > kListensForNs) {
     Listen(false);
   }
   const bool busy = moved > 0 || was_busy_;
@@ -174,7 +174,7 @@ bool Worker::MaySleep() const {
     case Polling::kInterrupt:
       return true;
     case Polling::kAdaptive:
-      return !patience_.Lasts(accounted_until_ns_ - last_work_ns_);
+      return !spin_policy_.KeepsSpinning(accounted_until_ns_ - last_work_ns_);
   }
   return false;
 }

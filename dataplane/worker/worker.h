@@ -31,13 +31,13 @@
 #include "dataplane/function/network_function.h"
 #include "dataplane/lane/lane.h"
 #include "dataplane/lane/waker.h"
-#include "dataplane/worker/patience.h"
+#include "dataplane/worker/spin_policy.h"
 #include "dataplane/worker/wait_set.h"
 
 namespace sluice {
 
 enum class Polling {
-  kAdaptive,   // go on looking where that pays (patience.h), else sleep
+  kAdaptive,   // go on looking where that pays (spin_policy.h), else sleep
   kBusy,       // never sleep
   kInterrupt,  // sleep as soon as a round found nothing
 };
@@ -94,7 +94,7 @@ class Worker {
   int64_t last_work_ns_;
   int64_t woken_ns_ = 0;
   bool listens_ = false;
-  Patience patience_;
+  SpinPolicy spin_policy_;
 
   // The control thread's own.
   uint32_t core_ = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What XDP makes of a decided flow's packets, beside the same packet written anew, checksums and all.
+// What XDP makes of a offloaded flow's packets, beside the same packet written anew, checksums and all.
 #include "dataplane/function/flow_action.h"
 #include "tests/bpf/flow_runs.h"
 
@@ -93,7 +93,7 @@ class FlowRewriteTest : public FlowRuns, public ::testing::WithParamInterface<Sh
   void expect(const sluice_flow_action& action, const Spec& after) {
     for (const size_t payload : {0, 1, 18, 1200}) {
       const Bytes packet = written(GetParam(), Spec(), payload);
-      put(flow_of(packet, SLUICE_FLOW_CARRIED, action));
+      put(flow_of(packet, SLUICE_FLOW_OFFLOADED, action));
       EXPECT_EQ(written(GetParam(), after, payload), carried(packet)) << payload << " bytes of payload";
     }
   }
@@ -134,7 +134,7 @@ TEST_P(FlowRewriteTest, TheTtlGoesDownButNotToItsEnd) {
   expect(SentOut(0, SLUICE_FLOW_DEC_TTL), after);
   Spec last;
   last.ttl = 1;
-  put(flow_of(written(GetParam(), last, 18), SLUICE_FLOW_CARRIED, SentOut(0, SLUICE_FLOW_DEC_TTL)));
+  put(flow_of(written(GetParam(), last, 18), SLUICE_FLOW_OFFLOADED, SentOut(0, SLUICE_FLOW_DEC_TTL)));
   EXPECT_EQ("PASS NO_SOCKET", xdp(written(GetParam(), last, 18)));
 }
 
@@ -166,7 +166,7 @@ TEST_P(FlowRewriteTest, ATagKeepsItsPriority) {
   packet[14] |= 0xe0;
   sluice_flow_action action = SentOut(0, SLUICE_FLOW_SET_VLAN);
   action.vlan = 4000;
-  put(flow_of(packet, SLUICE_FLOW_CARRIED, action));
+  put(flow_of(packet, SLUICE_FLOW_OFFLOADED, action));
   Bytes expected = packet;
   put16(expected, 14, 0xe000 | 4000);
   EXPECT_EQ(expected, carried(packet));
@@ -181,14 +181,14 @@ TEST_P(FlowRewriteTest, AUdpPacketWithoutAChecksumStaysSo) {
   const size_t field = packet.size() - 18 - 2;
   put16(packet, field, 0);
   put16(expected, field, 0);
-  put(flow_of(packet, SLUICE_FLOW_CARRIED, translated(nat())));
+  put(flow_of(packet, SLUICE_FLOW_OFFLOADED, translated(nat())));
   EXPECT_EQ(expected, carried(packet));
 }
 
 TEST_P(FlowRewriteTest, AWrongChecksumStaysWrong) {
   Bytes packet = written(GetParam(), Spec(), 18);
   packet.back() ^= 0x55;
-  put(flow_of(packet, SLUICE_FLOW_CARRIED, translated(nat())));
+  put(flow_of(packet, SLUICE_FLOW_OFFLOADED, translated(nat())));
   const Bytes out = carried(packet);
   ASSERT_EQ(packet.size(), out.size());
   EXPECT_NE(summed(out), out);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fixture of the tests of decided flows: writes entries where the dataplane would, runs packets over them.
+// The fixture of the tests of offloaded flows: writes entries where the dataplane would, runs packets over them.
 #ifndef SLUICE_TESTS_BPF_FLOW_RUNS_H_
 #define SLUICE_TESTS_BPF_FLOW_RUNS_H_
 
@@ -77,8 +77,8 @@ class FlowRuns : public Programs {
     return {flows.flows[place % SLUICE_FLOW_WAYS], details.details[place % SLUICE_FLOW_WAYS]};
   }
   void set_done(uint32_t queue, uint32_t mark) {
-    const sluice_queue_marks marks = {.given = mark, .done = mark};
-    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+    const sluice_queue_credit credit = {.delivered = mark, .completed = mark};
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0));
   }
 
   // What XDP makes of the packet; empty when it does not send it.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Decided flows: which packets XDP carries, and when.
+// Offloaded flows: which packets XDP carries, and when.
 #include "tests/bpf/flow_runs.h"
 
 namespace sluice::bpf_test {
@@ -13,7 +13,7 @@ Bytes udp(uint16_t port = 53) {
 }
 
 TEST_F(FlowsTest, ACarriedFlowIsSentAndCounted) {
-  const Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  const Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
@@ -24,7 +24,7 @@ TEST_F(FlowsTest, ACarriedFlowIsSentAndCounted) {
 
 TEST_F(FlowsTest, EveryWayOfBothBucketsIsLookedAt) {
   for (uint32_t way = 0; way < SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS; ++way) {
-    const Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+    const Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
     put(flow, way);
     EXPECT_EQ("TX OFFLOADED", xdp(udp())) << way;
     EXPECT_EQ(1u, get(flow, way).flow.packets) << way;
@@ -42,11 +42,11 @@ TEST_F(FlowsTest, OnlyTwoStatesAreCarriedAtOnce) {
   const Entry leaving = flow_of(udp(), SLUICE_FLOW_LEAVING);
   put(leaving);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
-  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(leaving).flow.state) << "it was needed";
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_OFFLOADED}, get(leaving).flow.state) << "it was needed";
 }
 
 TEST_F(FlowsTest, AnotherEpochOrNoOffloadCarriesNothing) {
-  Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
   flow.flow.epoch = kEpoch - 1;
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
@@ -61,8 +61,8 @@ TEST_F(FlowsTest, AnotherEpochOrNoOffloadCarriesNothing) {
 TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
   Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   const auto with_mark = [&](uint32_t mark, uint32_t queue_plus_one) {
-    flow.detail.mark = mark;
-    flow.detail.mark_queue = queue_plus_one;
+    flow.detail.last_delivered = mark;
+    flow.detail.last_queue = queue_plus_one;
     put(flow);
   };
   set_done(0, 5);
@@ -74,7 +74,7 @@ TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "on another queue";
   with_mark(5, 1);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
-  EXPECT_EQ(uint32_t{SLUICE_FLOW_CARRIED}, get(flow).flow.state);
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_OFFLOADED}, get(flow).flow.state);
 
   set_done(0, 2);  // numbers have wrapped
   with_mark(0xfffffffe, 1);
@@ -88,22 +88,22 @@ TEST_F(FlowsTest, APacketWithoutASocketIsNotNumbered) {
   const Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
-  EXPECT_EQ(0u, get(flow).detail.mark_queue);
+  EXPECT_EQ(0u, get(flow).detail.last_queue);
 }
 
 TEST_F(FlowsTest, WhereTheSocketOverflowsAPendingFlowWaits) {
   Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   const uint32_t queue = 0;
-  const sluice_queue_marks marks = {.given = 9, .done = 5, .overflows = 1};
-  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+  const sluice_queue_credit credit = {.delivered = 9, .completed = 5, .overflowing = 1};
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0));
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "none of its packets is under way";
-  flow.detail.mark = 6;
-  flow.detail.mark_queue = 1;
+  flow.detail.last_delivered = 6;
+  flow.detail.last_queue = 1;
   put(flow);
   EXPECT_EQ("DROP OVERLOADED", xdp(udp()));
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "an undecided flow";
-  flow.detail.mark = 5;
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "an flow that is not offloaded";
+  flow.detail.last_delivered = 5;
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   set_done(0, 0);
@@ -113,13 +113,13 @@ TEST_F(FlowsTest, ThePortsOwnMacIsAskedForWhereTheFunctionWantsThat) {
   config_.flags |= SLUICE_CONFIG_OWN_MAC_ONLY;
   std::copy(kPortMac, kPortMac + 6, config_.mac);
   apply();
-  put(flow_of(udp(), SLUICE_FLOW_CARRIED));
+  put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   EXPECT_EQ("PASS -", xdp(Packet().eth(kOtherMac).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(18).bytes()));
 }
 
 TEST_F(FlowsTest, APortThatIsNotThereLeavesThePacketToTheDataplane) {
-  Entry flow = flow_of(udp(), SLUICE_FLOW_CARRIED);
+  Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
   flow.flow.out_port = 3;
   put(flow);
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp()));
@@ -131,10 +131,10 @@ TEST_F(FlowsTest, ExtraordinaryPacketsAreNotCarried) {
   const auto ipv4 = [](unsigned options, uint16_t fragment) {
     return Packet().eth().ipv4("10.0.0.1", "10.0.0.2", options, fragment);
   };
-  put(flow_of(udp(), SLUICE_FLOW_CARRIED));
-  put(flow_of(ipv4(0, 0).tcp(1000, 53).bytes(), SLUICE_FLOW_CARRIED));
+  put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
+  put(flow_of(ipv4(0, 0).tcp(1000, 53).bytes(), SLUICE_FLOW_OFFLOADED));
   put(flow_of(Packet().eth().ipv6("2001:db8::1", "2001:db8::2").udp(1000, 53).payload(18).bytes(),
-              SLUICE_FLOW_CARRIED));
+              SLUICE_FLOW_OFFLOADED));
   ASSERT_EQ("TX OFFLOADED", xdp(udp()));
   ASSERT_EQ("TX OFFLOADED", xdp(ipv4(0, 0).tcp(1000, 53).bytes()));
 

@@ -90,28 +90,28 @@ TEST_F(Live, ALimitedSocketGetsWhatItHasRoomFor) {
   const uint32_t queue = 1;
   const int fd = socket.get();
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), &fd, sizeof(fd), 0));
-  const auto put = [&](const sluice_queue_marks& marks) {
-    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0));
+  const auto put = [&](const sluice_queue_credit& credit) {
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0));
   };
   const auto get = [&] {
-    sluice_queue_marks marks{};
-    bpf_map__lookup_elem(steer()->maps.sluice_marks, &queue, sizeof(queue), &marks, sizeof(marks), 0);
-    return marks;
+    sluice_queue_credit credit{};
+    bpf_map__lookup_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0);
+    return credit;
   };
   const Bytes packet = Packet().eth().ipv4("1.1.1.1", "2.2.2.2").udp(1, 2).bytes();
 
-  put({.given = 0xfffffffe, .limited = 1, .limit = 1});
+  put({.delivered = 0xfffffffe, .limited = 1, .limit = 1});
   for (int i = 0; i < 3; ++i) {
     EXPECT_EQ("REDIRECT DATAPLANE", xdp(packet, port_, 1));
   }
   EXPECT_EQ("DROP OVERLOADED", xdp(packet, port_, 1));
   EXPECT_EQ("DROP OVERLOADED", xdp(packet, port_, 1));
-  EXPECT_EQ(1u, get().given);
+  EXPECT_EQ(1u, get().delivered);
   EXPECT_EQ(2u, get().shed);
-  put({.given = 7, .limited = 0, .limit = 1});
+  put({.delivered = 7, .limited = 0, .limit = 1});
   EXPECT_EQ("REDIRECT DATAPLANE", xdp(packet, port_, 1)) << "the limit was taken back";
 
-  put({.given = 7, .limited = 1, .limit = 7});
+  put({.delivered = 7, .limited = 1, .limit = 7});
   ASSERT_EQ(0, bpf_map__delete_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), 0));
   EXPECT_EQ("PASS NO_SOCKET", xdp(packet, port_, 1));
   put({});

@@ -50,8 +50,8 @@ TEST_F(DataplaneTest, ALaneWorksFromAddToRemove) {
 
 TEST_F(DataplaneTest, SentFramesRestInLanesThatAreThereAndThatCome) {
   Start(1);
-  EXPECT_EQ(Park(kPorts, 16).code(), absl::StatusCode::kInvalidArgument);
-  ASSERT_TRUE(Park(0, 16).ok());
+  EXPECT_EQ(Quarantine(kPorts, 16).code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(Quarantine(0, 16).ok());
   ASSERT_TRUE(Add(MakeLane(1), 1).ok());
   for (uint32_t lane : {0U, 1U}) {
     const uint64_t free_before = stats_->lanes[lane].free_frames.Get();
@@ -61,7 +61,7 @@ TEST_F(DataplaneTest, SentFramesRestInLanesThatAreThereAndThatCome) {
     ASSERT_TRUE(Settled(100 * (lane + 1)));
     EXPECT_EQ(stats_->lanes[lane].free_frames.Get(), free_before - 16) << "of port 0, none of port 1";
   }
-  ASSERT_TRUE(Park(0, 0).ok());
+  ASSERT_TRUE(Quarantine(0, 0).ok());
 }
 
 TEST_F(DataplaneTest, ALaneThatCannotBeAddedLeavesNoTrace) {

@@ -117,10 +117,10 @@ class DataplaneTest : public ::testing::Test {
     request.mutable_set_transmit_lanes()->set_lane_count(lanes);
     return dataplane_->Execute(request, {});
   }
-  absl::Status Park(uint32_t port, uint32_t frames) {
+  absl::Status Quarantine(uint32_t port, uint32_t frames) {
     dataplane::Request request;
-    request.mutable_park_sent_frames()->set_port(port);
-    request.mutable_park_sent_frames()->set_frames(frames);
+    request.mutable_quarantine_sent_frames()->set_port(port);
+    request.mutable_quarantine_sent_frames()->set_frames(frames);
     return dataplane_->Execute(request, {});
   }
   absl::Status Settle() {

@@ -329,7 +329,7 @@ class FakeKernel final : public Kernel {
     entries.erase({FileOf(map_fd), key});
     return absl::OkStatus();
   }
-  void WaitForRedirects() override { ++fences; }
+  void WaitForRcuGracePeriod() override { ++fences; }
 
   std::set<std::pair<ino_t, uint32_t>> entries;  // of all XSKMAPs
   std::set<uint32_t> refused_keys;

@@ -22,10 +22,10 @@ constexpr uint32_t kNewLane = 1;
 constexpr uint32_t kFlow = 7;
 constexpr uint64_t kOldFrames = 2;  // of one flow: sequences 0 and 1 come the old way, 2 the new one
 
-// Two lanes that nobody polls but the test, so that the crew runs orders on the spot.
+// Two lanes that nobody polls but the test, so that the worker_pool runs orders on the spot.
 class Switch : public Kernel {
  public:
-  explicit Switch(StatsSegment& stats) : stats_(stats), crew_(Polling::kInterrupt, reflect_, stats) {
+  explicit Switch(StatsSegment& stats) : stats_(stats), worker_pool_(Polling::kInterrupt, reflect_, stats) {
     FakeSocketOptions options;
     options.completes_at_once = false;
     for (const uint32_t index : {kOldLane, kNewLane}) {
@@ -78,7 +78,7 @@ class Switch : public Kernel {
   absl::StatusOr<XskSocket> MapSocket(int, const XskRingSizes&) override { return absl::UnimplementedError(""); }
   absl::StatusOr<bool> EnterXskMap(int, uint32_t, int) override { return absl::UnimplementedError(""); }
   absl::Status LeaveXskMap(int, uint32_t) override { return absl::UnimplementedError(""); }
-  void WaitForRedirects() override {
+  void WaitForRcuGracePeriod() override {
     while (next_old_ < kOldFrames) {
       Happen(Event::kArriveOld);
     }
@@ -95,8 +95,8 @@ class Switch : public Kernel {
 
   StatsSegment& stats_;
   Reflect reflect_;
-  Crew crew_;
-  Fence fence_{crew_, *this};
+  WorkerPool worker_pool_;
+  Fence fence_{worker_pool_, *this};
   std::vector<std::unique_ptr<FakeLane>> fakes_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::vector<std::string> wire_;
@@ -149,7 +149,7 @@ TEST_F(FenceTest, TheSameInterleavingsReorderWithoutIt) {
     for (const Event event : events) {
       both.Happen(event);
     }
-    both.WaitForRedirects();
+    both.WaitForRcuGracePeriod();
     both.GoOn();
     const std::vector<uint64_t> sequences = both.OnTheWire();
     ASSERT_EQ(sequences.size(), 3U);

@@ -1,4 +1,4 @@
-// A port's flow table and its marks, in memory: what tests put where the BPF maps would be; and packets that have a
+// A port's flow table and its credit, in memory: what tests put where the BPF maps would be; and packets that have a
 // key.
 //
 // Threads: entries are read here by a mapping of their own, whose state must be looked at first (State).
@@ -43,15 +43,15 @@ class FlowMemory {
       : buckets(buckets),
         flows_fd(memfd_create("flows", MFD_CLOEXEC)),
         details_fd(memfd_create("details", MFD_CLOEXEC)),
-        marks_fd(memfd_create("marks", MFD_CLOEXEC)) {
+        credit_fd(memfd_create("marks", MFD_CLOEXEC)) {
     flows_ = MakeAndMap(flows_fd.get(), buckets * sizeof(sluice_flow_bucket));
     details_ = MakeAndMap(details_fd.get(), buckets * sizeof(sluice_detail_bucket));
-    marks_ = MakeAndMap(marks_fd.get(), SLUICE_MAX_QUEUES * sizeof(sluice_queue_marks));
+    credit_ = MakeAndMap(credit_fd.get(), SLUICE_MAX_QUEUES * sizeof(sluice_queue_credit));
   }
 
   // The product's view.
   FlowTable Map() const {
-    absl::StatusOr<FlowTable> table = FlowTable::Map(flows_fd.get(), details_fd.get(), marks_fd.get(), buckets);
+    absl::StatusOr<FlowTable> table = FlowTable::Map(flows_fd.get(), details_fd.get(), credit_fd.get(), buckets);
     EXPECT_TRUE(table.ok()) << table.status();
     return *std::move(table);
   }
@@ -62,8 +62,8 @@ class FlowMemory {
   sluice_flow_detail& detail(uint32_t bucket, uint32_t way) {
     return reinterpret_cast<sluice_detail_bucket*>(details_.start())[bucket].details[way];
   }
-  sluice_queue_marks& marks(uint32_t queue) { return reinterpret_cast<sluice_queue_marks*>(marks_.start())[queue]; }
-  uint32_t done(uint32_t queue) { return __atomic_load_n(&marks(queue).done, __ATOMIC_ACQUIRE); }
+  sluice_queue_credit& credit(uint32_t queue) { return reinterpret_cast<sluice_queue_credit*>(credit_.start())[queue]; }
+  uint32_t done(uint32_t queue) { return __atomic_load_n(&credit(queue).completed, __ATOMIC_ACQUIRE); }
 
   static uint32_t State(const sluice_flow& flow) { return __atomic_load_n(&flow.state, __ATOMIC_ACQUIRE); }
   // The flow's entry, of whatever state but FREE and whatever epoch; nullptr: it has none.
@@ -88,7 +88,7 @@ class FlowMemory {
   const uint32_t buckets;
   UniqueFd flows_fd;
   UniqueFd details_fd;
-  UniqueFd marks_fd;
+  UniqueFd credit_fd;
 
  private:
   static Mapping MakeAndMap(int fd, size_t bytes) {
@@ -100,7 +100,7 @@ class FlowMemory {
 
   Mapping flows_;
   Mapping details_;
-  Mapping marks_;
+  Mapping credit_;
 };
 
 }  // namespace sluice

@@ -24,10 +24,10 @@ class FlowTableTest : public ::testing::Test {
  protected:
   static sluice_flow_key Key(uint32_t flow) { return KeyOf(KeyedPacket(flow, 0)); }
   sluice_flow* Claim(uint32_t flow, uint32_t epoch = kEpoch) { return table_.FindOrClaim(Key(flow), kHash, epoch); }
-  void Decide(uint32_t flow, uint32_t epoch = kEpoch) {
+  void Offload(uint32_t flow, uint32_t epoch = kEpoch) {
     sluice_flow* entry = Claim(flow, epoch);
     ASSERT_NE(entry, nullptr);
-    table_.Decide(*entry, Key(flow), epoch, SentOut(flow));
+    table_.Offload(*entry, Key(flow), epoch, SentOut(flow));
     ASSERT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_PENDING);
   }
   // Where its flows may be: in its bucket, and in the one behind.
@@ -46,8 +46,8 @@ class FlowTableTest : public ::testing::Test {
     return states;
   }
 
-  static absl::Status Map(const UniqueFd& flows, const UniqueFd& details, const UniqueFd& marks, uint32_t buckets) {
-    return FlowTable::Map(flows.get(), details.get(), marks.get(), buckets).status();
+  static absl::Status Map(const UniqueFd& flows, const UniqueFd& details, const UniqueFd& credit, uint32_t buckets) {
+    return FlowTable::Map(flows.get(), details.get(), credit.get(), buckets).status();
   }
 
   FlowMemory memory_{kBuckets};
@@ -77,26 +77,26 @@ TEST_F(FlowTableTest, FindsAFlowBehindAFreeEntry) {
 }
 
 TEST_F(FlowTableTest, FindsADecidedFlowWhateverItsState) {
-  Decide(1);
+  Offload(1);
   sluice_flow* entry = Claim(1);
-  for (const uint32_t state : {SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
+  for (const uint32_t state : {SLUICE_FLOW_PENDING, SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
     way(0).state = state;
     EXPECT_EQ(Claim(1), entry) << state;
     EXPECT_EQ(FlowTable::StateOf(*entry), state);
   }
 }
 
-TEST_F(FlowTableTest, AnUndecidedFlowMakesRoomWhereThereIsNone) {
-  Decide(1);
-  sluice_flow* undecided = Claim(2);
-  undecided->packets = 3;
+TEST_F(FlowTableTest, AnNotOffloadedFlowMakesRoomWhereThereIsNone) {
+  Offload(1);
+  sluice_flow* seen = Claim(2);
+  seen->packets = 3;
   for (uint32_t flow = 3; flow < kPlaces; ++flow) {
-    Decide(flow);
+    Offload(flow);
   }
-  EXPECT_NE(Claim(kPlaces), undecided) << "a free entry is better";
-  Decide(kPlaces);
-  EXPECT_EQ(Claim(99), undecided);
-  EXPECT_EQ(undecided->packets, 0U);
+  EXPECT_NE(Claim(kPlaces), seen) << "a free entry is better";
+  Offload(kPlaces);
+  EXPECT_EQ(Claim(99), seen);
+  EXPECT_EQ(seen->packets, 0U);
   EXPECT_EQ(memory_.Find(Key(2)), nullptr);
   EXPECT_EQ(memory_.Find(Key(99)), &way(1));
   EXPECT_EQ(memory_.Count(SLUICE_FLOW_PENDING), kPlaces - 1);
@@ -104,7 +104,7 @@ TEST_F(FlowTableTest, AnUndecidedFlowMakesRoomWhereThereIsNone) {
 
 TEST_F(FlowTableTest, AFullBucketHasItsRoomInTheNext) {
   for (uint32_t flow = 1; flow <= SLUICE_FLOW_WAYS; ++flow) {
-    Decide(flow);
+    Offload(flow);
   }
   ASSERT_NE(Claim(9), nullptr);
   EXPECT_EQ(memory_.Find(Key(9)), &way(SLUICE_FLOW_WAYS));
@@ -122,12 +122,12 @@ TEST_F(FlowTableTest, TheLastBucketsNextIsTheFirst) {
   EXPECT_EQ(memory_.Find(Key(SLUICE_FLOW_WAYS + 1)), &memory_.flow(0, 0));
 }
 
-TEST_F(FlowTableTest, TwoBucketsFullOfDecidedFlowsHaveNoRoom) {
+TEST_F(FlowTableTest, TwoBucketsFullOfOffloadedFlowsHaveNoRoom) {
   for (uint32_t flow = 1; flow <= kPlaces; ++flow) {
-    Decide(flow);
+    Offload(flow);
   }
   for (const uint32_t state :
-       {SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE, SLUICE_FLOW_CLAIMED}) {
+       {SLUICE_FLOW_PENDING, SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE, SLUICE_FLOW_CLAIMED}) {
     for (uint32_t i = 0; i < kPlaces; ++i) {
       way(i).state = state;
     }
@@ -139,7 +139,7 @@ TEST_F(FlowTableTest, TwoBucketsFullOfDecidedFlowsHaveNoRoom) {
 
 TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
   for (uint32_t flow = 1; flow <= kPlaces; ++flow) {
-    Decide(flow);
+    Offload(flow);
     way(flow - 1).state = SLUICE_FLOW_CLAIMED;
   }
   EXPECT_EQ(Claim(1), nullptr) << "its own";
@@ -149,29 +149,29 @@ TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
 
 TEST_F(FlowTableTest, AnEntryOfAnotherEpochIsFree) {
   for (uint32_t flow = 1; flow <= kPlaces; ++flow) {
-    Decide(flow);
-    way(flow - 1).state = SLUICE_FLOW_CARRIED;
+    Offload(flow);
+    way(flow - 1).state = SLUICE_FLOW_OFFLOADED;
   }
   sluice_flow* entry = Claim(2, kEpoch + 1);
   ASSERT_NE(entry, nullptr) << "not the one it had";
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
   EXPECT_EQ(entry->epoch, kEpoch + 1);
   EXPECT_EQ(Claim(2, kEpoch + 1), entry);
-  EXPECT_EQ(memory_.Count(SLUICE_FLOW_CARRIED), kPlaces - 1) << "the others stay until they are needed";
+  EXPECT_EQ(memory_.Count(SLUICE_FLOW_OFFLOADED), kPlaces - 1) << "the others stay until they are needed";
 }
 
 TEST_F(FlowTableTest, ADecidedFlowWaitsWithItsActionAndCountsAnew) {
   sluice_flow* entry = Claim(1);
-  detail(0).mark_queue = 3;  // the former flow's
+  detail(0).last_queue = 3;  // the former flow's
   way(0).packets = way(0).bytes = detail(0).packets_before = 1000;
   detail(0).idle_looks = 29;
-  table_.Decide(*entry, Key(1), kEpoch, SentOut(2, SLUICE_FLOW_DEC_TTL));
+  table_.Offload(*entry, Key(1), kEpoch, SentOut(2, SLUICE_FLOW_DEC_TTL));
   EXPECT_EQ(FlowTable::StateOf(way(0)), SLUICE_FLOW_PENDING);
   EXPECT_EQ(way(0).out_port, 2U);
   EXPECT_EQ(way(0).changes, SLUICE_FLOW_DEC_TTL);
   EXPECT_EQ(detail(0).action.out_port, 2U);
   EXPECT_EQ(detail(0).action.changes, SLUICE_FLOW_DEC_TTL);
-  EXPECT_EQ(detail(0).mark_queue, 0U);
+  EXPECT_EQ(detail(0).last_queue, 0U);
   EXPECT_EQ(way(0).packets, 0U);
   EXPECT_EQ(way(0).bytes, 0U);
   EXPECT_EQ(detail(0).packets_before, 0U);
@@ -184,7 +184,7 @@ TEST_F(FlowTableTest, ADecisionIsNotForTheFlowThatRoomWasMadeFor) {
     Claim(flow);
   }
   ASSERT_EQ(memory_.Find(Key(1)), nullptr);
-  table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
+  table_.Offload(*entry, Key(1), kEpoch, SentOut(1));
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
   EXPECT_EQ(memory_.Find(Key(kPlaces + 1)), &way(0));
   EXPECT_EQ(entry->out_port, 0U);
@@ -193,81 +193,81 @@ TEST_F(FlowTableTest, ADecisionIsNotForTheFlowThatRoomWasMadeFor) {
 TEST_F(FlowTableTest, ADecisionOfAFormerEpochIsNone) {
   sluice_flow* entry = Claim(1);
   for (uint32_t flow = 2; flow <= kPlaces; ++flow) {
-    Decide(flow, kEpoch + 1);
+    Offload(flow, kEpoch + 1);
   }
   ASSERT_EQ(Claim(1, kEpoch + 1), entry);
-  table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
+  table_.Offload(*entry, Key(1), kEpoch, SentOut(1));
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
   EXPECT_EQ(entry->out_port, 0U);
 }
 
-TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotDecided) {
+TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotOffloaded) {
   sluice_flow* entry = Claim(1);
-  for (const uint32_t state : {SLUICE_FLOW_FREE, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_PENDING, SLUICE_FLOW_CARRIED,
+  for (const uint32_t state : {SLUICE_FLOW_FREE, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_PENDING, SLUICE_FLOW_OFFLOADED,
                                SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
     way(0).state = state;
-    table_.Decide(*entry, Key(1), kEpoch, SentOut(1));
+    table_.Offload(*entry, Key(1), kEpoch, SentOut(1));
     EXPECT_EQ(FlowTable::StateOf(*entry), state);
     EXPECT_EQ(entry->out_port, 0U) << state;
   }
 }
 
 TEST_F(FlowTableTest, NumbersBeginWhereTheQueuesSocketBegan) {
-  memory_.marks(3).base = 0xfffffffe;
-  table_.marks().SetDone(3, 5);
+  memory_.credit(3).base = 0xfffffffe;
+  table_.credit().SetCompleted(3, 5);
   EXPECT_EQ(memory_.done(3), 3U);
-  table_.marks().SetDone(0, 9);
+  table_.credit().SetCompleted(0, 9);
   EXPECT_EQ(memory_.done(0), 9U);
   EXPECT_EQ(memory_.done(3), 3U);
   EXPECT_EQ(memory_.done(1), 0U);
 }
 
 TEST_F(FlowTableTest, APendingFlowThatNoPacketFollowsIsForgotten) {
-  Decide(1);
+  Offload(1);
   EXPECT_EQ(Ages(way(0), 4, 3),
             (std::vector<uint32_t>{SLUICE_FLOW_PENDING, SLUICE_FLOW_PENDING, SLUICE_FLOW_GONE, SLUICE_FLOW_FREE}));
 }
 
 TEST_F(FlowTableTest, APendingFlowWhosePacketsComeStays) {
-  Decide(1);
+  Offload(1);
   for (uint32_t number = 1; number <= 10; ++number) {
     ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
-    detail(0).mark = number;  // given to the dataplane
+    detail(0).last_delivered = number;  // given to the dataplane
     ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
   }
   EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_FREE);
 }
 
 TEST_F(FlowTableTest, AnIdleFlowLeavesBeforeItIsForgotten) {
-  Decide(1);
-  way(0).state = SLUICE_FLOW_CARRIED;
+  Offload(1);
+  way(0).state = SLUICE_FLOW_OFFLOADED;
   way(0).packets = 10;
-  EXPECT_EQ(Ages(way(0), 5, 2), (std::vector<uint32_t>{SLUICE_FLOW_CARRIED, SLUICE_FLOW_CARRIED, SLUICE_FLOW_LEAVING,
-                                                       SLUICE_FLOW_GONE, SLUICE_FLOW_FREE}));
+  EXPECT_EQ(Ages(way(0), 5, 2), (std::vector<uint32_t>{SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_OFFLOADED,
+                                                       SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE, SLUICE_FLOW_FREE}));
 }
 
 TEST_F(FlowTableTest, APacketKeepsAFlowAlsoWhenItIsLeaving) {
-  Decide(1);
-  way(0).state = SLUICE_FLOW_CARRIED;
+  Offload(1);
+  way(0).state = SLUICE_FLOW_OFFLOADED;
   way(0).packets = 1;
   EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_LEAVING);
-  way(0).state = SLUICE_FLOW_CARRIED;  // as XDP does with the next packet...
+  way(0).state = SLUICE_FLOW_OFFLOADED;  // as XDP does with the next packet...
   ++way(0).packets;
-  EXPECT_EQ(Ages(way(0), 2, 2), (std::vector<uint32_t>{SLUICE_FLOW_CARRIED, SLUICE_FLOW_CARRIED}));
+  EXPECT_EQ(Ages(way(0), 2, 2), (std::vector<uint32_t>{SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_OFFLOADED}));
   for (int look = 0; look < 10; ++look) {
     ++way(0).packets;
-    ASSERT_EQ(Ages(way(0), 1, 1).back(), SLUICE_FLOW_CARRIED);
+    ASSERT_EQ(Ages(way(0), 1, 1).back(), SLUICE_FLOW_OFFLOADED);
   }
   EXPECT_EQ(Ages(way(0), 3, 1).back(), SLUICE_FLOW_FREE) << "...until there is none";
 }
 
 TEST_F(FlowTableTest, CountsWhatIsCarried) {
   for (const uint32_t flow : {1U, 2U, 3U}) {
-    Decide(flow);
+    Offload(flow);
   }
   EXPECT_EQ(table_.Age(kEpoch, 1), 0U) << "none yet";
   for (uint32_t i = 0; i < 3; ++i) {
-    way(i).state = SLUICE_FLOW_CARRIED;
+    way(i).state = SLUICE_FLOW_OFFLOADED;
     way(i).packets = 1;
   }
   EXPECT_EQ(table_.Age(kEpoch, 1), 3U);
@@ -278,9 +278,9 @@ TEST_F(FlowTableTest, CountsWhatIsCarried) {
   EXPECT_EQ(table_.Age(kEpoch, 1), 1U);
 }
 
-TEST_F(FlowTableTest, OnlyDecidedFlowsOfTheEpochAge) {
+TEST_F(FlowTableTest, OnlyOffloadedFlowsOfTheEpochAge) {
   Claim(1);
-  Decide(2, kEpoch - 1);
+  Offload(2, kEpoch - 1);
   for (int look = 0; look < 5; ++look) {
     table_.Age(kEpoch, 1);
   }
@@ -305,15 +305,15 @@ TEST_F(FlowTableTest, WhatADeadDataplaneWasWritingIsFree) {
 
 TEST_F(FlowTableTest, RefusesWhatIsNoTable) {
   for (const uint32_t buckets : {0U, 3U, 0xffffffffU}) {
-    EXPECT_EQ(Map(memory_.flows_fd, memory_.details_fd, memory_.marks_fd, buckets).code(),
+    EXPECT_EQ(Map(memory_.flows_fd, memory_.details_fd, memory_.credit_fd, buckets).code(),
               absl::StatusCode::kInvalidArgument)
         << buckets;
   }
   const UniqueFd none;
-  EXPECT_FALSE(Map(none, memory_.details_fd, memory_.marks_fd, kBuckets).ok());
-  EXPECT_FALSE(Map(memory_.flows_fd, none, memory_.marks_fd, kBuckets).ok());
+  EXPECT_FALSE(Map(none, memory_.details_fd, memory_.credit_fd, kBuckets).ok());
+  EXPECT_FALSE(Map(memory_.flows_fd, none, memory_.credit_fd, kBuckets).ok());
   EXPECT_FALSE(Map(memory_.flows_fd, memory_.details_fd, none, kBuckets).ok());
-  EXPECT_TRUE(Map(memory_.flows_fd, memory_.details_fd, memory_.marks_fd, kBuckets).ok());
+  EXPECT_TRUE(Map(memory_.flows_fd, memory_.details_fd, memory_.credit_fd, kBuckets).ok());
 }
 
 // Each of four threads ends up with an entry of its own in one bucket, with its own key in it.
@@ -332,7 +332,7 @@ TEST_F(FlowTableTest, ThreadsDoNotGetEachOthersEntries) {
         while (entries[i] == nullptr) {  // another took the entry that was meant
           entries[i] = table.FindOrClaim(Key(i), kHash, epoch);
         }
-        table.Decide(*entries[i], Key(i), epoch, SentOut(i));
+        table.Offload(*entries[i], Key(i), epoch, SentOut(i));
       });
     }
     for (std::thread& thread : threads) {

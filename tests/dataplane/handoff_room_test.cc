@@ -42,7 +42,7 @@ TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   for (int round = 0; round < 200; ++round) {
     out().Complete(UINT32_MAX);
     source_->Poll(reflect_);
-    now_ns_ += AwakeClock::kLongestNap_ns;
+    now_ns_ += AwakeClock::kLongestNapNs;
     destination_->Poll(reflect_);
   }
   auto sent = out().TakeSent();
@@ -98,7 +98,7 @@ TEST_F(FullHandoffTest, FlowsThatWaitForRoomAreNotQuiet) {
   for (int round = 0; round < 40; ++round) {
     out().Complete(64);
     destination_->Poll(reflect_);
-    now_ns_ += AwakeClock::kLongestNap_ns;
+    now_ns_ += AwakeClock::kLongestNapNs;
     destination_->Poll(reflect_);
     source_->Poll(reflect_);
     for (const auto& packet : out().TakeSent()) {

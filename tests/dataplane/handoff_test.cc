@@ -135,7 +135,7 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   destination_->Poll(reflect_);
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 
-  now_ns_ += MovedFlows::kSettleNs;
+  now_ns_ += ReorderHold::kSettleNs;
   destination_->Poll(reflect_);
   EXPECT_EQ(out().TakeSent().size(), 0U) << "a machine that stood still settles nothing";
   Settle();
@@ -193,7 +193,7 @@ TEST_F(HandoffTest, MoreThanCanWaitGoesInOrderAndIsCounted) {
   ASSERT_TRUE(in().Deliver(UdpPacket(1, 0)));
   source_->Poll(reflect_);
   destination_->Poll(reflect_);
-  for (uint64_t sequence = 1; sequence <= MovedFlows::kCapacity + 10; ++sequence) {
+  for (uint64_t sequence = 1; sequence <= ReorderHold::kCapacity + 10; ++sequence) {
     ASSERT_TRUE(out().Deliver(UdpPacket(1, sequence)));
   }
   for (int round = 0; round < 20; ++round) {
@@ -205,7 +205,7 @@ TEST_F(HandoffTest, MoreThanCanWaitGoesInOrderAndIsCounted) {
     destination_->Poll(reflect_);
   }
   const auto sent = out().TakeSent();
-  EXPECT_EQ(sent.size(), MovedFlows::kCapacity + 11);
+  EXPECT_EQ(sent.size(), ReorderHold::kCapacity + 11);
   ExpectOrder(sent);
   source_->Poll(reflect_);  // has its frames back
   destination_->Poll(reflect_);

@@ -41,7 +41,7 @@ TEST_F(LaneTest, CarriesAFrameFromPortToPortWithoutACopy) {
 TEST_F(LaneTest, SetsSentFramesAsideUntilSoManyMoreAreSent) {
   FakeLane fake(1, 256);
   auto lane = fake.Open(0, lane_stats_);
-  lane->ParkSentFrames(0, 8);
+  lane->QuarantineSentFrames(0, 8);
   const auto send_and_complete = [&](uint64_t number) {
     ASSERT_TRUE(fake.sockets[0]->Deliver(UdpPacket(1, number)));
     EXPECT_EQ(lane->Poll(reflect_), 1U);
@@ -58,7 +58,7 @@ TEST_F(LaneTest, SetsSentFramesAsideUntilSoManyMoreAreSent) {
     EXPECT_EQ(lane_stats_.free_frames.Get(), free_before - 8);
   }
   EXPECT_TRUE(lane->Quiescent()) << "what rests is sent";
-  lane->ParkSentFrames(0, 0);
+  lane->QuarantineSentFrames(0, 0);
   send_and_complete(1000);
   EXPECT_EQ(lane_stats_.free_frames.Get(), free_before) << "none is lost over it";
 }

@@ -25,8 +25,8 @@ class TwoLanes : public ::testing::Test {
   }
   // Time passes, with the destination awake.
   void Settle() {
-    for (int64_t passed_ns = 0; passed_ns < MovedFlows::kSettleNs; passed_ns += AwakeClock::kLongestNap_ns) {
-      now_ns_ += AwakeClock::kLongestNap_ns;
+    for (int64_t passed_ns = 0; passed_ns < ReorderHold::kSettleNs; passed_ns += AwakeClock::kLongestNapNs) {
+      now_ns_ += AwakeClock::kLongestNapNs;
       destination_->Poll(reflect_);
     }
   }

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "dataplane/functions/reflect/reflect.h"
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 #include "tests/dataplane/epoll_members.h"
 #include "tests/dataplane/fake_kernel.h"
 
@@ -23,12 +23,12 @@ const std::string kFrame(64, 'x');
 class WorkerListenTest : public ::testing::Test {
  protected:
   void Start(Polling polling) {
-    crew_ = std::make_unique<Crew>(polling, reflect_, *stats_);
+    worker_pool_ = std::make_unique<WorkerPool>(polling, reflect_, *stats_);
     // Once it is awake the scheduler finds another core for this thread.
-    ASSERT_TRUE(crew_->Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
-    crew_->Take(*lane_, 0);
+    ASSERT_TRUE(worker_pool_->Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
+    worker_pool_->Take(*lane_, 0);
   }
-  void TearDown() override { crew_.reset(); }
+  void TearDown() override { worker_pool_.reset(); }
 
   // Whether the kernel's list became so long while `meanwhile` was done again and again.
   static bool Becomes(int members, const std::function<void()>& meanwhile) {
@@ -44,7 +44,7 @@ class WorkerListenTest : public ::testing::Test {
   Reflect reflect_;
   FakeLane fake_;
   std::unique_ptr<Lane> lane_ = fake_.Open(0, stats_->lanes[0]);
-  std::unique_ptr<Crew> crew_;
+  std::unique_ptr<WorkerPool> worker_pool_;
 };
 
 TEST_F(WorkerListenTest, OneThatSleepsListens) {

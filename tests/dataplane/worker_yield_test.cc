@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "dataplane/functions/reflect/reflect.h"
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 #include "tests/dataplane/fake_kernel.h"
 
 namespace {
@@ -31,9 +31,9 @@ TEST(WorkerYield, OneThatNeverSleepsYields) {
   Reflect reflect;
   FakeLane fake;
   const std::unique_ptr<Lane> lane = fake.Open(0, stats->lanes[0]);
-  Crew crew(Polling::kBusy, reflect, *stats);
-  ASSERT_TRUE(crew.Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
-  crew.Take(*lane, 0);
+  WorkerPool worker_pool(Polling::kBusy, reflect, *stats);
+  ASSERT_TRUE(worker_pool.Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
+  worker_pool.Take(*lane, 0);
   yields = 0;
   for (int i = 0; i < 60000 && yields < 100; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));

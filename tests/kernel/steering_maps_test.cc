@@ -73,7 +73,7 @@ class SteeringMapsTest : public NetnsTest {
   }
 
   absl::Status SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
-    absl::Status s = WaitForPacketsUnderWay();
+    absl::Status s = WaitForRcuGracePeriod();
     s.Update(maps_->FillIdleRules(rules, hits));
     return s.ok() ? maps_->FlipRules() : s;
   }

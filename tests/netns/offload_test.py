@@ -1,4 +1,4 @@
-"""Decided flows, carried by XDP: every packet still comes back once, in order and rewritten, and is accounted for.
+"""Offloaded flows, carried by XDP: every packet still comes back once, in order and rewritten, and is accounted for.
 
 What XDP sends over veth arrives only where the peer has an XDP program (drivers/net/veth.c: veth_xdp_flush), so the
 peers have one that passes everything: ours, which no agent has activated.

@@ -1,4 +1,4 @@
-"""Decided flows on virtio_net: carried by XDP between resizes, in order all along."""
+"""Offloaded flows on virtio_net: carried by XDP between resizes, in order all along."""
 
 import pytest
 

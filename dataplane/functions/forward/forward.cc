@@ -8,8 +8,8 @@ void Forward::Process(Burst& burst) {
   for (Frame& frame : burst) {
     const uint32_t out_port = frame.in_port ^ 1U;
     frame.verdict = Verdict::Transmit(out_port);
-    if (frame.asks) {
-      burst.Decide(frame, SentOut(out_port));
+    if (frame.may_offload) {
+      burst.Offload(frame, SentOut(out_port));
     }
   }
 }

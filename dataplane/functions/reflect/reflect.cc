@@ -13,8 +13,8 @@ void Reflect::Process(Burst& burst) {
     }
     SwapMacs(frame.data);
     frame.verdict = Verdict::Transmit(frame.in_port);
-    if (frame.asks) {
-      burst.Decide(frame, SentOut(frame.in_port, SLUICE_FLOW_SWAP_MACS));
+    if (frame.may_offload) {
+      burst.Offload(frame, SentOut(frame.in_port, SLUICE_FLOW_SWAP_MACS));
     }
   }
 }

@@ -1,7 +1,7 @@
-"""What finding a decided flow costs with 1,000 to 1,000,000 of them, in the dataplane and in XDP.
+"""What finding a offloaded flow costs with 1,000 to 1,000,000 of them, in the dataplane and in XDP.
 
-The product's look-ups alone, without packets: `burst` is LaneFlows::Look on full bursts of 64 frames, `XDP` is
-find_decided of bpf/flows.h, in a loop in the kernel. Flows are met uniformly at random, and both look into the same
+The product's look-ups alone, without packets: `burst` is LaneOffload::Look on full bursts of 64 frames, `XDP` is
+find_offloaded of bpf/flows.h, in a loop in the kernel. Flows are met uniformly at random, and both look into the same
 table, a BPF array that the dataplane's code has filled. It has two entries for each flow, or up to four where that
 makes a power of two.
 
@@ -60,7 +60,7 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
     report.table(_times(samples))
     report.table(_ratios(samples))
     curves = {arm: [_point(flows, [one[arm] for one in made]) for flows, made in samples.items()] for arm in _ARMS}
-    path = plot.curves(report.file(".svg"), "Finding a decided flow", "flows", "ns a look-up", curves, log_x=True)
+    path = plot.curves(report.file(".svg"), "Finding a offloaded flow", "flows", "ns a look-up", curves, log_x=True)
     report.say(f"curve: {path}")
 
 

@@ -1,7 +1,7 @@
 """In a guest: Sluice in its modes beside kernel forwarding, XDP_TX and testpmd, at 1, 2 and 4 pairs.
 
 One device of the guest takes frames and sends them back: Sluice `reflect` in copy mode, in zero-copy mode (kernel 7),
-and with decided flows carried by XDP; the kernel as a router with one arm; XDP_TX alone. testpmd (virtio PMD, macswap,
+and with offloaded flows; the kernel as a router with one arm; XDP_TX alone. testpmd (virtio PMD, macswap,
 one polling core whatever the number of pairs) has a second device. Frames come from the tap's side, in a closed loop:
 so many are under way at most, and the rate is what comes back.
 

@@ -39,7 +39,7 @@ _DESCRIPTOR_BYTES, _ADDRESS_BYTES = 16, 8  # linux/if_xdp.h: xdp_desc of receive
 _RING_HEADER_BYTES = 320  # net/xdp/xsk_queue.h: struct xdp_ring, each index on its own cache lines
 _LANE_BYTES = 15424 + 288  # sizeof(Lane) and sizeof(QueuePair)
 _POOL_BYTES = 4 * _FRAMES  # dataplane/io/umem.h: pool_
-_MOVED_FLOWS_BYTES = 1024 * 16 + 512 * 40  # dataplane/lane/moved_flows.h: slots_, ring_
+_MOVED_FLOWS_BYTES = 1024 * 16 + 512 * 40  # dataplane/lane/reorder_hold.h: slots_, ring_
 _PROBED_FLOWS_BYTES = 1024 * 8  # dataplane/lane/steering_probe.h: slots_
 _HANDOFF_RING_BYTES = 12480  # dataplane/lane/handoff.h, from the bridge lane
 

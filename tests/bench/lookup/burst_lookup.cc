@@ -19,9 +19,9 @@ constexpr int kBurstsPerPiece = 64;
 
 }  // namespace
 
-double BurstLookupNs(FlowTables& tables, DecidedFlows& flows) {
-  LaneFlows lane;
-  lane.Set(&tables, DecidedFlows::kEpoch, {.queue = 0, .count = 1});
+double BurstLookupNs(FlowTables& tables, OffloadedFlows& flows) {
+  LaneOffload lane;
+  lane.Set(&tables, OffloadedFlows::kEpoch, {.queue = 0, .count = 1});
   const auto burst = std::make_unique<Burst>();
   std::array<SmallFrame, kBurstFrames> memory{};
   for (uint32_t i = 0; i < kBurstFrames; ++i) {
@@ -37,10 +37,10 @@ double BurstLookupNs(FlowTables& tables, DecidedFlows& flows) {
       // A burst of no frames first: what the clock and the call take.
       burst->count = 0;
       const int64_t began_ns = NowNs();
-      lane.Look(*burst);
+      lane.Lookup(*burst);
       const int64_t none_ns = NowNs();
       burst->count = kBurstFrames;
-      lane.Look(*burst);
+      lane.Lookup(*burst);
       looking_ns += NowNs() - none_ns - (none_ns - began_ns);
     }
     if (piece >= 0) {

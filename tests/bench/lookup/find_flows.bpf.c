@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Looks up decided flows as the steering program does (bpf/flows.h), many in one run, and times that. Each program
+// Looks up offloaded flows as the steering program does (bpf/flows.h), many in one run, and times that. Each program
 // handles all of `keys`, and leaves in `took_ns` and `found` what it took and how many there were.
 //
 //   find_in_a_row    one after the other, so that the CPU begins the next ones while it waits for an entry's memory
@@ -53,10 +53,10 @@ static __always_inline void find(__u32 index, struct run* run) {
   if (!get_key(index, &key)) {
     return;
   }
-  const struct decided decided = find_decided(&run->config, &key);
-  if (decided.flow) {
+  const struct flow_entry entry = find_entry(&run->config, &key);
+  if (entry.flow) {
     run->found++;
-    run->zero = decided.flow->packets;  // of a flow that is not carried yet
+    run->zero = entry.flow->packets;  // of a flow that is not carried yet
   }
 }
 

@@ -1,4 +1,4 @@
-// flow_lookup: what finding a decided flow costs with so many of them, met at random.
+// flow_lookup: what finding a offloaded flow costs with so many of them, met at random.
 //
 //     flow_lookup --flows 1000000
 //
@@ -16,26 +16,26 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "tests/bench/lookup/burst_lookup.h"
-#include "tests/bench/lookup/decided_flows.h"
+#include "tests/bench/lookup/offloaded_flows.h"
 #include "tests/bench/lookup/xdp_lookup.h"
 
 namespace sluice::bench {
 namespace {
 
 absl::Status Measure(uint32_t count) {
-  const uint32_t buckets = DecidedFlows::BucketsFor(count);
+  const uint32_t buckets = OffloadedFlows::BucketsFor(count);
   const absl::StatusOr<std::unique_ptr<XdpLookup>> xdp = XdpLookup::Load(buckets);
   if (!xdp.ok()) {
     return xdp.status();
   }
   absl::StatusOr<FlowTable> table =
-      FlowTable::Map((*xdp)->flows_fd(), (*xdp)->details_fd(), (*xdp)->marks_fd(), buckets);
+      FlowTable::Map((*xdp)->flows_fd(), (*xdp)->details_fd(), (*xdp)->credit_fd(), buckets);
   if (!table.ok()) {
     return table.status();
   }
   FlowTables tables;
   tables.push_back(*std::move(table));
-  DecidedFlows flows(tables.front(), count);
+  OffloadedFlows flows(tables.front(), count);
   const double burst_ns = BurstLookupNs(tables, flows);
   const absl::StatusOr<XdpLookupNs> xdp_ns = (*xdp)->Measure(flows);
   if (!xdp_ns.ok()) {
@@ -55,7 +55,7 @@ absl::Status Measure(uint32_t count) {
 int main(int argc, char** argv) {
   libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
   uint32_t flows = 0;
-  CLI::App app("What finding a decided flow costs, in userspace and in BPF, in nanoseconds");
+  CLI::App app("What finding a offloaded flow costs, in userspace and in BPF, in nanoseconds");
   app.add_option("--flows", flows, "how many there are")->required()->check(CLI::Range(1'000u, 4'000'000u));
   CLI11_PARSE(app, argc, argv);
   if (const absl::Status measured = sluice::bench::Measure(flows); !measured.ok()) {

@@ -29,7 +29,7 @@ absl::StatusOr<std::unique_ptr<XdpLookup>> XdpLookup::Load(uint32_t buckets) {
     return absl::ErrnoToStatus(-error, "loading the BPF programs");
   }
   const uint32_t zero = 0;
-  const sluice_config config = {.flow_epoch = DecidedFlows::kEpoch, .flow_buckets = buckets};
+  const sluice_config config = {.flow_epoch = OffloadedFlows::kEpoch, .flow_buckets = buckets};
   if (const int error =
           bpf_map__update_elem(programs->maps.sluice_config, &zero, sizeof(zero), &config, sizeof(config), BPF_ANY);
       error != 0) {
@@ -50,11 +50,11 @@ int XdpLookup::details_fd() const {
   return bpf_map__fd(programs_->maps.sluice_details);
 }
 
-int XdpLookup::marks_fd() const {
-  return bpf_map__fd(programs_->maps.sluice_marks);
+int XdpLookup::credit_fd() const {
+  return bpf_map__fd(programs_->maps.sluice_credit);
 }
 
-absl::StatusOr<XdpLookupNs> XdpLookup::Measure(DecidedFlows& flows) {
+absl::StatusOr<XdpLookupNs> XdpLookup::Measure(OffloadedFlows& flows) {
   const uint32_t count = bpf_map__max_entries(programs_->maps.keys);
   absl::StatusOr<Mapping> memory =
       Mapping::Share(bpf_map__fd(programs_->maps.keys), count * sizeof(sluice_flow_key), 0, "the keys");
@@ -71,7 +71,7 @@ absl::StatusOr<XdpLookupNs> XdpLookup::Measure(DecidedFlows& flows) {
       SmallFrame frame;
       for (uint32_t i = 0; i < count; ++i) {
         flows.WriteOne(frame);
-        keys[i] = DecidedFlows::KeyOf(frame);
+        keys[i] = OffloadedFlows::KeyOf(frame);
       }
       if (piece == 0) {
         pieces_ns.clear();

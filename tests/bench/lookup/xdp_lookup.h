@@ -1,4 +1,5 @@
-// XDP's look-up: find_decided of bpf/flows.h, by programs of the bench's own (find_flows.bpf.c), in the running kernel.
+// XDP's look-up: find_offloaded of bpf/flows.h, by programs of the bench's own (find_flows.bpf.c), in the running
+// kernel.
 #ifndef SLUICE_TESTS_BENCH_LOOKUP_XDP_LOOKUP_H_
 #define SLUICE_TESTS_BENCH_LOOKUP_XDP_LOOKUP_H_
 
@@ -8,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "tests/bench/lookup/decided_flows.h"
+#include "tests/bench/lookup/offloaded_flows.h"
 
 struct bpf_program;
 struct find_flows;
@@ -30,10 +31,10 @@ class XdpLookup {
 
   int flows_fd() const;
   int details_fd() const;
-  int marks_fd() const;
+  int credit_fd() const;
 
   // Internal: a flow was not found, or the kernel does not run the programs.
-  absl::StatusOr<XdpLookupNs> Measure(DecidedFlows& flows);
+  absl::StatusOr<XdpLookupNs> Measure(OffloadedFlows& flows);
 
  private:
   explicit XdpLookup(find_flows* programs) : programs_(programs) {}

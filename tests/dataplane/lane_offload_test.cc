@@ -1,5 +1,5 @@
-// Which frames ask for a decision, and what becomes of the answers. What a lane publishes: lane_marks_test.cc.
-#include "dataplane/offload/lane_flows.h"
+// Which frames ask for a decision, and what becomes of the answers. What a lane publishes: lane_credit_test.cc.
+#include "dataplane/offload/lane_offload.h"
 
 #include <gtest/gtest.h>
 
@@ -19,36 +19,36 @@ constexpr uint32_t kEpoch = 7;
 constexpr uint32_t kQueue = 2;
 
 // Pair 0 is of port 1.
-const LaneFlows::Pairs kPairs = {.queue = kQueue, .count = 2, .ports = {1, 0}, .lost = {7, 9}};
+const LaneOffload::Pairs kPairs = {.queue = kQueue, .count = 2, .ports = {1, 0}, .lost = {7, 9}};
 
-class LaneFlowsTest : public ::testing::Test {
+class LaneOffloadTest : public ::testing::Test {
  protected:
-  LaneFlowsTest() { Use(kBuckets); }
+  LaneOffloadTest() { Use(kBuckets); }
   void Use(uint32_t buckets) {
     tables_.clear();
     for (auto& memory : memory_) {
       memory = std::make_unique<FlowMemory>(buckets);
       tables_.push_back(memory->Map());
     }
-    flows_.Set(&tables_, kEpoch, kPairs);
+    offload_.Set(&tables_, kEpoch, kPairs);
   }
 
   using Function = std::function<void(Frame&)>;
   // Received on the port, looked at, handled by the function, kept. Which of the packets asked.
   std::vector<bool> Handle(std::vector<std::string> packets, const Function& function, uint8_t in_port = 0) {
     burst_.count = 0;
-    burst_.decided = 0;
+    burst_.offloaded = 0;
     for (std::string& packet : packets) {
       burst_.frames[burst_.count++] = {reinterpret_cast<uint8_t*>(packet.data()), 0,
                                        static_cast<uint32_t>(packet.size()), in_port, Verdict()};
     }
-    flows_.Look(burst_);
+    offload_.Lookup(burst_);
     std::vector<bool> asked;
     for (Frame& frame : burst_) {
-      asked.push_back(frame.asks);
+      asked.push_back(frame.may_offload);
       function(frame);
     }
-    flows_.Keep(burst_);
+    offload_.Store(burst_);
     return asked;
   }
   std::vector<bool> Handle(uint32_t packets, const Function& function) {
@@ -63,27 +63,27 @@ class LaneFlowsTest : public ::testing::Test {
   const Function declines_ = [](Frame& frame) { frame.verdict = Verdict::Transmit(0); };
   const Function decides_ = [this](Frame& frame) {
     frame.verdict = Verdict::Transmit(0);
-    if (frame.asks) {
-      burst_.Decide(frame, SentOut(3, SLUICE_FLOW_SWAP_MACS));
+    if (frame.may_offload) {
+      burst_.Offload(frame, SentOut(3, SLUICE_FLOW_SWAP_MACS));
     }
   };
   std::unique_ptr<FlowMemory> memory_[2];  // by port
   FlowTables tables_;
-  LaneFlows flows_;
+  LaneOffload offload_;
   Burst burst_{};
 };
 
-TEST_F(LaneFlowsTest, AsksWithTheFourthPacket) {
-  for (const bool asks : {false, false, false, true, false}) {
-    EXPECT_EQ(Handle(1, decides_), std::vector{asks});
+TEST_F(LaneOffloadTest, AsksWithTheFourthPacket) {
+  for (const bool may_offload : {false, false, false, true, false}) {
+    EXPECT_EQ(Handle(1, decides_), std::vector{may_offload});
   }
 }
 
-TEST_F(LaneFlowsTest, AsksWithTheFourthPacketOfABurst) {
+TEST_F(LaneOffloadTest, AsksWithTheFourthPacketOfABurst) {
   EXPECT_EQ(Handle(5, declines_), (std::vector{false, false, false, true, true}));
 }
 
-TEST_F(LaneFlowsTest, AsksAgainFourPacketsAfterItWasDeclined) {
+TEST_F(LaneOffloadTest, AsksAgainFourPacketsAfterItWasDeclined) {
   for (int round = 0; round < 3; ++round) {
     EXPECT_EQ(Handle(3, declines_), (std::vector{false, false, false}));
     EXPECT_EQ(Handle(1, declines_), std::vector{true});
@@ -91,7 +91,7 @@ TEST_F(LaneFlowsTest, AsksAgainFourPacketsAfterItWasDeclined) {
   }
 }
 
-TEST_F(LaneFlowsTest, CountsEachFlowByItself) {
+TEST_F(LaneOffloadTest, CountsEachFlowByItself) {
   const std::string other = KeyedPacket(2, 0);
   EXPECT_EQ(Handle({packet_, other, packet_, other, packet_, other, packet_}, decides_),
             (std::vector{false, false, false, false, false, false, true}));
@@ -100,7 +100,7 @@ TEST_F(LaneFlowsTest, CountsEachFlowByItself) {
   EXPECT_EQ(Handle({other}, decides_), std::vector{true});
 }
 
-TEST_F(LaneFlowsTest, WhatIsDecidedWaitsInThePortsTable) {
+TEST_F(LaneOffloadTest, WhatIsOffloadedWaitsInThePortsTable) {
   EXPECT_EQ(Handle(std::vector(4, packet_), decides_, 1).back(), true);
   EXPECT_TRUE(memory_[0]->empty());
   const sluice_flow* flow = memory_[1]->Find(KeyOf(packet_));
@@ -109,12 +109,12 @@ TEST_F(LaneFlowsTest, WhatIsDecidedWaitsInThePortsTable) {
   EXPECT_EQ(flow->epoch, kEpoch);
   EXPECT_EQ(flow->out_port, 3U);
   EXPECT_EQ(flow->changes, SLUICE_FLOW_SWAP_MACS);
-  EXPECT_FALSE(flows_.wants_look()) << "none of its packets waits for a number";
+  EXPECT_FALSE(offload_.wants_snapshot()) << "none of its packets waits for a number";
   EXPECT_EQ(Handle({packet_}, decides_, 1), std::vector{false});
-  EXPECT_TRUE(flows_.wants_look());
+  EXPECT_TRUE(offload_.wants_snapshot());
 }
 
-TEST_F(LaneFlowsTest, ADecidedFrameThatIsDroppedDecidesNothing) {
+TEST_F(LaneOffloadTest, ADecidedFrameThatIsDroppedDecidesNothing) {
   EXPECT_EQ(Handle(4,
                    [this](Frame& frame) {
                      decides_(frame);
@@ -127,7 +127,7 @@ TEST_F(LaneFlowsTest, ADecidedFrameThatIsDroppedDecidesNothing) {
   EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
 }
 
-TEST_F(LaneFlowsTest, ADecisionIsForTheFlowAsItWasReceived) {
+TEST_F(LaneOffloadTest, ADecisionIsForTheFlowAsItWasReceived) {
   Handle(4, [this](Frame& frame) {
     decides_(frame);
     frame.data[26] = 99;  // the source
@@ -136,7 +136,7 @@ TEST_F(LaneFlowsTest, ADecisionIsForTheFlowAsItWasReceived) {
   EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_FREE), kBuckets * SLUICE_FLOW_WAYS - 1);
 }
 
-TEST_F(LaneFlowsTest, NeverAsksAboutFramesWithoutAKey) {
+TEST_F(LaneOffloadTest, NeverAsksAboutFramesWithoutAKey) {
   std::string fragment = packet_;
   fragment[21] = 1;
   std::string options = packet_;
@@ -154,19 +154,19 @@ TEST_F(LaneFlowsTest, NeverAsksAboutFramesWithoutAKey) {
     }
   }
   EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_FREE), kBuckets * SLUICE_FLOW_WAYS - 1);
-  EXPECT_FALSE(flows_.wants_look());
+  EXPECT_FALSE(offload_.wants_snapshot());
 }
 
-TEST_F(LaneFlowsTest, AnotherEpochDecidesAnew) {
+TEST_F(LaneOffloadTest, AnotherEpochDecidesAnew) {
   Handle(5, decides_);
   ASSERT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
-  flows_.Set(&tables_, kEpoch + 1, kPairs);
+  offload_.Set(&tables_, kEpoch + 1, kPairs);
   EXPECT_EQ(Handle(4, decides_), (std::vector{false, false, false, true}));
   EXPECT_EQ(memory_[0]->Find(KeyOf(packet_))->epoch, kEpoch + 1);
   EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
 }
 
-TEST_F(LaneFlowsTest, DoesNotAskAboutAFlowThatTheTableHasNoRoomFor) {
+TEST_F(LaneOffloadTest, DoesNotAskAboutAFlowThatTheTableHasNoRoomFor) {
   Use(/*buckets=*/1);
   for (uint32_t flow = 10; flow < 10 + SLUICE_FLOW_WAYS; ++flow) {
     Handle(std::vector(4, KeyedPacket(flow, 0)), decides_);
@@ -176,7 +176,7 @@ TEST_F(LaneFlowsTest, DoesNotAskAboutAFlowThatTheTableHasNoRoomFor) {
   EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_FREE);
 }
 
-TEST_F(LaneFlowsTest, ADecisionIsLostOnAFlowThatMadeRoomInTheSameBurst) {
+TEST_F(LaneOffloadTest, ADecisionIsLostOnAFlowThatMadeRoomInTheSameBurst) {
   Use(/*buckets=*/1);
   Handle(3, decides_);
   std::vector<std::string> packets = {packet_};
@@ -188,100 +188,100 @@ TEST_F(LaneFlowsTest, ADecisionIsLostOnAFlowThatMadeRoomInTheSameBurst) {
   EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_FREE);
 }
 
-TEST_F(LaneFlowsTest, StepsComeInTurnAndNumbersAreByPort) {
-  memory_[0]->marks(kQueue).base = 1000;
-  memory_[1]->marks(kQueue).base = 0xffffffff;
+TEST_F(LaneOffloadTest, StepsComeInTurnAndNumbersAreByPort) {
+  memory_[0]->credit(kQueue).base = 1000;
+  memory_[1]->credit(kQueue).base = 0xffffffff;
   Handle(4, decides_);
   Handle(1, decides_);
-  ASSERT_TRUE(flows_.wants_look());
-  ASSERT_EQ(flows_.to_receive(), nullptr);
-  flows_.Begin({30, 40}, {5, 0xfffffffe});
-  EXPECT_FALSE(flows_.wants_look());
-  ASSERT_NE(flows_.to_receive(), nullptr);
-  EXPECT_EQ(*flows_.to_receive(), (RingMarks{30, 40}));
-  EXPECT_EQ(flows_.to_send(), nullptr);
-  flows_.Received({50, 60});
-  EXPECT_EQ(flows_.to_receive(), nullptr);
-  ASSERT_NE(flows_.to_send(), nullptr);
-  EXPECT_EQ(*flows_.to_send(), (RingMarks{50, 60}));
-  flows_.Sent();
-  EXPECT_EQ(flows_.to_send(), nullptr);
+  ASSERT_TRUE(offload_.wants_snapshot());
+  ASSERT_EQ(offload_.to_receive(), nullptr);
+  offload_.Begin({30, 40}, {5, 0xfffffffe});
+  EXPECT_FALSE(offload_.wants_snapshot());
+  ASSERT_NE(offload_.to_receive(), nullptr);
+  EXPECT_EQ(*offload_.to_receive(), (RingPositions{30, 40}));
+  EXPECT_EQ(offload_.to_send(), nullptr);
+  offload_.Received({50, 60});
+  EXPECT_EQ(offload_.to_receive(), nullptr);
+  ASSERT_NE(offload_.to_send(), nullptr);
+  EXPECT_EQ(*offload_.to_send(), (RingPositions{50, 60}));
+  offload_.Sent();
+  EXPECT_EQ(offload_.to_send(), nullptr);
   EXPECT_EQ(memory_[1]->done(kQueue), 34U) << "of pair 0: 30 received, 5 lost";
   EXPECT_EQ(memory_[0]->done(kQueue), 1038U) << "of pair 1, modulo 2^32";
 }
 
-TEST_F(LaneFlowsTest, LooksOverlapAndAreThroughInTheirOrder) {
-  memory_[1]->marks(kQueue).base = 0;
+TEST_F(LaneOffloadTest, LooksOverlapAndAreThroughInTheirOrder) {
+  memory_[1]->credit(kQueue).base = 0;
   Handle(4, decides_);
   uint32_t begun = 0;
-  for (Handle(1, decides_); flows_.wants_look(); Handle(1, decides_)) {
-    flows_.Begin({++begun}, {});
+  for (Handle(1, decides_); offload_.wants_snapshot(); Handle(1, decides_)) {
+    offload_.Begin({++begun}, {});
   }
   ASSERT_EQ(begun, 16U) << "no more than it can remember";
   for (uint32_t look = 1; look <= begun; ++look) {
-    ASSERT_NE(flows_.to_receive(), nullptr);
-    EXPECT_EQ(*flows_.to_receive(), RingMarks{look});
-    flows_.Received({100 + look});
+    ASSERT_NE(offload_.to_receive(), nullptr);
+    EXPECT_EQ(*offload_.to_receive(), RingPositions{look});
+    offload_.Received({100 + look});
   }
   for (uint32_t look = 1; look <= begun; ++look) {
-    ASSERT_NE(flows_.to_send(), nullptr);
-    EXPECT_EQ(*flows_.to_send(), RingMarks{100 + look});
-    flows_.Sent();
+    ASSERT_NE(offload_.to_send(), nullptr);
+    EXPECT_EQ(*offload_.to_send(), RingPositions{100 + look});
+    offload_.Sent();
     EXPECT_EQ(memory_[1]->done(kQueue), look);
   }
-  EXPECT_TRUE(flows_.wants_look()) << "for the packet that came meanwhile";
+  EXPECT_TRUE(offload_.wants_snapshot()) << "for the packet that came meanwhile";
 }
 
-TEST_F(LaneFlowsTest, WhatTheSocketsLoseIsAnOverflowUntilALookFindsNoMore) {
+TEST_F(LaneOffloadTest, WhatTheSocketsLoseIsAnOverflowUntilALookFindsNoMore) {
   Handle(4, decides_);
   const auto look = [this](uint32_t lost) {
     Handle(1, decides_);
-    flows_.Begin({}, {lost, kPairs.lost[1]});
-    flows_.Received({});
-    flows_.Sent();
-    return memory_[1]->marks(kQueue).overflows;
+    offload_.Begin({}, {lost, kPairs.lost[1]});
+    offload_.Received({});
+    offload_.Sent();
+    return memory_[1]->credit(kQueue).overflowing;
   };
   EXPECT_EQ(look(kPairs.lost[0]), 0U) << "lost before";
   EXPECT_EQ(look(kPairs.lost[0] + 3), 1U);
-  EXPECT_EQ(memory_[0]->marks(kQueue).overflows, 0U) << "the other pair's socket";
+  EXPECT_EQ(memory_[0]->credit(kQueue).overflowing, 0U) << "the other pair's socket";
   EXPECT_EQ(look(kPairs.lost[0] + 3), 0U);
   look(kPairs.lost[0] + 4);
-  flows_.Set(&tables_, kEpoch + 1, kPairs);
-  EXPECT_EQ(memory_[1]->marks(kQueue).overflows, 0U);
+  offload_.Set(&tables_, kEpoch + 1, kPairs);
+  EXPECT_EQ(memory_[1]->credit(kQueue).overflowing, 0U);
 }
 
-TEST_F(LaneFlowsTest, WhatXdpDropsForWantOfRoomIsAnOverflowToo) {
+TEST_F(LaneOffloadTest, WhatXdpDropsForWantOfRoomIsAnOverflowToo) {
   Handle(4, decides_);
   const auto look = [this] {
     Handle(1, decides_);
-    flows_.Begin({}, kPairs.lost);
-    flows_.Received({});
-    flows_.Sent();
-    return memory_[1]->marks(kQueue).overflows;
+    offload_.Begin({}, kPairs.lost);
+    offload_.Received({});
+    offload_.Sent();
+    return memory_[1]->credit(kQueue).overflowing;
   };
   EXPECT_EQ(look(), 0U);
-  memory_[1]->marks(kQueue).shed += 3;
+  memory_[1]->credit(kQueue).shed += 3;
   EXPECT_EQ(look(), 1U);
   EXPECT_EQ(look(), 0U);
-  memory_[1]->marks(kQueue).shed += 3;
-  flows_.Set(&tables_, kEpoch + 1, kPairs);
+  memory_[1]->credit(kQueue).shed += 3;
+  offload_.Set(&tables_, kEpoch + 1, kPairs);
   Handle(4, decides_);
   EXPECT_EQ(look(), 0U) << "dropped before";
 }
 
-TEST_F(LaneFlowsTest, IsOffWithoutTables) {
+TEST_F(LaneOffloadTest, IsOffWithoutTables) {
   Handle(4, decides_);
   Handle(1, decides_);
-  EXPECT_TRUE(flows_.on());
-  ASSERT_TRUE(flows_.wants_look());
-  flows_.Set(nullptr, 0, kPairs);
-  EXPECT_FALSE(flows_.on());
-  EXPECT_FALSE(flows_.wants_look());
-  flows_.Set(&tables_, kEpoch, kPairs);
-  EXPECT_TRUE(flows_.on());
-  EXPECT_FALSE(flows_.wants_look());
-  EXPECT_EQ(flows_.to_receive(), nullptr);
-  EXPECT_EQ(flows_.to_send(), nullptr);
+  EXPECT_TRUE(offload_.on());
+  ASSERT_TRUE(offload_.wants_snapshot());
+  offload_.Set(nullptr, 0, kPairs);
+  EXPECT_FALSE(offload_.on());
+  EXPECT_FALSE(offload_.wants_snapshot());
+  offload_.Set(&tables_, kEpoch, kPairs);
+  EXPECT_TRUE(offload_.on());
+  EXPECT_FALSE(offload_.wants_snapshot());
+  EXPECT_EQ(offload_.to_receive(), nullptr);
+  EXPECT_EQ(offload_.to_send(), nullptr);
 }
 
 }  // namespace

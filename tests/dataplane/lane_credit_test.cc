@@ -1,5 +1,5 @@
-// Up to which number a lane says that packets are done (lane_flows.h): never before the last of them has been sent and
-// completed.
+// Up to which number a lane says that packets are done (lane_offload.h): never before the last of them has been sent
+// and completed.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -23,11 +23,11 @@ constexpr uint32_t kGiven[] = {0xfffffffa, 2000};
 
 // The queue's first packet has the number `given` + 1.
 void SetBase(FlowMemory& memory, uint32_t given, uint32_t ring_start) {
-  memory.marks(kIndex).base = given - ring_start;
-  memory.marks(kIndex).done = given;
+  memory.credit(kIndex).base = given - ring_start;
+  memory.credit(kIndex).completed = given;
 }
 
-class LaneMarksTest : public ::testing::Test {
+class LaneCreditTest : public ::testing::Test {
  protected:
   void Open(uint32_t ports) {
     fake_ = std::make_unique<FakeLane>(ports, 1024, FakeSocket::Options{.ring_size = 256, .completes_at_once = false});
@@ -37,7 +37,7 @@ class LaneMarksTest : public ::testing::Test {
       SetBase(*memory_[port], kGiven[port], kNearWrap);
       tables_.push_back(memory_[port]->Map());
     }
-    lane_->DecideFlows(&tables_, kEpoch);
+    lane_->OffloadFlows(&tables_, kEpoch);
   }
   // XDP gives them to the lane.
   void Deliver(uint32_t packets, uint32_t flow = 1, uint32_t port = 0) {
@@ -50,8 +50,8 @@ class LaneMarksTest : public ::testing::Test {
       lane_->Poll(*function_);
     }
   }
-  // The flow is decided, all that came is done, and nobody was told.
-  void DecideAFlow() {
+  // The flow is offloaded, all that came is done, and nobody was told.
+  void OffloadAFlow() {
     Deliver(4);
     Poll();
     ASSERT_EQ(FlowMemory::State(entry()), SLUICE_FLOW_PENDING);
@@ -81,9 +81,9 @@ class LaneMarksTest : public ::testing::Test {
   uint64_t sequence_ = 0;
 };
 
-TEST_F(LaneMarksTest, NothingIsDoneBeforeItIsCompleted) {
+TEST_F(LaneCreditTest, NothingIsDoneBeforeItIsCompleted) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(1);
   Poll();
   EXPECT_EQ(socket().in_flight(), 1U);
@@ -101,9 +101,9 @@ TEST_F(LaneMarksTest, NothingIsDoneBeforeItIsCompleted) {
   EXPECT_EQ(memory_[0]->done(0), 0U) << "another queue's";
 }
 
-TEST_F(LaneMarksTest, NothingIsDoneThatTheDeviceDidNotTake) {
+TEST_F(LaneCreditTest, NothingIsDoneThatTheDeviceDidNotTake) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   socket().set_frames_per_wakeup(0);
   Deliver(3);
   Poll();
@@ -116,9 +116,9 @@ TEST_F(LaneMarksTest, NothingIsDoneThatTheDeviceDidNotTake) {
   EXPECT_EQ(done(), 7U);
 }
 
-TEST_F(LaneMarksTest, AllThatCameBeforeMustBeDone) {
+TEST_F(LaneCreditTest, AllThatCameBeforeMustBeDone) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(10, /*flow=*/2);
   Deliver(1);
   Poll();
@@ -130,9 +130,9 @@ TEST_F(LaneMarksTest, AllThatCameBeforeMustBeDone) {
   EXPECT_EQ(done(), 15U);
 }
 
-TEST_F(LaneMarksTest, WhatWaitsToBeReceivedIsPartOfIt) {
+TEST_F(LaneCreditTest, WhatWaitsToBeReceivedIsPartOfIt) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(100);
   Poll(1);
   ASSERT_EQ(lane_->pairs().front().waiting(), 100 - kBurstFrames);
@@ -144,10 +144,10 @@ TEST_F(LaneMarksTest, WhatWaitsToBeReceivedIsPartOfIt) {
   EXPECT_EQ(done(), 104U);
 }
 
-TEST_F(LaneMarksTest, EachPortHasItsNumbersAndWaitsForTheOther) {
+TEST_F(LaneCreditTest, EachPortHasItsNumbersAndWaitsForTheOther) {
   Open(2);
   function_ = &forward_;
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(1);
   Deliver(2, /*flow=*/2, /*port=*/1);
   Poll();
@@ -161,9 +161,9 @@ TEST_F(LaneMarksTest, EachPortHasItsNumbersAndWaitsForTheOther) {
   EXPECT_EQ(done(1), 2U);
 }
 
-TEST_F(LaneMarksTest, CountsWhatTheSocketLostBeforeAndNoMore) {
+TEST_F(LaneCreditTest, CountsWhatTheSocketLostBeforeAndNoMore) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   socket().lost = 3;
   Deliver(1);
   Poll();
@@ -177,12 +177,12 @@ TEST_F(LaneMarksTest, CountsWhatTheSocketLostBeforeAndNoMore) {
   EXPECT_EQ(done(), 6U + 10U) << "the next time";
 }
 
-TEST_F(LaneMarksTest, NothingMoreIsDecidedNorDoneOnceItIsOff) {
+TEST_F(LaneCreditTest, NothingMoreIsOffloadedNorDoneOnceItIsOff) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(1);
   Poll();
-  lane_->DecideFlows(nullptr, 0);
+  lane_->OffloadFlows(nullptr, 0);
   tables_.clear();  // unmapped
   Deliver(20, /*flow=*/2);
   Deliver(1);
@@ -193,12 +193,12 @@ TEST_F(LaneMarksTest, NothingMoreIsDecidedNorDoneOnceItIsOff) {
   EXPECT_EQ(memory_[0]->Find(KeyOf(KeyedPacket(2, 0))), nullptr);
 }
 
-TEST_F(LaneMarksTest, AnotherEpochDecidesAnew) {
+TEST_F(LaneCreditTest, AnotherEpochDecidesAnew) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(1);
   Poll();
-  lane_->DecideFlows(&tables_, kEpoch + 1);
+  lane_->OffloadFlows(&tables_, kEpoch + 1);
   CompleteAll();
   EXPECT_EQ(done(), 0U) << "nobody of this epoch waits for it";
   Deliver(4);
@@ -212,14 +212,14 @@ TEST_F(LaneMarksTest, AnotherEpochDecidesAnew) {
   EXPECT_EQ(done(), 10U);
 }
 
-TEST_F(LaneMarksTest, ASuccessorGoesOnWithTheNumbers) {
+TEST_F(LaneCreditTest, ASuccessorGoesOnWithTheNumbers) {
   Open(1);
-  DecideAFlow();
+  OffloadAFlow();
   Deliver(1);
   Poll();
   lane_.reset();
   lane_ = fake_->Open(kIndex, stats_->lanes[kIndex]);
-  lane_->DecideFlows(&tables_, kEpoch);
+  lane_->OffloadFlows(&tables_, kEpoch);
   Deliver(1);
   Poll();
   EXPECT_EQ(done(), 0U);
@@ -231,14 +231,14 @@ TEST_F(LaneMarksTest, ASuccessorGoesOnWithTheNumbers) {
 }
 
 // The source lane decides; then its frames leave by the destination's queues.
-class HandedOffMarksTest : public TwoLanes {
+class HandedOffCreditTest : public TwoLanes {
  protected:
   void SetUp() override {
     Open({.ring_size = 256, .completes_at_once = false});
     source_->TransmitByHandoff(0, /*probe=*/false);
     SetBase(memory_, kGiven[0], kNearWrap);
     tables_.push_back(memory_.Map());
-    source_->DecideFlows(&tables_, kEpoch);
+    source_->OffloadFlows(&tables_, kEpoch);
   }
   void Deliver(uint32_t packets) {
     for (uint32_t i = 0; i < packets; ++i) {
@@ -258,7 +258,7 @@ class HandedOffMarksTest : public TwoLanes {
   uint64_t sequence_ = 0;
 };
 
-TEST_F(HandedOffMarksTest, NothingIsDoneWhileAnotherLaneHasIt) {
+TEST_F(HandedOffCreditTest, NothingIsDoneWhileAnotherLaneHasIt) {
   Deliver(4);
   PollSource();
   Deliver(100);
@@ -271,7 +271,7 @@ TEST_F(HandedOffMarksTest, NothingIsDoneWhileAnotherLaneHasIt) {
   EXPECT_EQ(done(), 0U);
 }
 
-TEST_F(HandedOffMarksTest, NothingIsDoneThatTheOtherLaneHasNotSent) {
+TEST_F(HandedOffCreditTest, NothingIsDoneThatTheOtherLaneHasNotSent) {
   Deliver(4);
   PollSource();
   Deliver(100);
@@ -285,7 +285,7 @@ TEST_F(HandedOffMarksTest, NothingIsDoneThatTheOtherLaneHasNotSent) {
   EXPECT_EQ(done(), 0U);
 }
 
-TEST_F(HandedOffMarksTest, NothingIsDecidedWhileFramesLeaveByOtherLanes) {
+TEST_F(HandedOffCreditTest, NothingIsOffloadedWhileFramesLeaveByOtherLanes) {
   source_->TransmitByHandoff(1, /*probe=*/false);
   Deliver(10);
   PollSource();

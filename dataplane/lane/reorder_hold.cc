@@ -1,33 +1,33 @@
-#include "dataplane/lane/moved_flows.h"
+#include "dataplane/lane/reorder_hold.h"
 
 #include <bit>
 
 namespace sluice {
 
-static_assert(std::has_single_bit(MovedFlows::kCapacity), "free-running indices");
+static_assert(std::has_single_bit(ReorderHold::kCapacity), "free-running indices");
 
-void MovedFlows::HandedIn(uint32_t flow_hash, int64_t now_ns) {
+void ReorderHold::HandedIn(uint32_t flow_hash, int64_t now_ns) {
   slots_[flow_hash % kSlots].last_ns = now_ns;
   last_ns_ = now_ns;
   any_ = true;
 }
 
-void MovedFlows::Forget(int64_t now_ns) {
+void ReorderHold::Forget(int64_t now_ns) {
   any_ = waiting() > 0 || (any_ && now_ns - last_ns_ < kSettleNs);
 }
 
-bool MovedFlows::MustWait(uint32_t flow_hash, int64_t now_ns) const {
+bool ReorderHold::MustWait(uint32_t flow_hash, int64_t now_ns) const {
   const Slot& slot = slots_[flow_hash % kSlots];
   return slot.waiting > 0 || (slot.last_ns != 0 && now_ns - slot.last_ns < kSettleNs);
 }
 
-void MovedFlows::Wait(const Frame& frame, uint32_t flow_hash, int64_t now_ns) {
+void ReorderHold::Wait(const Frame& frame, uint32_t flow_hash, int64_t now_ns) {
   const uint32_t slot = flow_hash % kSlots;
   ++slots_[slot].waiting;
   ring_[pushed_++ % kCapacity] = {frame, slot, now_ns};
 }
 
-MovedFlows::Go MovedFlows::Next(int64_t now_ns, bool forced, Frame& frame) {
+ReorderHold::Go ReorderHold::Next(int64_t now_ns, bool forced, Frame& frame) {
   if (waiting() == 0) {
     return Go::kNobody;
   }

@@ -1,4 +1,4 @@
-#include "tests/bench/lookup/decided_flows.h"
+#include "tests/bench/lookup/offloaded_flows.h"
 
 #include <arpa/inet.h>
 
@@ -32,11 +32,11 @@ constexpr SmallFrame kFrame = {{
 
 }  // namespace
 
-uint32_t DecidedFlows::BucketsFor(uint32_t flows) {
+uint32_t OffloadedFlows::BucketsFor(uint32_t flows) {
   return std::bit_ceil(2 * flows) / SLUICE_FLOW_WAYS;
 }
 
-DecidedFlows::DecidedFlows(FlowTable& table, uint32_t flows) {
+OffloadedFlows::OffloadedFlows(FlowTable& table, uint32_t flows) {
   numbers_.reserve(flows);
   SmallFrame frame = kFrame;
   for (uint32_t number = 0; numbers_.size() < flows; ++number) {
@@ -47,18 +47,18 @@ DecidedFlows::DecidedFlows(FlowTable& table, uint32_t flows) {
       ++left_out_;
       continue;
     }
-    table.Decide(*entry, key, kEpoch, {.changes = SLUICE_FLOW_SWAP_MACS});
+    table.Offload(*entry, key, kEpoch, {.changes = SLUICE_FLOW_SWAP_MACS});
     numbers_.push_back(number);
   }
 }
 
-sluice_flow_key DecidedFlows::KeyOf(const SmallFrame& frame) {
+sluice_flow_key OffloadedFlows::KeyOf(const SmallFrame& frame) {
   sluice_flow_key key{};
   sluice_flow_key_of(frame.bytes.begin(), frame.bytes.end(), frame.bytes.size(), &key);
   return key;
 }
 
-void DecidedFlows::Write(uint32_t number, SmallFrame& frame) {
+void OffloadedFlows::Write(uint32_t number, SmallFrame& frame) {
   const uint32_t source = htonl(kFirstSource + number / kFlowsPerAddress);
   const uint16_t port = htons(static_cast<uint16_t>(kFirstPort + number % kFlowsPerAddress));
   frame = kFrame;

@@ -1,5 +1,5 @@
 // A pair that is behind says for how many packets it has room, and takes that back when it has caught up.
-#include "dataplane/io/queue_marks.h"
+#include "dataplane/io/queue_credit.h"
 
 #include <gtest/gtest.h>
 
@@ -21,35 +21,35 @@ constexpr uint32_t kGiven = 0xffffffe0;  // wraps
 class QueueMarksTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    marks().given = kGiven;
+    credit().delivered = kGiven;
     Open();
   }
   void Open() {
     lane_.reset();
     shared_.clear();
-    absl::StatusOr<QueueMarks> mapped = QueueMarks::Map(memory_.marks_fd.get());
+    absl::StatusOr<QueueCredit> mapped = QueueCredit::Map(memory_.credit_fd.get());
     ASSERT_TRUE(mapped.ok()) << mapped.status();
     shared_.push_back(*std::move(mapped));
     lane_ = fake_.Open(kQueue, stats_->lanes[kQueue]);
-    lane_->ShareMarks(shared_);
+    lane_->ShareCredit(shared_);
   }
   // XDP gives them to the socket, whatever it was told.
   void Deliver(uint32_t packets) {
     for (uint32_t i = 0; i < packets; ++i) {
       ASSERT_TRUE(fake_.sockets[0]->Deliver(UdpPacket(1, i)));
-      ++marks().given;
+      ++credit().delivered;
     }
   }
   void Poll() { lane_->Poll(reflect_); }
-  sluice_queue_marks& marks() { return memory_.marks(kQueue); }
+  sluice_queue_credit& credit() { return memory_.credit(kQueue); }
   // What XDP would give the socket before it drops.
-  uint32_t room() { return marks().limit - marks().given; }
+  uint32_t room() { return credit().limit - credit().delivered; }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
   Reflect reflect_;
   FlowMemory memory_{1};
   FakeLane fake_{1, 4 * kRing, FakeSocketOptions{.ring_size = kRing}};
-  std::vector<QueueMarks> shared_;
+  std::vector<QueueCredit> shared_;
   std::unique_ptr<Lane> lane_;
 };
 
@@ -57,16 +57,16 @@ TEST_F(QueueMarksTest, WhoKeepsUpLimitsNothing) {
   for (int round = 0; round < 10; ++round) {
     Deliver(kRing / 2);
     Poll();
-    EXPECT_EQ(marks().limited, 0U);
+    EXPECT_EQ(credit().limited, 0U);
     Poll();
   }
-  EXPECT_EQ(marks().limit, 0U) << "nor is a cache line of XDP's touched";
+  EXPECT_EQ(credit().limit, 0U) << "nor is a cache line of XDP's touched";
 }
 
 TEST_F(QueueMarksTest, WhoIsBehindSaysWhatThereIsRoomFor) {
   Deliver(kRing);
   Poll();
-  EXPECT_NE(marks().limited, 0U);
+  EXPECT_NE(credit().limited, 0U);
   EXPECT_EQ(room(), kBurstFrames) << "one burst is gone from the ring, and frames for as many are posted";
   Deliver(kBurstFrames);
   EXPECT_EQ(room(), 0U);
@@ -78,16 +78,16 @@ TEST_F(QueueMarksTest, WhoIsBehindSaysWhatThereIsRoomFor) {
 TEST_F(QueueMarksTest, WhoHasCaughtUpTakesTheLimitBack) {
   Deliver(kRing);
   Poll();
-  ASSERT_NE(marks().limited, 0U);
+  ASSERT_NE(credit().limited, 0U);
   for (uint32_t i = 0; i < kRing / kBurstFrames; ++i) {
     Poll();
   }
-  EXPECT_EQ(marks().limited, 0U);
+  EXPECT_EQ(credit().limited, 0U);
 }
 
 TEST_F(QueueMarksTest, PacketsThatTheSocketLostDoNotMakeTheRoomSmallerForGood) {
   Deliver(kRing);
-  marks().given += 100;  // given to it, and lost
+  credit().delivered += 100;  // given to it, and lost
   Poll();
   EXPECT_EQ(room(), kBurstFrames);
 }
@@ -95,26 +95,26 @@ TEST_F(QueueMarksTest, PacketsThatTheSocketLostDoNotMakeTheRoomSmallerForGood) {
 TEST_F(QueueMarksTest, ASuccessorBeginsWithoutTheLimitThatItsPredecessorLeft) {
   Deliver(kRing);
   Poll();
-  ASSERT_NE(marks().limited, 0U);
+  ASSERT_NE(credit().limited, 0U);
   Open();
-  EXPECT_EQ(marks().limited, 0U);
+  EXPECT_EQ(credit().limited, 0U);
   Deliver(kBurstFrames);
   Poll();
-  EXPECT_NE(marks().limited, 0U) << "if it is behind as well, it says so";
+  EXPECT_NE(credit().limited, 0U) << "if it is behind as well, it says so";
 }
 
 TEST_F(QueueMarksTest, CountsInANumberThatWraps) {
   shared_[0].Limit(0, 7);
-  EXPECT_EQ(memory_.marks(0).limit, 7U);
-  memory_.marks(0).given = 0xfffffffe;
+  EXPECT_EQ(memory_.credit(0).limit, 7U);
+  memory_.credit(0).delivered = 0xfffffffe;
   shared_[0].Limit(0, 7);
-  EXPECT_EQ(memory_.marks(0).limit, 5U);
-  memory_.marks(0).shed = 9;
+  EXPECT_EQ(memory_.credit(0).limit, 5U);
+  memory_.credit(0).shed = 9;
   EXPECT_EQ(shared_[0].Shed(0), 9U);
 }
 
 TEST_F(QueueMarksTest, WhatIsNoMemoryCannotBeMapped) {
-  EXPECT_EQ(QueueMarks::Map(-1).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(QueueCredit::Map(-1).status().code(), absl::StatusCode::kInternal);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "dataplane/worker/patience.h"
+#include "dataplane/worker/spin_policy.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@ namespace sluice {
 namespace {
 
 constexpr int64_t kUs = 1000;
-constexpr int64_t kSpin_us = Patience::kSpin_ns / kUs;
+constexpr int64_t kSpinUs = SpinPolicy::kSpinNs / kUs;
 
 // A worker and packets at even spaces. A look sees a packet when it comes; a sleep sees it `wakeup_us` late, with
 // whatever has come by then.
@@ -23,10 +23,10 @@ class Stream {
     int64_t last_work_us = next_us_ - spacing_us;
     for (int left = packets; left > 0;) {
       const int64_t idle_us = std::max<int64_t>(next_us_ - last_work_us, 0);
-      const bool awake = patience_.Lasts(idle_us * kUs - 1);
+      const bool awake = spin_policy_.KeepsSpinning(idle_us * kUs - 1);
       const int64_t seen_us = last_work_us + idle_us + (awake ? 0 : wakeup_us_);
       const int waiting = 1 + static_cast<int>((seen_us - next_us_) / spacing_us);
-      patience_.Learn((seen_us - last_work_us) * kUs, static_cast<uint32_t>(waiting));
+      spin_policy_.Learn((seen_us - last_work_us) * kUs, static_cast<uint32_t>(waiting));
       met_awake += awake ? waiting : 0;
       left -= waiting;
       next_us_ += waiting * spacing_us;
@@ -35,12 +35,12 @@ class Stream {
     return met_awake;
   }
 
-  const Patience& patience() const { return patience_; }
+  const SpinPolicy& spin_policy() const { return spin_policy_; }
 
  private:
   const int64_t wakeup_us_;
   int64_t next_us_ = 0;
-  Patience patience_;
+  SpinPolicy spin_policy_;
 };
 
 class PatienceTest : public ::testing::TestWithParam<int64_t> {};
@@ -50,15 +50,15 @@ INSTANTIATE_TEST_SUITE_P(WakeupUs, PatienceTest, ::testing::Values(5, 20, 60));
 
 TEST_P(PatienceTest, MeetsCloselySpacedPacketsAwake) {
   Stream stream(GetParam());
-  stream.Send(100, kSpin_us / 2);
-  EXPECT_EQ(stream.Send(1000, kSpin_us / 2), 1000);
+  stream.Send(100, kSpinUs / 2);
+  EXPECT_EQ(stream.Send(1000, kSpinUs / 2), 1000);
 }
 
 TEST_P(PatienceTest, SleepsAtOnceBetweenDistantPackets) {
   Stream stream(GetParam());
-  stream.Send(100, 4 * kSpin_us);
-  EXPECT_FALSE(stream.patience().Lasts(0));
-  EXPECT_EQ(stream.Send(1000, 4 * kSpin_us), 0);
+  stream.Send(100, 4 * kSpinUs);
+  EXPECT_FALSE(stream.spin_policy().KeepsSpinning(0));
+  EXPECT_EQ(stream.Send(1000, 4 * kSpinUs), 0);
 }
 
 TEST_P(PatienceTest, FollowsAStreamThatChanges) {
@@ -66,8 +66,8 @@ TEST_P(PatienceTest, FollowsAStreamThatChanges) {
   for (int change = 0; change < 3; ++change) {
     stream.Send(100, 1000);
     EXPECT_EQ(stream.Send(100, 1000), 0);
-    stream.Send(100, kSpin_us / 2);
-    EXPECT_EQ(stream.Send(100, kSpin_us / 2), 100);
+    stream.Send(100, kSpinUs / 2);
+    EXPECT_EQ(stream.Send(100, kSpinUs / 2), 100);
   }
 }
 
@@ -75,27 +75,27 @@ TEST_P(PatienceTest, IsNotBroughtOutOfItsWayByAFewPackets) {
   Stream stream(GetParam());
   stream.Send(1000, 1000);
   stream.Send(3, 1);
-  EXPECT_FALSE(stream.patience().Lasts(0));
-  stream.Send(1000, kSpin_us / 2);
+  EXPECT_FALSE(stream.spin_policy().KeepsSpinning(0));
+  stream.Send(1000, kSpinUs / 2);
   stream.Send(3, 1000);
-  EXPECT_TRUE(stream.patience().Lasts(0));
+  EXPECT_TRUE(stream.spin_policy().KeepsSpinning(0));
 }
 
 TEST(PatienceTest, EndsAfterTheLongestLook) {
-  Patience patience;
-  for (int i = 0; i < Patience::kVotes; ++i) {
-    patience.Learn(0, 1);
+  SpinPolicy spin_policy;
+  for (int i = 0; i < SpinPolicy::kVotes; ++i) {
+    spin_policy.Learn(0, 1);
   }
-  EXPECT_TRUE(patience.Lasts(Patience::kSpin_ns - 1));
-  EXPECT_FALSE(patience.Lasts(Patience::kSpin_ns));
+  EXPECT_TRUE(spin_policy.KeepsSpinning(SpinPolicy::kSpinNs - 1));
+  EXPECT_FALSE(spin_policy.KeepsSpinning(SpinPolicy::kSpinNs));
 }
 
 TEST(PatienceTest, ABurstAfterALongWaitIsNoStream) {
-  Patience patience;
-  for (int i = 0; i < Patience::kVotes; ++i) {
-    patience.Learn(Patience::kSpin_ns * 5, 64);
+  SpinPolicy spin_policy;
+  for (int i = 0; i < SpinPolicy::kVotes; ++i) {
+    spin_policy.Learn(SpinPolicy::kSpinNs * 5, 64);
   }
-  EXPECT_FALSE(patience.Lasts(0));
+  EXPECT_FALSE(spin_policy.KeepsSpinning(0));
 }
 
 }  // namespace

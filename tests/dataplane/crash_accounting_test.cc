@@ -1,4 +1,4 @@
-#include "dataplane/process/settlement.h"
+#include "dataplane/process/crash_accounting.h"
 
 #include <gtest/gtest.h>
 
@@ -9,43 +9,43 @@
 namespace sluice {
 namespace {
 
-TEST(Settlement, OwesNothingAfterACleanEnd) {
+TEST(CrashAccounting, OwesNothingAfterACleanEnd) {
   auto stats = std::make_unique<StatsSegment>();
   stats->lanes[3].ports[0].rx_packets.Set(10);
   stats->lanes[3].ports[1].tx_packets.Set(8);
   stats->lanes[3].ports[0].drops[2].Set(2);
-  const Settlement::Drops drops = Settlement(*stats).Settle();
+  const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
   EXPECT_EQ(drops.by_lane, decltype(drops.by_lane){});
   EXPECT_EQ(drops.unexplained, 0);
 }
 
-TEST(Settlement, DropsWhatIsNotStillHeld) {
+TEST(CrashAccounting, DropsWhatIsNotStillHeld) {
   auto stats = std::make_unique<StatsSegment>();
   stats->lanes[0].ports[0].rx_packets.Set(100);
   stats->lanes[0].ports[0].tx_packets.Set(60);
   stats->lanes[0].ports[0].held.Set(999);  // the dead process's gauges do not count
   stats->lanes[0].handoff_held.Set(999);
-  Settlement settlement(*stats);
-  settlement.Adopt(0, 30);
-  settlement.Adopt(0, 0);  // removed and added again: still the first
-  EXPECT_EQ(settlement.Settle().by_lane[0], 10U);
-  EXPECT_EQ(settlement.Settle().by_lane[0], 0U) << "only once";
+  CrashAccounting crash_accounting(*stats);
+  crash_accounting.Adopt(0, 30);
+  crash_accounting.Adopt(0, 0);  // removed and added again: still the first
+  EXPECT_EQ(crash_accounting.Settle().by_lane[0], 10U);
+  EXPECT_EQ(crash_accounting.Settle().by_lane[0], 0U) << "only once";
 }
 
-TEST(Settlement, SeesThroughHandOffs) {
+TEST(CrashAccounting, SeesThroughHandOffs) {
   auto stats = std::make_unique<StatsSegment>();
   // 50 frames were handed from the bridge to lane 0, which had sent 45; 5 were lost, somewhere.
   stats->lanes[kBridgeLane].ports[0].rx_packets.Set(50);
   stats->lanes[0].ports[0].tx_packets.Set(45);
-  const Settlement::Drops drops = Settlement(*stats).Settle();
+  const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
   EXPECT_EQ(drops.by_lane[kBridgeLane], 5U);
   EXPECT_EQ(drops.by_lane[0], 0U);
 }
 
-TEST(Settlement, DoesNotInventNegativeDrops) {
+TEST(CrashAccounting, DoesNotInventNegativeDrops) {
   auto stats = std::make_unique<StatsSegment>();
   stats->lanes[0].ports[0].tx_packets.Set(3);
-  const Settlement::Drops drops = Settlement(*stats).Settle();
+  const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
   EXPECT_EQ(drops.by_lane, decltype(drops.by_lane){});
   EXPECT_EQ(drops.unexplained, -3);
 }

@@ -1,4 +1,4 @@
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 
 #include <algorithm>
 
@@ -6,16 +6,16 @@
 
 namespace sluice {
 
-Crew::Crew(Polling polling, NetworkFunction& function, StatsSegment& stats)
+WorkerPool::WorkerPool(Polling polling, NetworkFunction& function, StatsSegment& stats)
     : polling_(polling), function_(function), stats_(stats) {}
 
-Crew::~Crew() {
+WorkerPool::~WorkerPool() {
   while (!placement_.empty()) {
     GiveUp(*placement_.begin()->first);
   }
 }
 
-std::vector<uint32_t> Crew::cores() const {
+std::vector<uint32_t> WorkerPool::cores() const {
   std::vector<uint32_t> cores;
   for (const auto& worker : workers_) {
     cores.push_back(worker->core());
@@ -23,19 +23,19 @@ std::vector<uint32_t> Crew::cores() const {
   return cores;
 }
 
-void Crew::Take(Lane& lane, uint32_t worker) {
+void WorkerPool::Take(Lane& lane, uint32_t worker) {
   Worker& taker = *workers_[worker];
   taker.Run([&] { taker.TakeLane(lane); });
   placement_[&lane] = worker;
 }
 
-void Crew::GiveUp(Lane& lane) {
+void WorkerPool::GiveUp(Lane& lane) {
   Worker& giver = *workers_[worker_of(lane)];
   giver.Run([&] { giver.GiveUpLane(lane); });
   placement_.erase(&lane);
 }
 
-void Crew::RunFor(Lane& lane, absl::FunctionRef<void()> order) {
+void WorkerPool::RunFor(Lane& lane, absl::FunctionRef<void()> order) {
   const auto placed = placement_.find(&lane);
   if (placed == placement_.end()) {
     order();
@@ -44,7 +44,7 @@ void Crew::RunFor(Lane& lane, absl::FunctionRef<void()> order) {
   }
 }
 
-absl::Status Crew::Place(absl::Span<const uint32_t> cores, absl::Span<const std::pair<Lane*, uint32_t>> moves) {
+absl::Status WorkerPool::Place(absl::Span<const uint32_t> cores, absl::Span<const std::pair<Lane*, uint32_t>> moves) {
   if (cores.size() > kMaxWorkers) {
     return absl::InvalidArgumentError(absl::StrCat(cores.size(), " workers; at most ", kMaxWorkers, " are possible"));
   }
@@ -72,7 +72,7 @@ absl::Status Crew::Place(absl::Span<const uint32_t> cores, absl::Span<const std:
   return absl::OkStatus();
 }
 
-absl::Status Crew::GrowAndPin(absl::Span<const uint32_t> cores) {
+absl::Status WorkerPool::GrowAndPin(absl::Span<const uint32_t> cores) {
   const std::vector<uint32_t> before = this->cores();
   auto undo = [&](const absl::Status& status) {
     workers_.resize(before.size());

@@ -1,4 +1,4 @@
-// The request DecideFlows: tables come, change their epoch, go.
+// The request OffloadFlows: tables come, change their epoch, go.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -18,7 +18,7 @@ namespace {
 constexpr uint32_t kBuckets = 16;
 constexpr uint32_t kEpoch = 5;
 
-class DecideFlowsTest : public DataplaneTest {
+class OffloadFlowsTest : public DataplaneTest {
  protected:
   using Memories = std::vector<std::unique_ptr<FlowMemory>>;  // by port
   static Memories MakeMemories() {
@@ -35,12 +35,12 @@ class DecideFlowsTest : public DataplaneTest {
   };
   static Message WithTables(uint32_t epoch, const Memories& memories) {
     Message message;
-    message.request.mutable_decide_flows()->set_epoch(epoch);
+    message.request.mutable_offload_flows()->set_epoch(epoch);
     for (const auto& memory : memories) {
-      message.request.mutable_decide_flows()->add_buckets(memory->buckets);
+      message.request.mutable_offload_flows()->add_buckets(memory->buckets);
       message.fds.push_back(Duplicate(memory->flows_fd));
       message.fds.push_back(Duplicate(memory->details_fd));
-      message.fds.push_back(Duplicate(memory->marks_fd));
+      message.fds.push_back(Duplicate(memory->credit_fd));
     }
     return message;
   }
@@ -55,8 +55,8 @@ class DecideFlowsTest : public DataplaneTest {
     received_ += 16;
     ASSERT_TRUE(Settled(received_)) << Balance::Of(*stats_);
   }
-  // The flow is decided in every port's table, in this epoch.
-  static void ExpectDecided(const Memories& memories, uint32_t flow, uint32_t epoch) {
+  // The flow is offloaded in every port's table, in this epoch.
+  static void ExpectOffloaded(const Memories& memories, uint32_t flow, uint32_t epoch) {
     for (const auto& memory : memories) {
       const sluice_flow* entry = memory->Find(KeyOf(KeyedPacket(flow, 0)));
       ASSERT_NE(entry, nullptr);
@@ -78,11 +78,11 @@ class DecideFlowsTest : public DataplaneTest {
         {"one too many", [](Message& message) { message.fds.push_back(UniqueFd(memfd_create("more", MFD_CLOEXEC))); }},
         {"no descriptors", [](Message& message) { message.fds.clear(); }},
         {"a port too few",
-         [](Message& message) { message.request.mutable_decide_flows()->mutable_buckets()->RemoveLast(); }},
-        {"a port too many", [](Message& message) { message.request.mutable_decide_flows()->add_buckets(kBuckets); }},
+         [](Message& message) { message.request.mutable_offload_flows()->mutable_buckets()->RemoveLast(); }},
+        {"a port too many", [](Message& message) { message.request.mutable_offload_flows()->add_buckets(kBuckets); }},
         {"buckets that are no power of two",
-         [](Message& message) { message.request.mutable_decide_flows()->set_buckets(1, 12); }},
-        {"no buckets", [](Message& message) { message.request.mutable_decide_flows()->set_buckets(0, 0); }},
+         [](Message& message) { message.request.mutable_offload_flows()->set_buckets(1, 12); }},
+        {"no buckets", [](Message& message) { message.request.mutable_offload_flows()->set_buckets(0, 0); }},
     };
     for (const auto& [what, change] : wrong) {
       Message message = WithTables(epoch, memories);
@@ -97,11 +97,11 @@ class DecideFlowsTest : public DataplaneTest {
   uint64_t received_ = 0;
 };
 
-TEST_F(DecideFlowsTest, WantsToBeConfiguredFirst) {
+TEST_F(OffloadFlowsTest, WantsToBeConfiguredFirst) {
   EXPECT_EQ(Send(WithTables(kEpoch, MakeMemories())).code(), absl::StatusCode::kFailedPrecondition);
 }
 
-TEST_F(DecideFlowsTest, FlowsAreDecidedInTheTablesThatCame) {
+TEST_F(OffloadFlowsTest, FlowsAreOffloadedInTheTablesThatCame) {
   Start(1);
   const Memories memories = MakeMemories();
   Carry(1);
@@ -110,10 +110,10 @@ TEST_F(DecideFlowsTest, FlowsAreDecidedInTheTablesThatCame) {
   EXPECT_EQ(dataplane_->tick_every(), absl::Seconds(1));
   Carry(2);
   ExpectUnknown(memories, 1);
-  ExpectDecided(memories, 2, kEpoch);
+  ExpectOffloaded(memories, 2, kEpoch);
 }
 
-TEST_F(DecideFlowsTest, ARefusedRequestTurnsNothingOn) {
+TEST_F(OffloadFlowsTest, ARefusedRequestTurnsNothingOn) {
   Start(1);
   const Memories memories = MakeMemories();
   SendWhatIsWrong(kEpoch, memories);
@@ -123,7 +123,7 @@ TEST_F(DecideFlowsTest, ARefusedRequestTurnsNothingOn) {
   ExpectUnknown(memories, 1);
 }
 
-TEST_F(DecideFlowsTest, ARefusedRequestLeavesEpochAndTables) {
+TEST_F(OffloadFlowsTest, ARefusedRequestLeavesEpochAndTables) {
   Start(1);
   const Memories memories = MakeMemories();
   const Memories refused = MakeMemories();
@@ -131,25 +131,25 @@ TEST_F(DecideFlowsTest, ARefusedRequestLeavesEpochAndTables) {
   SendWhatIsWrong(kEpoch + 1, refused);
   EXPECT_EQ(dataplane_->tick_every(), absl::Seconds(1));
   Carry(1);
-  ExpectDecided(memories, 1, kEpoch);
+  ExpectOffloaded(memories, 1, kEpoch);
   ExpectUnknown(refused, 1);
 }
 
-TEST_F(DecideFlowsTest, ANewEpochKeepsTheTables) {
+TEST_F(OffloadFlowsTest, ANewEpochKeepsTheTables) {
   Start(1);
   const Memories memories = MakeMemories();
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
   Carry(1);
-  ExpectDecided(memories, 1, kEpoch);
+  ExpectOffloaded(memories, 1, kEpoch);
   ASSERT_TRUE(SendEpoch(kEpoch + 1).ok());
   EXPECT_EQ(dataplane_->tick_every(), absl::Seconds(1));
   Carry(1);
   Carry(2);
-  ExpectDecided(memories, 1, kEpoch + 1);
-  ExpectDecided(memories, 2, kEpoch + 1);
+  ExpectOffloaded(memories, 1, kEpoch + 1);
+  ExpectOffloaded(memories, 2, kEpoch + 1);
 }
 
-TEST_F(DecideFlowsTest, OtherTablesTakeTheirPlace) {
+TEST_F(OffloadFlowsTest, OtherTablesTakeTheirPlace) {
   Start(1);
   const Memories former = MakeMemories();
   const Memories memories = MakeMemories();
@@ -157,10 +157,10 @@ TEST_F(DecideFlowsTest, OtherTablesTakeTheirPlace) {
   ASSERT_TRUE(Send(WithTables(kEpoch + 1, memories)).ok());
   Carry(1);
   ExpectUnknown(former, 1);
-  ExpectDecided(memories, 1, kEpoch + 1);
+  ExpectOffloaded(memories, 1, kEpoch + 1);
 }
 
-TEST_F(DecideFlowsTest, EpochZeroTurnsItOff) {
+TEST_F(OffloadFlowsTest, EpochZeroTurnsItOff) {
   Start(1);
   const Memories memories = MakeMemories();
   ASSERT_TRUE(SendEpoch(0).ok()) << "it was";
@@ -172,26 +172,26 @@ TEST_F(DecideFlowsTest, EpochZeroTurnsItOff) {
   EXPECT_EQ(SendEpoch(kEpoch + 1).code(), absl::StatusCode::kInvalidArgument) << "the tables went";
 }
 
-TEST_F(DecideFlowsTest, LooksAtFlowsOfTheEpochWhenItIsTime) {
+TEST_F(OffloadFlowsTest, LooksAtFlowsOfTheEpochWhenItIsTime) {
   Start(1);
   const Memories memories = MakeMemories();
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
   Carry(1);
   for (const auto& memory : memories) {
-    memory->Find(KeyOf(KeyedPacket(1, 0)))->state = SLUICE_FLOW_CARRIED;
+    memory->Find(KeyOf(KeyedPacket(1, 0)))->state = SLUICE_FLOW_OFFLOADED;
   }
   dataplane_->Tick();
   EXPECT_EQ(kernel_.fences, 0) << "too early";
-  EXPECT_EQ(stats_->flows_carried.Get(), 0U);
+  EXPECT_EQ(stats_->flows_offloaded.Get(), 0U);
   absl::SleepFor(dataplane_->tick_every());
   dataplane_->Tick();
   EXPECT_EQ(kernel_.fences, 1) << "what XDP was doing has ended";
-  EXPECT_EQ(stats_->flows_carried.Get(), kPorts);
+  EXPECT_EQ(stats_->flows_offloaded.Get(), kPorts);
   ASSERT_TRUE(SendEpoch(kEpoch + 1).ok());
-  EXPECT_EQ(stats_->flows_carried.Get(), 0U);
+  EXPECT_EQ(stats_->flows_offloaded.Get(), 0U);
   absl::SleepFor(dataplane_->tick_every());
   dataplane_->Tick();
-  EXPECT_EQ(stats_->flows_carried.Get(), 0U) << "of a former epoch";
+  EXPECT_EQ(stats_->flows_offloaded.Get(), 0U) << "of a former epoch";
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// A flow table with so many decided flows in it, put there by the product's code, and one of them at random.
+// A flow table with so many offloaded flows in it, put there by the product's code, and one of them at random.
 //
 // Flows are UDP over IPv4, numbered; their headers are computed from the number, so that meeting a flow touches no
 // memory but the table's and, where the frames are, a list of four bytes a flow. A flow whose bucket is full of decided
 // ones has no entry, in the product as here: it is left out, and another takes its place.
-#ifndef SLUICE_TESTS_BENCH_LOOKUP_DECIDED_FLOWS_H_
-#define SLUICE_TESTS_BENCH_LOOKUP_DECIDED_FLOWS_H_
+#ifndef SLUICE_TESTS_BENCH_LOOKUP_OFFLOADED_FLOWS_H_
+#define SLUICE_TESTS_BENCH_LOOKUP_OFFLOADED_FLOWS_H_
 
 #include <array>
 #include <cstdint>
@@ -21,7 +21,7 @@ struct alignas(64) SmallFrame {
   std::array<uint8_t, 60> bytes;
 };
 
-class DecidedFlows {
+class OffloadedFlows {
  public:
   static constexpr uint32_t kEpoch = 1;
 
@@ -29,7 +29,7 @@ class DecidedFlows {
   static uint32_t BucketsFor(uint32_t flows);
 
   // Into an empty table of BucketsFor(flows) buckets.
-  DecidedFlows(FlowTable& table, uint32_t flows);
+  OffloadedFlows(FlowTable& table, uint32_t flows);
 
   // A frame of one of the flows, all of them equally likely.
   void WriteOne(SmallFrame& frame) {
@@ -51,4 +51,4 @@ class DecidedFlows {
 
 }  // namespace sluice::bench
 
-#endif  // SLUICE_TESTS_BENCH_LOOKUP_DECIDED_FLOWS_H_
+#endif  // SLUICE_TESTS_BENCH_LOOKUP_OFFLOADED_FLOWS_H_

@@ -1,4 +1,4 @@
-// The request ShareMarks: lanes that there are and lanes that come tell XDP about their room.
+// The request ShareCredit: lanes that there are and lanes that come tell XDP about their room.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -21,27 +21,27 @@ class ShareMarksTest : public DataplaneTest {
   std::vector<UniqueFd> MarksFds() const {
     std::vector<UniqueFd> fds;
     for (const auto& memory : memories_) {
-      fds.push_back(Duplicate(memory->marks_fd));
+      fds.push_back(Duplicate(memory->credit_fd));
     }
     return fds;
   }
   absl::Status Send(std::vector<UniqueFd> fds) {
     dataplane::Request request;
-    request.mutable_share_marks();
+    request.mutable_share_credit();
     return dataplane_->Execute(request, std::move(fds));
   }
   // A limit that somebody before us has left.
   void LeaveLimits() {
     for (const auto& memory : memories_) {
       for (uint32_t queue = 0; queue < SLUICE_MAX_QUEUES; ++queue) {
-        memory->marks(queue).limited = 1;
+        memory->credit(queue).limited = 1;
       }
     }
   }
   bool Limited(uint32_t queue) {
     bool limited = false;
     for (const auto& memory : memories_) {
-      limited |= __atomic_load_n(&memory->marks(queue).limited, __ATOMIC_ACQUIRE) != 0;
+      limited |= __atomic_load_n(&memory->credit(queue).limited, __ATOMIC_ACQUIRE) != 0;
     }
     return limited;
   }

@@ -14,8 +14,8 @@
 // frames do not count: who comes by the bridge is the fence's business.
 //
 // Threads: belongs to one lane, and so to whoever polls that. Times are nanoseconds of an AwakeClock.
-#ifndef SLUICE_DATAPLANE_LANE_MOVED_FLOWS_H_
-#define SLUICE_DATAPLANE_LANE_MOVED_FLOWS_H_
+#ifndef SLUICE_DATAPLANE_LANE_REORDER_HOLD_H_
+#define SLUICE_DATAPLANE_LANE_REORDER_HOLD_H_
 
 #include <cstdint>
 #include <vector>
@@ -24,7 +24,7 @@
 
 namespace sluice {
 
-class MovedFlows {
+class ReorderHold {
  public:
   static constexpr int64_t kSettleNs = 50'000'000;
   static constexpr int64_t kMostNs = 250'000'000;
@@ -69,4 +69,4 @@ class MovedFlows {
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_LANE_MOVED_FLOWS_H_
+#endif  // SLUICE_DATAPLANE_LANE_REORDER_HOLD_H_

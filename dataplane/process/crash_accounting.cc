@@ -1,11 +1,11 @@
-#include "dataplane/process/settlement.h"
+#include "dataplane/process/crash_accounting.h"
 
 #include <algorithm>
 #include <numeric>
 
 namespace sluice {
 
-Settlement::Settlement(const StatsSegment& stats) {
+CrashAccounting::CrashAccounting(const StatsSegment& stats) {
   for (uint32_t lane = 0; lane < kMaxLanes; ++lane) {
     for (const LanePortStats& port : stats.lanes[lane].ports) {
       surplus_[lane] += static_cast<int64_t>(port.rx_packets.Get() + port.originated.Get() - port.tx_packets.Get());
@@ -16,14 +16,14 @@ Settlement::Settlement(const StatsSegment& stats) {
   }
 }
 
-void Settlement::Adopt(uint32_t lane, uint64_t held) {
+void CrashAccounting::Adopt(uint32_t lane, uint64_t held) {
   if (!adopted_[lane]) {
     adopted_[lane] = true;
     surplus_[lane] -= static_cast<int64_t>(held);
   }
 }
 
-Settlement::Drops Settlement::Settle() {
+CrashAccounting::Drops CrashAccounting::Settle() {
   Drops drops;
   int64_t total = std::accumulate(surplus_.begin(), surplus_.end(), int64_t{0});
   if (total < 0) {

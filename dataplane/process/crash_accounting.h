@@ -10,8 +10,8 @@
 // So the total is what is dropped, booked on the lanes that have a surplus.
 //
 // Threads: the control thread.
-#ifndef SLUICE_DATAPLANE_PROCESS_SETTLEMENT_H_
-#define SLUICE_DATAPLANE_PROCESS_SETTLEMENT_H_
+#ifndef SLUICE_DATAPLANE_PROCESS_CRASH_ACCOUNTING_H_
+#define SLUICE_DATAPLANE_PROCESS_CRASH_ACCOUNTING_H_
 
 #include <array>
 #include <bitset>
@@ -21,10 +21,10 @@
 
 namespace sluice {
 
-class Settlement {
+class CrashAccounting {
  public:
   // Before any lane of the segment is polled.
-  explicit Settlement(const StatsSegment& stats);
+  explicit CrashAccounting(const StatsSegment& stats);
 
   // `held` frames were found on the lane's rings when it was taken in, before it is polled. Only the
   // first time counts.
@@ -45,4 +45,4 @@ class Settlement {
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_PROCESS_SETTLEMENT_H_
+#endif  // SLUICE_DATAPLANE_PROCESS_CRASH_ACCOUNTING_H_

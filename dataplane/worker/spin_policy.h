@@ -6,37 +6,37 @@
 // that pays both, every time. So each idle time, when it has ended, votes on whether such a look would have seen its
 // end, and the latest of these votes decide about the next.
 //
-//   kSpin_ns ≥ spacing of packets     votes rise     the worker looks on, and sleeps only when the stream ends
-//   kSpin_ns < spacing                votes fall     it sleeps at once
+//   kSpinNs ≥ spacing of packets     votes rise     the worker looks on, and sleeps only when the stream ends
+//   kSpinNs < spacing                votes fall     it sleeps at once
 //
 // Who sleeps hears of a packet late, so that the time alone says little about the packets' spacing; but then several
 // have come, and the time for each of them is the spacing again.
 //
 // Threads: one, the worker's.
-#ifndef SLUICE_DATAPLANE_WORKER_PATIENCE_H_
-#define SLUICE_DATAPLANE_WORKER_PATIENCE_H_
+#ifndef SLUICE_DATAPLANE_WORKER_SPIN_POLICY_H_
+#define SLUICE_DATAPLANE_WORKER_SPIN_POLICY_H_
 
 #include <algorithm>
 #include <cstdint>
 
 namespace sluice {
 
-class Patience {
+class SpinPolicy {
  public:
   // The longest look. Of the size of a wake-up: 40 to 60 microseconds where a guest's core has halted meanwhile, of
   // which 15 to 25 are the core's own time (tests/bench/run polling).
-  static constexpr int64_t kSpin_ns = 40'000;
+  static constexpr int64_t kSpinNs = 40'000;
   // So many frames at most are taken as evenly spaced. Those of a long wait are rather one burst.
   static constexpr uint32_t kMostSpaced = 4;
   // Votes that count. Few, so that a stream that begins is waited for within a millisecond or so.
   static constexpr int kVotes = 16;
 
   // Goes on looking, having found nothing for `idle_ns`?
-  bool Lasts(int64_t idle_ns) const { return votes_ > kVotes / 2 && idle_ns < kSpin_ns; }
+  bool KeepsSpinning(int64_t idle_ns) const { return votes_ > kVotes / 2 && idle_ns < kSpinNs; }
 
   // After `idle_ns` awake or asleep there was work again: `frames` of it, at least 1.
   void Learn(int64_t idle_ns, uint32_t frames) {
-    const bool paid = idle_ns <= kSpin_ns * std::min(frames, kMostSpaced);
+    const bool paid = idle_ns <= kSpinNs * std::min(frames, kMostSpaced);
     votes_ = std::clamp(votes_ + (paid ? 1 : -1), 0, kVotes);
   }
 
@@ -46,4 +46,4 @@ class Patience {
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_WORKER_PATIENCE_H_
+#endif  // SLUICE_DATAPLANE_WORKER_SPIN_POLICY_H_

@@ -1,4 +1,4 @@
-#include "dataplane/worker/crew.h"
+#include "dataplane/worker/worker_pool.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -42,21 +42,21 @@ bool Eventually(const std::function<bool()>& condition) {
 class CrewTest : public ::testing::TestWithParam<Polling> {
  protected:
   void Make(uint32_t lanes, uint32_t workers, Polling polling) {
-    crew_ = std::make_unique<Crew>(polling, reflect_, *stats_);
-    ASSERT_TRUE(crew_->Place(std::vector<uint32_t>(workers, ACore()), {}).ok());
+    worker_pool_ = std::make_unique<WorkerPool>(polling, reflect_, *stats_);
+    ASSERT_TRUE(worker_pool_->Place(std::vector<uint32_t>(workers, ACore()), {}).ok());
     for (uint32_t i = 0; i < lanes; ++i) {
       fakes_.push_back(std::make_unique<FakeLane>(1, 2048, FakeSocketOptions{.ring_size = 512}));
       lanes_.push_back(fakes_.back()->Open(i, stats_->lanes[i]));
-      crew_->Take(*lanes_.back(), 0);
+      worker_pool_->Take(*lanes_.back(), 0);
     }
   }
-  void TearDown() override { crew_.reset(); }
+  void TearDown() override { worker_pool_.reset(); }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
   Reflect reflect_;
   std::vector<std::unique_ptr<FakeLane>> fakes_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::unique_ptr<Crew> crew_;
+  std::unique_ptr<WorkerPool> worker_pool_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Polling, CrewTest, ::testing::Values(Polling::kAdaptive, Polling::kBusy, Polling::kInterrupt));
@@ -81,8 +81,8 @@ TEST_P(CrewTest, MovesLanesUnderLoadWithoutLossOrReordering) {
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       moves.emplace_back(lanes_[lane].get(), (lane + move) % workers);
     }
-    ASSERT_TRUE(crew_->Place(std::vector<uint32_t>(workers, core), moves).ok());
-    ASSERT_EQ(crew_->size(), workers);
+    ASSERT_TRUE(worker_pool_->Place(std::vector<uint32_t>(workers, core), moves).ok());
+    ASSERT_EQ(worker_pool_->size(), workers);
     std::this_thread::sleep_for(milliseconds(1));
   }
   stop = true;
@@ -99,7 +99,7 @@ TEST_P(CrewTest, MovesLanesUnderLoadWithoutLossOrReordering) {
 
 TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
   Make(3, 2, GetParam());
-  HandoffFabric fabric(*crew_);
+  HandoffFabric fabric(*worker_pool_);
   const std::vector<Lane*> all = {lanes_[0].get(), lanes_[1].get(), lanes_[2].get()};
   fabric.Connect(all, {.count = 2});
   std::atomic<bool> stop{false};
@@ -114,7 +114,8 @@ TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
   });
   const uint32_t core = ACore();
   for (uint32_t move = 0; move < 60; ++move) {
-    ASSERT_TRUE(crew_->Place({core, core}, {{all[0], move % 2}, {all[1], move / 2 % 2}, {all[2], move / 4 % 2}}).ok());
+    ASSERT_TRUE(
+        worker_pool_->Place({core, core}, {{all[0], move % 2}, {all[1], move / 2 % 2}, {all[2], move / 4 % 2}}).ok());
     std::this_thread::sleep_for(milliseconds(1));
   }
   stop = true;
@@ -136,8 +137,8 @@ TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
 
 TEST_F(CrewTest, ASleepingDestinationIsWoken) {
   Make(2, 2, Polling::kInterrupt);
-  ASSERT_TRUE(crew_->Place({ACore(), ACore()}, {{lanes_[1].get(), 1}}).ok());
-  HandoffFabric fabric(*crew_);
+  ASSERT_TRUE(worker_pool_->Place({ACore(), ACore()}, {{lanes_[1].get(), 1}}).ok());
+  HandoffFabric fabric(*worker_pool_);
   fabric.Connect({lanes_[0].get(), lanes_[1].get()}, {.count = 1});
   for (uint64_t i = 1; i <= 200; ++i) {
     ASSERT_TRUE(fakes_[1]->sockets[0]->Deliver(UdpPacket(1, i)));
@@ -189,14 +190,14 @@ TEST_F(CrewTest, AccountsForItsTime) {
 TEST_F(CrewTest, AFailedPlacementChangesNothing) {
   Make(2, 1, Polling::kInterrupt);
   const uint32_t core = ACore();
-  EXPECT_FALSE(crew_->Place({core, 1000}, {{lanes_[0].get(), 1}}).ok());
-  EXPECT_FALSE(crew_->Place({1000}, {}).ok());
-  EXPECT_FALSE(crew_->Place({core, core, 100000}, {}).ok());
-  EXPECT_FALSE(crew_->Place({core}, {{lanes_[0].get(), 1}}).ok());
-  EXPECT_FALSE(crew_->Place({}, {}).ok()) << "the lanes would be polled by nobody";
-  EXPECT_FALSE(crew_->Place(std::vector<uint32_t>(kMaxWorkers + 1, core), {}).ok());
-  EXPECT_EQ(crew_->cores(), std::vector<uint32_t>{core});
-  EXPECT_EQ(crew_->worker_of(*lanes_[0]), 0U);
+  EXPECT_FALSE(worker_pool_->Place({core, 1000}, {{lanes_[0].get(), 1}}).ok());
+  EXPECT_FALSE(worker_pool_->Place({1000}, {}).ok());
+  EXPECT_FALSE(worker_pool_->Place({core, core, 100000}, {}).ok());
+  EXPECT_FALSE(worker_pool_->Place({core}, {{lanes_[0].get(), 1}}).ok());
+  EXPECT_FALSE(worker_pool_->Place({}, {}).ok()) << "the lanes would be polled by nobody";
+  EXPECT_FALSE(worker_pool_->Place(std::vector<uint32_t>(kMaxWorkers + 1, core), {}).ok());
+  EXPECT_EQ(worker_pool_->cores(), std::vector<uint32_t>{core});
+  EXPECT_EQ(worker_pool_->worker_of(*lanes_[0]), 0U);
   ASSERT_TRUE(fakes_[0]->sockets[0]->Deliver(UdpPacket(1, 1)));
   EXPECT_TRUE(Eventually([&] { return stats_->lanes[0].ports[0].tx_packets.Get() == 1; }));
 }

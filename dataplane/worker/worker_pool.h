@@ -1,9 +1,9 @@
 // All workers, and which lane is polled by which.
 //
-// Threads: the control thread. Wakers are made once for each index and live as long as the crew, since
+// Threads: the control thread. Wakers are made once for each index and live as long as the worker_pool, since
 // lanes keep pointers to them (waker.h).
-#ifndef SLUICE_DATAPLANE_WORKER_CREW_H_
-#define SLUICE_DATAPLANE_WORKER_CREW_H_
+#ifndef SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
+#define SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
 
 #include <cstdint>
 #include <map>
@@ -19,11 +19,11 @@
 
 namespace sluice {
 
-class Crew {
+class WorkerPool {
  public:
-  Crew(Polling polling, NetworkFunction& function, StatsSegment& stats);
+  WorkerPool(Polling polling, NetworkFunction& function, StatsSegment& stats);
   // Lanes still polled are given up first.
-  ~Crew();
+  ~WorkerPool();
 
   uint32_t size() const { return static_cast<uint32_t>(workers_.size()); }
   std::vector<uint32_t> cores() const;
@@ -55,4 +55,4 @@ class Crew {
 
 }  // namespace sluice
 
-#endif  // SLUICE_DATAPLANE_WORKER_CREW_H_
+#endif  // SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
