@@ -54,13 +54,13 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   }
   moved += AcceptHandoffs();
   moved += LetMovedFlowsGo(/*at_least=*/0);
+  services_.ExpireDue(function);  // its frames are older than those to be received
+  moved += SendOut();
   if (held_back_) {
     WatchRings();
   } else if (receives()) {
     moved += ReceiveAndProcess(function);
   }
-  services_.ExpireDue(function);
-  moved += SendOut();
   if (offload_.on() && handoff_lanes_ == 0) {
     AcknowledgeSent();
   }

@@ -248,7 +248,7 @@ struct Balance {
   static Balance Of(const StatsSegment& stats) {
     Balance sum;
     for (const LaneStats& lane : stats.lanes) {
-      sum.held += lane.handoff_held.Get();
+      sum.held += lane.handoff_held.Get() + lane.function_held.Get();
       for (const LanePortStats& port : lane.ports) {
         sum.rx += port.rx_packets.Get();
         sum.originated += port.originated.Get();
