@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "dataplane/functions/catalog.h"
 
 namespace sluice::cli {
 namespace {
@@ -23,6 +24,7 @@ constexpr Example kExamples[] = {
     {"queues set", "queues set 2 --method channels --timeout 5s"},
     {"workers", "workers                        # core, load and lanes of each"},
     {"workers set", "workers set 2                  # cores only; the device stays as is"},
+    {"function", "function                       # its settings, counters and commands"},
     {"stats", "stats                          # since the start"},
     {"stats", "stats --watch 5s               # every five seconds, with rates"},
     {"doctor", "doctor                         # what is amiss, and what fixes it"},
@@ -63,6 +65,18 @@ NO_COLOR=1 switches colours off. Bash completes verbs, options and values.)";
 
 constexpr auto kAll = [](const CLI::App*) { return true; };
 
+// The example of a function's command.
+std::string ExampleOfFunction(const std::string& command) {
+  for (const FunctionDescriptor* function : Functions()) {
+    for (const CommandSpec& one : function->commands) {
+      if (command == absl::StrCat("function ", one.name)) {
+        return absl::StrCat("\n  sluicectl ", command, " ", one.example);
+      }
+    }
+  }
+  return "";
+}
+
 // A line each, of this verb and of those below it.
 std::string ExamplesOf(const CLI::App& app, const std::string& command) {
   std::string text;
@@ -71,6 +85,7 @@ std::string ExamplesOf(const CLI::App& app, const std::string& command) {
       absl::StrAppend(&text, "\n  sluicectl ", example.line);
     }
   }
+  text += ExampleOfFunction(command);
   for (const CLI::App* verb : app.get_subcommands(kAll)) {
     text += ExamplesOf(*verb, absl::StrCat(command, " ", verb->get_name()));
   }

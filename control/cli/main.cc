@@ -8,10 +8,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "control/cli/arguments.h"
 #include "control/cli/commands.h"
+#include "control/cli/commands_function.h"
 #include "control/cli/help.h"
 #include "control/cli/terminal.h"
+#include "dataplane/function/settings.h"
+#include "dataplane/functions/catalog.h"
 
 namespace sluice::cli {
 namespace {
@@ -38,6 +42,7 @@ struct Typed {
   std::vector<std::string> ids;
   std::vector<std::string> prefixes;
   std::string file;
+  std::map<std::string, SettingTexts> function_arguments;  // by command
 };
 
 using Command = std::function<ExitCode(const Context&)>;
@@ -209,6 +214,42 @@ void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command
   commands[replace] = [&typed](const Context& context) { return RunReplaceBlocklist(context, typed.file); };
 }
 
+const char* TypeName(const SettingSpec& argument) {
+  switch (argument.type) {
+    case SettingType::kUnsigned:
+      return "N";
+    case SettingType::kDuration:
+      return "DURATION";
+    default:
+      return "WORD";
+  }
+}
+
+// One verb for each command of any function. The agent says whether the function it runs has it.
+void AddFunction(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
+  CLI::App* function = app.add_subcommand("function", "The network function: settings, counters, and its own commands");
+  commands[function] = RunFunction;
+  for (const FunctionDescriptor* descriptor : Functions()) {
+    for (const CommandSpec& command : descriptor->commands) {
+      const std::vector<CLI::App*> there =
+          function->get_subcommands([&](const CLI::App* one) { return one->get_name() == command.name; });
+      CLI::App* verb = there.empty() ? function->add_subcommand(command.name, command.help) : there.front();
+      SettingTexts& arguments = typed.function_arguments[command.name];
+      for (const SettingSpec& argument : command.arguments) {
+        const std::string option = absl::StrCat("--", argument.name);
+        if (verb->get_option_no_throw(option) == nullptr) {
+          verb->add_option(option, arguments[argument.name], argument.help)
+              ->type_name(TypeName(argument))
+              ->check([&argument](const std::string& text) { return Wrong(CheckSetting(argument, text)); });
+        }
+      }
+      commands[verb] = [&arguments, name = std::string(command.name)](const Context& context) {
+        return RunFunctionCommand(context, name, arguments);
+      };
+    }
+  }
+}
+
 // The options of the whole program. They may stand before the verb or behind it.
 CLI::Option* AddCommon(CLI::App& app, Context& context, Typed& typed) {
   app.add_option("-o,--output", typed.output, "For people, or for programs")->check(CLI::IsMember({"table", "json"}));
@@ -235,6 +276,7 @@ int Main(int argc, char** argv) {
   AddWorkers(app, typed, commands);
   AddRules(app, typed, commands);
   AddBlocklist(app, typed, commands);
+  AddFunction(app, typed, commands);
   AddStats(app, typed, commands);
   AddDoctor(app, typed, commands);
   AddConfig(app, typed, commands);

@@ -68,6 +68,7 @@ struct ColumnSpec {
 struct CommandSpec {
   const char* name;
   const char* help;
+  const char* example;  // arguments, and a comment: "--top 20    # the largest"
   Access access;
   std::span<const SettingSpec> arguments;
   std::span<const ColumnSpec> columns;

@@ -1,0 +1,20 @@
+// The verbs `sluicectl function …`: the network function, and the commands of its descriptor.
+#ifndef SLUICE_CONTROL_CLI_COMMANDS_FUNCTION_H_
+#define SLUICE_CONTROL_CLI_COMMANDS_FUNCTION_H_
+
+#include <map>
+#include <string>
+
+#include "control/cli/commands.h"
+
+namespace sluice::cli {
+
+// Settings, counters and commands.
+ExitCode RunFunction(const Context& context);
+// All pages of the answer. Arguments that are empty were not given.
+ExitCode RunFunctionCommand(const Context& context, const std::string& command,
+                            const std::map<std::string, std::string>& arguments);
+
+}  // namespace sluice::cli
+
+#endif  // SLUICE_CONTROL_CLI_COMMANDS_FUNCTION_H_
