@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <set>
 
 #include "absl/status/status.h"
@@ -15,18 +14,10 @@
 #include "control/doctor/doctor.h"
 #include "control/kernel/affinity.h"
 #include "control/kernel/links.h"
+#include "dataplane/base/cpu_list.h"
 
 namespace sluice {
 namespace {
-
-absl::StatusOr<std::vector<uint32_t>> ReadCpuList(const std::string& path) {
-  std::ifstream in(path);
-  std::string line;
-  if (!std::getline(in, line)) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be read"));
-  }
-  return ParseCpuList(line);
-}
 
 // The CPUs that interrupts of a queue may go to; empty when it has none, or they are gone meanwhile.
 std::vector<uint32_t> IrqCpus(const std::string& netdev, uint32_t queue) {
@@ -60,12 +51,11 @@ absl::StatusOr<MachineFacts> CollectMachineFacts() {
     return online.status();
   }
   facts.online_cpus = static_cast<uint32_t>(online->size());
-  const absl::StatusOr<std::vector<uint32_t>> possible = ReadCpuList("/sys/devices/system/cpu/possible");
+  const absl::StatusOr<uint32_t> possible = PossibleCpuIds();
   if (!possible.ok()) {
     return possible.status();
   }
-  // nr_cpu_ids is one more than the highest possible CPU (kernel/smp.c: setup_nr_cpu_ids).
-  facts.possible_cpus = possible->empty() ? facts.online_cpus : possible->back() + 1;
+  facts.possible_cpus = *possible;
 
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
