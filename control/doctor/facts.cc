@@ -1,3 +1,5 @@
+#include "control/doctor/facts.h"
+
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -10,9 +12,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "control/doctor/checks.h"
-#include "control/doctor/doctor.h"
 #include "control/kernel/affinity.h"
+#include "control/kernel/device_limits.h"
 #include "control/kernel/links.h"
 #include "dataplane/base/cpu_list.h"
 
@@ -107,29 +108,6 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
     facts.irq_cpus.push_back(IrqCpus(port.netdev, queue));
   }
   return facts;
-}
-
-absl::StatusOr<std::vector<wire::Finding>> Examine(absl::Span<const PortToExamine> ports) {
-  const absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
-  if (!machine.ok()) {
-    return machine.status();
-  }
-  std::vector<PortFacts> examined;
-  std::vector<wire::Finding> unreadable;
-  for (const PortToExamine& port : ports) {
-    absl::StatusOr<PortFacts> facts = CollectPortFacts(port);
-    if (facts.ok()) {
-      examined.push_back(*std::move(facts));
-    } else {
-      doctor::Report("netdev", port.name, unreadable)
-          .Error(std::string(facts.status().message()), "the port cannot be used",
-                 absl::StrCat("ip link show ", port.netdev, "; or another netdev for port ", port.name,
-                              " in the configuration"));
-    }
-  }
-  std::vector<wire::Finding> findings = Diagnose(*machine, examined);
-  findings.insert(findings.end(), unreadable.begin(), unreadable.end());
-  return findings;
 }
 
 }  // namespace sluice
