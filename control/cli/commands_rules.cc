@@ -1,3 +1,5 @@
+#include "control/cli/commands_rules.h"
+
 #include <unistd.h>
 
 #include <optional>
@@ -5,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "control/cli/ask.h"
-#include "control/cli/commands.h"
+#include "control/cli/output.h"
 #include "control/cli/render_rules.h"
 #include "control/wire/framing.h"
 #include "dataplane/base/whole_file.h"

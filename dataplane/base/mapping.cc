@@ -1,6 +1,5 @@
 #include "dataplane/base/mapping.h"
 
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -10,12 +9,6 @@
 #include "absl/strings/str_cat.h"
 
 namespace sluice {
-
-Mapping::~Mapping() {
-  if (start_ != nullptr) {
-    munmap(start_, bytes_);
-  }
-}
 
 absl::StatusOr<Mapping> Mapping::Share(int fd, size_t bytes, off_t offset, absl::string_view what) {
   void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);

@@ -7,6 +7,7 @@
 #ifndef SLUICE_DATAPLANE_BASE_MAPPING_H_
 #define SLUICE_DATAPLANE_BASE_MAPPING_H_
 
+#include <sys/mman.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -30,7 +31,11 @@ class Mapping {
   }
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
-  ~Mapping();
+  ~Mapping() {
+    if (start_ != nullptr) {
+      munmap(start_, bytes_);
+    }
+  }
 
   // Maps a part. `what` names the range in the error. FailedPrecondition for the rings of an AF_XDP socket that is
   // bound, which kernels before 6.4 refuse (net/xdp/xsk.c: xsk_mmap); Internal for the rest, with errno's text.
