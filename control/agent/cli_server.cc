@@ -222,6 +222,7 @@ wire::Response CliServer::Answer(const wire::Request& request, Instance& instanc
       absl::StatusOr<wire::Response> answer = AnswerConfig(request, configs);
       return answer.ok() ? *std::move(answer) : Refuse(answer.status());
     }
+    case wire::Request::kFunction:
     case wire::Request::BODY_NOT_SET:
       break;
   }

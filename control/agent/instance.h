@@ -226,7 +226,7 @@ class Instance {
   void FollowCpus();
   // Those the config allows, as far as they are online.
   absl::StatusOr<std::vector<uint32_t>> UsableCores() const;
-  UmemLayout LaneLayout() const;
+  UmemLayout LaneMemory() const;
   ResizeState CurrentState() const;
   absl::Status RunResize(const ResizePlan& plan, absl::Time deadline);
   ResizeCosts CostsSoFar() const;

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/agent/instance.h"
-#include "control/kernel/affinity.h"
+#include "dataplane/base/cpu_list.h"
 
 namespace sluice {
 

@@ -37,14 +37,12 @@ std::string LaneName(uint32_t index) {
 
 }  // namespace
 
-UmemLayout Instance::LaneLayout() const {
-  const XskRingSizes rings;
+UmemLayout Instance::LaneMemory() const {
   uint32_t frame_size = 0;
   for (const AgentPort& port : ports_) {
     frame_size = std::max(frame_size, port.frame_size_bytes());
   }
-  // Enough for every fill and every transmit ring to be full at once: no port can starve another.
-  return {static_cast<uint32_t>(ports_.size()) * (rings.fill + rings.tx), frame_size};
+  return LaneLayout(static_cast<uint32_t>(ports_.size()), frame_size);
 }
 
 std::vector<QueueAddress> Instance::QueuesOf(uint32_t lane) const {
@@ -59,11 +57,11 @@ std::vector<QueueAddress> Instance::QueuesOf(uint32_t lane) const {
 // The dataplane maps the rings before they are bound (lane_sockets.h). While there is none the lane is made and bound
 // all the same, for the one that takes over.
 absl::Status Instance::MakeLane(uint32_t index) {
-  absl::StatusOr<UniqueFd> umem = MakeUmemMemory(LaneLayout(), LaneName(index));
+  absl::StatusOr<UniqueFd> umem = MakeUmemMemory(LaneMemory(), LaneName(index));
   if (!umem.ok()) {
     return umem.status();
   }
-  absl::StatusOr<LaneSockets> made = MakeLaneSockets(*std::move(umem), LaneLayout(), XskRingSizes(), QueuesOf(index));
+  absl::StatusOr<LaneSockets> made = MakeLaneSockets(*std::move(umem), LaneMemory(), kLaneRings, QueuesOf(index));
   if (!made.ok()) {
     return made.status();
   }

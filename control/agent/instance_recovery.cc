@@ -7,8 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/agent/instance.h"
-#include "control/kernel/affinity.h"
 #include "control/kernel/links.h"
+#include "dataplane/base/cpu_list.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/config/config_text.h"
-#include "control/state/boot_clock.h"
+#include "dataplane/base/clock.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {

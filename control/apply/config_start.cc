@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "control/state/boot_clock.h"
+#include "dataplane/base/clock.h"
 
 namespace sluice {
 namespace {

@@ -1,10 +1,11 @@
 #include "control/cli/ask.h"
 
-#include <cstdio>
+#include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "control/cli/client.h"
-#include "control/cli/json.h"
+#include "control/cli/output.h"
 
 namespace sluice::cli {
 namespace {
@@ -21,20 +22,6 @@ ExitCode CodeOf(const wire::Response& response) {
 }
 
 }  // namespace
-
-void PrintError(const std::string& text) {
-  fprintf(stderr, "sluicectl: %s\n", text.c_str());
-}
-
-void Print(const std::string& text) {
-  fwrite(text.data(), 1, text.size(), stdout);
-  fflush(stdout);
-}
-
-void PrintMessage(const Context& context, const google::protobuf::Message& message,
-                  const std::function<std::string()>& render) {
-  Print(context.json ? ToJson(message, JsonLayout::kPretty) : render());
-}
 
 std::optional<wire::Response> Ask(const Context& context, const wire::Request& request, absl::Duration timeout,
                                   wire::Response::BodyCase expected, ExitCode& code) {

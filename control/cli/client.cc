@@ -1,7 +1,6 @@
 #include "control/cli/client.h"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <cerrno>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "control/wire/framing.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/base/unix_address.h"
 
 namespace sluice::cli {
 namespace {
@@ -30,14 +30,10 @@ std::string NextStep(int error) {
 }
 
 absl::StatusOr<UniqueFd> Connect(const std::string& path, absl::Duration timeout) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", path, "' cannot be a socket's path: 1 to ", sizeof(address.sun_path) - 1, " characters"));
+  const absl::StatusOr<UnixAddress> address = UnixAddress::Of(path);
+  if (!address.ok()) {
+    return address.status();
   }
-  memcpy(address.sun_path, path.data(), path.size());
-
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) {
     return absl::ErrnoToStatus(errno, "socket");
@@ -47,7 +43,7 @@ absl::StatusOr<UniqueFd> Connect(const std::string& path, absl::Duration timeout
       setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) != 0) {
     return absl::ErrnoToStatus(errno, "setsockopt");
   }
-  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (connect(socket.get(), address->get(), address->size_bytes()) != 0) {
     const int error = errno;
     return absl::UnavailableError(absl::StrCat("agent at ", path, ": ", strerror(error), ": ", NextStep(error)));
   }

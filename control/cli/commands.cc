@@ -5,7 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "control/cli/ask.h"
-#include "control/cli/json.h"
+#include "control/cli/output.h"
 #include "control/cli/rates.h"
 #include "control/cli/render_doctor.h"
 #include "control/cli/render_resize.h"

@@ -1,4 +1,5 @@
-// config diff, apply, confirm, rollback: the agent reads the text with the parser of `config check`.
+#include "control/cli/commands_config.h"
+
 #include <cstdio>
 #include <filesystem>
 #include <string>
@@ -6,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "control/cli/ask.h"
+#include "control/cli/output.h"
 #include "control/cli/render_config.h"
 #include "control/config/config.h"
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "control/cli/ask.h"
+#include "control/cli/output.h"
 #include "control/cli/render_function.h"
 
 namespace sluice::cli {

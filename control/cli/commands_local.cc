@@ -1,3 +1,5 @@
+#include "control/cli/commands_local.h"
+
 #include <cstdio>
 #include <vector>
 
@@ -5,8 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "control/cli/commands.h"
-#include "control/cli/json.h"
+#include "control/cli/output.h"
 #include "control/cli/render_doctor.h"
 #include "control/config/config.h"
 #include "control/doctor/doctor.h"
@@ -46,8 +47,7 @@ ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, 
   }
   wire::DoctorResponse doctor;
   doctor.mutable_findings()->Assign(findings->begin(), findings->end());
-  const std::string text = context.json ? ToJson(doctor, JsonLayout::kPretty) : RenderDoctor(doctor, context.style);
-  fputs(text.c_str(), stdout);
+  PrintMessage(context, doctor, [&] { return RenderDoctor(doctor, context.style); });
   return HasErrors(doctor) ? kRefused : kDone;
 }
 
@@ -63,7 +63,7 @@ ExitCode RunConfigCheck(const Context& context, const std::string& config_path) 
       const std::vector<std::string> problems = absl::StrSplit(std::string(config.status().message()), '\n');
       check.mutable_problems()->Assign(problems.begin(), problems.end());
     }
-    fputs(ToJson(check, JsonLayout::kPretty).c_str(), stdout);
+    Print(ToJson(check, JsonLayout::kPretty));
   } else if (config.ok()) {
     printf("%s: good. Ports %zu, queue pairs %u, function %s, rules %zu\n", config_path.c_str(), config->ports.size(),
            config->dataplane.queue_pairs, config->function.type.c_str(), config->rules.size());

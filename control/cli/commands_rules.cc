@@ -1,13 +1,16 @@
-#include <cerrno>
-#include <cstring>
-#include <memory>
+#include "control/cli/commands_rules.h"
+
+#include <unistd.h>
+
 #include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "control/cli/ask.h"
-#include "control/cli/commands.h"
+#include "control/cli/output.h"
 #include "control/cli/render_rules.h"
+#include "control/wire/framing.h"
+#include "dataplane/base/whole_file.h"
 
 namespace sluice::cli {
 namespace {
@@ -15,29 +18,19 @@ namespace {
 // A blocklist of a million prefixes is loaded in seconds.
 constexpr absl::Duration kLoadTimeout = absl::Minutes(2);
 
-struct CloseFile {
-  void operator()(FILE* file) const { fclose(file); }
-};
-
-// Errors are printed.
-std::optional<std::string> ReadAll(const std::string& path) {
-  const std::unique_ptr<FILE, CloseFile> opened(path == "-" ? nullptr : fopen(path.c_str(), "re"));
-  FILE* file = path == "-" ? stdin : opened.get();
-  std::string text;
-  char piece[64 * 1024];
-  for (size_t got = 1; file != nullptr && got > 0;) {
-    got = fread(piece, 1, sizeof(piece), file);
-    text.append(piece, got);
-  }
-  if (file == nullptr || ferror(file) != 0) {
-    PrintError(absl::StrCat(path, ": cannot be read: ", strerror(errno)));
-    return std::nullopt;
-  }
-  return text;
-}
-
 std::string NameOf(const std::string& file) {
   return file == "-" ? "standard input" : file;
+}
+
+// Errors are printed.
+std::optional<std::string> ReadInput(const std::string& file) {
+  absl::StatusOr<std::string> text =
+      file == "-" ? ReadToEnd(STDIN_FILENO, NameOf(file), kMaxChangeBytes) : ReadWholeFile(file, kMaxChangeBytes);
+  if (!text.ok()) {
+    PrintError(std::string(text.status().message()));
+    return std::nullopt;
+  }
+  return *std::move(text);
 }
 
 ExitCode Rules(const Context& context, const wire::Request& request) {
@@ -80,7 +73,7 @@ ExitCode RunDeleteRules(const Context& context, const std::vector<uint32_t>& ids
 }
 
 ExitCode RunReplaceRules(const Context& context, const std::string& file) {
-  const std::optional<std::string> text = ReadAll(file);
+  const std::optional<std::string> text = ReadInput(file);
   if (!text.has_value()) {
     return kRefused;
   }
@@ -110,7 +103,7 @@ ExitCode RunUnblock(const Context& context, const std::vector<std::string>& pref
 }
 
 ExitCode RunReplaceBlocklist(const Context& context, const std::string& file) {
-  std::optional<std::string> text = ReadAll(file);
+  std::optional<std::string> text = ReadInput(file);
   if (!text.has_value()) {
     return kRefused;
   }

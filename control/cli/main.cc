@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,9 +12,12 @@
 #include "absl/strings/str_cat.h"
 #include "control/cli/arguments.h"
 #include "control/cli/commands.h"
+#include "control/cli/commands_config.h"
 #include "control/cli/commands_function.h"
+#include "control/cli/commands_local.h"
+#include "control/cli/commands_rules.h"
 #include "control/cli/help.h"
-#include "control/cli/terminal.h"
+#include "control/cli/output.h"
 #include "dataplane/function/settings.h"
 #include "dataplane/functions/catalog.h"
 
@@ -23,23 +27,22 @@ namespace {
 constexpr absl::Duration kMinTimeout = absl::Milliseconds(1);
 constexpr absl::Duration kMinWatch = absl::Milliseconds(100);
 constexpr absl::Duration kMinConfirm = absl::Seconds(1);
-constexpr const char* kDefaultWatch = "1s";
+constexpr absl::Duration kDefaultWatch = absl::Seconds(1);
 
-// As typed; checked while parsing.
+// The values of arguments and options; each verb reads its own.
 struct Typed {
   std::string output = "table";
   std::string port;
-  std::string count;
-  std::string timeout;
-  std::string watch;
+  SetQueues set_queues;
+  uint32_t workers = 0;
+  std::optional<absl::Duration> watch;
   std::string config;
   std::string config_file = "/etc/sluice/sluice.toml";
-  std::string confirm;
-  SetQueues set_queues;
+  std::optional<absl::Duration> confirm;
   std::string action;
   std::vector<std::string> fields;
-  std::string before = "0";
-  std::vector<std::string> ids;
+  uint32_t before = 0;
+  std::vector<uint32_t> ids;
   std::vector<std::string> prefixes;
   std::string file;
   std::map<std::string, SettingTexts> function_arguments;  // by command
@@ -47,21 +50,27 @@ struct Typed {
 
 using Command = std::function<ExitCode(const Context&)>;
 
-// CLI11 wants an empty string for a good value, else what is wrong with it.
-template <typename T>
-std::string Wrong(const absl::StatusOr<T>& value) {
-  return value.ok() ? "" : std::string(value.status().message());
-}
-std::string CheckCount(const std::string& text) {
-  return Wrong(ParseCount(text));
-}
-std::string CheckTimeout(const std::string& text) {
-  return Wrong(ParseInterval(text, kMinTimeout));
+// Adds an argument or option whose text `parse` turns into a value, or into an error in our own words. That is done
+// once, while CLI11 checks what was typed; `store` then gets the value. `type` is what --help calls it.
+template <typename Parse, typename Store>
+CLI::Option* AddParsed(CLI::App& app, const std::string& name, const std::string& type, Parse parse, Store store,
+                       const std::string& help) {
+  const auto check = [parse, store](const std::string& text) {
+    const auto value = parse(text);
+    if (!value.ok()) {
+      return std::string(value.status().message());
+    }
+    store(*value);
+    return std::string();
+  };
+  CLI::Option* option = app.add_option(
+      name, [](const CLI::results_t&) { return true; }, help);
+  return option->type_name(type)->check(check);
 }
 
-// A value that is left out reaches us from CLI11 as "true", or not at all.
-std::string WatchInterval(const std::string& text) {
-  return text.empty() || text == "true" ? kDefaultWatch : text;
+// Returns a parser of intervals of at least `min`.
+auto IntervalFrom(absl::Duration min) {
+  return [min](const std::string& text) { return ParseInterval(text, min); };
 }
 
 ExitCode UsageError(const std::string& text, const std::string& command = "sluicectl") {
@@ -75,44 +84,44 @@ void AddQueues(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
   commands[queues] = [&typed](const Context& context) { return RunQueues(context, typed.port); };
 
   CLI::App* set = queues->add_subcommand("set", "Change the number of queue pairs, by the cheapest lever that can");
-  set->add_option("N", typed.count, "Queue pairs for every port")->required()->check(CheckCount);
+  AddParsed(
+      *set, "N", "", ParseCount, [&typed](uint32_t count) { typed.set_queues.count = count; },
+      "Queue pairs for every port")
+      ->required();
   set->add_option("--method", typed.set_queues.method, "Use this lever and no other")
       ->check(CLI::IsMember({"cores", "spread", "channels"}));
   set->add_flag("--dry-run", typed.set_queues.dry_run, "Print the plan, change nothing");
-  set->add_option("--timeout", typed.timeout, "Roll back when it takes longer, e.g. 5s, 500ms")
-      ->type_name("DURATION")
-      ->check(CheckTimeout);
+  AddParsed(
+      *set, "--timeout", "DURATION", IntervalFrom(kMinTimeout),
+      [&typed](absl::Duration timeout) { typed.set_queues.timeout = timeout; },
+      "Roll back when it takes longer, e.g. 5s, 500ms");
   set->add_flag("--force", typed.set_queues.force, "Go on although other XDP programs are off meanwhile");
-  commands[set] = [&typed](const Context& context) {
-    SetQueues wanted = typed.set_queues;
-    wanted.count = *ParseCount(typed.count);
-    if (!typed.timeout.empty()) {
-      wanted.timeout = *ParseInterval(typed.timeout, kMinTimeout);
-    }
-    return RunSetQueues(context, wanted);
-  };
+  commands[set] = [&typed](const Context& context) { return RunSetQueues(context, typed.set_queues); };
 }
 
 void AddWorkers(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* workers = app.add_subcommand("workers", "Workers: core, load, lanes");
   commands[workers] = RunWorkers;
   CLI::App* set = workers->add_subcommand("set", "Change the number of workers");
-  set->add_option("N", typed.count, "Workers")->required()->check(CheckCount);
-  commands[set] = [&typed](const Context& context) { return RunSetWorkers(context, *ParseCount(typed.count)); };
+  AddParsed(
+      *set, "N", "", ParseCount, [&typed](uint32_t count) { typed.workers = count; }, "Workers")
+      ->required();
+  commands[set] = [&typed](const Context& context) { return RunSetWorkers(context, typed.workers); };
 }
 
 void AddStats(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* stats = app.add_subcommand("stats", "Counters since the start");
-  CLI::Option* watch =
-      stats->add_option("--watch", typed.watch, "Again and again, with rates; every 1s unless said otherwise");
-  watch->type_name("INTERVAL")->expected(0, 1)->check([](const std::string& text) {
-    return Wrong(ParseInterval(WatchInterval(text), kMinWatch));
-  });
+  // A value that is left out is "true" for CLI11, or empty and then not even checked, by its version.
+  const auto parse = [](const std::string& text) {
+    return text == "true" ? absl::StatusOr<absl::Duration>(kDefaultWatch) : ParseInterval(text, kMinWatch);
+  };
+  CLI::Option* watch = AddParsed(
+      *stats, "--watch", "INTERVAL", parse, [&typed](absl::Duration interval) { typed.watch = interval; },
+      "Again and again, with rates; every 1s unless said otherwise");
+  watch->expected(0, 1);
   commands[stats] = [&typed, watch](const Context& context) {
-    if (watch->count() == 0) {
-      return RunStats(context, std::nullopt);
-    }
-    return RunStats(context, *ParseInterval(WatchInterval(typed.watch), kMinWatch));
+    const bool again = watch->count() > 0;
+    return RunStats(context, again ? std::optional(typed.watch.value_or(kDefaultWatch)) : std::nullopt);
   };
 }
 
@@ -141,12 +150,12 @@ void AddConfig(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
 
   CLI::App* apply = config->add_subcommand("apply", "Put a file in force, all of it or nothing, without a restart");
   file(apply);
-  apply->add_option("--confirm", typed.confirm, "Roll back unless `config confirm` follows in time, e.g. 60s")
-      ->check([](const std::string& text) { return Wrong(ParseInterval(text, kMinConfirm)); });
+  AddParsed(
+      *apply, "--confirm", "DURATION", IntervalFrom(kMinConfirm),
+      [&typed](absl::Duration confirm) { typed.confirm = confirm; },
+      "Roll back unless `config confirm` follows in time, e.g. 60s");
   commands[apply] = [&typed](const Context& context) {
-    return RunConfigApply(
-        context, typed.config_file,
-        typed.confirm.empty() ? std::nullopt : std::optional(*ParseInterval(typed.confirm, kMinConfirm)));
+    return RunConfigApply(context, typed.config_file, typed.confirm);
   };
   commands[config->add_subcommand("confirm", "Make the last apply final")] = RunConfigConfirm;
   commands[config->add_subcommand("rollback", "Undo the last apply, which nobody has confirmed yet")] =
@@ -170,7 +179,9 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   add->add_option("FIELD=VALUE", typed.fields,
                   "What packets it is for: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port")
       ->check(CheckField);
-  add->add_option("--before", typed.before, "In front of the rule with this ID")->check(CheckCount);
+  AddParsed(
+      *add, "--before", "ID", ParseCount, [&typed](uint32_t id) { typed.before = id; },
+      "In front of the rule with this ID");
   commands[add] = [&typed](const Context& context) {
     std::map<std::string, std::string> fields = {{"action", typed.action}};
     for (const std::string& field : typed.fields) {
@@ -179,18 +190,16 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
         return UsageError(field.substr(0, equals) + " is there twice");
       }
     }
-    return RunAddRule(context, fields, *ParseCount(typed.before));
+    return RunAddRule(context, fields, typed.before);
   };
 
   CLI::App* del = rules->add_subcommand("del", "Remove rules");
-  del->add_option("ID", typed.ids, "As `sluicectl rules` shows them")->required()->check(CheckCount);
-  commands[del] = [&typed](const Context& context) {
-    std::vector<uint32_t> ids;
-    for (const std::string& id : typed.ids) {
-      ids.push_back(*ParseCount(id));
-    }
-    return RunDeleteRules(context, ids);
-  };
+  AddParsed(
+      *del, "ID", "", ParseCount, [&typed](uint32_t id) { typed.ids.push_back(id); }, "As `sluicectl rules` shows them")
+      ->required()
+      ->expected(1, -1)
+      ->allow_extra_args();
+  commands[del] = [&typed](const Context& context) { return RunDeleteRules(context, typed.ids); };
 
   CLI::App* replace = rules->add_subcommand("replace", "Put a file's [[rule]] tables in their place, in one step");
   replace->add_option("FILE", typed.file, "As in the configuration file; - for the standard input")->required();
@@ -240,7 +249,10 @@ void AddFunction(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>
         if (verb->get_option_no_throw(option) == nullptr) {
           verb->add_option(option, arguments[argument.name], argument.help)
               ->type_name(TypeName(argument))
-              ->check([&argument](const std::string& text) { return Wrong(CheckSetting(argument, text)); });
+              ->check([&argument](const std::string& text) {
+                const absl::StatusOr<std::string> checked = CheckSetting(argument, text);
+                return checked.ok() ? std::string() : std::string(checked.status().message());
+              });
         }
       }
       commands[verb] = [&arguments, name = std::string(command.name)](const Context& context) {

@@ -1,13 +1,10 @@
 #include "control/config/config.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <cctype>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -20,7 +17,7 @@
 #include "control/config/keys.h"
 #include "control/config/toml_reader.h"
 #include "control/rules/rules.h"
-#include "dataplane/base/unique_fd.h"
+#include "dataplane/base/whole_file.h"
 #include "dataplane/contract/stats_segment.h"
 
 namespace sluice {
@@ -283,25 +280,7 @@ absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, cons
 }
 
 absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string text;
-  char buffer[16 * 1024];
-  ssize_t n = fd ? 1 : -1;
-  while (n > 0 && text.size() <= kMaxFileBytes) {
-    n = read(fd.get(), buffer, sizeof(buffer));
-    if (n > 0) {
-      text.append(buffer, static_cast<size_t>(n));
-    } else if (n < 0 && errno == EINTR) {
-      n = 1;
-    }
-  }
-  if (n < 0) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be read"));
-  }
-  if (text.size() > kMaxFileBytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ":1: larger than ", kMaxFileBytes, " bytes"));
-  }
-  return text;
+  return ReadWholeFile(path, kMaxFileBytes);
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {

@@ -1,7 +1,6 @@
 #include "control/dataplane/dataplane_link.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,7 +8,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -17,29 +15,11 @@
 #include "absl/time/clock.h"
 #include "control/dataplane/dataplane_process.h"
 #include "control/serve/unix_socket.h"
+#include "dataplane/base/poll_until.h"
 #include "dataplane/contract/fd_channel.h"
 
 namespace sluice {
 namespace {
-
-absl::Status WaitReadable(int fd, absl::Time deadline, const char* what) {
-  while (true) {
-    const absl::Duration left = deadline - absl::Now();
-    if (left <= absl::ZeroDuration()) {
-      return absl::DeadlineExceededError(absl::StrCat("no ", what, " in time"));
-    }
-    constexpr int64_t kLongestPollMs = 60'000;
-    const int64_t ms = std::clamp<int64_t>(absl::ToInt64Milliseconds(left) + 1, 1, kLongestPollMs);
-    pollfd p{fd, POLLIN, 0};
-    const int n = poll(&p, 1, static_cast<int>(ms));
-    if (n > 0) {
-      return absl::OkStatus();
-    }
-    if (n < 0 && errno != EINTR) {
-      return absl::InternalError(absl::StrCat("poll: ", strerror(errno)));
-    }
-  }
-}
 
 absl::StatusOr<std::vector<UniqueFd>> ReceiveReport(int fd, absl::Time deadline, dataplane::Report& report) {
   if (absl::Status s = WaitReadable(fd, deadline, "answer from the dataplane"); !s.ok()) {
@@ -148,12 +128,11 @@ absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const in
 }
 
 void DataplaneLink::Drop(absl::Duration grace) {
-  pollfd end{pidfd_.get(), POLLIN, 0};
-  if (pidfd_ && poll(&end, 1, static_cast<int>(absl::ToInt64Milliseconds(grace))) <= 0) {
+  if (pidfd_ && !WaitReadable(pidfd_.get(), absl::Now() + grace, "end").ok()) {
     (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
     // Its sockets and threads must be gone before a successor works on the same rings.
-    constexpr int kDeathMs = 5000;
-    (void)poll(&end, 1, kDeathMs);
+    constexpr absl::Duration kDeathBound = absl::Seconds(5);
+    WaitReadable(pidfd_.get(), absl::Now() + kDeathBound, "end").IgnoreError();
   }
   connection_.Reset();
   pidfd_.Reset();

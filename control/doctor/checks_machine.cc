@@ -1,7 +1,11 @@
-#include <cstdio>
+#include "control/doctor/checks_machine.h"
+
+#include <algorithm>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
-#include "control/doctor/checks.h"
+#include "control/doctor/kernel_version.h"
+#include "dataplane/contract/umem_layout.h"
 
 namespace sluice::doctor {
 namespace {
@@ -11,22 +15,23 @@ constexpr KernelVersion kTestedKernel = {6, 1};
 // Sockets of several devices on one UMEM with rings of their own came with 5.10 (net/xdp/xsk.c: xsk_bind),
 // SO_PREFER_BUSY_POLL and BPF memory that is not charged to memlock with 5.11.
 constexpr KernelVersion kOldestKernel = {5, 11};
-// One socket's fill and receive rings full of frames: 1024 + 1024 descriptors.
-constexpr uint64_t kFramesOfSocket = 2048;
+// What the kernel charges for the lanes that the agent makes: one for each queue pair and the bridge's, each with a
+// UMEM whose frames are all pinned (net/xdp/xdp_umem.c: xdp_umem_account_pages).
+uint64_t LockedBytes(absl::Span<const PortFacts> ports) {
+  uint32_t lanes = 1;
+  uint32_t frame_size_bytes = 0;
+  for (const PortFacts& port : ports) {
+    lanes = std::max(lanes, port.queue_pairs_wanted + 1);
+    frame_size_bytes = std::max(frame_size_bytes, port.frame_size_bytes);
+  }
+  return uint64_t{lanes} * LaneLayout(static_cast<uint32_t>(ports.size()), frame_size_bytes).frames_bytes();
+}
 
 std::string Text(const KernelVersion& version) {
   return absl::StrCat(version.major, ".", version.minor);
 }
 
 }  // namespace
-
-std::optional<KernelVersion> ParseKernelVersion(const std::string& release) {
-  KernelVersion version;
-  if (sscanf(release.c_str(), "%u.%u", &version.major, &version.minor) != 2) {
-    return std::nullopt;
-  }
-  return version;
-}
 
 void CheckKernel(const MachineFacts& machine, absl::Span<const PortFacts>, Report& report) {
   const std::optional<KernelVersion> version = ParseKernelVersion(machine.kernel_release);
@@ -56,10 +61,7 @@ void CheckBtf(const MachineFacts& machine, absl::Span<const PortFacts>, Report& 
 }
 
 void CheckMemlock(const MachineFacts& machine, absl::Span<const PortFacts> ports, Report& report) {
-  uint64_t needed_bytes = 0;
-  for (const PortFacts& port : ports) {
-    needed_bytes += port.queue_pairs_wanted * kFramesOfSocket * port.frame_size_bytes;
-  }
+  const uint64_t needed_bytes = LockedBytes(ports);
   if (machine.can_lock_memory || !machine.memlock_bytes.has_value()) {
     report.Ok("packet memory is not limited");
     return;
@@ -69,7 +71,8 @@ void CheckMemlock(const MachineFacts& machine, absl::Span<const PortFacts> ports
   const std::string fix = "systemd: AmbientCapabilities=CAP_IPC_LOCK or LimitMEMLOCK=infinity; by hand: run as root";
   if (*machine.memlock_bytes < needed_bytes) {
     report.Warning(
-        what, absl::StrCat("these ports' rings take ", needed_bytes / 1024, " KiB: making their sockets will fail"),
+        what,
+        absl::StrCat("the lanes of these ports take ", needed_bytes / 1024, " KiB: making their sockets will fail"),
         fix);
   } else {
     report.Note(what, "bounds how many queue pairs can be opened", fix);

@@ -1,9 +1,11 @@
+#include "control/doctor/checks_port.h"
+
 #include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "control/doctor/checks.h"
+#include "control/kernel/device_limits.h"
 
 namespace sluice::doctor {
 namespace {

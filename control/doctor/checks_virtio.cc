@@ -1,9 +1,14 @@
+#include "control/doctor/checks_virtio.h"
+
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "control/doctor/checks.h"
+#include "control/doctor/kernel_version.h"
+#include "control/kernel/device_limits.h"
 
 namespace sluice::doctor {
 namespace {

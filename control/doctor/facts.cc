@@ -1,3 +1,5 @@
+#include "control/doctor/facts.h"
+
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -6,27 +8,17 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <fstream>
 #include <set>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "control/doctor/checks.h"
-#include "control/doctor/doctor.h"
 #include "control/kernel/affinity.h"
+#include "control/kernel/device_limits.h"
 #include "control/kernel/links.h"
+#include "dataplane/base/cpu_list.h"
 
 namespace sluice {
 namespace {
-
-absl::StatusOr<std::vector<uint32_t>> ReadCpuList(const std::string& path) {
-  std::ifstream in(path);
-  std::string line;
-  if (!std::getline(in, line)) {
-    return absl::ErrnoToStatus(errno, absl::StrCat(path, ": cannot be read"));
-  }
-  return ParseCpuList(line);
-}
 
 // The CPUs that interrupts of a queue may go to; empty when it has none, or they are gone meanwhile.
 std::vector<uint32_t> IrqCpus(const std::string& netdev, uint32_t queue) {
@@ -60,12 +52,11 @@ absl::StatusOr<MachineFacts> CollectMachineFacts() {
     return online.status();
   }
   facts.online_cpus = static_cast<uint32_t>(online->size());
-  const absl::StatusOr<std::vector<uint32_t>> possible = ReadCpuList("/sys/devices/system/cpu/possible");
+  const absl::StatusOr<uint32_t> possible = PossibleCpuIds();
   if (!possible.ok()) {
     return possible.status();
   }
-  // nr_cpu_ids is one more than the highest possible CPU (kernel/smp.c: setup_nr_cpu_ids).
-  facts.possible_cpus = possible->empty() ? facts.online_cpus : possible->back() + 1;
+  facts.possible_cpus = *possible;
 
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
@@ -117,29 +108,6 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
     facts.irq_cpus.push_back(IrqCpus(port.netdev, queue));
   }
   return facts;
-}
-
-absl::StatusOr<std::vector<wire::Finding>> Examine(absl::Span<const PortToExamine> ports) {
-  const absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
-  if (!machine.ok()) {
-    return machine.status();
-  }
-  std::vector<PortFacts> examined;
-  std::vector<wire::Finding> unreadable;
-  for (const PortToExamine& port : ports) {
-    absl::StatusOr<PortFacts> facts = CollectPortFacts(port);
-    if (facts.ok()) {
-      examined.push_back(*std::move(facts));
-    } else {
-      doctor::Report("netdev", port.name, unreadable)
-          .Error(std::string(facts.status().message()), "the port cannot be used",
-                 absl::StrCat("ip link show ", port.netdev, "; or another netdev for port ", port.name,
-                              " in the configuration"));
-    }
-  }
-  std::vector<wire::Finding> findings = Diagnose(*machine, examined);
-  findings.insert(findings.end(), unreadable.begin(), unreadable.end());
-  return findings;
 }
 
 }  // namespace sluice

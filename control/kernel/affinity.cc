@@ -12,14 +12,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "control/kernel/text_file.h"
+#include "dataplane/base/cpu_list.h"
 
 namespace sluice {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Far above any machine's CPU numbers (NR_CPUS ends at 8192); keeps "0-4000000000" from eating memory.
-constexpr uint32_t kMaxCpu = 65535;
 
 // Where the device's interrupts are listed: its own folder, or for virtio that of the PCI device it sits on.
 std::vector<uint32_t> DeviceIrqs(const std::string& netdev) {
@@ -74,34 +72,6 @@ std::string CpuMask(uint32_t cpu) {
 }
 
 }  // namespace
-
-absl::StatusOr<std::vector<uint32_t>> ParseCpuList(const std::string& text) {
-  std::vector<uint32_t> cpus;
-  for (const absl::string_view part : absl::StrSplit(absl::StripAsciiWhitespace(text), ',', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> range = absl::StrSplit(part, absl::MaxSplits('-', 1));
-    const bool single = !absl::StrContains(part, '-');
-    uint32_t first = 0;
-    uint32_t last = 0;
-    if (!absl::SimpleAtoi(range.first, &first) || !absl::SimpleAtoi(single ? range.first : range.second, &last) ||
-        first > last || last > kMaxCpu) {
-      return absl::InvalidArgumentError(absl::StrCat("\"", part, "\" in \"", text, "\" is no CPU or range of CPUs"));
-    }
-    for (uint32_t cpu = first; cpu <= last; ++cpu) {
-      cpus.push_back(cpu);
-    }
-  }
-  std::sort(cpus.begin(), cpus.end());
-  cpus.erase(std::unique(cpus.begin(), cpus.end()), cpus.end());
-  return cpus;
-}
-
-absl::StatusOr<std::vector<uint32_t>> OnlineCpus() {
-  const absl::StatusOr<std::string> text = ReadTextFile("/sys/devices/system/cpu/online");
-  if (!text.ok()) {
-    return text.status();
-  }
-  return ParseCpuList(*text);
-}
 
 absl::StatusOr<std::vector<uint32_t>> QueueIrqs(const std::string& netdev, uint32_t queue) {
   const std::vector<uint32_t> candidates = DeviceIrqs(netdev);

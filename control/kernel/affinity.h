@@ -14,11 +14,6 @@
 
 namespace sluice {
 
-// CPUs that are online now (/sys/devices/system/cpu/online), ascending.
-absl::StatusOr<std::vector<uint32_t>> OnlineCpus();
-// "0-3,6" -> {0,1,2,3,6}; the kernel's cpulist format.
-absl::StatusOr<std::vector<uint32_t>> ParseCpuList(const std::string& text);
-
 // Interrupts of one queue pair, from /sys/class/net/IF/device/msi_irqs (its parent's on virtio) and their
 // names in /proc/interrupts ("virtio1-input.0", "virtio1-output.0"). Empty when the device has none.
 absl::StatusOr<std::vector<uint32_t>> QueueIrqs(const std::string& netdev, uint32_t queue);

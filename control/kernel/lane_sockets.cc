@@ -6,7 +6,6 @@
 #include <net/if.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/kernel/kernel_error.h"
+#include "dataplane/base/mapping.h"
 
 namespace sluice {
 namespace {
@@ -25,32 +25,6 @@ constexpr absl::Duration kBusyRetryPause = absl::Milliseconds(5);
 
 // x86-64's, and the usual one of arm64.
 constexpr size_t kHugePageBytes = size_t{2} << 20;
-
-// The UMEM in our address space, which XDP_UMEM_REG wants to see. The kernel pins the pages, so the
-// mapping may go once the sockets are open. All of the file: a part of a huge page cannot be unmapped.
-class Mapping {
- public:
-  explicit Mapping(int fd)
-      : bytes_(SizeOf(fd)), start_(mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) {}
-  ~Mapping() {
-    if (ok()) {
-      munmap(start_, bytes_);
-    }
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  bool ok() const { return start_ != MAP_FAILED; }
-  uint64_t address() const { return reinterpret_cast<uintptr_t>(start_); }
-
- private:
-  static size_t SizeOf(int fd) {
-    struct stat file {};
-    return fstat(fd, &file) == 0 ? static_cast<size_t>(file.st_size) : 0;
-  }
-
-  size_t bytes_;
-  void* start_;
-};
 
 std::string NameOf(const QueueAddress& queue) {
   return absl::StrCat("queue ", queue.queue, " of ", queue.netdev);
@@ -88,7 +62,7 @@ absl::StatusOr<UniqueFd> MakeSocket(const XskRingSizes& rings, const QueueAddres
 
 absl::Status RegisterUmem(int socket, const Mapping& memory, const UmemLayout& layout, const QueueAddress& queue) {
   xdp_umem_reg registration{};
-  registration.addr = memory.address();
+  registration.addr = reinterpret_cast<uintptr_t>(memory.start());
   registration.len = layout.frames_bytes();
   registration.chunk_size = layout.frame_size_bytes;
   if (setsockopt(socket, SOL_XDP, XDP_UMEM_REG, &registration, sizeof(registration)) == 0) {
@@ -183,9 +157,10 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
   if (queues.empty()) {
     return absl::InvalidArgumentError("a lane without queues");
   }
-  const Mapping memory(umem.get());
+  // XDP_UMEM_REG wants an address. The kernel pins the pages, so the mapping may go once the sockets are made.
+  const absl::StatusOr<Mapping> memory = Mapping::ShareFile(umem.get(), "the UMEM");
   if (!memory.ok()) {
-    return KernelError(errno, "mapping the UMEM");
+    return memory.status();
   }
   LaneSockets lane;
   lane.layout = layout;
@@ -196,7 +171,7 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
       return xsk.status();
     }
     if (lane.sockets.empty()) {
-      absl::Status status = RegisterUmem(xsk->get(), memory, layout, queue);
+      absl::Status status = RegisterUmem(xsk->get(), *memory, layout, queue);
       if (!status.ok()) {
         return status;
       }

@@ -33,15 +33,6 @@ enum class XskMode { kZeroCopy, kCopy, kSkb };
 // What the config asks for; kAuto tries zero-copy, then copy. kSkb: copy-mode sockets under generic XDP.
 enum class WantedXskMode { kAuto, kZeroCopy, kCopy, kSkb };
 
-// In entries. A worker that shares its core with the receive softirq, or whose vCPU the host takes away, does not look
-// for a time slice of some 3 ms: what comes meanwhile must find room.
-struct XskRingSizes {
-  uint32_t fill = 2048;
-  uint32_t completion = 2048;
-  uint32_t rx = 2048;
-  uint32_t tx = 2048;
-};
-
 // A memfd of at least layout.total_bytes(), with all its pages, sealed against changes of its size: of huge pages of
 // 2 MB, and then so many bytes more as fill the last of them, when enough are free, else of ordinary ones. Separate
 // from the sockets, so that a resize can make it before the window opens.

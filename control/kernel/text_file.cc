@@ -9,30 +9,21 @@
 #include "absl/strings/str_cat.h"
 #include "control/kernel/kernel_error.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/base/whole_file.h"
 
 namespace sluice {
+namespace {
+
+// /proc/interrupts of a machine with hundreds of CPUs is the largest.
+constexpr size_t kMaxBytes = size_t{16} << 20;
+
+}  // namespace
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) {
-    return KernelError(errno, absl::StrCat("opening ", path));
+  absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxBytes);
+  if (text.ok()) {
+    absl::StripTrailingAsciiWhitespace(&*text);
   }
-  std::string text;
-  char chunk[4096];
-  while (true) {
-    const ssize_t n = read(fd.get(), chunk, sizeof(chunk));
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n < 0) {
-      return KernelError(errno, absl::StrCat("reading ", path));
-    }
-    if (n == 0) {
-      break;
-    }
-    text.append(chunk, static_cast<size_t>(n));
-  }
-  absl::StripTrailingAsciiWhitespace(&text);
   return text;
 }
 

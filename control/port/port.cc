@@ -7,9 +7,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "control/doctor/doctor.h"
+#include "control/kernel/device_limits.h"
 #include "control/kernel/ethtool.h"
 #include "control/kernel/rss_table.h"
+#include "dataplane/base/cpu_list.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -118,11 +119,11 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
         absl::StrCat(netdev, ": queue_pairs = ", pairs, ", but it has at most ", queues->max,
                      queues->why_one.empty() ? "; ask for fewer, or give the device more" : ": ", queues->why_one));
   }
-  absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
-  if (!machine.ok()) {
-    return machine.status();
+  const absl::StatusOr<uint32_t> possible_cpus = PossibleCpuIds();
+  if (!possible_cpus.ok()) {
+    return possible_cpus.status();
   }
-  if (absl::Status s = CheckNoExtraXdpQueues(netdev, pairs, queues->max, machine->possible_cpus, (*virtio).has_value());
+  if (absl::Status s = CheckNoExtraXdpQueues(netdev, pairs, queues->max, *possible_cpus, (*virtio).has_value());
       !s.ok()) {
     return s;
   }

@@ -35,7 +35,6 @@ class StateDir {
  private:
   explicit StateDir(std::string path) : path_(std::move(path)) {}
   std::string apply_path() const { return path_ + "/apply.json"; }
-  absl::Status Write(const std::string& path, const std::string& text);
 
   std::string path_;
   UniqueFd folder_;  // holds the lock; empty: the folder is of no use

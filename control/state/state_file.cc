@@ -1,27 +1,26 @@
 #include "control/state/state_file.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <sstream>
+#include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/whole_file.h"
 #include "google/protobuf/util/json_util.h"
 
 namespace sluice {
+namespace {
+
+// A full set of rules is far below; a stranger's file must not fill the memory.
+constexpr size_t kMaxBytes = size_t{16} << 20;
+
+}  // namespace
 
 absl::StatusOr<SavedState> ReadStateFile(const std::string& path) {
-  if (access(path.c_str(), F_OK) != 0) {
-    return absl::NotFoundError(absl::StrCat(path, ": ", strerror(errno)));
+  const absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxBytes);
+  if (absl::IsNotFound(text.status())) {
+    return text.status();
   }
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
   SavedState state;
-  if (!file || !google::protobuf::util::JsonStringToMessage(text.str(), &state).ok()) {
+  if (!text.ok() || !google::protobuf::util::JsonStringToMessage(*text, &state).ok()) {
     return absl::DataLossError(absl::StrCat(path, " cannot be read; if no Sluice is running here, remove it"));
   }
   return state;
@@ -32,21 +31,11 @@ absl::Status WriteStateFile(const std::string& path, const SavedState& state) {
   if (!google::protobuf::util::MessageToJsonString(state, &text).ok()) {
     return absl::InternalError("saved state does not print");
   }
-  const std::string next = absl::StrCat(path, ".next");
-  std::ofstream file(next, std::ios::trunc);
-  file << text << "\n";
-  file.close();
-  if (!file || rename(next.c_str(), path.c_str()) != 0) {
-    return absl::InternalError(absl::StrCat("cannot write ", path, ": ", strerror(errno)));
-  }
-  return absl::OkStatus();
+  return ReplaceFile(path, absl::StrCat(text, "\n"));
 }
 
 absl::Status RemoveStateFile(const std::string& path) {
-  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-    return absl::InternalError(absl::StrCat("cannot remove ", path, ": ", strerror(errno)));
-  }
-  return absl::OkStatus();
+  return RemoveFile(path);
 }
 
 }  // namespace sluice

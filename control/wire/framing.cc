@@ -1,38 +1,22 @@
 #include "control/wire/framing.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "dataplane/base/poll_until.h"
+#include "dataplane/base/socket_error.h"
 
 namespace sluice {
 namespace {
 
 constexpr size_t kLengthBytes = 4;
-
-absl::Status SocketError(const char* what) {
-  const int error = errno;
-  const std::string text = absl::StrCat(what, ": ", strerror(error));
-  switch (error) {
-    case EPIPE:
-    case ECONNRESET:
-    case ENOTCONN:
-      return absl::UnavailableError(text);
-    case EAGAIN:
-      return absl::DeadlineExceededError(absl::StrCat(what, ": the peer kept us waiting too long"));
-    default:
-      return absl::InternalError(text);
-  }
-}
 
 // MSG_NOSIGNAL: a peer that hung up is an error of this call, not a SIGPIPE for the whole process.
 absl::Status SendAll(int socket, const std::string& bytes) {
@@ -42,7 +26,7 @@ absl::Status SendAll(int socket, const std::string& bytes) {
     if (n >= 0) {
       sent += static_cast<size_t>(n);
     } else if (errno != EINTR) {
-      return SocketError("send");
+      return SocketError(errno, "send");
     }
   }
   return absl::OkStatus();
@@ -60,14 +44,6 @@ absl::Time ReceiveDeadline(int socket) {
   return absl::Now() + absl::DurationFromTimeval(patience);
 }
 
-// Until there is something to receive, the deadline, or a signal.
-void WaitReadable(int socket, absl::Time deadline) {
-  constexpr absl::Duration kLongest = absl::Minutes(1);
-  const absl::Duration left = std::clamp(deadline - absl::Now(), absl::ZeroDuration(), kLongest);
-  pollfd readable{socket, POLLIN, 0};
-  (void)poll(&readable, 1, static_cast<int>(absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)))));
-}
-
 // Receives `size` bytes, or fewer when the stream ends before.
 absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) {
   const absl::Time deadline = ReceiveDeadline(socket);
@@ -79,9 +55,12 @@ absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) 
     } else if (n == 0) {
       return absl::OkStatus();
     } else if (errno == EAGAIN && absl::Now() < deadline) {
-      WaitReadable(socket, deadline);
+      if (absl::Status waited = WaitReadable(socket, deadline, "bytes");
+          !waited.ok() && !absl::IsDeadlineExceeded(waited)) {
+        return waited;
+      }
     } else if (errno != EINTR) {
-      return SocketError("recv");
+      return SocketError(errno, "recv");
     }
   }
   return absl::OkStatus();

@@ -1,16 +1,15 @@
-// A monotonic clock that all but stands still while nobody looks at it.
+// A monotonic clock that counts only the time in which this thread could have seen something.
 //
-// Who waits until something has been quiet for a while means: while it could have shown itself. A guest whose host
-// stopped it, or whose core was given to somebody else, sees the steady clock jump, and all that was on its way to it
-// arrives after the jump. So between two looks no more than kLongestNap counts, a few times what passes between two
-// rounds of a lane that waits for something (Lane::SleepBound).
+// A timeout such as "quiet for 2 ms" must not count time in which the guest did not run. When the host stops the guest,
+// or gives its core to somebody else, the monotonic clock jumps, and everything that was sent meanwhile arrives after
+// the jump. Between two readings at most kLongestNapNs therefore count: a few times what passes between two rounds of a
+// lane that waits for something (Lane::SleepBound).
 //
-// Threads: one at a time. Times in nanoseconds since some moment before the first look, never 0.
+// Threads: one at a time. Readings are nanoseconds since some moment before the first one, never 0.
 #ifndef SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 #define SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 
 namespace sluice {
@@ -19,10 +18,7 @@ class AwakeClock {
  public:
   static constexpr int64_t kLongestNapNs = 5'000'000;
 
-  using Source = int64_t (*)();  // monotonic nanoseconds
-  static int64_t Steady() {
-    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
+  using Source = int64_t (*)();  // monotonic nanoseconds: MonotonicNs, or a test's own clock
 
   explicit AwakeClock(Source source) : source_(source), last_look_ns_(source()) {}
 

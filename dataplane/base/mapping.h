@@ -1,26 +1,27 @@
-// A range of mapped memory that unmaps itself. Movable, not copyable; not thread-safe.
+// A range of memory, shared with whoever else maps the same file or socket, that unmaps itself. The range is readable
+// and writable, and all its pages are present from the start: a page fault in the packet path is a pause of
+// microseconds.
+//
+// Ownership: the mapping outlives the descriptor, which may be closed. Movable, not copyable. Threads: as the memory's
+// user says; the object itself is not thread-safe.
 #ifndef SLUICE_DATAPLANE_BASE_MAPPING_H_
 #define SLUICE_DATAPLANE_BASE_MAPPING_H_
 
 #include <sys/mman.h>
 #include <sys/types.h>
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <utility>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
 namespace sluice {
 
 class Mapping {
  public:
-  Mapping() = default;
+  Mapping() = default;  // maps nothing
   Mapping(Mapping&& other) noexcept
       : start_(std::exchange(other.start_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
   Mapping& operator=(Mapping&& other) noexcept {
@@ -36,19 +37,13 @@ class Mapping {
     }
   }
 
-  // Shared, readable and writable, all pages present at once: a page fault in the packet path is a
-  // pause of microseconds. `what` names the range in the error.
-  static absl::StatusOr<Mapping> Share(int fd, size_t bytes, off_t offset, absl::string_view what) {
-    void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, offset);
-    if (start == MAP_FAILED) {
-      if (errno == EBUSY) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("mmap of ", what, ": the socket is bound already, which kernels before 6.4 refuse to map"));
-      }
-      return absl::InternalError(absl::StrCat("mmap of ", what, ", ", bytes, " bytes: ", strerror(errno)));
-    }
-    return Mapping(static_cast<uint8_t*>(start), bytes);
-  }
+  // Maps a part. `what` names the range in the error. FailedPrecondition for the rings of an AF_XDP socket that is
+  // bound, which kernels before 6.4 refuse (net/xdp/xsk.c: xsk_mmap); Internal for the rest, with errno's text.
+  static absl::StatusOr<Mapping> Share(int fd, size_t bytes, off_t offset, absl::string_view what);
+
+  // Maps a whole file, as it must be for one of huge pages: a part of a huge page cannot be unmapped. InvalidArgument
+  // for a descriptor that has no size, or for an empty file; else as Share.
+  static absl::StatusOr<Mapping> ShareFile(int fd, absl::string_view what);
 
   uint8_t* start() const { return start_; }
   size_t bytes() const { return bytes_; }

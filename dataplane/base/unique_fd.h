@@ -25,7 +25,9 @@ class UniqueFd {
 
   int get() const { return fd_; }
   explicit operator bool() const { return fd_ >= 0; }
+  // Gives the descriptor to the caller, who closes it.
   int Release() { return std::exchange(fd_, -1); }
+  // Closes the descriptor and takes over `fd`.
   void Reset(int fd = -1) {
     const int old = std::exchange(fd_, fd);
     if (old >= 0) {

@@ -7,24 +7,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/socket_error.h"
 
 namespace sluice {
 namespace {
-
-absl::Status SocketError(const char* what) {
-  const int error = errno;
-  const std::string text = absl::StrCat(what, ": ", strerror(error));
-  switch (error) {
-    case EPIPE:
-    case ECONNRESET:
-    case ENOTCONN:
-      return absl::UnavailableError(text);
-    case EAGAIN:
-      return absl::DeadlineExceededError(text);
-    default:
-      return absl::InternalError(text);
-  }
-}
 
 std::vector<UniqueFd> TakeFds(msghdr& header) {
   std::vector<UniqueFd> fds;
@@ -73,7 +59,7 @@ absl::Status SendMessage(int socket, const google::protobuf::MessageLite& messag
   do {
     sent = sendmsg(socket, &header, MSG_NOSIGNAL);
   } while (sent < 0 && errno == EINTR);
-  return sent < 0 ? SocketError("sendmsg") : absl::OkStatus();
+  return sent < 0 ? SocketError(errno, "sendmsg") : absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<UniqueFd>> ReceiveMessage(int socket, google::protobuf::MessageLite& message) {
@@ -90,7 +76,7 @@ absl::StatusOr<std::vector<UniqueFd>> ReceiveMessage(int socket, google::protobu
     got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
   } while (got < 0 && errno == EINTR);
   if (got < 0) {
-    return SocketError("recvmsg");
+    return SocketError(errno, "recvmsg");
   }
   std::vector<UniqueFd> fds = TakeFds(header);
   if (got == 0) {

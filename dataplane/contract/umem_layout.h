@@ -1,4 +1,4 @@
-// What lies where in a lane's UMEM memfd, and who owns each frame.
+// The sizes of a lane: how long its rings are, how many frames its UMEM memfd has, and where each lies in it.
 //
 //   0                                    frame_count * frame_size        + frame_count, page-rounded
 //   ├─ frame 0 ─┬─ frame 1 ─┬─ … ────────┼─ owner byte 0, 1, 2 … ────────┤
@@ -39,6 +39,24 @@ struct UmemLayout {
     return (frames_bytes() + frame_count + kPage - 1) / kPage * kPage;
   }
 };
+
+// Entries of an AF_XDP socket's four rings, powers of two; 0 for a ring that is not made.
+struct XskRingSizes {
+  uint32_t fill = 0;
+  uint32_t completion = 0;
+  uint32_t rx = 0;
+  uint32_t tx = 0;
+};
+
+// The rings that the agent makes for every socket. A worker that shares its core with the receive softirq, or whose
+// vCPU the host takes away, does not run for a time slice of some 3 ms: packets that arrive meanwhile must find room.
+inline constexpr XskRingSizes kLaneRings = {2048, 2048, 2048, 2048};
+
+// The memory of a lane with a socket on each of `ports` ports. Every fill and every transmit ring can be full at once,
+// so that no port takes frames that another needs.
+constexpr UmemLayout LaneLayout(uint32_t ports, uint32_t frame_size_bytes, const XskRingSizes& rings = kLaneRings) {
+  return {ports * (rings.fill + rings.tx), frame_size_bytes};
+}
 
 }  // namespace sluice
 

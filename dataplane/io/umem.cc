@@ -1,9 +1,9 @@
 #include "dataplane/io/umem.h"
 
-#include <sys/stat.h>
-
 #include <bit>
 #include <utility>
+
+#include "absl/strings/str_cat.h"
 
 namespace sluice {
 
@@ -16,18 +16,13 @@ absl::StatusOr<Umem> Umem::Map(int fd, const UmemLayout& layout) {
   if (layout.frame_count == 0) {
     return absl::InvalidArgumentError("a UMEM without frames");
   }
-  struct stat file {};
-  if (fstat(fd, &file) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("the UMEM's descriptor: ", strerror(errno)));
-  }
-  if (static_cast<size_t>(file.st_size) < layout.total_bytes()) {
-    return absl::InvalidArgumentError(absl::StrCat("the UMEM is ", file.st_size, " bytes long, ", layout.frame_count,
-                                                   " frames need ", layout.total_bytes()));
-  }
-  // All of it: a part of a huge page cannot be unmapped.
-  absl::StatusOr<Mapping> memory = Mapping::Share(fd, static_cast<size_t>(file.st_size), 0, "the UMEM");
+  absl::StatusOr<Mapping> memory = Mapping::ShareFile(fd, "the UMEM");
   if (!memory.ok()) {
     return memory.status();
+  }
+  if (memory->bytes() < layout.total_bytes()) {
+    return absl::InvalidArgumentError(absl::StrCat("the UMEM is ", memory->bytes(), " bytes long, ", layout.frame_count,
+                                                   " frames need ", layout.total_bytes()));
   }
   return Umem(*std::move(memory), layout);
 }

@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
+#include "dataplane/contract/umem_layout.h"
 #include "dataplane/io/rings.h"
 
 namespace sluice {
@@ -40,15 +41,7 @@ struct XskSocket {
   std::unique_ptr<XskKernel> kernel;
 };
 
-// Entries, as the agent set them with setsockopt; 0 for a ring that was not made.
-struct XskRingSizes {
-  uint32_t fill = 0;
-  uint32_t completion = 0;
-  uint32_t rx = 0;
-  uint32_t tx = 0;
-};
-
-// `fd` must stay open as long as the result lives.
+// `sizes`: as the agent set them with setsockopt. `fd` must stay open as long as the result lives.
 absl::StatusOr<XskSocket> MapXskSocket(int fd, const XskRingSizes& sizes);
 
 }  // namespace sluice

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "dataplane/base/poll_until.h"
+#include "dataplane/base/unix_address.h"
 #include "dataplane/contract/fd_channel.h"
 #include "spdlog/spdlog.h"
 
@@ -61,17 +63,15 @@ void AgentLink::Serve() {
 }
 
 absl::StatusOr<UniqueFd> AgentLink::Connect() const {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (socket_path_.size() >= sizeof(address.sun_path)) {
-    return absl::InvalidArgumentError(absl::StrCat(socket_path_, " is too long for a socket's path"));
+  const absl::StatusOr<UnixAddress> address = UnixAddress::Of(socket_path_);
+  if (!address.ok()) {
+    return address.status();
   }
-  memcpy(address.sun_path, socket_path_.data(), socket_path_.size());
   UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) {
     return absl::InternalError(absl::StrCat("socket: ", strerror(errno)));
   }
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (connect(fd.get(), address->get(), address->size_bytes()) != 0) {
     return absl::UnavailableError(absl::StrCat(socket_path_, ": ", strerror(errno)));
   }
   const timeval bound = absl::ToTimeval(kSendBound);
@@ -141,13 +141,12 @@ absl::Status AgentLink::Answer(int socket) {
 
 bool AgentLink::WaitFor(int fd, absl::Duration bound) {
   pollfd fds[] = {{termination_fd_, POLLIN, 0}, {fd, POLLIN, 0}};
-  const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
-  const int ready = poll(fds, 2, timeout_ms);
+  const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(fds), absl::Now() + bound);
   if ((fds[0].revents & POLLIN) != 0) {
     told_to_end_ = true;
     return false;
   }
-  return ready > 0;
+  return ready.ok() && *ready > 0;
 }
 
 }  // namespace sluice

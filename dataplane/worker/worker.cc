@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -12,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "dataplane/base/clock.h"
 
 namespace sluice {
 namespace {
@@ -25,12 +25,6 @@ constexpr uint32_t kIdleRoundsPerYield = 16;
 // Awake for so long, a worker does not listen to its sockets any more (wait_set.h). To do so again takes a system call
 // of about a microsecond for each, so that 16 of them cost no more than 2 % of the time.
 constexpr int64_t kListensForNs = 1'000'000;
-
-int64_t Now_ns() {
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-}
 
 }  // namespace
 
@@ -57,7 +51,7 @@ Worker::Worker(Polling polling, NetworkFunction& function, WorkerStats& stats, W
       function_(function),
       waker_(waker),
       stats_(stats),
-      accounted_until_ns_(Now_ns()),
+      accounted_until_ns_(MonotonicNs()),
       last_work_ns_(accounted_until_ns_) {
   lanes_.reserve(kMaxLanes);
   waits_for_.Add(waker_.poll_fd(), true);
@@ -150,7 +144,7 @@ void Worker::Account(uint32_t moved) {
     was_busy_ = true;
     return;
   }
-  const int64_t now_ns = Now_ns();
+  const int64_t now_ns = MonotonicNs();
   if (listens_ && now_ns - woken_ns_ > kListensForNs) {
     Listen(false);
   }
@@ -202,7 +196,7 @@ void Worker::Sleep() {
     }
   }
   waker_.Awake();
-  woken_ns_ = Now_ns();
+  woken_ns_ = MonotonicNs();
   stats_.idle_ns.Add(static_cast<uint64_t>(woken_ns_ - accounted_until_ns_));
   accounted_until_ns_ = woken_ns_;
 }

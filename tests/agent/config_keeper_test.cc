@@ -10,7 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "control/state/boot_clock.h"
+#include "dataplane/base/clock.h"
 #include "tests/lib/temp_folder.h"
 
 namespace sluice {

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "control/state/boot_clock.h"
 #include "control/state/state_dir.h"
+#include "dataplane/base/clock.h"
 #include "tests/lib/temp_folder.h"
 
 namespace sluice {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_split.h"
-#include "control/cli/json.h"
+#include "control/cli/output.h"
 #include "control/cli/rates.h"
 #include "control/cli/render_config.h"
 #include "control/cli/render_doctor.h"

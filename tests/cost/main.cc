@@ -31,8 +31,8 @@ constexpr char kCompiler[] = "g++";
 constexpr int kCompilerVersion = __GNUC__;
 #endif
 
-// Until pools and rings have gone round once.
-constexpr uint32_t kWarmUpRounds = 64;
+// Until every frame of a lane has been used once, in rounds of full bursts.
+constexpr uint32_t kWarmUpRounds = LaneLayout(1, 2048).frame_count / kBurstFrames;
 
 struct Options {
   std::string frames;

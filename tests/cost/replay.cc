@@ -13,7 +13,6 @@
 namespace sluice::cost {
 namespace {
 
-constexpr uint32_t kRingEntries = 1024;  // as the agent makes them (control/kernel/lane_sockets.h)
 constexpr uint32_t kFrameBytes = 2048;
 constexpr uint32_t kHeadroomBytes = 256;   // XDP_PACKET_HEADROOM
 constexpr uint32_t kFramesPerSendto = 32;  // net/xdp/xsk.c: TX_BATCH_SIZE
@@ -32,15 +31,15 @@ class ReplaySocket::Waker final : public XskKernel {
   ReplaySocket& socket_;
 };
 
-ReplaySocket::ReplaySocket(uint32_t ring_size, const std::vector<std::string>& recording, size_t first)
+ReplaySocket::ReplaySocket(const XskRingSizes& sizes, const std::vector<std::string>& recording, size_t first)
     : recording_(recording),
       next_(first % recording.size()),
-      fill_(ring_size, kNearWrap),
-      completion_(ring_size, kNearWrap),
-      rx_(ring_size, kNearWrap),
-      tx_(ring_size, kNearWrap) {
+      fill_(sizes.fill, kNearWrap),
+      completion_(sizes.completion, kNearWrap),
+      rx_(sizes.rx, kNearWrap),
+      tx_(sizes.tx, kNearWrap) {
   tx_.set_needs_wakeup(true);
-  sent_.reserve(ring_size);
+  sent_.reserve(sizes.completion);
 }
 
 XskSocket ReplaySocket::Map() {
@@ -79,7 +78,7 @@ uint32_t ReplaySocket::Complete() {
 
 absl::StatusOr<std::unique_ptr<ReplayLane>> ReplayLane::Open(uint32_t index, uint32_t ports, LaneStats& stats,
                                                              const std::vector<std::string>& recording) {
-  const UmemLayout layout{2 * kRingEntries * ports, kFrameBytes};
+  const UmemLayout layout = LaneLayout(ports, kFrameBytes);
   UniqueFd memory(memfd_create("packet-cost", MFD_CLOEXEC));
   if (!memory || ftruncate(memory.get(), static_cast<off_t>(layout.total_bytes())) != 0) {
     return absl::ResourceExhaustedError(absl::StrCat("making a UMEM: ", strerror(errno)));
@@ -93,7 +92,7 @@ absl::StatusOr<std::unique_ptr<ReplayLane>> ReplayLane::Open(uint32_t index, uin
   for (uint32_t port = 0; port < ports; ++port) {
     // Side by side, lanes and ports receive different frames.
     ReplaySocket& socket = *made->sockets_.emplace_back(
-        std::make_unique<ReplaySocket>(kRingEntries, recording, size_t{index} * 7 + size_t{port} * 3));
+        std::make_unique<ReplaySocket>(kLaneRings, recording, size_t{index} * 7 + size_t{port} * 3));
     socket.SetMemory(umem->Data(0));
     mapped.push_back({port, socket.Map()});
   }

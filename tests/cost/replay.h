@@ -18,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "dataplane/contract/stats_segment.h"
+#include "dataplane/contract/umem_layout.h"
 #include "dataplane/lane/lane.h"
 #include "tests/dataplane/fake_ring.h"
 
@@ -26,7 +27,7 @@ namespace sluice::cost {
 class ReplaySocket {
  public:
   // `first`: where in the recording it begins. The recording must outlive it.
-  ReplaySocket(uint32_t ring_size, const std::vector<std::string>& recording, size_t first);
+  ReplaySocket(const XskRingSizes& sizes, const std::vector<std::string>& recording, size_t first);
 
   XskSocket Map();
   // The lane's memory, before anything is delivered.

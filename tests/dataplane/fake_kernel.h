@@ -223,7 +223,7 @@ class FakeLane {
   }
 
   // As a process does that has just been given the descriptors; the former Lane, if any, must be gone.
-  std::unique_ptr<Lane> Open(uint32_t index, LaneStats& stats, AwakeClock::Source clock = AwakeClock::Steady) {
+  std::unique_ptr<Lane> Open(uint32_t index, LaneStats& stats, AwakeClock::Source clock = MonotonicNs) {
     absl::StatusOr<Umem> mapped = Umem::Map(umem.fd.get(), umem.layout);
     EXPECT_TRUE(mapped.ok()) << mapped.status();
     std::vector<PortSocket> mapped_sockets;

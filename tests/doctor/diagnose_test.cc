@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/doctor/doctor.h"
+#include "dataplane/contract/umem_layout.h"
 
 namespace sluice {
 namespace {
@@ -139,7 +140,7 @@ const Case kCases[] = {
        m.can_lock_memory = false;
        m.memlock_bytes = 8 << 20;
      },
-     SEVERITY_WARNING, "8192 KiB", "16384 KiB", "LimitMEMLOCK=infinity"},
+     SEVERITY_WARNING, "8192 KiB", "40960 KiB", "LimitMEMLOCK=infinity"},
     {"MemlockEnough", "memlock",
      [](M& m, P&) {
        m.can_lock_memory = false;
@@ -350,14 +351,28 @@ TEST(DiagnoseTest, VirtioChecksAreLeftOutElsewhere) {
                                            "steering", "mtu", "irq_affinity"));
 }
 
-TEST(DiagnoseTest, MemlockCountsEveryPort) {
-  MachineFacts machine = GoodMachine();
-  machine.can_lock_memory = false;
-  machine.memlock_bytes = 24 << 20;
-  PortFacts lan = GoodPort();
-  lan.name = "lan";
-  EXPECT_EQ(Diagnose(machine, {GoodPort()})[2].severity(), SEVERITY_NOTE);
-  EXPECT_EQ(Diagnose(machine, {GoodPort(), lan})[2].severity(), SEVERITY_WARNING);
+// The limit is that of all lanes, exactly: one for each pair and the bridge's, each as the agent makes it.
+TEST(DiagnoseTest, MemlockCountsTheLanesThatTheAgentMakes) {
+  PortFacts large = GoodPort();
+  large.name = "lan";
+  large.frame_size_bytes = 4096;
+  const struct {
+    std::vector<PortFacts> ports;
+    uint64_t lane_bytes;
+  } cases[] = {
+      {{GoodPort()}, LaneLayout(1, 2048).frames_bytes()},
+      {{GoodPort(), GoodPort()}, LaneLayout(2, 2048).frames_bytes()},
+      {{GoodPort(), large}, LaneLayout(2, 4096).frames_bytes()},
+  };
+  for (const auto& c : cases) {
+    const uint64_t lanes = c.ports.front().queue_pairs_wanted + 1;
+    MachineFacts machine = GoodMachine();
+    machine.can_lock_memory = false;
+    machine.memlock_bytes = lanes * c.lane_bytes;
+    EXPECT_EQ(Diagnose(machine, c.ports)[2].severity(), SEVERITY_NOTE) << c.lane_bytes;
+    --*machine.memlock_bytes;
+    EXPECT_EQ(Diagnose(machine, c.ports)[2].severity(), SEVERITY_WARNING) << c.lane_bytes;
+  }
 }
 
 }  // namespace

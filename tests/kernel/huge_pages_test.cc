@@ -66,7 +66,7 @@ TEST_F(HugePagesTest, AreTakenWhenTheyAreFree) {
     EXPECT_NE(ftruncate(umem->get(), kHugePageBytes), 0);
     EXPECT_NE(ftruncate(umem->get(), 3 * kHugePageBytes), 0);
 
-    absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kTwoPages, XskRingSizes(), {{"port0", 0}});
+    absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kTwoPages, kLaneRings, {{"port0", 0}});
     ASSERT_OK(lane);
     ASSERT_OK(BindLaneSockets(*lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
   }
@@ -89,7 +89,7 @@ TEST_F(HugePagesTest, AreNotNeeded) {
   EXPECT_EQ(lseek(umem->get(), 0, SEEK_END), static_cast<off_t>(layout.total_bytes()));
   EXPECT_EQ(ReadPool("free_hugepages"), free) << "those that were too few went back";
   MakePort("port0", "wire0", 1);
-  ASSERT_OK(MakeLaneSockets(*std::move(umem), layout, XskRingSizes(), {{"port0", 0}}));
+  ASSERT_OK(MakeLaneSockets(*std::move(umem), layout, kLaneRings, {{"port0", 0}}));
 }
 
 TEST_F(HugePagesTest, TooFewAreLeftAlone) {

@@ -3,6 +3,11 @@
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cap-ng.h>
 
 #include <thread>
 
@@ -61,6 +66,36 @@ TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
   EXPECT_EQ(lseek(umem->get(), 0, SEEK_END),
             HasHugePages(umem->get()) ? kHugePageBytes : static_cast<off_t>(kLayout.total_bytes()));
   EXPECT_NE(ftruncate(umem->get(), 0), 0);
+}
+
+// The doctor's figure (checks_machine.cc) is what the kernel charges a user for: the frames, and nothing beside them.
+TEST_F(LaneSocketsTest, KernelChargesTheFramesToTheMemlockLimit) {
+  MakePort("port0", "wire0", 1);
+  const UmemLayout layout = LaneLayout(1, 2048);
+  // A user of our own, to whom nothing else is charged.
+  constexpr int kNobodysUid = 64'321;
+  const auto made_within = [&](uint64_t limit_bytes) {
+    const rlimit limit{limit_bytes, layout.frames_bytes()};
+    absl::StatusOr<UniqueFd> umem = MakeUmemMemory(layout, "lane-test");
+    return setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || !umem.ok()
+               ? absl::UnknownError("not set up")
+               : MakeLaneSockets(*std::move(umem), layout, kLaneRings, {{"port0", 0}}).status();
+  };
+  const pid_t child = fork();
+  if (child == 0) {
+    capng_clear(CAPNG_SELECT_BOTH);
+    capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_RAW);
+    if (capng_change_id(kNobodysUid, kNobodysUid, CAPNG_DROP_SUPP_GRP) != 0) {
+      _exit(3);
+    }
+    if (!absl::IsResourceExhausted(made_within(layout.frames_bytes() - 1))) {
+      _exit(1);
+    }
+    _exit(made_within(layout.frames_bytes()).ok() ? 0 : 2);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0) << "exit code 1: less was enough; 2: as much was not";
 }
 
 TEST_F(LaneSocketsTest, OneThatIsNotBoundCanBeTold) {

@@ -1,37 +1,14 @@
-// What needs no kernel: the CPU list parser, counters by name, virtio feature bits, error classes.
+// The parts that need no kernel: counters by name, virtio feature bits, error classes.
 #include <gtest/gtest.h>
 
 #include <cerrno>
 
-#include "control/kernel/affinity.h"
 #include "control/kernel/kernel_error.h"
 #include "control/kernel/rx_drops.h"
 #include "control/kernel/virtio_device.h"
 
 namespace sluice {
 namespace {
-
-TEST(ParseCpuList, TakesTheKernelsFormat) {
-  const struct {
-    const char* text;
-    std::vector<uint32_t> cpus;
-  } cases[] = {
-      {"", {}},     {"\n", {}},           {"0", {0}},        {"0\n", {0}},     {"0-3,6", {0, 1, 2, 3, 6}},
-      {"5-5", {5}}, {"6,0-1", {0, 1, 6}}, {"1,1-2", {1, 2}}, {"1023", {1023}},
-  };
-  for (const auto& c : cases) {
-    const absl::StatusOr<std::vector<uint32_t>> cpus = ParseCpuList(c.text);
-    ASSERT_TRUE(cpus.ok()) << c.text << ": " << cpus.status();
-    EXPECT_EQ(*cpus, c.cpus) << c.text;
-  }
-}
-
-TEST(ParseCpuList, RefusesWhatIsNone) {
-  for (const char* text : {"x", "1-", "-1", "3-1", "1;2", "1-2-3", "0x3", "99999999999", "0-4000000000", "1 2"}) {
-    const absl::StatusOr<std::vector<uint32_t>> cpus = ParseCpuList(text);
-    EXPECT_EQ(cpus.status().code(), absl::StatusCode::kInvalidArgument) << text;
-  }
-}
 
 TEST(RxDrops, AreFoundByQueueInEveryKernelsWords) {
   const std::map<uint32_t, RxDrops> drops = RxDropsByQueue({{"rx_queue_0_packets", 9},

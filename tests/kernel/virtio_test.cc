@@ -25,6 +25,7 @@
 #include "control/kernel/text_file.h"
 #include "control/kernel/virtio_device.h"
 #include "control/kernel/xdp_attachment.h"
+#include "dataplane/base/cpu_list.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/open_lane.h"
 #include "tests/kernel/status_matchers.h"

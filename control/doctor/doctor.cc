@@ -1,9 +1,15 @@
-#include "control/doctor/checks.h"
+#include "control/doctor/doctor.h"
 
+#include <string>
+
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "control/doctor/checks_machine.h"
+#include "control/doctor/checks_port.h"
+#include "control/doctor/checks_virtio.h"
+#include "control/doctor/report.h"
 
-namespace sluice {
-namespace doctor {
+namespace sluice::doctor {
 namespace {
 
 struct MachineCheck {
@@ -39,39 +45,9 @@ constexpr PortCheck kPortChecks[] = {
 };
 
 }  // namespace
+}  // namespace sluice::doctor
 
-void Report::Add(wire::Severity severity, const std::string& what, const std::string& cost, const std::string& fix) {
-  wire::Finding& finding = findings_.emplace_back();
-  finding.set_check(check_);
-  finding.set_port(port_);
-  finding.set_severity(severity);
-  finding.set_what(what);
-  finding.set_cost(cost);
-  finding.set_fix(fix);
-}
-
-std::string Fix(const DeviceLines& lines) {
-  std::string text;
-  const auto add = [&text](const char* where, const std::string& line) {
-    if (!line.empty()) {
-      absl::StrAppend(&text, text.empty() ? "" : "\n", where, line);
-    }
-  };
-  add("QEMU: ", lines.qemu.empty() ? "" : absl::StrCat("-device virtio-net-pci,", lines.qemu));
-  add("libvirt: ", lines.libvirt);
-  add("KubeVirt: ", lines.kubevirt);
-  return text;
-}
-
-std::string QueuesFix(uint32_t pairs) {
-  // Two interrupts a pair, one for the control queue, one for changes of the configuration
-  // (drivers/virtio/virtio_pci_common.c: vp_find_vqs).
-  return absl::StrCat("QEMU: -netdev tap,queues=", pairs, ",… -device virtio-net-pci,mq=on,vectors=", 2 * pairs + 2,
-                      "\nlibvirt: <driver queues='", pairs, "'/>",
-                      "\nKubeVirt: networkInterfaceMultiqueue: true (as many pairs as vCPUs)");
-}
-
-}  // namespace doctor
+namespace sluice {
 
 std::vector<wire::Finding> Diagnose(const MachineFacts& machine, absl::Span<const PortFacts> ports) {
   std::vector<wire::Finding> findings;
@@ -87,6 +63,29 @@ std::vector<wire::Finding> Diagnose(const MachineFacts& machine, absl::Span<cons
       }
     }
   }
+  return findings;
+}
+
+absl::StatusOr<std::vector<wire::Finding>> Examine(absl::Span<const PortToExamine> ports) {
+  const absl::StatusOr<MachineFacts> machine = CollectMachineFacts();
+  if (!machine.ok()) {
+    return machine.status();
+  }
+  std::vector<PortFacts> examined;
+  std::vector<wire::Finding> unreadable;
+  for (const PortToExamine& port : ports) {
+    absl::StatusOr<PortFacts> facts = CollectPortFacts(port);
+    if (facts.ok()) {
+      examined.push_back(*std::move(facts));
+    } else {
+      doctor::Report("netdev", port.name, unreadable)
+          .Error(std::string(facts.status().message()), "the port cannot be used",
+                 absl::StrCat("ip link show ", port.netdev, "; or another netdev for port ", port.name,
+                              " in the configuration"));
+    }
+  }
+  std::vector<wire::Finding> findings = Diagnose(*machine, examined);
+  findings.insert(findings.end(), unreadable.begin(), unreadable.end());
   return findings;
 }
 

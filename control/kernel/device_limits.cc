@@ -1,7 +1,6 @@
-#include "absl/status/status.h"
+#include "control/kernel/device_limits.h"
+
 #include "absl/strings/str_cat.h"
-#include "control/doctor/checks.h"
-#include "control/doctor/doctor.h"
 
 namespace sluice {
 namespace {
@@ -37,7 +36,15 @@ absl::Status CheckNoExtraXdpQueues(const std::string& netdev, uint32_t queue_pai
       absl::StrCat(netdev, ": with ", queue_pairs, " of ", max_queue_pairs, " queue pairs in use and ", possible_cpus,
                    " possible CPUs, attaching XDP adds ", possible_cpus,
                    " pairs that get traffic and cannot transmit; give the device no more queue pairs than vCPUs:\n",
-                   doctor::QueuesFix(possible_cpus)));
+                   QueuesFix(possible_cpus)));
+}
+
+std::string QueuesFix(uint32_t pairs) {
+  // Two interrupts a pair, one for the control queue, one for changes of the configuration
+  // (drivers/virtio/virtio_pci_common.c: vp_find_vqs).
+  return absl::StrCat("QEMU: -netdev tap,queues=", pairs, ",… -device virtio-net-pci,mq=on,vectors=", 2 * pairs + 2,
+                      "\nlibvirt: <driver queues='", pairs, "'/>",
+                      "\nKubeVirt: networkInterfaceMultiqueue: true (as many pairs as vCPUs)");
 }
 
 }  // namespace sluice

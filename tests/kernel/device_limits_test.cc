@@ -1,9 +1,9 @@
+#include "control/kernel/device_limits.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <string>
-
-#include "control/doctor/doctor.h"
 
 namespace sluice {
 namespace {

@@ -1,0 +1,58 @@
+// Facts about the machine and its ports, as the kernel says them: the input of every check. Collecting them changes
+// nothing. Any thread.
+#ifndef SLUICE_CONTROL_DOCTOR_FACTS_H_
+#define SLUICE_CONTROL_DOCTOR_FACTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "control/kernel/ethtool.h"
+#include "control/kernel/rx_drops.h"
+#include "control/kernel/virtio_device.h"
+
+namespace sluice {
+
+struct MachineFacts {
+  std::string kernel_release;  // uname -r
+  bool has_btf = false;        // /sys/kernel/btf/vmlinux
+  uint32_t online_cpus = 0;
+  uint32_t possible_cpus = 0;             // nr_cpu_ids: what virtnet_xdp_set asks for
+  std::optional<uint64_t> memlock_bytes;  // nullopt: unlimited
+  bool can_lock_memory = false;           // CAP_IPC_LOCK
+};
+
+struct PortFacts {
+  std::string name;
+  std::string netdev;
+  std::string driver;
+  uint32_t mtu_bytes = 0;
+  uint32_t frame_size_bytes = 0;
+  std::optional<Channels> channels;  // nullopt: the driver cannot say
+  uint32_t queue_pairs_wanted = 1;
+  bool has_rss = false;
+  std::optional<VirtioDevice> virtio;      // nullopt: another driver
+  uint32_t frames_sent_unread = 0;         // virtio_device.h
+  std::optional<RxDrops> rx_drops;         // nullopt: the driver does not count them
+  std::optional<uint64_t> dropped_in_xdp;  // PortToExamine's
+  // irq_cpus[q]: the CPUs queue q's interrupts may go to; empty when it has none.
+  std::vector<std::vector<uint32_t>> irq_cpus;
+};
+
+struct PortToExamine {
+  std::string name;
+  std::string netdev;
+  uint32_t queue_pairs_wanted = 1;
+  std::optional<uint64_t> dropped_in_xdp;  // frames whose drop in XDP is accounted for otherwise; nullopt: unknown
+};
+
+// Errors: the call or file that failed, with errno's text.
+absl::StatusOr<MachineFacts> CollectMachineFacts();
+// NotFound when there is no such netdev. A fact that the driver cannot tell is left out, and is no error.
+absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_DOCTOR_FACTS_H_

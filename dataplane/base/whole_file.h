@@ -1,0 +1,37 @@
+// Reads, replaces and removes files as a whole.
+//
+// State that must survive a crash, of the process or of the machine, is written by ReplaceFile and nothing else: a
+// reader finds the old text or the new one, never a half, and after a power cut too. On a file system in memory
+// (/run) the syncs cost nothing.
+//
+// Any thread; of two that write one path at a time, either may win. Blocks.
+#ifndef SLUICE_DATAPLANE_BASE_WHOLE_FILE_H_
+#define SLUICE_DATAPLANE_BASE_WHOLE_FILE_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+
+namespace sluice {
+
+// Errors: "PATH: cannot be read: errno's text" in absl::ErrnoToStatus's class (NotFound, PermissionDenied and others);
+// InvalidArgument, with the limit, for a file longer than `max_bytes`.
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes);
+
+// Reads from an open descriptor to its end. `name` stands for the path in errors, which are those of ReadWholeFile.
+absl::StatusOr<std::string> ReadToEnd(int fd, absl::string_view name, size_t max_bytes);
+
+// Makes the file, or puts `text` in the place of its content: by way of PATH.next, a rename, and fsync of both file and
+// folder, so that it is on the disk when this returns. Mode 0644. Internal, with path and errno's text; the file is
+// then as it was, or, when only the last fsync failed, replaced.
+absl::Status ReplaceFile(const std::string& path, absl::string_view text);
+
+// Removes the file so that it stays away after a power cut. Ok when there is none.
+absl::Status RemoveFile(const std::string& path);
+
+}  // namespace sluice
+
+#endif  // SLUICE_DATAPLANE_BASE_WHOLE_FILE_H_
