@@ -19,7 +19,7 @@
 #include "absl/strings/str_join.h"
 #include "control/config/keys.h"
 #include "control/config/toml_reader.h"
-#include "control/rules/rules.h"
+#include "control/rules/rule.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/stats_segment.h"
 
@@ -184,9 +184,9 @@ void ReadMetrics(TableReader& in, MetricsConfig& metrics) {
 // The rule's fields as text, for the one parser of rules. Fields of a wrong type are left out.
 RuleFields ReadFields(TableReader& in) {
   RuleFields fields;
-  for (const char* name : RuleFieldNames()) {
-    if (const auto value = in.Scalar(name); value.has_value()) {
-      fields[name] = *value;
+  for (const RuleField& field : AllRuleFields()) {
+    if (const auto value = in.Scalar(field.name); value.has_value()) {
+      fields[field.name] = *value;
     }
   }
   in.RefuseOtherKeys();
@@ -199,7 +199,7 @@ void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConf
     TableReader in(*table, "rule", problems);
     RuleConfig rule;
     const RuleFields fields = ReadFields(in);
-    for (const RuleProblem& problem : MakeRuleConfig(fields, PortNames(ports), rule)) {
+    for (const RuleProblem& problem : CompileRule(fields, PortNames(ports), rule)) {
       // Of a field with a wrong type it has been said already; its absence here is not another problem.
       if (fields.count(problem.field) != 0 || !in.Has(problem.field.c_str())) {
         in.Problem(problem.field, problem.text);

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
-#include "control/rules/rules.h"
+#include "control/rules/rule.h"
 
 namespace sluice {
 

@@ -100,12 +100,12 @@ std::string ListenText(const MetricsConfig& metrics) {
 std::string RuleText(const RuleFields& fields) {
   std::vector<std::string> matches;
   std::string action;
-  for (const char* name : RuleFieldNames()) {
-    const auto field = fields.find(name);
+  for (const RuleField& known : AllRuleFields()) {
+    const auto field = fields.find(known.name);
     if (field != fields.end() && field->first == "action") {
       action = field->second;
     } else if (field != fields.end()) {
-      matches.push_back(absl::StrCat(name, " = ", field->second));
+      matches.push_back(absl::StrCat(known.name, " = ", field->second));
     }
   }
   return absl::StrCat(matches.empty() ? "anything" : absl::StrJoin(matches, ", "), " -> ", action);

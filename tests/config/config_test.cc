@@ -1,6 +1,5 @@
 #include "control/config/config.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
@@ -233,8 +232,8 @@ TEST(ConfigTest, TheExampleIsGood) {
   EXPECT_EQ(config->metrics.listen->port, ListenAddress().port);
   ASSERT_EQ(config->rules.size(), 3u);
   EXPECT_EQ(config->rules[1].in_port, "wan");
-  EXPECT_EQ(config->rules[1].rule.proto, IPPROTO_UDP);
-  EXPECT_EQ(config->rules[2].rule.ethertype_be, htons(0x88cc));
+  EXPECT_EQ(config->rules[1].proto, IPPROTO_UDP);
+  EXPECT_EQ(config->rules[2].ethertype, 0x88cc);
 }
 
 TEST(ConfigTest, AsManyRulesAsThereCanBe) {
@@ -254,7 +253,7 @@ TEST(ParseRulesTest, OnlyRulesForThePortsThereAre) {
   const auto rules = ParseRules("[[rule]]\nin_port = \"wan\"\naction = \"drop\"\n", "f", ports);
   ASSERT_TRUE(rules.ok()) << rules.status();
   ASSERT_EQ(rules->size(), 1u);
-  EXPECT_EQ((*rules)[0].rule.action, static_cast<uint32_t>(SLUICE_ACTION_DROP));
+  EXPECT_EQ((*rules)[0].action, static_cast<uint32_t>(SLUICE_ACTION_DROP));
   EXPECT_EQ((*rules)[0].fields.at("in_port"), "wan");
   EXPECT_TRUE(ParseRules("", "f", ports)->empty());
   EXPECT_EQ(std::string(ParseRules("[[rule]]\nin_port = \"x\"\n\n[function]\n", "f", ports).status().message()),
