@@ -25,7 +25,7 @@
 namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
-inline constexpr uint32_t kStatsVersion = 5;
+inline constexpr uint32_t kStatsVersion = 6;
 inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
@@ -46,6 +46,9 @@ enum class DropReason : uint32_t {
   kCount = 8,
 };
 inline constexpr uint32_t kDropReasons = static_cast<uint32_t>(DropReason::kCount);
+// A function's own reasons and counters, whose names are in its descriptor (function/descriptor.h).
+inline constexpr uint32_t kMaxFunctionDropReasons = 16;
+inline constexpr uint32_t kMaxFunctionCounters = 32;
 
 constexpr const char* DropReasonName(DropReason reason) {
   constexpr const char* kNames[kDropReasons] = {"function", "malformed", "tx_ring_full", "handoff_full",
@@ -76,8 +79,9 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring
   StatsCounter originated;           // frames of our own, handed to the lane they leave by: steering probes
   StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
-  // By the port a frame was received on.
-  StatsCounter drops[kDropReasons];
+  StatsCounter passed;               // frames received here and given to the kernel (Verdict::ToKernel)
+  // By the port a frame was received on. The function's own reasons are behind ours.
+  StatsCounter drops[kDropReasons + kMaxFunctionDropReasons];
 };
 
 struct alignas(kStatsCacheLine) LaneStats {
@@ -90,6 +94,8 @@ struct alignas(kStatsCacheLine) LaneStats {
   // let go before it was proven that nothing older of their flows was still under way.
   StatsCounter fence_held;
   StatsCounter fence_unproven;
+  StatsCounter function_held;  // gauge: frames that the function keeps for later (Verdict::Hold)
+  StatsCounter function_counters[kMaxFunctionCounters];
   LanePortStats ports[kMaxPorts];
 };
 

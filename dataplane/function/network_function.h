@@ -1,24 +1,83 @@
-// What a network function is: it gets a burst and gives each frame a verdict.
+// The interface of a network function: it gets bursts and gives each frame a verdict.
 //
-// It may change a frame's bytes, its length, and its start (`data` and `address` together) within the
-// UMEM frame. It must not keep pointers: after Process the frames are gone. One object serves every lane, and workers
-// call it at the same time, each with bursts of its own lanes; state that flows share must stand that.
+//   control thread   Make ─► Start ─► MakeLanePart for each lane ─► Apply, Query … ─► destructor
+//   workers                                                      └► Process, Expire, one lane at a time each
 //
-// A frame that `asks` gives it the chance to decide for the flow (Burst::Decide); it need not.
+// A function is a folder in dataplane/functions and a line in its catalogue (functions/catalog.h); its descriptor
+// (descriptor.h) names its settings, counters, drop reasons and commands.
 //
-// Process runs in the packet path: no allocation, no lock, no log, no exception.
+// One object serves every lane. Workers call Process and Expire at the same time for different lanes, so state that
+// lanes share must be thread-safe; per-lane state belongs into the LanePart. State memory outlives the process: it is
+// the agent's, and a successor gets it as it was left, at any store (kill -9).
 #ifndef SLUICE_DATAPLANE_FUNCTION_NETWORK_FUNCTION_H_
 #define SLUICE_DATAPLANE_FUNCTION_NETWORK_FUNCTION_H_
 
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "dataplane/function/burst.h"
+#include "dataplane/function/lane_context.h"
+#include "dataplane/function/settings.h"
 
 namespace sluice {
 
+// The function's state memory: zeros when fresh, a dead predecessor's otherwise. Indices only, never pointers: each
+// process maps it elsewhere. Its size is what the descriptor's state_bytes says for the settings.
+struct StateMemory {
+  std::span<std::byte> bytes;
+  bool adopted = false;
+};
+
+struct Query {
+  const CommandSpec* command = nullptr;  // of the descriptor
+  Settings arguments;
+  std::string cursor;  // "": from the start; otherwise as the page before said
+  uint32_t most_rows = 0;
+};
+
+struct Page {
+  using Value = std::variant<uint64_t, double, std::string>;  // by the column's type: number, seconds, text
+  std::vector<std::vector<Value>> rows;
+  std::string next_cursor;  // "": that was all
+};
+
 class NetworkFunction {
  public:
+  // Expire is not needed.
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
   virtual ~NetworkFunction() = default;
-  // One virtual call a burst, never one a frame.
-  virtual void Process(Burst& burst) = 0;
+
+  // Once, before anything else. `settings` are checked against the descriptor. An error ends the set-up; it says what
+  // the user can do. State memory that cannot be used as it is (another layout, say) is an error, too.
+  virtual absl::Status Start(const Settings& /*settings*/, StateMemory /*state*/) { return absl::OkStatus(); }
+  // New values of live settings, all or nothing. Workers keep calling Process meanwhile.
+  virtual absl::Status Apply(const Settings& /*settings*/) { return absl::OkStatus(); }
+  // Answers a command of the descriptor with at most query.most_rows rows. Takes a few milliseconds at most. Workers
+  // keep calling Process meanwhile. InvalidArgument for a cursor that it did not make.
+  virtual absl::StatusOr<Page> Query(const sluice::Query& /*query*/) {
+    return absl::UnimplementedError("the function has no commands");
+  }
+  // The function's part for a lane; nullptr: none.
+  virtual std::unique_ptr<LanePart> MakeLanePart(uint32_t /*lane*/) { return nullptr; }
+
+  // Gives each frame of the burst a verdict. In the packet path: no allocation, no lock, no log, no exception.
+  //
+  // It may change a frame's bytes, its length, and its start (`data` and `address` together) within the UMEM frame. A
+  // frame with `may_offload` gives it the chance to offload the flow (Burst::Offload); it need not.
+  virtual void Process(LaneContext& lane, Burst& burst) = 0;
+  // Does what is due by time, at most `budget` steps (entries looked at, frames released). Called first for a fresh
+  // lane, then when the clock (LaneContext::now_ns) has reached the returned time, be the lane idle or busy. Returns
+  // kNever for: not any more. In the packet path.
+  virtual int64_t Expire(LaneContext& /*lane*/, uint32_t /*budget*/) { return kNever; }
 };
 
 }  // namespace sluice

@@ -22,7 +22,12 @@ constexpr absl::Duration kSleepWhileHeldBack = absl::Milliseconds(1);
 }  // namespace
 
 Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats, AwakeClock::Source clock)
-    : index_(index), clock_(clock), umem_(std::move(umem)), stats_(stats), outbox_(index) {
+    : index_(index),
+      clock_(clock),
+      umem_(std::move(umem)),
+      stats_(stats),
+      outbox_(index),
+      services_(index, umem_, stats_, clock) {
   const QueuePairLimits limits = QueuePairLimits::Of(umem_.layout(), static_cast<uint32_t>(sockets.size()));
   pairs_.reserve(sockets.size());
   for (PortSocket& one : sockets) {
@@ -39,6 +44,7 @@ Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats
 }
 
 uint32_t Lane::Poll(NetworkFunction& function) {
+  services_.BeginRound();
   uint32_t moved = ReclaimHandoffs();
   for (QueuePair& pair : pairs_) {
     moved += pair.Reclaim();
@@ -53,6 +59,8 @@ uint32_t Lane::Poll(NetworkFunction& function) {
   } else if (receives()) {
     moved += ReceiveAndProcess(function);
   }
+  services_.ExpireDue(function);
+  moved += SendOut();
   if (offload_.on() && handoff_lanes_ == 0) {
     AcknowledgeSent();
   }
@@ -81,6 +89,7 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
         ProbeFlows(burst_);
       }
       Process(function);
+      SendOut();
       Dispatch(burst_);
     }
     pair.Replenish();
@@ -91,11 +100,11 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
 
 void Lane::Process(NetworkFunction& function) {
   if (!offload_.on() || handoff_lanes_ != 0) {
-    function.Process(burst_);
+    function.Process(services_, burst_);
     return;
   }
   offload_.Lookup(burst_);
-  function.Process(burst_);
+  function.Process(services_, burst_);
   offload_.Store(burst_);
 }
 
@@ -164,6 +173,16 @@ void Lane::Dispatch(Burst& burst) {
   Leave(burst);
 }
 
+// Frames that the function originated or released.
+uint32_t Lane::SendOut() {
+  const uint32_t count = services_.out().count;
+  if (count > 0) {
+    Leave(services_.out());
+    services_.out().count = 0;
+  }
+  return count;
+}
+
 void Lane::Leave(Burst& burst) {
   if (handoff_lanes_ == 0) {
     Send(burst, /*handed_in=*/false);
@@ -180,7 +199,7 @@ uint32_t Lane::Send(Burst& burst, bool handed_in) {
   uint32_t count[kMaxPorts] = {};
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
-      Drop(frame, frame.verdict.reason());
+      LeaveOtherwise(frame);
       continue;
     }
     const uint32_t port = frame.verdict.port();
@@ -210,8 +229,21 @@ void Lane::GaugeHeld() {
   stats_.handoff_held.Set(outbox_.in_flight() + reorder_hold_.waiting());
 }
 
-void Lane::Drop(const Frame& frame, DropReason reason) {
-  CountDrop(frame.in_port, reason);
+// A frame that no port transmits.
+void Lane::LeaveOtherwise(const Frame& frame) {
+  switch (frame.verdict.kind()) {
+    case Verdict::Kind::kHold:
+      return;  // services_ has it
+    case Verdict::Kind::kToKernel:
+      Drop(frame, DropReason::kNoRoute);
+      return;
+    default:
+      DropAs(frame, frame.verdict.drop_index());
+  }
+}
+
+void Lane::DropAs(const Frame& frame, uint32_t drop_index) {
+  stats_.ports[frame.in_port].drops[drop_index].Add(1);
   umem_.Give(frame.address);
 }
 
@@ -223,6 +255,9 @@ absl::Duration Lane::SleepBound() const {
   absl::Duration bound = !receives() || !reorder_hold_.idle() ? kSleepWhileHeldBack
                          : outbox_.in_flight() > 0            ? kSleepWhileHeld
                                                               : absl::InfiniteDuration();
+  if (const int64_t expires_in_ns = services_.ExpiresIn_ns(); expires_in_ns != NetworkFunction::kNever) {
+    bound = std::min(bound, std::max(absl::Milliseconds(1), absl::Nanoseconds(expires_in_ns)));
+  }
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
       return kSleepWhileUnsent;
@@ -270,6 +305,7 @@ void Lane::CloseAccounts() {
     Drop(frame, DropReason::kLaneClosed);
   }
   GaugeHeld();
+  services_.CloseAccounts();
   for (QueuePair& pair : pairs_) {
     pair.Reclaim();
     pair.CloseAccounts();

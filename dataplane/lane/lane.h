@@ -25,6 +25,7 @@
 #include "dataplane/io/umem.h"
 #include "dataplane/io/xsk_socket.h"
 #include "dataplane/lane/handoff.h"
+#include "dataplane/lane/lane_services.h"
 #include "dataplane/lane/reorder_hold.h"
 #include "dataplane/lane/steering_probe.h"
 #include "dataplane/offload/lane_offload.h"
@@ -46,6 +47,8 @@ class Lane {
 
   uint32_t index() const { return index_; }
 
+  // Before the first Poll: makes the function's part for this lane.
+  void PrepareFor(NetworkFunction& function) { services_.PrepareFor(function); }
   // One round. Returns how many frames it moved: 0 is an idle round.
   uint32_t Poll(NetworkFunction& function);
 
@@ -119,7 +122,10 @@ class Lane {
   void HandOff(Burst& burst);
   uint32_t Send(Burst& burst, bool handed_in);
   void GaugeHeld();
-  void Drop(const Frame& frame, DropReason reason);
+  uint32_t SendOut();
+  void LeaveOtherwise(const Frame& frame);
+  void Drop(const Frame& frame, DropReason reason) { DropAs(frame, static_cast<uint32_t>(reason)); }
+  void DropAs(const Frame& frame, uint32_t drop_index);
   void CountDrop(uint32_t in_port, DropReason reason);
 
   HandoffInbox inbox_;  // first, as it begins a cache line
@@ -141,6 +147,7 @@ class Lane {
   Burst burst_;
   Burst waited_;  // on the way out of reorder_hold_
   HandoffOutbox outbox_;
+  LaneServices services_;
 };
 
 }  // namespace sluice

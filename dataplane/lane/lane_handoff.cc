@@ -137,7 +137,7 @@ void Lane::HandOff(Burst& burst) {
   uint32_t own = 0;
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
-      Drop(frame, frame.verdict.reason());
+      LeaveOtherwise(frame);
       continue;
     }
     const uint32_t destination = FlowHash(frame.data, frame.length_bytes) % handoff_lanes_;

@@ -85,8 +85,8 @@ absl::Status AgentLink::Greet(int socket) const {
   dataplane::Report report;
   *report.mutable_hello() = dataplane_.hello();
   std::vector<int> fds;
-  if (dataplane_.stats_fd() >= 0) {
-    fds.push_back(dataplane_.stats_fd());
+  for (const UniqueFd& fd : dataplane_.configured_fds()) {
+    fds.push_back(fd.get());
   }
   absl::Status status = SendMessage(socket, report, fds);
   for (const auto& [index, held] : dataplane_.lanes()) {
@@ -125,9 +125,10 @@ absl::Status AgentLink::Answer(int socket) {
   if (!fds.ok()) {
     return fds.status();
   }
-  const absl::Status done = dataplane_.Execute(request, *std::move(fds));
   dataplane::Report report;
   dataplane::Reply& reply = *report.mutable_reply();
+  const bool asks = request.has_query_function();
+  const absl::Status done = dataplane_.Execute(request, *std::move(fds), asks ? reply.mutable_page() : nullptr);
   reply.set_id(request.id());
   reply.set_code(static_cast<uint32_t>(done.code()));
   if (!done.ok()) {

@@ -2,10 +2,12 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "dataplane/functions/function_registry.h"
+#include "dataplane/contract/fd_channel.h"
+#include "dataplane/functions/function_factory.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -22,6 +24,33 @@ absl::StatusOr<Polling> PollingOf(dataplane::PollMode mode) {
     default:
       return absl::InvalidArgumentError("no poll mode given");
   }
+}
+
+// Together they fit a message of the contract's socket (fd_channel.h: kMaxMessageBytes).
+constexpr uint32_t kMostRowsOfPage = 256;
+constexpr size_t kMostBytesOfPage = kMaxMessageBytes * 3 / 4;
+
+SettingTexts TextsOf(const google::protobuf::Map<std::string, std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
+
+void SetValue(const Page::Value& value, dataplane::FunctionPage::Value& out) {
+  if (const auto* number = std::get_if<uint64_t>(&value)) {
+    out.set_number(*number);
+  } else if (const auto* seconds = std::get_if<double>(&value)) {
+    out.set_seconds(*seconds);
+  } else {
+    out.set_text(std::get<std::string>(value));
+  }
+}
+
+absl::StatusOr<Mapping> MapState(int fd, uint64_t bytes) {
+  struct stat file {};
+  if (fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) < bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the function's state memory is ", file.st_size, " bytes long, not ", bytes));
+  }
+  return Mapping::Share(fd, bytes, 0, "the function's state memory");
 }
 
 absl::StatusOr<Mapping> MapStats(int fd) {
@@ -48,7 +77,8 @@ absl::StatusOr<Mapping> MapStats(int fd) {
 
 }  // namespace
 
-absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds) {
+absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds,
+                                dataplane::FunctionPage* page) {
   using dataplane::Request;
   if (request.body_case() == Request::kConfigure) {
     return Configure(request.configure(), std::move(fds));
@@ -77,6 +107,10 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return ShareCredit(fds);
     case Request::kOffloadFlows:
       return OffloadFlows(request.offload_flows(), fds);
+    case Request::kApplySettings:
+      return ApplySettings(request.apply_settings());
+    case Request::kQueryFunction:
+      return QueryFunction(request.query_function(), page);
     case Request::kSettleTakeover:
       return SettleTakeover();
     case Request::kRaiseFence:
@@ -92,32 +126,97 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   if (worker_pool_ != nullptr) {
     return absl::FailedPreconditionError("the dataplane is configured already");
   }
-  if (fds.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat("Configure came with ", fds.size(), " descriptors instead of 1"));
-  }
   absl::StatusOr<Polling> polling = PollingOf(request.poll());
   if (!polling.ok()) {
     return polling.status();
   }
-  absl::StatusOr<std::unique_ptr<NetworkFunction>> function =
-      MakeNetworkFunction(request.function(), static_cast<uint32_t>(request.ports_size()));
-  if (!function.ok()) {
-    return function.status();
+  absl::StatusOr<MadeFunction> made = MakeFunction(request.function(), static_cast<size_t>(request.ports_size()));
+  if (!made.ok()) {
+    return made.status();
+  }
+  const FunctionDescriptor& descriptor = *made->descriptor;
+  absl::StatusOr<Settings> settings = Settings::Read(descriptor.settings, TextsOf(request.settings()));
+  if (!settings.ok()) {
+    return settings.status();
+  }
+  const bool has_state = descriptor.state_bytes != nullptr;
+  const size_t wanted_fds = has_state ? 2 : 1;
+  if (fds.size() != wanted_fds) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Configure came with ", fds.size(), " descriptors instead of ", wanted_fds));
   }
   absl::StatusOr<Mapping> memory = MapStats(fds[0].get());
   if (!memory.ok()) {
     return memory.status();
   }
+  absl::StatusOr<Mapping> state = has_state ? MapState(fds[1].get(), descriptor.state_bytes(*settings)) : Mapping();
+  if (!state.ok()) {
+    return state.status();
+  }
+  const StateMemory state_memory = {{reinterpret_cast<std::byte*>(state->start()), state->bytes()},
+                                    request.state_used()};
+  if (absl::Status started = made->function->Start(*settings, state_memory); !started.ok()) {
+    return started;
+  }
   configuration_ = request;
-  stats_fd_ = std::move(fds[0]);
+  configured_fds_ = std::move(fds);
+  state_memory_ = *std::move(state);
+  descriptor_ = &descriptor;
   stats_memory_ = *std::move(memory);
   stats_ = reinterpret_cast<StatsSegment*>(stats_memory_.start());
-  function_ = *std::move(function);
+  function_ = std::move(made->function);
   crash_accounting_.emplace(*stats_);
   worker_pool_ = std::make_unique<WorkerPool>(*polling, *function_, *stats_);
   handoffs_ = std::make_unique<HandoffFabric>(*worker_pool_);
   fence_ = std::make_unique<Fence>(*worker_pool_, kernel_);
   spdlog::info("configured: function {}, {} ports", request.function(), request.ports_size());
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::ApplySettings(const dataplane::ApplySettings& request) {
+  absl::StatusOr<Settings> settings = Settings::Read(descriptor_->settings, TextsOf(request.settings()));
+  if (!settings.ok()) {
+    return settings.status();
+  }
+  if (absl::Status applied = function_->Apply(*settings); !applied.ok()) {
+    return applied;
+  }
+  *configuration_.mutable_settings() = request.settings();
+  spdlog::info("the function's settings are applied");
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, dataplane::FunctionPage* page) const {
+  const auto commands = descriptor_->commands;
+  const auto command = std::find_if(commands.begin(), commands.end(),
+                                    [&](const CommandSpec& one) { return request.command() == one.name; });
+  if (command == commands.end()) {
+    return absl::NotFoundError(absl::StrCat("function ", descriptor_->name, " has no command ", request.command()));
+  }
+  absl::StatusOr<Settings> arguments = Settings::Read(command->arguments, TextsOf(request.arguments()));
+  if (!arguments.ok()) {
+    return arguments.status();
+  }
+  const uint32_t most_rows = std::clamp(request.most_rows(), 1U, kMostRowsOfPage);
+  absl::StatusOr<Page> answer = function_->Query({&*command, *std::move(arguments), request.cursor(), most_rows});
+  if (!answer.ok()) {
+    return answer.status();
+  }
+  dataplane::FunctionPage filled;
+  for (const std::vector<Page::Value>& values : answer->rows) {
+    dataplane::FunctionPage::Row& row = *filled.add_rows();
+    for (const Page::Value& value : values) {
+      SetValue(value, *row.add_values());
+    }
+  }
+  filled.set_next_cursor(answer->next_cursor);
+  if (filled.ByteSizeLong() > kMostBytesOfPage) {
+    return absl::ResourceExhaustedError(absl::StrCat("the answer has ", filled.ByteSizeLong(), " bytes, more than ",
+                                                     kMostBytesOfPage, "; ask for fewer rows"));
+  }
+  if (page != nullptr) {
+    *page = std::move(filled);
+  }
   return absl::OkStatus();
 }
 

@@ -9,6 +9,8 @@
 //               QuarantineSentFrames   lanes
 //               ShareCredit       lanes
 //               OffloadFlows      flow ager; lanes
+//               ApplySettings    function
+//               QueryFunction    function
 //               RaiseFence       fence
 //               LowerFence       fence
 //               SettleTakeover   crash_accounting
@@ -31,6 +33,7 @@
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/dataplane.pb.h"
 #include "dataplane/contract/stats_segment.h"
+#include "dataplane/function/descriptor.h"
 #include "dataplane/function/network_function.h"
 #include "dataplane/io/queue_credit.h"
 #include "dataplane/lane/lane.h"
@@ -49,8 +52,10 @@ class Dataplane {
   Dataplane(const Dataplane&) = delete;
   Dataplane& operator=(const Dataplane&) = delete;
 
-  // `fds` came with the request. Those of a request that fails are closed.
-  absl::Status Execute(const dataplane::Request& request, std::vector<UniqueFd> fds);
+  // `fds` came with the request. Those of a request that fails are closed. A QueryFunction writes its answer to `page`,
+  // which others leave alone.
+  absl::Status Execute(const dataplane::Request& request, std::vector<UniqueFd> fds,
+                       dataplane::FunctionPage* page = nullptr);
   // A Shutdown was executed.
   bool shut_down() const { return shut_down_; }
   // Lets every lane go, as RemoveLane does.
@@ -65,7 +70,7 @@ class Dataplane {
 
   // What a newly connected agent is told, and the descriptors that go beside it.
   dataplane::Hello hello() const;
-  int stats_fd() const { return stats_fd_.get(); }  // -1 before Configure
+  const std::vector<UniqueFd>& configured_fds() const { return configured_fds_; }  // those of Configure
   struct HeldLane {
     dataplane::LaneSpec spec;
     std::vector<UniqueFd> fds;   // as in AddLane
@@ -77,6 +82,8 @@ class Dataplane {
 
  private:
   absl::Status Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds);
+  absl::Status ApplySettings(const dataplane::ApplySettings& request);
+  absl::Status QueryFunction(const dataplane::QueryFunction& request, dataplane::FunctionPage* page) const;
   absl::Status AddLane(const dataplane::AddLane& request, std::vector<UniqueFd> fds);
   absl::Status RemoveLane(const dataplane::RemoveLane& request);
   absl::Status SetLaneSteering(const dataplane::SetLaneSteering& request);
@@ -104,9 +111,11 @@ class Dataplane {
 
   // Set by Configure. In this order, so that workers end before what they use.
   dataplane::Configure configuration_;
-  UniqueFd stats_fd_;
+  std::vector<UniqueFd> configured_fds_;
   Mapping stats_memory_;
   StatsSegment* stats_ = nullptr;
+  Mapping state_memory_;  // the function's, if it has any
+  const FunctionDescriptor* descriptor_ = nullptr;
   std::unique_ptr<NetworkFunction> function_;
   std::optional<CrashAccounting> crash_accounting_;
   std::optional<FlowAger> flows_;  // while flows are offloaded

@@ -41,6 +41,7 @@ absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<U
   if (request.lane().kind() == dataplane::LANE_KIND_PAIR && !credit_.empty()) {
     (*lane)->ShareCredit(credit_);
   }
+  (*lane)->PrepareFor(*function_);
   HeldLane held{request.lane(), std::move(fds), *std::move(lane)};
   if (absl::Status status = request.unsteered() ? absl::OkStatus() : Attach(held); !status.ok()) {
     return status;

@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "dataplane/contract/stats_segment.h"
-#include "dataplane/functions/function_registry.h"
+#include "dataplane/functions/function_factory.h"
 #include "tests/cost/recording.h"
 #include "tests/cost/replay.h"
 
@@ -50,11 +50,11 @@ class Bench {
 
   absl::Status Open() {
     const uint32_t ports = options_.function == "forward" ? 2 : 1;
-    absl::StatusOr<std::unique_ptr<NetworkFunction>> function = MakeNetworkFunction(options_.function, ports);
-    if (!function.ok()) {
-      return function.status();
+    absl::StatusOr<MadeFunction> made = MakeFunction(options_.function, ports);
+    if (!made.ok()) {
+      return made.status();
     }
-    function_ = *std::move(function);
+    function_ = std::move(made->function);
     for (uint32_t index = 0; index < options_.lanes; ++index) {
       absl::StatusOr<std::unique_ptr<ReplayLane>> lane =
           ReplayLane::Open(index, ports, stats_->lanes[index], recording_);

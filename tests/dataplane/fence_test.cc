@@ -94,7 +94,7 @@ class Switch : public Kernel {
   }
 
   StatsSegment& stats_;
-  Reflect reflect_;
+  functions::reflect::Reflect reflect_;
   WorkerPool worker_pool_;
   Fence fence_{worker_pool_, *this};
   std::vector<std::unique_ptr<FakeLane>> fakes_;

@@ -4,7 +4,8 @@
 #include <vector>
 
 #include "dataplane/function/burst.h"
-#include "dataplane/functions/function_registry.h"
+#include "dataplane/functions/function_factory.h"
+#include "tests/dataplane/test_lane_context.h"
 
 namespace sluice {
 namespace {
@@ -19,13 +20,14 @@ Burst BurstOf(std::vector<std::string>& packets, uint8_t port) {
   return burst;
 }
 
-TEST(Verdict, OfAnUndecidedFrameIsDrop) {
+TEST(Verdict, IsDropUntilOneIsGiven) {
   const Verdict verdict;
   EXPECT_FALSE(verdict.transmits());
-  EXPECT_EQ(verdict.reason(), DropReason::kFunction);
+  EXPECT_EQ(verdict.drop_index(), static_cast<uint32_t>(DropReason::kFunction));
   EXPECT_EQ(Verdict::Transmit(3).port(), 3U);
   EXPECT_TRUE(Verdict::Transmit(3).transmits());
-  EXPECT_EQ(Verdict::Drop(DropReason::kMalformed).reason(), DropReason::kMalformed);
+  EXPECT_EQ(Verdict::Drop(DropReason::kMalformed).drop_index(), static_cast<uint32_t>(DropReason::kMalformed));
+  EXPECT_EQ(Verdict::DropFor(2).drop_index(), kDropReasons + 2);
 }
 
 TEST(Burst, IteratesOverItsCountOnly) {
@@ -39,7 +41,8 @@ TEST(Reflect, SwapsAddressesAndSendsBack) {
   std::vector<std::string> packets = {"DDDDDDSSSSSS\x08\x00payload", "DDDDDDSSSSSS\x08", ""};
   packets[0] = std::string("DDDDDDSSSSSS\x08\x00payload", 21);
   Burst burst = BurstOf(packets, 2);
-  (*MakeNetworkFunction("reflect", 4))->Process(burst);
+  TestLaneContext lane;
+  MakeFunction("reflect", 4)->function->Process(lane, burst);
   EXPECT_EQ(packets[0], std::string("SSSSSSDDDDDD\x08\x00payload", 21));
   EXPECT_EQ(burst.frames[0].verdict, Verdict::Transmit(2));
   for (const int shorter : {1, 2}) {
@@ -52,20 +55,21 @@ TEST(Forward, SendsOutOfTheOtherPortUnchanged) {
   std::vector<std::string> packets = {"DDDDDDSSSSSS..payload"};
   for (const uint8_t port : {0, 1}) {
     Burst burst = BurstOf(packets, port);
-    (*MakeNetworkFunction("forward", 2))->Process(burst);
+    TestLaneContext lane;
+    MakeFunction("forward", 2)->function->Process(lane, burst);
     EXPECT_EQ(burst.frames[0].verdict, Verdict::Transmit(1U - port));
     EXPECT_EQ(packets[0], "DDDDDDSSSSSS..payload");
   }
 }
 
-TEST(FunctionRegistry, SaysWhatItCannotMake) {
+TEST(FunctionFactory, SaysWhatItCannotMake) {
   for (const uint32_t ports : {0U, 1U, 3U, 4U}) {
-    const auto function = MakeNetworkFunction("forward", ports);
+    const auto function = MakeFunction("forward", ports);
     EXPECT_EQ(function.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_NE(function.status().message().find("works on 2 ports"), absl::string_view::npos);
   }
-  EXPECT_FALSE(MakeNetworkFunction("reflect", kMaxPorts + 1).ok());
-  const auto unknown = MakeNetworkFunction("nat", 2);
+  EXPECT_FALSE(MakeFunction("reflect", kMaxPorts + 1).ok());
+  const auto unknown = MakeFunction("nat", 2);
   EXPECT_EQ(unknown.status().code(), absl::StatusCode::kNotFound);
   EXPECT_NE(unknown.status().message().find("reflect, forward"), absl::string_view::npos);
 }

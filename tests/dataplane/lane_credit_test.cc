@@ -71,8 +71,8 @@ class LaneCreditTest : public ::testing::Test {
   uint32_t done(uint32_t port = 0) { return memory_[port]->done(kIndex) - kGiven[port]; }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
-  Reflect reflect_;
-  Forward forward_;
+  functions::reflect::Reflect reflect_;
+  functions::forward::Forward forward_;
   NetworkFunction* function_ = &reflect_;
   std::unique_ptr<FlowMemory> memory_[2];  // by port
   FlowTables tables_;

@@ -18,8 +18,8 @@ class LaneTest : public ::testing::Test {
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
   LaneStats& lane_stats_ = stats_->lanes[0];
-  Reflect reflect_;
-  Forward forward_;
+  functions::reflect::Reflect reflect_;
+  functions::forward::Forward forward_;
 };
 
 TEST_F(LaneTest, CarriesAFrameFromPortToPortWithoutACopy) {

@@ -246,7 +246,7 @@ TEST(PartialChecksum, NoiseIsReadWithinItsBounds) {
 TEST(PartialChecksum, TheLaneCompletesBeforeTheFunctionSeesThem) {
   class Witness final : public NetworkFunction {
    public:
-    void Process(Burst& burst) override {
+    void Process(LaneContext& /*lane*/, Burst& burst) override {
       for (Frame& frame : burst) {
         seen.emplace_back(frame.data, frame.data + frame.length_bytes);
         frame.verdict = Verdict::Drop(DropReason::kFunction);

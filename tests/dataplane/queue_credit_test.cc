@@ -46,7 +46,7 @@ class QueueMarksTest : public ::testing::Test {
   uint32_t room() { return credit().limit - credit().delivered; }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
-  Reflect reflect_;
+  functions::reflect::Reflect reflect_;
   FlowMemory memory_{1};
   FakeLane fake_{1, 4 * kRing, FakeSocketOptions{.ring_size = kRing}};
   std::vector<QueueCredit> shared_;

@@ -152,7 +152,7 @@ TEST(SteeringProbe, GoesOutOfThePortItsFlowCameFromByTheLaneItIsToUse) {
   destination->inbox().Attach(1, ring.get());
   source->outbox().Attach(0, ring.get(), &destination->inbox());
   source->TransmitByHandoff(1, /*probe=*/true);
-  Forward forward;
+  functions::forward::Forward forward;
   constexpr uint64_t kPackets = 100;
   for (uint64_t i = 0; i < kPackets; ++i) {
     ASSERT_TRUE(fake_source.sockets[0]->Deliver(UdpPacket(5, i)));

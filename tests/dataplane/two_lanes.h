@@ -35,7 +35,7 @@ class TwoLanes : public ::testing::Test {
 
   inline static int64_t now_ns_ = 1;  // the destination's clock
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
-  Reflect reflect_;
+  functions::reflect::Reflect reflect_;
   std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>();
   std::unique_ptr<FakeLane> fake_source_;
   std::unique_ptr<FakeLane> fake_destination_;

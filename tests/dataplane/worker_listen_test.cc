@@ -41,7 +41,7 @@ class WorkerListenTest : public ::testing::Test {
   static void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
-  Reflect reflect_;
+  functions::reflect::Reflect reflect_;
   FakeLane fake_;
   std::unique_ptr<Lane> lane_ = fake_.Open(0, stats_->lanes[0]);
   std::unique_ptr<WorkerPool> worker_pool_;

@@ -53,7 +53,7 @@ class CrewTest : public ::testing::TestWithParam<Polling> {
   void TearDown() override { worker_pool_.reset(); }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
-  Reflect reflect_;
+  functions::reflect::Reflect reflect_;
   std::vector<std::unique_ptr<FakeLane>> fakes_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<WorkerPool> worker_pool_;

@@ -28,7 +28,7 @@ namespace {
 
 TEST(WorkerYield, OneThatNeverSleepsYields) {
   const auto stats = std::make_unique<StatsSegment>();
-  Reflect reflect;
+  functions::reflect::Reflect reflect;
   FakeLane fake;
   const std::unique_ptr<Lane> lane = fake.Open(0, stats->lanes[0]);
   WorkerPool worker_pool(Polling::kBusy, reflect, *stats);

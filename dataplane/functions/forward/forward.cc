@@ -2,9 +2,9 @@
 
 #include "dataplane/function/flow_action.h"
 
-namespace sluice {
+namespace sluice::functions::forward {
 
-void Forward::Process(Burst& burst) {
+void Forward::Process(LaneContext& /*lane*/, Burst& burst) {
   for (Frame& frame : burst) {
     const uint32_t out_port = frame.in_port ^ 1U;
     frame.verdict = Verdict::Transmit(out_port);
@@ -14,4 +14,8 @@ void Forward::Process(Burst& burst) {
   }
 }
 
-}  // namespace sluice
+std::unique_ptr<NetworkFunction> Make() {
+  return std::make_unique<Forward>();
+}
+
+}  // namespace sluice::functions::forward

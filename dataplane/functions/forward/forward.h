@@ -1,18 +1,16 @@
-// "forward": a bump in the wire between two ports. What comes in at one leaves by the other, unchanged.
-// No state.
+// "forward": a bump in the wire between two ports. No state.
 #ifndef SLUICE_DATAPLANE_FUNCTIONS_FORWARD_FORWARD_H_
 #define SLUICE_DATAPLANE_FUNCTIONS_FORWARD_FORWARD_H_
 
 #include "dataplane/function/network_function.h"
 
-namespace sluice {
+namespace sluice::functions::forward {
 
 class Forward final : public NetworkFunction {
  public:
-  static constexpr uint32_t kPorts = 2;
-  void Process(Burst& burst) override;
+  void Process(LaneContext& lane, Burst& burst) override;
 };
 
-}  // namespace sluice
+}  // namespace sluice::functions::forward
 
 #endif  // SLUICE_DATAPLANE_FUNCTIONS_FORWARD_FORWARD_H_

@@ -3,9 +3,9 @@
 #include "dataplane/function/flow_action.h"
 #include "dataplane/net/ethernet.h"
 
-namespace sluice {
+namespace sluice::functions::reflect {
 
-void Reflect::Process(Burst& burst) {
+void Reflect::Process(LaneContext& /*lane*/, Burst& burst) {
   for (Frame& frame : burst) {
     if (frame.length_bytes < kEthernetHeaderBytes) {
       frame.verdict = Verdict::Drop(DropReason::kMalformed);
@@ -19,4 +19,8 @@ void Reflect::Process(Burst& burst) {
   }
 }
 
-}  // namespace sluice
+std::unique_ptr<NetworkFunction> Make() {
+  return std::make_unique<Reflect>();
+}
+
+}  // namespace sluice::functions::reflect
