@@ -148,7 +148,7 @@ absl::Status WaitForRcuGracePeriod() {
       bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "sluice_wait", sizeof(uint32_t), sizeof(uint32_t), 1, &options));
   const int value = inner.get();
   if (!inner || !outer || bpf_map_update_elem(outer.get(), &kOnlyKey, &value, BPF_ANY) != 0) {
-    return KernelError(errno, "waiting for packets under way, by a map of maps");
+    return KernelError(errno, "waiting for an RCU grace period, by a map of maps");
   }
   return absl::OkStatus();
 }
