@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "control/agent/rule_requests.h"
 #include "control/doctor/doctor.h"
@@ -139,11 +138,7 @@ wire::Response Examine(const wire::DoctorRequest& request, const Instance& insta
     }
   }
   if (ports.empty()) {
-    return Refuse(absl::NotFoundError(absl::StrCat(
-        "no port is called ", request.port(),
-        "; there are: ", absl::StrJoin(instance.ports(), ", ", [](std::string* out, const AgentPort& port) {
-          out->append(port.config().name);
-        }))));
+    return Refuse(absl::NotFoundError(NoSuchPort(request.port(), PortNames(instance.config().ports))));
   }
   absl::StatusOr<std::vector<wire::Finding>> findings = Examine(ports);
   if (!findings.ok()) {

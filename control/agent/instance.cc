@@ -14,14 +14,16 @@
 #include "control/kernel/affinity.h"
 #include "control/kernel/links.h"
 #include "control/state/state_file.h"
+#include "dataplane/functions/catalog.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
 
-// Which of the functions look at every frame on the wire; the others only at frames sent to the port.
+// Whether the function gets every frame on the wire, or only those sent to the port.
 bool IsBumpInTheWire(const FunctionConfig& function) {
-  return function.type == "forward";
+  const FunctionDescriptor* descriptor = FindFunction(function.type);
+  return descriptor != nullptr && descriptor->admission == Admission::kEveryFrame;
 }
 
 }  // namespace

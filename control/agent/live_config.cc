@@ -29,6 +29,8 @@ absl::Status LiveConfig::Check(ConfigStep step, const Config& wanted) {
     case ConfigStep::kQueuePairs:
       return instance_.Resize({wanted.dataplane.queue_pairs, {}, false}, /*dry_run=*/true, absl::InfiniteFuture())
           .status();
+    case ConfigStep::kFunction:
+      return CheckFunction(wanted.function);
     case ConfigStep::kMetrics:
     case ConfigStep::kDownPolicies:
     case ConfigStep::kRules:
@@ -48,10 +50,19 @@ absl::Status LiveConfig::Do(ConfigStep step, const Config& wanted) {
       return instance_.SetPlacement(wanted.dataplane.workers, wanted.dataplane.cores, absl::Now() + kStepBound);
     case ConfigStep::kQueuePairs:
       return SetQueuePairs(wanted.dataplane.queue_pairs);
+    case ConfigStep::kFunction:
+      return CheckFunction(wanted.function);
     case ConfigStep::kRules:
       return Compare(Running(), wanted).rules.empty() ? absl::OkStatus() : instance_.ReplaceRules(wanted.rules);
   }
   return absl::InternalError("a step of no known kind");
+}
+
+// A function that runs has its settings from the start only: the agent does not send ApplySettings yet.
+absl::Status LiveConfig::CheckFunction(const FunctionConfig& wanted) const {
+  return wanted.settings == instance_.config().function.settings
+             ? absl::OkStatus()
+             : absl::UnimplementedError("they change by a restart of the agent only (systemctl restart sluice-agent)");
 }
 
 absl::Status LiveConfig::SetQueuePairs(uint32_t pairs) {

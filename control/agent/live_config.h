@@ -22,6 +22,7 @@ class LiveConfig : public ConfigActions {
 
  private:
   absl::Status SetQueuePairs(uint32_t pairs);
+  absl::Status CheckFunction(const FunctionConfig& wanted) const;
 
   Instance& instance_;
   Reporter& reporter_;

@@ -3,7 +3,6 @@
 #include <string>
 #include <utility>
 
-#include "control/config/config_text.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -42,8 +41,7 @@ absl::StatusOr<Reporter> Reporter::Start(const MetricsConfig& config) {
 }
 
 absl::Status Reporter::Listen(const MetricsConfig& config) {
-  const auto same = [](const MetricsConfig& a, const MetricsConfig& b) { return ListenText(a) == ListenText(b); };
-  if (same(config, config_)) {
+  if (config == config_) {
     return absl::OkStatus();
   }
   const bool gave_up = server_ != nullptr && PortOf(config) == PortOf(config_);

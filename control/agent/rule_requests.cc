@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control/rules/active_rules.h"
-#include "control/rules/blocklist.h"
+#include "control/rules/blocklist_text.h"
 
 namespace sluice {
 namespace {

@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-// Between two tries of going back: each may take as long as a resize does.
+// The time between two tries to go back. Each may take as long as a resize.
 constexpr absl::Duration kRetry = absl::Seconds(10);
 
 std::string Seconds(absl::Duration duration) {
@@ -85,7 +85,7 @@ absl::StatusOr<AppliedConfig> ConfigKeeper::Apply(const Config& wanted, const st
     if (outcome.as_before) {
       Settle();
     } else {
-      apply_ = std::move(apply);  // Tick() goes on with it
+      apply_ = std::move(apply);  // Tick() tries again
       retry_at_ns_ = BootClockNs() + absl::ToInt64Nanoseconds(kRetry);
     }
     return outcome.error;
@@ -193,7 +193,7 @@ absl::Status ConfigKeeper::RefuseWhilePending() const {
 }
 
 std::optional<std::string> ConfigKeeper::GoBack(const std::string& why) {
-  // Whoever follows an agent that dies here goes on with it.
+  // Recorded first, so that the successor of an agent that dies here goes back, too.
   apply_->set_under_way(true);
   if (apply_->why_back().empty()) {
     apply_->set_why_back(why);
@@ -235,7 +235,7 @@ void ConfigKeeper::Keep(const std::string& text, const std::string& file) {
   if (file == config_path_) {
     rejected_.reset();
   }
-  // In this order: an agent that dies in between leaves what is final, and an older good one.
+  // In this order, an agent that dies in between leaves no apply behind, and an older last good file.
   Settle();
   Warn(state_dir_.KeepLastGood(text), "the last good configuration");
 }

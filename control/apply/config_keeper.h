@@ -1,13 +1,13 @@
-// Which configuration the agent runs, and how it comes to another one: apply, confirm, roll back.
+// Keeps the configuration that the agent runs, and changes it: apply, confirm, roll back.
 //
-//   Apply() ── checked, written down ── steps ──► final                     kept as the last good one
-//                                          └────► waits for Confirm() ────► final
-//                                                        └── its time is over, or Rollback() ──► the one before
+//   Apply() ── checked, recorded ── steps ──► final                     kept as the last good one
+//                                     └─────► waits for Confirm() ────► final
+//                                                   └── its time is over, or Rollback() ──► the one before
 //
-// From the first step on the state folder (state_dir.h) says how to go back, so that an agent which dies in the middle
-// is followed by one that does. What cannot be put back at once is tried again until it can.
+// From the first step on, a record in the state folder (state_dir.h) says how to go back: an agent that dies during an
+// apply is followed by one that goes back. A step that cannot be put back is tried again until it can.
 //
-// One thread: the agent's loop.
+// Not thread-safe: the agent's loop uses it.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_KEEPER_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_KEEPER_H_
 
@@ -34,24 +34,25 @@ struct AppliedConfig {
 
 class ConfigKeeper {
  public:
-  // `start`: what the agent was started with, and the apply it goes on with. `config_path`: what Reload() reads, and
-  // the next agent starts with. Borrows `live` and `state_dir`.
+  // `start`: the configuration that the agent started with, and an apply that it continues. `config_path`: the file
+  // that Reload() reads, and that the next agent starts with. Borrows `live` and `state_dir`.
   ConfigKeeper(ConfigActions& live, StateDir& state_dir, StartConfig start, std::string config_path);
 
-  // What Apply() would change.
+  // Returns the changes that Apply() would make.
   ConfigDiff Diff(const Config& wanted) const { return Compare(live_.Running(), wanted); }
-  // All of it or nothing; `wanted` is what `text`, the content of `file`, says. Final, or with `confirm` above zero to
-  // be confirmed within that time from now. Errors: FailedPrecondition while another apply waits, for keys that need a
-  // restart, and for what this machine has not got; otherwise what the kernel or the dataplane said. Each says how
-  // things are now.
+  // Makes all of the changes or none. `wanted` is parsed from `text`, which is the content of `file`. With `confirm` at
+  // zero the changes are final; above zero they wait that long, from the last step on, to be confirmed. Errors:
+  // FailedPrecondition while another apply waits, for keys that need a restart, and for resources that this machine
+  // does not have; otherwise the error of the kernel or the dataplane. Each says how things are now.
   absl::StatusOr<AppliedConfig> Apply(const Config& wanted, const std::string& text, const std::string& file,
                                       absl::Duration confirm);
-  // FailedPrecondition when nothing waits.
+  // Both: FailedPrecondition when no apply waits.
   absl::Status Confirm();
   absl::Status Rollback();
-  // SIGHUP: applies the file at config_path. What came of it is in the log.
+  // Applies the file at config_path, for SIGHUP. Logs the outcome.
   void Reload();
-  // Once a second or so: rolls back what was not confirmed in time.
+  // Rolls back an apply that nobody confirmed in time, and tries again to go back where that failed. The agent calls it
+  // about once a second.
   void Tick();
 
   wire::ConfigStatus Status() const;
@@ -60,23 +61,25 @@ class ConfigKeeper {
   SavedApply MakeRecord(const Config& before, const std::string& text, const std::string& file) const;
   absl::Duration TimeLeft() const;
   absl::Status RefuseWhilePending() const;
-  // What users are told when it worked. `why` counts the first time; whoever tries again has the same reason.
+  // Puts back every step. Returns a sentence for users, or nullopt when that failed and is to be tried again. `why`:
+  // its end; a second try repeats the first one's.
   std::optional<std::string> GoBack(const std::string& why);
-  // It is final now.
+  // Makes the text the last good one.
   void Keep(const std::string& text, const std::string& file);
-  // What was to be confirmed and is the file the next agent starts with: not to be started with as it is.
+  // Records that nobody confirmed this text, so that no agent starts with it as long as config_path contains it.
   void Reject(const SavedApply& apply);
-  // What the state folder says while nothing is under way or waits.
+  // Writes the state folder as it is between applies.
   void Settle();
+  // Logs an error of the state folder.
   void Warn(const absl::Status& s, const char* what) const;
 
   ConfigActions& live_;
   StateDir& state_dir_;
   std::string config_path_;
   ConfigSource source_;
-  std::optional<SavedApply> apply_;     // that is not final
-  std::optional<SavedApply> rejected_;  // of config_path_: what nobody confirmed, and the file may still say
-  int64_t retry_at_ns_ = 0;             // of going back, by the boot's clock
+  std::optional<SavedApply> apply_;     // waits to be confirmed, or is going back
+  std::optional<SavedApply> rejected_;  // an apply of config_path that nobody confirmed
+  int64_t retry_at_ns_ = 0;             // when to try again to go back, by the boot clock
   absl::Status last_failure_;           // of going back
 };
 

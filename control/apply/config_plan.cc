@@ -5,26 +5,15 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
 namespace sluice {
 namespace {
 
-// Of a key that is changed live.
-ConfigStep StepOf(const std::string& key) {
-  if (key == "metrics.listen") {
-    return ConfigStep::kMetrics;
-  }
-  if (key == "dataplane.queue_pairs") {
-    return ConfigStep::kQueuePairs;
-  }
-  return absl::EndsWith(key, ".on_dataplane_down") ? ConfigStep::kDownPolicies : ConfigStep::kPlacement;
-}
-
 bool NeedsDataplane(ConfigStep step) {
-  return step == ConfigStep::kDownPolicies || step == ConfigStep::kPlacement || step == ConfigStep::kQueuePairs;
+  return step == ConfigStep::kDownPolicies || step == ConfigStep::kPlacement || step == ConfigStep::kQueuePairs ||
+         step == ConfigStep::kFunction;
 }
 
 }  // namespace
@@ -39,6 +28,8 @@ const char* StepName(ConfigStep step) {
       return "workers and cores";
     case ConfigStep::kQueuePairs:
       return "queue_pairs";
+    case ConfigStep::kFunction:
+      return "the function's settings";
     case ConfigStep::kRules:
       return "rules";
   }
@@ -46,8 +37,8 @@ const char* StepName(ConfigStep step) {
 }
 
 std::vector<ConfigStep> AllConfigSteps() {
-  return {ConfigStep::kMetrics, ConfigStep::kDownPolicies, ConfigStep::kPlacement, ConfigStep::kQueuePairs,
-          ConfigStep::kRules};
+  return {ConfigStep::kMetrics,    ConfigStep::kDownPolicies, ConfigStep::kPlacement,
+          ConfigStep::kQueuePairs, ConfigStep::kFunction,     ConfigStep::kRules};
 }
 
 absl::StatusOr<std::vector<ConfigStep>> PlanConfig(const ConfigDiff& diff, bool dataplane_down) {
@@ -58,7 +49,7 @@ absl::StatusOr<std::vector<ConfigStep>> PlanConfig(const ConfigDiff& diff, bool 
   }
   std::set<ConfigStep> wanted;
   for (const ConfigChange& change : diff.changes) {
-    wanted.insert(StepOf(change.key));
+    wanted.insert(*change.by.step());  // those without one have been refused above
   }
   if (!diff.rules.empty()) {
     wanted.insert(ConfigStep::kRules);

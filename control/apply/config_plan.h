@@ -1,10 +1,10 @@
-// The plan of `sluicectl config apply`: which steps lead from the configuration that runs to the one wanted, and in
-// which order. Pure; config_run.h runs it.
+// The plan of `sluicectl config apply`: the steps that lead from the configuration that runs to the wanted one, in
+// order. Pure, any thread; config_run.h runs it.
 //
-// The order is the one in which a step that fails is least seen by packets: first what they do not notice (where
-// Prometheus listens, what is to happen when the dataplane ends), then who handles them (workers, cores), then how
-// many queue pairs there are, which is what a kernel refuses most often. The rules come last: they say what becomes of
-// a packet, and no packet should have been dropped or passed by rules that are taken back a moment later.
+// The order makes packets notice a failing step as little as possible. First come the steps that packets do not notice
+// (the address of the metrics, on_dataplane_down), then the cores that handle them, then the number of queue pairs,
+// which the kernel refuses most often, then the function's settings. The rules come last: they decide which packets are
+// dropped or passed, and no packet should meet rules that are taken back a moment later.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_PLAN_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_PLAN_H_
 
@@ -12,24 +12,18 @@
 
 #include "absl/status/statusor.h"
 #include "control/config/config_diff.h"
+#include "control/config/config_step.h"
 
 namespace sluice {
 
-enum class ConfigStep {
-  kMetrics,       // where Prometheus listens
-  kDownPolicies,  // on_dataplane_down of every port
-  kPlacement,     // workers and cores
-  kQueuePairs,    // a resize
-  kRules,         // atomic on each port
-};
-
-// As a user reads it: "[metrics] listen".
+// Returns the step as users read it: "[metrics] listen".
 const char* StepName(ConfigStep step);
 
-// Every step, in their order.
+// Returns every step, in order.
 std::vector<ConfigStep> AllConfigSteps();
 
-// Errors: FailedPrecondition with the keys that need a restart, or when a step needs the dataplane and it is down.
+// Errors: FailedPrecondition names the keys that need a restart, or says that a step needs the dataplane, which is
+// down.
 absl::StatusOr<std::vector<ConfigStep>> PlanConfig(const ConfigDiff& diff, bool dataplane_down);
 
 }  // namespace sluice

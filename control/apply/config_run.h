@@ -1,4 +1,4 @@
-// Runs the steps of a configuration's plan (config_plan.h); when one fails, puts back what was done before it.
+// Runs the steps of a plan (config_plan.h). When one fails, puts back the steps before it. Runs in the agent's loop.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_RUN_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_RUN_H_
 
@@ -10,29 +10,30 @@
 
 namespace sluice {
 
-// What there is to change, and what the steps do. Each takes its part of `wanted`; the rest is not looked at.
+// The running agent, as the steps see it. A step uses its own part of `wanted` only.
 class ConfigActions {
  public:
   virtual ~ConfigActions() = default;
-  // As things are now, so with what sluicectl has changed since the start.
+  // Returns the configuration in force, with the changes that sluicectl has made since the start.
   virtual Config Running() const = 0;
   virtual bool dataplane_down() const = 0;
-  // Whether Do() can be expected to work. Changes nothing.
+  // Returns an error when Do() cannot work. Changes nothing.
   virtual absl::Status Check(ConfigStep step, const Config& wanted) = 0;
-  // Makes it so; nothing to do when it is. One that fails has changed nothing, or has put back what it changed.
+  // Brings the step's part to `wanted`; does nothing when it is there. A step that fails has changed nothing, or has
+  // put back its own changes.
   virtual absl::Status Do(ConfigStep step, const Config& wanted) = 0;
 };
 
 struct ConfigOutcome {
-  absl::Status error;     // why not done: the step, what the kernel said, and how things are now
-  bool as_before = true;  // when not done: false when something could not be put back
+  absl::Status error;     // names the step, the cause, and how things are now; OK: done
+  bool as_before = true;  // false: it failed, and a step could not be put back
 };
 
 ConfigOutcome RunConfigPlan(const std::vector<ConfigStep>& steps, const Config& before, const Config& wanted,
                             ConfigActions& actions);
 
-// The steps in reverse order, towards `before`: the rules first, which are what locks people out. Goes on past
-// errors, and returns the first.
+// Runs the steps in reverse order towards `before`: first the rules, because rules can lock people out. An error does
+// not end it; the first one is returned.
 absl::Status PutBack(const std::vector<ConfigStep>& steps, const Config& before, ConfigActions& actions);
 
 }  // namespace sluice

@@ -16,7 +16,7 @@ void AddProblems(const absl::Status& s, std::vector<std::string>& problems) {
   }
 }
 
-// An agent that died with an apply: the next one goes on with what ran, or with what it goes back to.
+// Adds the configuration that the dead agent had reached, or the one before it when the apply has to go back.
 void AddApply(const SavedApply& apply, StartChoices& choices) {
   const bool back = apply.under_way() || TimeIsOver(apply);
   const std::string& text = back ? apply.previous() : apply.text();

@@ -1,8 +1,8 @@
-// With which configuration the agent starts: the file it was given, and what there is instead when that does not work.
+// Chooses the configuration that the agent starts with: an unfinished apply, the file, or the last good one.
 //
-// A machine that boots is to carry packets: a file that is broken or that cannot be brought up (a netdev's name was
-// mistyped) must not keep it from that, as long as there is one that was good. A file that was applied and that nobody
-// confirmed does not become final by a restart either, be it before or after it was rolled back.
+// A machine that boots has to carry packets. A file that is broken, or that cannot be brought up (a netdev's name with
+// a typing error), must not prevent that as long as an older one was good. A file that was applied with --confirm and
+// that nobody confirmed must not become final by a restart, whether it was rolled back already or not.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_START_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_START_H_
 
@@ -16,29 +16,29 @@
 
 namespace sluice {
 
-// Where the running configuration came from.
+// The origin of the running configuration.
 struct ConfigSource {
   std::string file;
-  bool last_good = false;             // instead of a file that did not work
-  std::vector<std::string> problems;  // of that file; what users are to know otherwise
+  bool last_good = false;             // it is the last good one, since the file did not work
+  std::vector<std::string> problems;  // of the file that did not work, and other facts for `sluicectl status`
 };
 
 struct StartConfig {
   Config config;
   ConfigSource source;
-  std::string text;                 // to be kept as the last good one when it starts; empty: not to be kept
-  std::optional<SavedApply> apply;  // not final, and gone on with
+  std::string text;                 // becomes the last good one when the agent starts with it; empty: it does not
+  std::optional<SavedApply> apply;  // the unfinished apply that the agent continues
 };
 
 struct StartChoices {
-  std::vector<StartConfig> configs;   // the first that can be brought up is the one; none: there is no good one
-  std::vector<std::string> problems;  // of what is not among them
+  std::vector<StartConfig> configs;   // in order of preference; the agent takes the first that can be brought up
+  std::vector<std::string> problems;  // of the files that are not among them
 };
 
-// `takes_over`: an agent before this one died, and what it set up is still there (its state file is).
+// `takes_over`: an agent before this one died, and its state file and set-up are still there.
 StartChoices FindStartChoices(const std::string& config_path, const StateDir& state_dir, bool takes_over);
 
-// Whether an apply's time is over, by this boot's clock.
+// Whether the time to confirm is over, by the boot clock. An apply of an earlier boot is always over.
 bool TimeIsOver(const SavedApply& apply);
 
 }  // namespace sluice

@@ -2,7 +2,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "control/cli/ask.h"
 #include "control/cli/output.h"
@@ -11,6 +10,7 @@
 #include "control/cli/render_resize.h"
 #include "control/cli/render_stats.h"
 #include "control/cli/render_status.h"
+#include "control/config/config.h"
 
 namespace sluice::cli {
 namespace {
@@ -82,9 +82,11 @@ ExitCode RunQueues(const Context& context, const std::string& port) {
       }
     }
     if (one.ports().empty()) {
-      PrintError(absl::StrCat(
-          "no port ", port, "; there are: ",
-          absl::StrJoin(status->ports(), ", ", [](std::string* out, const wire::Port& p) { out->append(p.name()); })));
+      std::vector<std::string> names;
+      for (const wire::Port& known : status->ports()) {
+        names.push_back(known.name());
+      }
+      PrintError(NoSuchPort(port, names));
       return kRefused;
     }
     status = std::move(one);

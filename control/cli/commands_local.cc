@@ -5,7 +5,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "control/cli/output.h"
 #include "control/cli/render_doctor.h"
@@ -35,9 +34,7 @@ ExitCode RunLocalDoctor(const Context& context, const std::string& config_path, 
     }
   }
   if (ports.empty()) {
-    PrintError(absl::StrCat(
-        "no port ", port, " in ", config_path, "; there are: ",
-        absl::StrJoin(config->ports, ", ", [](std::string* out, const PortConfig& p) { out->append(p.name); })));
+    PrintError(absl::StrCat(config_path, ": ", NoSuchPort(port, PortNames(config->ports))));
     return kRefused;
   }
   const absl::StatusOr<std::vector<wire::Finding>> findings = Examine(ports);

@@ -1,118 +1,62 @@
 #include "control/config/config.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
-#include <bit>
-#include <cctype>
-#include <cstring>
-#include <limits>
 #include <map>
+#include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "control/config/function_settings.h"
 #include "control/config/keys.h"
 #include "control/config/toml_reader.h"
-#include "control/rules/rules.h"
 #include "dataplane/base/whole_file.h"
 #include "dataplane/contract/stats_segment.h"
+#include "dataplane/functions/catalog.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxNetdevChars = 15;    // IFNAMSIZ less the terminator
-constexpr size_t kMaxPortNameChars = 32;  // fits a table's column; nothing in the kernel asks for it
-constexpr uint32_t kMaxCpu = 8191;        // the largest CONFIG_NR_CPUS, x86 MAXSMP
-constexpr uint32_t kLeastOffloadFlows = 1024;
-constexpr uint32_t kMostOffloadFlows = 1 << 24;
 constexpr size_t kMaxFileBytes = 512 * 1024;  // a full rule set is some 20 KiB; must fit a frame (wire/framing.h)
 
-// What a network function asks of the configuration.
-struct FunctionType {
-  const char* name;
-  uint32_t min_ports;
-  uint32_t max_ports;
-  const char* ports;  // in words
+// Reads the keys of one table into their members. Keys that are absent or not allowed leave their member as it is.
+void ReadKeys(TableReader& in, const char* table, Config& config, size_t port) {
+  for (const KeySpec& spec : AllKeys()) {
+    if (absl::string_view(spec.table) == table) {
+      if (const std::optional<KeyValue> value = in.Key(spec); value.has_value()) {
+        spec.member.set(config, port, *value);
+      }
+    }
+  }
+}
+
+// Remembers which value was on which line, and makes a problem of one that comes twice.
+class UniqueValues {
+ public:
+  explicit UniqueValues(const char* key) : key_(key) {}
+
+  void Add(TableReader& in, const std::string& value) {
+    const auto [first, fresh] = lines_.emplace(value, in.Line(key_));
+    if (!fresh && !value.empty()) {
+      in.Problem(key_, absl::StrCat("'", value, "' is taken by the port of line ", first->second));
+    }
+  }
+
+ private:
+  const char* key_;
+  std::map<std::string, uint32_t> lines_;
 };
-constexpr FunctionType kFunctions[] = {{"reflect", 1, kMaxPorts, "at least one port"},
-                                       {"forward", 2, 2, "exactly two ports"}};
-
-std::string FunctionNames() {
-  return absl::StrJoin(kFunctions, ", ", [](std::string* out, const FunctionType& f) { out->append(f.name); });
-}
-
-bool IsPortName(const std::string& name) {
-  return !name.empty() && name.size() <= kMaxPortNameChars &&
-         std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '-' || c == '_'; });
-}
-
-// net/core/dev.c: dev_valid_name; '%' would be a pattern (dev_alloc_name), and only printable ASCII is sane.
-bool IsNetdevName(const std::string& name) {
-  return !name.empty() && name.size() <= kMaxNetdevChars && name != "." && name != ".." &&
-         std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return std::isgraph(c) != 0 && c != '/' && c != ':' && c != '%'; });
-}
-
-// "192.0.2.1:80" or "[2001:db8::1]:80". No names: who listens where must not depend on a resolver.
-std::optional<ListenAddress> ParseListenAddress(const std::string& text) {
-  const size_t colon = text.rfind(':');
-  uint32_t port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 ||
-      port > std::numeric_limits<uint16_t>::max()) {
-    return std::nullopt;
-  }
-  ListenAddress address{text.substr(0, colon), static_cast<uint16_t>(port)};
-  const bool ipv6 = absl::StartsWith(address.host, "[") && absl::EndsWith(address.host, "]");
-  if (ipv6) {
-    address.host = address.host.substr(1, address.host.size() - 2);
-  }
-  in6_addr bits{};
-  return inet_pton(ipv6 ? AF_INET6 : AF_INET, address.host.c_str(), &bits) == 1 ? std::make_optional(address)
-                                                                                : std::nullopt;
-}
-
-void ReadPort(TableReader& in, PortConfig& port) {
-  if (const auto name = in.String("name"); name.has_value()) {
-    port.name = *name;
-    if (!IsPortName(*name)) {
-      in.Problem("name", absl::StrCat("'", *name, "' is not allowed; allowed: 1 to ", kMaxPortNameChars,
-                                      " letters, digits, '-' and '_'"));
-    }
-  } else if (!in.Has("name")) {
-    in.Missing("name", "a name of your own, such as \"wan\"");
-  }
-  if (const auto netdev = in.String("netdev"); netdev.has_value()) {
-    port.netdev = *netdev;
-    if (!IsNetdevName(*netdev)) {
-      in.Problem("netdev", absl::StrCat("'", *netdev, "' is not allowed; allowed: a network device's name, 1 to ",
-                                        kMaxNetdevChars, " characters without spaces, '/', ':' and '%'"));
-    }
-  } else if (!in.Has("netdev")) {
-    in.Missing("netdev", "a network device's name, such as \"eth0\"");
-  }
-  if (const auto down = in.OneOf("on_dataplane_down", kOnDataplaneDownWords); down.has_value()) {
-    port.on_dataplane_down = static_cast<OnDataplaneDown>(*down);
-  }
-  in.RefuseOtherKeys();
-}
 
 void ReadPorts(TableReader& root, Problems& problems, Config& config) {
-  std::map<std::string, uint32_t> names, netdevs;  // -> the line it was first on
+  UniqueValues names("name"), netdevs("netdev");
   for (const toml::table* table : root.Tables("port")) {
     TableReader in(*table, "port", problems);
-    PortConfig port;
-    ReadPort(in, port);
-    if (const auto [first, fresh] = names.emplace(port.name, in.Line("name")); !fresh && !port.name.empty()) {
-      in.Problem("name", absl::StrCat("'", port.name, "' is taken by the port of line ", first->second));
-    }
-    if (const auto [first, fresh] = netdevs.emplace(port.netdev, in.Line("netdev")); !fresh && !port.netdev.empty()) {
-      in.Problem("netdev", absl::StrCat("'", port.netdev, "' is taken by the port of line ", first->second));
-    }
-    config.ports.push_back(std::move(port));
+    config.ports.emplace_back();
+    ReadKeys(in, "port", config, config.ports.size() - 1);
+    in.RefuseOtherKeys();
+    names.Add(in, config.ports.back().name);
+    netdevs.Add(in, config.ports.back().netdev);
   }
   if (config.ports.empty() && !root.Has("port")) {
     root.Missing("port", "one to four tables [[port]] with name and netdev");
@@ -121,69 +65,51 @@ void ReadPorts(TableReader& root, Problems& problems, Config& config) {
   }
 }
 
-void ReadDataplane(TableReader& in, DataplaneConfig& dataplane) {
-  if (const auto pairs = in.Number("queue_pairs", 1, kMaxPairLanes); pairs.has_value()) {
-    dataplane.queue_pairs = *pairs;
+void CheckWorkers(TableReader& in, const DataplaneConfig& dataplane) {
+  if (dataplane.workers.has_value() && !dataplane.cores.empty() && *dataplane.workers > dataplane.cores.size()) {
+    in.Problem("workers", absl::StrCat(*dataplane.workers, " workers on ", dataplane.cores.size(),
+                                       " cores; each needs a core of its own"));
   }
-  if (const auto mode = in.OneOf("mode", kModeWords); mode.has_value()) {
-    dataplane.mode = static_cast<ModeSetting>(*mode);
-  }
-  if (const auto cores = in.DistinctNumbers("cores", kMaxCpu); cores.has_value()) {
-    dataplane.cores = *cores;
-  }
-  if (const auto workers = in.Number("workers", 1, kMaxWorkers); workers.has_value()) {
-    dataplane.workers = *workers;
-    if (!dataplane.cores.empty() && *workers > dataplane.cores.size()) {
-      in.Problem("workers", absl::StrCat(*workers, " workers on ", dataplane.cores.size(),
-                                         " cores; each needs a core of its own"));
-    }
-  }
-  if (const auto poll = in.OneOf("poll", kPollWords); poll.has_value()) {
-    dataplane.poll = static_cast<PollSetting>(*poll);
-  }
-  if (const auto offload = in.OneOf("offload", kOffloadWords); offload.has_value()) {
-    dataplane.offload = static_cast<OffloadSetting>(*offload);
-  }
-  if (const auto flows = in.Number("offload_flows", kLeastOffloadFlows, kMostOffloadFlows); flows.has_value()) {
-    dataplane.offload_flows = std::bit_ceil(*flows);
-  }
-  in.RefuseOtherKeys();
 }
 
-void ReadFunction(TableReader& in, size_t port_count, FunctionConfig& function) {
-  if (const auto type = in.String("type"); type.has_value()) {
-    const FunctionType* known = std::find_if(std::begin(kFunctions), std::end(kFunctions),
-                                             [&](const FunctionType& f) { return *type == f.name; });
-    if (known == std::end(kFunctions)) {
-      in.Problem("type", absl::StrCat("'", *type, "' is not allowed; allowed: ", FunctionNames()));
-    } else if (port_count < known->min_ports || port_count > known->max_ports) {
-      in.Problem("type", absl::StrCat(*type, " takes ", known->ports, ", there are ", port_count));
-    }
-    function.type = *type;
-  } else if (!in.Has("type")) {
-    in.Missing("type", FunctionNames());
+void ReadSettingsOf(const FunctionDescriptor& function, TableReader& in, Config& config) {
+  if (absl::Status s = CheckPortCount(function, config.ports.size()); !s.ok()) {
+    in.Problem("type", std::string(s.message()));
   }
-  in.RefuseOtherKeys();
+  config.function.settings = ReadSettings(in, function.settings);
 }
 
-void ReadMetrics(TableReader& in, MetricsConfig& metrics) {
-  if (const auto listen = in.String("listen"); listen.has_value()) {
-    metrics.wanted = *listen != "off";
-    metrics.listen = ParseListenAddress(*listen);
-    if (metrics.wanted && !metrics.listen.has_value()) {
-      in.Problem("listen", absl::StrCat("'", *listen, "' is not allowed; allowed: \"off\", or an IP address and a ",
-                                        "port, such as \"127.0.0.1:9477\" or \"[::1]:9477\""));
+// Reads the tables that a file has at most once.
+void ReadSingleTables(TableReader& root, Problems& problems, Config& config) {
+  for (const TableSpec& spec : AllTables()) {
+    const toml::table* table = spec.many ? nullptr : root.Table(spec.name);
+    if (table == nullptr) {
+      continue;
     }
+    TableReader in(*table, spec.name, problems);
+    ReadKeys(in, spec.name, config, 0);
+    if (&spec == &FindTable("dataplane")) {
+      CheckWorkers(in, config.dataplane);
+    } else if (&spec == &FindTable("function")) {
+      const FunctionDescriptor* function = FindFunction(config.function.type);
+      if (function == nullptr) {
+        continue;  // That is a problem already, and no other key can be judged without it.
+      }
+      ReadSettingsOf(*function, in, config);
+    }
+    in.RefuseOtherKeys();
   }
-  in.RefuseOtherKeys();
+  if (!root.Has("function")) {
+    root.Missing("function", absl::StrCat("a table [function] with type = one of ", FunctionNames()));
+  }
 }
 
-// The rule's fields as text, for the one parser of rules. Fields of a wrong type are left out.
+// Returns the rule's fields as text, for the parser in control/rules/rule.h. Fields of a wrong type are left out.
 RuleFields ReadFields(TableReader& in) {
   RuleFields fields;
-  for (const char* name : RuleFieldNames()) {
-    if (const auto value = in.Scalar(name); value.has_value()) {
-      fields[name] = *value;
+  for (const RuleField& field : AllRuleFields()) {
+    if (const auto value = in.Scalar(field.name); value.has_value()) {
+      fields[field.name] = *value;
     }
   }
   in.RefuseOtherKeys();
@@ -196,8 +122,8 @@ void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConf
     TableReader in(*table, "rule", problems);
     RuleConfig rule;
     const RuleFields fields = ReadFields(in);
-    for (const RuleProblem& problem : MakeRuleConfig(fields, PortNames(ports), rule)) {
-      // Of a field with a wrong type it has been said already; its absence here is not another problem.
+    for (const RuleProblem& problem : CompileRule(fields, PortNames(ports), rule)) {
+      // A field of a wrong type is a problem already; that it is missing here is not a second one.
       if (fields.count(problem.field) != 0 || !in.Has(problem.field.c_str())) {
         in.Problem(problem.field, problem.text);
       }
@@ -230,6 +156,10 @@ std::vector<std::string> PortNames(const std::vector<PortConfig>& ports) {
   return names;
 }
 
+std::string NoSuchPort(const std::string& name, absl::Span<const std::string> names) {
+  return absl::StrCat("no port ", name, "; there are: ", absl::StrJoin(names, ", "));
+}
+
 absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name) {
   Problems problems(file_name);
   toml::table table;
@@ -239,20 +169,7 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
   Config config;
   TableReader root(table, "", problems);
   ReadPorts(root, problems, config);
-  if (const toml::table* dataplane = root.Table("dataplane"); dataplane != nullptr) {
-    TableReader in(*dataplane, "dataplane", problems);
-    ReadDataplane(in, config.dataplane);
-  }
-  if (const toml::table* function = root.Table("function"); function != nullptr) {
-    TableReader in(*function, "function", problems);
-    ReadFunction(in, config.ports.size(), config.function);
-  } else if (!root.Has("function")) {
-    root.Missing("function", absl::StrCat("a table [function] with type = one of ", FunctionNames()));
-  }
-  if (const toml::table* metrics = root.Table("metrics"); metrics != nullptr) {
-    TableReader in(*metrics, "metrics", problems);
-    ReadMetrics(in, config.metrics);
-  }
+  ReadSingleTables(root, problems, config);
   ReadRules(root, problems, config.ports, config.rules);
   root.RefuseOtherKeys();
 

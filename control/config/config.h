@@ -1,5 +1,5 @@
-// The configuration file, /etc/sluice/sluice.toml: read, checked, and nothing else. DESIGN.md section 5
-// lists the keys; unknown keys and wrong values are errors with file:line.
+// The configuration of an agent: the checked content of /etc/sluice/sluice.toml. Values that a key leaves out are the
+// initialisers here. keys.h lists the keys. Pure, except for ReadConfigFile and LoadConfig; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_CONFIG_H_
 #define SLUICE_CONTROL_CONFIG_CONFIG_H_
 
@@ -10,8 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "bpf/sluice_abi.h"
-#include "control/rules/rules.h"
+#include "absl/types/span.h"
+#include "control/config/listen_address.h"
+#include "control/rules/rule.h"
+#include "dataplane/function/settings.h"
 
 namespace sluice {
 
@@ -30,25 +32,22 @@ struct DataplaneConfig {
   uint32_t queue_pairs = 1;
   ModeSetting mode = ModeSetting::kAuto;
   std::vector<uint32_t> cores;      // empty: every online CPU
-  std::optional<uint32_t> workers;  // nullopt: one for each queue pair, as far as the cores go
+  std::optional<uint32_t> workers;  // nullopt: one for each queue pair, at most one for each core
   PollSetting poll = PollSetting::kAdaptive;
   OffloadSetting offload = OffloadSetting::kOff;
-  uint32_t offload_flows = 65536;  // entries of each port's flow table
+  uint32_t offload_flows = 65536;  // entries of each port's flow table; a power of two
 };
 
 struct FunctionConfig {
-  std::string type;  // "reflect", "forward"
-};
-
-// "127.0.0.1:9477", "[::1]:9477".
-struct ListenAddress {
-  std::string host = "127.0.0.1";  // an IP address, without brackets
-  uint16_t port = 9477;
+  std::string type;       // a name of the catalogue (dataplane/functions/catalog.h)
+  SettingTexts settings;  // every setting of that function, in canonical text
 };
 
 struct MetricsConfig {
   bool wanted = true;
-  std::optional<ListenAddress> listen;  // nullopt: the default one, if it can be had
+  std::optional<ListenAddress> listen;  // nullopt: the default address, and no metrics when that is taken
+
+  bool operator==(const MetricsConfig&) const = default;
 };
 
 struct Config {
@@ -59,16 +58,18 @@ struct Config {
   std::vector<RuleConfig> rules;
 };
 
-// Their names, in order.
+// Returns the ports' names, in their order.
 std::vector<std::string> PortNames(const std::vector<PortConfig>& ports);
+// Returns "no port dmz; there are: wan, lan", the answer to a name that is none of `names`.
+std::string NoSuchPort(const std::string& name, absl::Span<const std::string> names);
 
-// Errors: InvalidArgument, one line a problem, each "FILE:LINE: key: what is wrong, what is allowed".
-// All problems of a file are listed, not only the first.
+// Errors: InvalidArgument, a line for each problem, "FILE:LINE: key: what is wrong, what is allowed". It lists all
+// problems of the file, not only the first.
 absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& file_name);
-// A text that has nothing but [[rule]] tables, for these ports. Errors as ParseConfig.
+// Reads a text that has nothing but [[rule]] tables, for these ports. Errors as ParseConfig.
 absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, const std::string& file_name,
                                                    const std::vector<PortConfig>& ports);
-// The text of a file. NotFound or PermissionDenied with the path; InvalidArgument when it is too large.
+// Returns the text of a file. NotFound or PermissionDenied with the path; InvalidArgument when it is too large.
 absl::StatusOr<std::string> ReadConfigFile(const std::string& path);
 // Errors as ReadConfigFile and ParseConfig.
 absl::StatusOr<Config> LoadConfig(const std::string& path);

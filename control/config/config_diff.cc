@@ -5,8 +5,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "control/config/config_text.h"
+#include "control/config/function_settings.h"
 #include "control/config/keys.h"
+#include "dataplane/functions/catalog.h"
 
 namespace sluice {
 namespace {
@@ -19,43 +22,53 @@ const PortConfig* FindPort(const Config& config, const std::string& name) {
   return found == config.ports.end() ? nullptr : &*found;
 }
 
-class Differences {
- public:
-  void Add(const char* table, const char* key, const std::string& before, const std::string& after,
-           const std::string& port = "") {
-    if (before != after) {
-      changes_.push_back(
-          {absl::StrCat(table, ".", port, port.empty() ? "" : ".", key), before, after, FindKey(table, key).live});
-    }
-  }
-  void AddPort(const std::string& name, const std::string& before, const std::string& after) {
-    changes_.push_back({absl::StrCat("port.", name), before, after, FindKey("port", "name").live});
-  }
-  std::vector<ConfigChange> Take() { return std::move(changes_); }
-
- private:
-  std::vector<ConfigChange> changes_;
-};
-
-void ComparePorts(const Config& before, const Config& after, Differences& out) {
-  for (const PortConfig& was : before.ports) {
-    const PortConfig* is = FindPort(after, was.name);
-    if (is == nullptr) {
-      out.AddPort(was.name, was.netdev, kNone);
+// Appends the keys of one table that differ. `prefix` stands before them: "port.wan.". `before_port` and `after_port`
+// are the places of the port among the ports; only keys of [[port]] use them.
+void CompareKeys(const char* table, const std::string& prefix, const Config& before, size_t before_port,
+                 const Config& after, size_t after_port, std::vector<ConfigChange>& changes) {
+  for (const KeySpec& spec : AllKeys()) {
+    if (absl::string_view(spec.table) != table) {
       continue;
     }
-    out.Add("port", "netdev", was.netdev, is->netdev, was.name);
-    out.Add("port", "on_dataplane_down", Name(was.on_dataplane_down), Name(is->on_dataplane_down), was.name);
-  }
-  for (const PortConfig& is : after.ports) {
-    if (FindPort(before, is.name) == nullptr) {
-      out.AddPort(is.name, kNone, is.netdev);
+    std::string was = ValueText(spec, spec.member.get(before, before_port));
+    std::string is = ValueText(spec, spec.member.get(after, after_port));
+    if (was != is) {
+      changes.push_back({absl::StrCat(prefix, spec.key), std::move(was), std::move(is), spec.change});
     }
   }
 }
 
-// For each rule of `after` its place in `before`, along the longest run of rules that keep their order: those stay,
-// whatever else moves.
+void ComparePorts(const Config& before, const Config& after, std::vector<ConfigChange>& changes) {
+  const auto add = [&](const std::string& name, const std::string& was, const std::string& is) {
+    changes.push_back({absl::StrCat("port.", name), was, is, FindKey("port", "name").change});
+  };
+  for (size_t i = 0; i < before.ports.size(); ++i) {
+    const PortConfig& was = before.ports[i];
+    const PortConfig* is = FindPort(after, was.name);
+    if (is == nullptr) {
+      add(was.name, was.netdev, kNone);
+    } else {
+      const auto place = static_cast<size_t>(is - after.ports.data());
+      CompareKeys("port", absl::StrCat("port.", was.name, "."), before, i, after, place, changes);
+    }
+  }
+  for (const PortConfig& is : after.ports) {
+    if (FindPort(before, is.name) == nullptr) {
+      add(is.name, kNone, is.netdev);
+    }
+  }
+}
+
+void CompareFunctions(const FunctionConfig& before, const FunctionConfig& after, std::vector<ConfigChange>& changes) {
+  const FunctionDescriptor* function = FindFunction(after.type);
+  if (function != nullptr && before.type == after.type) {
+    const std::vector<ConfigChange> settings = CompareSettings(function->settings, before.settings, after.settings);
+    changes.insert(changes.end(), settings.begin(), settings.end());
+  }
+}
+
+// Returns for each rule of `after` its place in `before` when it stays, nullopt when it is new or moves. The longest
+// common subsequence stays, so that a diff lists as few moves as possible.
 std::vector<std::optional<size_t>> Stayed(const std::vector<RuleConfig>& before, const std::vector<RuleConfig>& after) {
   std::vector<std::vector<size_t>> longest(before.size() + 1, std::vector<size_t>(after.size() + 1, 0));
   for (size_t i = before.size(); i-- > 0;) {
@@ -115,7 +128,7 @@ std::vector<RuleChange> CompareRules(const std::vector<RuleConfig>& before, cons
 std::vector<std::string> ConfigDiff::KeysThatNeedRestart() const {
   std::vector<std::string> keys;
   for (const ConfigChange& change : changes) {
-    if (!change.live) {
+    if (!change.by.live()) {
       keys.push_back(change.key);
     }
   }
@@ -123,20 +136,17 @@ std::vector<std::string> ConfigDiff::KeysThatNeedRestart() const {
 }
 
 ConfigDiff Compare(const Config& before, const Config& after) {
-  Differences out;
-  ComparePorts(before, after, out);
-  const DataplaneConfig& was = before.dataplane;
-  const DataplaneConfig& is = after.dataplane;
-  out.Add("dataplane", "queue_pairs", absl::StrCat(was.queue_pairs), absl::StrCat(is.queue_pairs));
-  out.Add("dataplane", "mode", Name(was.mode), Name(is.mode));
-  out.Add("dataplane", "cores", CoresText(was), CoresText(is));
-  out.Add("dataplane", "workers", WorkersText(was), WorkersText(is));
-  out.Add("dataplane", "poll", Name(was.poll), Name(is.poll));
-  out.Add("dataplane", "offload", Name(was.offload), Name(is.offload));
-  out.Add("dataplane", "offload_flows", absl::StrCat(was.offload_flows), absl::StrCat(is.offload_flows));
-  out.Add("function", "type", before.function.type, after.function.type);
-  out.Add("metrics", "listen", ListenText(before.metrics), ListenText(after.metrics));
-  return {out.Take(), CompareRules(before.rules, after.rules)};
+  std::vector<ConfigChange> changes;
+  ComparePorts(before, after, changes);
+  for (const TableSpec& table : AllTables()) {
+    if (!table.many) {
+      CompareKeys(table.name, absl::StrCat(table.name, "."), before, 0, after, 0, changes);
+    }
+    if (&table == &FindTable("function")) {
+      CompareFunctions(before.function, after.function, changes);
+    }
+  }
+  return {std::move(changes), CompareRules(before.rules, after.rules)};
 }
 
 }  // namespace sluice

@@ -2,110 +2,56 @@
 
 #include <sstream>
 #include <utility>
+#include <variant>
+#include <vector>
 
 #include <toml++/toml.h>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "control/config/function_settings.h"
 #include "control/config/keys.h"
+#include "dataplane/functions/catalog.h"
 
 namespace sluice {
 namespace {
 
-std::string AddressText(const ListenAddress& address) {
-  const bool ipv6 = absl::StrContains(address.host, ':');
-  return absl::StrCat(ipv6 ? "[" : "", address.host, ipv6 ? "]:" : ":", address.port);
-}
-
-toml::table PortTable(const PortConfig& port) {
-  toml::table table;
-  table.insert("name", port.name);
-  table.insert("netdev", port.netdev);
-  table.insert("on_dataplane_down", std::string(Name(port.on_dataplane_down)));
-  return table;
-}
-
-toml::table DataplaneTable(const DataplaneConfig& dataplane) {
-  toml::table table;
-  table.insert("queue_pairs", static_cast<int64_t>(dataplane.queue_pairs));
-  table.insert("mode", std::string(Name(dataplane.mode)));
-  table.insert("poll", std::string(Name(dataplane.poll)));
-  table.insert("offload", std::string(Name(dataplane.offload)));
-  table.insert("offload_flows", static_cast<int64_t>(dataplane.offload_flows));
-  if (!dataplane.cores.empty()) {
-    toml::array cores;
-    for (const uint32_t core : dataplane.cores) {
-      cores.push_back(static_cast<int64_t>(core));
+void Insert(toml::table& table, const char* key, const KeyValue& value) {
+  if (const auto* number = std::get_if<uint32_t>(&value); number != nullptr) {
+    table.insert(key, static_cast<int64_t>(*number));
+  } else if (const auto* text = std::get_if<std::string>(&value); text != nullptr) {
+    table.insert(key, *text);
+  } else if (const auto* numbers = std::get_if<std::vector<uint32_t>>(&value); numbers != nullptr) {
+    toml::array array;
+    for (const uint32_t one : *numbers) {
+      array.push_back(static_cast<int64_t>(one));
     }
-    table.insert("cores", std::move(cores));
+    table.insert(key, std::move(array));
   }
-  if (dataplane.workers.has_value()) {
-    table.insert("workers", static_cast<int64_t>(*dataplane.workers));
-  }
-  return table;
 }
 
-toml::table RuleTable(const RuleConfig& rule) {
-  toml::table table;
-  for (const auto& [field, value] : rule.fields) {
-    table.insert(field, value);
+toml::table KeysTable(const char* table, const Config& config, size_t port) {
+  toml::table out;
+  for (const KeySpec& spec : AllKeys()) {
+    if (absl::string_view(spec.table) == table) {
+      Insert(out, spec.key, spec.member.get(config, port));
+    }
   }
-  return table;
-}
-
-template <typename Items, typename MakeTable>
-toml::array Tables(const Items& items, MakeTable make_table) {
-  toml::array tables;
-  for (const auto& item : items) {
-    tables.push_back(make_table(item));
-  }
-  return tables;
+  return out;
 }
 
 }  // namespace
 
-const char* Name(OnDataplaneDown value) {
-  return kOnDataplaneDownWords[static_cast<size_t>(value)].word;
-}
-
-const char* Name(ModeSetting value) {
-  return kModeWords[static_cast<size_t>(value)].word;
-}
-
-const char* Name(PollSetting value) {
-  return kPollWords[static_cast<size_t>(value)].word;
-}
-
-const char* Name(OffloadSetting value) {
-  return kOffloadWords[static_cast<size_t>(value)].word;
-}
-
-std::string CoresText(const DataplaneConfig& dataplane) {
-  return dataplane.cores.empty() ? "every CPU" : absl::StrCat("[", absl::StrJoin(dataplane.cores, ", "), "]");
-}
-
-std::string WorkersText(const DataplaneConfig& dataplane) {
-  return dataplane.workers.has_value() ? absl::StrCat(*dataplane.workers) : "one for each queue pair";
-}
-
-std::string ListenText(const MetricsConfig& metrics) {
-  if (!metrics.wanted) {
-    return "off";
-  }
-  return metrics.listen.has_value() ? AddressText(*metrics.listen)
-                                    : absl::StrCat(AddressText(ListenAddress()), ", if it can be had");
-}
-
 std::string RuleText(const RuleFields& fields) {
   std::vector<std::string> matches;
   std::string action;
-  for (const char* name : RuleFieldNames()) {
-    const auto field = fields.find(name);
+  for (const RuleField& known : AllRuleFields()) {
+    const auto field = fields.find(known.name);
     if (field != fields.end() && field->first == "action") {
       action = field->second;
     } else if (field != fields.end()) {
-      matches.push_back(absl::StrCat(name, " = ", field->second));
+      matches.push_back(absl::StrCat(known.name, " = ", field->second));
     }
   }
   return absl::StrCat(matches.empty() ? "anything" : absl::StrJoin(matches, ", "), " -> ", action);
@@ -113,18 +59,30 @@ std::string RuleText(const RuleFields& fields) {
 
 std::string ToToml(const Config& config) {
   toml::table root;
-  root.insert("port", Tables(config.ports, PortTable));
-  root.insert("dataplane", DataplaneTable(config.dataplane));
-  toml::table function;
-  function.insert("type", config.function.type);
-  root.insert("function", std::move(function));
-  if (!config.metrics.wanted || config.metrics.listen.has_value()) {
-    toml::table metrics;
-    metrics.insert("listen", ListenText(config.metrics));
-    root.insert("metrics", std::move(metrics));
+  toml::array ports;
+  for (size_t port = 0; port < config.ports.size(); ++port) {
+    ports.push_back(KeysTable("port", config, port));
+  }
+  root.insert("port", std::move(ports));
+  for (const TableSpec& spec : AllTables()) {
+    toml::table table = spec.many ? toml::table() : KeysTable(spec.name, config, 0);
+    if (!table.empty()) {
+      root.insert(spec.name, std::move(table));
+    }
+  }
+  if (const FunctionDescriptor* function = FindFunction(config.function.type); function != nullptr) {
+    InsertSettings(function->settings, config.function.settings, *root["function"].as_table());
   }
   if (!config.rules.empty()) {
-    root.insert("rule", Tables(config.rules, RuleTable));
+    toml::array rules;
+    for (const RuleConfig& rule : config.rules) {
+      toml::table table;
+      for (const auto& [field, value] : rule.fields) {
+        table.insert(field, value);
+      }
+      rules.push_back(std::move(table));
+    }
+    root.insert("rule", std::move(rules));
   }
   std::ostringstream text;
   text << root << "\n";

@@ -1,4 +1,4 @@
-// A configuration as text: its values, one by one, and the whole as a file that ParseConfig() reads. Pure.
+// A configuration as text: the whole as a file that ParseConfig() reads, and a rule as a line. Pure; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_CONFIG_TEXT_H_
 #define SLUICE_CONTROL_CONFIG_CONFIG_TEXT_H_
 
@@ -8,18 +8,10 @@
 
 namespace sluice {
 
-// "pass", "auto", "adaptive".
-const char* Name(OnDataplaneDown value);
-const char* Name(ModeSetting value);
-const char* Name(PollSetting value);
-const char* Name(OffloadSetting value);
-std::string CoresText(const DataplaneConfig& dataplane);    // "[0, 1]", "every CPU"
-std::string WorkersText(const DataplaneConfig& dataplane);  // "2", "one for each queue pair"
-std::string ListenText(const MetricsConfig& metrics);       // "off", "127.0.0.1:9477", the same "if it can be had"
-// "proto = udp, dst_port = 53 -> pass", the fields in the order of RuleFieldNames().
+// Returns "proto = udp, dst_port = 53 -> pass", with the fields in the order of AllRuleFields().
 std::string RuleText(const RuleFields& fields);
 
-// TOML without comments. ParseConfig() makes the same configuration of it.
+// Returns TOML without comments, of which ParseConfig() makes the same configuration.
 std::string ToToml(const Config& config);
 
 }  // namespace sluice

@@ -1,11 +1,13 @@
 #include "control/config/toml_reader.h"
 
 #include <algorithm>
+#include <bit>
 #include <set>
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "dataplane/function/settings.h"
 
 namespace sluice {
 namespace {
@@ -16,7 +18,7 @@ std::string TypeName(const toml::node& node) {
   return out.str();
 }
 
-// A problem stays one line, and harmless on a terminal, whatever the file holds.
+// Escapes control characters: a problem is one line and does no harm on a terminal, whatever the file holds.
 std::string Printable(const std::string& text) {
   std::string out;
   for (const unsigned char c : text) {
@@ -29,8 +31,22 @@ std::string Printable(const std::string& text) {
   return out;
 }
 
-bool InRange(int64_t value, uint32_t min, uint32_t max) {
-  return value >= min && value <= max;
+// Returns a setting's value as text; nullopt when it is of another type.
+std::optional<std::string> TextOf(const toml::node& node, SettingType type) {
+  switch (type) {
+    case SettingType::kUnsigned:
+      return node.is_integer() ? std::optional(absl::StrCat(node.as_integer()->get())) : std::nullopt;
+    case SettingType::kBool:
+      return node.is_boolean() ? std::optional<std::string>(node.as_boolean()->get() ? "true" : "false") : std::nullopt;
+    case SettingType::kDuration:
+    case SettingType::kWord:
+      break;
+  }
+  return node.is_string() ? std::optional(node.as_string()->get()) : std::nullopt;
+}
+
+const char* TypeName(SettingType type) {
+  return type == SettingType::kUnsigned ? "an integer" : type == SettingType::kBool ? "a boolean" : "a string";
 }
 
 }  // namespace
@@ -61,7 +77,7 @@ uint32_t TableReader::Line(const std::string& key) const {
       return name.source().begin.line;
     }
   }
-  // The root table begins nowhere: line 0 would send an editor astray.
+  // The root table has line 0, which no editor can jump to.
   return std::max<uint32_t>(1, table_.source().begin.line);
 }
 
@@ -73,73 +89,109 @@ void TableReader::Missing(const char* key, const std::string& allowed) {
   Problem(key, absl::StrCat("missing; allowed: ", allowed));
 }
 
-void TableReader::WrongType(const char* key, const toml::node& node, const char* allowed) {
+void TableReader::WrongType(const char* key, const toml::node& node, const std::string& allowed) {
   Problem(key, absl::StrCat("must be ", allowed, ", not of type ", TypeName(node)));
 }
 
-std::optional<std::string> TableReader::String(const char* key) {
-  const toml::node* node = Find(key);
-  if (node == nullptr) {
-    return std::nullopt;
-  }
-  if (!node->is_string()) {
-    WrongType(key, *node, "a string");
-    return std::nullopt;
-  }
-  return node->as_string()->get();
+void TableReader::NotAllowed(const char* key, const std::string& value, const std::string& allowed) {
+  Problem(key, absl::StrCat(value, " is not allowed; allowed: ", allowed));
 }
 
-std::optional<uint32_t> TableReader::Number(const char* key, uint32_t min, uint32_t max) {
-  const toml::node* node = Find(key);
+std::optional<KeyValue> TableReader::Key(const KeySpec& spec) {
+  const toml::node* node = Find(spec.key);
   if (node == nullptr) {
+    if (spec.required != nullptr) {
+      Missing(spec.key, *spec.required == '\0' ? AllowedText(spec.type) : spec.required);
+    }
     return std::nullopt;
   }
-  const std::string allowed = absl::StrCat("an integer ", min, "..", max);
-  if (!node->is_integer()) {
-    WrongType(key, *node, allowed.c_str());
+  if (const auto* integer = std::get_if<IntegerType>(&spec.type); integer != nullptr) {
+    return Integer(spec.key, *node, *integer);
+  }
+  if (const auto* list = std::get_if<CpuListType>(&spec.type); list != nullptr) {
+    return CpuList(spec.key, *node, *list);
+  }
+  std::optional<std::string> text = String(spec.key, *node);
+  if (!text.has_value()) {
     return std::nullopt;
   }
-  const int64_t value = node->as_integer()->get();
-  if (!InRange(value, min, max)) {
-    Problem(key, absl::StrCat(value, " is not allowed; allowed: ", allowed));
+  if (!AllowsText(spec.type, *text)) {
+    NotAllowed(spec.key, absl::StrCat("'", *text, "'"), AllowedText(spec.type));
     return std::nullopt;
   }
-  return static_cast<uint32_t>(value);
+  return *std::move(text);
 }
 
-std::optional<std::vector<uint32_t>> TableReader::DistinctNumbers(const char* key, uint32_t max) {
-  const toml::node* node = Find(key);
+std::optional<std::string> TableReader::Setting(const SettingSpec& spec) {
+  const toml::node* node = Find(spec.name);
   if (node == nullptr) {
     return std::nullopt;
   }
-  const std::string allowed = absl::StrCat("a list of different integers 0..", max);
-  if (!node->is_array()) {
-    WrongType(key, *node, allowed.c_str());
+  const std::optional<std::string> text = TextOf(*node, spec.type);
+  if (!text.has_value()) {
+    Problem(spec.name, absl::StrCat("must be ", TypeName(spec.type), ", not of type ", TypeName(*node),
+                                    "; allowed: ", AllowedValues(spec)));
     return std::nullopt;
   }
-  if (node->as_array()->empty()) {
+  absl::StatusOr<std::string> checked = CheckSetting(spec, *text);
+  if (!checked.ok()) {
+    Problem(spec.name, std::string(checked.status().message()));
+    return std::nullopt;
+  }
+  return *std::move(checked);
+}
+
+std::optional<std::string> TableReader::String(const char* key, const toml::node& node) {
+  if (!node.is_string()) {
+    WrongType(key, node, "a string");
+    return std::nullopt;
+  }
+  return node.as_string()->get();
+}
+
+std::optional<KeyValue> TableReader::Integer(const char* key, const toml::node& node, const IntegerType& type) {
+  if (!node.is_integer()) {
+    WrongType(key, node, AllowedText(type));
+    return std::nullopt;
+  }
+  const int64_t value = node.as_integer()->get();
+  if (value < type.least || value > type.most) {
+    NotAllowed(key, absl::StrCat(value), AllowedText(type));
+    return std::nullopt;
+  }
+  const auto number = static_cast<uint32_t>(value);
+  return type.round_up ? std::bit_ceil(number) : number;
+}
+
+std::optional<KeyValue> TableReader::CpuList(const char* key, const toml::node& node, const CpuListType& type) {
+  const std::string allowed = AllowedText(type);
+  if (!node.is_array()) {
+    WrongType(key, node, allowed);
+    return std::nullopt;
+  }
+  if (node.as_array()->empty()) {
     Problem(key, "an empty list is not allowed; name at least one, or leave the key out");
     return std::nullopt;
   }
-  std::vector<uint32_t> values;
+  std::vector<uint32_t> cpus;
   std::set<int64_t> seen;
-  for (const toml::node& element : *node->as_array()) {
+  for (const toml::node& element : *node.as_array()) {
     if (!element.is_integer()) {
-      WrongType(key, element, allowed.c_str());
+      WrongType(key, element, allowed);
       return std::nullopt;
     }
     const int64_t value = element.as_integer()->get();
-    if (!InRange(value, 0, max)) {
-      Problem(key, absl::StrCat(value, " is not allowed; allowed: ", allowed));
+    if (value < 0 || value > type.most) {
+      NotAllowed(key, absl::StrCat(value), allowed);
       return std::nullopt;
     }
     if (!seen.insert(value).second) {
       Problem(key, absl::StrCat(value, " is there twice; allowed: ", allowed));
       return std::nullopt;
     }
-    values.push_back(static_cast<uint32_t>(value));
+    cpus.push_back(static_cast<uint32_t>(value));
   }
-  return values;
+  return cpus;
 }
 
 std::optional<std::string> TableReader::Scalar(const char* key) {
@@ -157,29 +209,13 @@ std::optional<std::string> TableReader::Scalar(const char* key) {
   return std::nullopt;
 }
 
-std::optional<size_t> TableReader::OneOf(const char* key, absl::Span<const KeyWord> allowed) {
-  const std::optional<std::string> text = String(key);
-  if (!text.has_value()) {
-    return std::nullopt;
-  }
-  for (size_t i = 0; i < allowed.size(); ++i) {
-    if (*text == allowed[i].word) {
-      return i;
-    }
-  }
-  Problem(key, absl::StrCat("'", *text, "' is not allowed; allowed: ",
-                            absl::StrJoin(allowed, ", ",
-                                          [](std::string* out, const KeyWord& word) { out->append(word.word); })));
-  return std::nullopt;
-}
-
 const toml::table* TableReader::Table(const char* key) {
   const toml::node* node = Find(key);
   if (node == nullptr) {
     return nullptr;
   }
   if (!node->is_table()) {
-    WrongType(key, *node, absl::StrCat("a table, written [", key, "]").c_str());
+    WrongType(key, *node, absl::StrCat("a table, written [", key, "]"));
     return nullptr;
   }
   return node->as_table();
@@ -192,13 +228,13 @@ std::vector<const toml::table*> TableReader::Tables(const char* key) {
   }
   const std::string allowed = absl::StrCat("a list of tables, each written [[", key, "]]");
   if (!node->is_array()) {
-    WrongType(key, *node, allowed.c_str());
+    WrongType(key, *node, allowed);
     return {};
   }
   std::vector<const toml::table*> tables;
   for (const toml::node& element : *node->as_array()) {
     if (!element.is_table()) {
-      WrongType(key, element, allowed.c_str());
+      WrongType(key, element, allowed);
       return {};
     }
     tables.push_back(element.as_table());

@@ -1,5 +1,5 @@
-// Reads one table of a TOML file key by key, and remembers every problem with its line. Used by config.cc
-// alone; what the keys mean is offloaded there.
+// Reads one table of a TOML file key by key, and collects every problem with its line. The types and values that a key
+// allows are in keys.h. Not thread-safe.
 #ifndef SLUICE_CONTROL_CONFIG_TOML_READER_H_
 #define SLUICE_CONTROL_CONFIG_TOML_READER_H_
 
@@ -12,8 +12,8 @@
 #include <toml++/toml.h>
 
 #include "absl/status/status.h"
-#include "absl/types/span.h"
 #include "control/config/keys.h"
+#include "dataplane/function/descriptor.h"
 
 namespace sluice {
 
@@ -22,37 +22,36 @@ class Problems {
   explicit Problems(std::string file) : file_(std::move(file)) {}
   // `key` is empty for a problem of the whole line.
   void Add(uint32_t line, const std::string& key, const std::string& text);
-  // InvalidArgument with a line for each problem, in the file's order; OK when there is none.
+  // InvalidArgument with a line for each problem, in the order of the file; OK when there is none.
   absl::Status ToStatus() const;
 
  private:
   std::string file_;
-  std::vector<std::pair<uint32_t, std::string>> lines_;  // by line number
+  std::vector<std::pair<uint32_t, std::string>> lines_;  // line number, and the problem as users read it
 };
 
-// Each getter returns the value, or nullopt when the key is absent or its value is a problem, which is then
-// remembered. Borrows the table and the problems.
+// Each getter returns the value. It returns nullopt when the key is absent, and when the value is not allowed, which it
+// adds to the problems. Borrows the table and the problems.
 class TableReader {
  public:
-  // `name` is what stands before a key in a problem: "port" makes "port.netdev".
+  // `name` stands before the keys in problems: "port" makes "port.netdev".
   TableReader(const toml::table& table, std::string name, Problems& problems)
       : table_(table), name_(std::move(name)), problems_(problems) {}
 
-  std::optional<std::string> String(const char* key);
-  std::optional<uint32_t> Number(const char* key, uint32_t min, uint32_t max);
-  std::optional<std::vector<uint32_t>> DistinctNumbers(const char* key, uint32_t max);
-  // A string or a number, as text.
+  // Adds a problem, too, when a required key is absent.
+  std::optional<KeyValue> Key(const KeySpec& spec);
+  // Returns the canonical text of a function's setting.
+  std::optional<std::string> Setting(const SettingSpec& spec);
+  // Returns a string or an integer, as text.
   std::optional<std::string> Scalar(const char* key);
-  // The index of the value in `allowed`.
-  std::optional<size_t> OneOf(const char* key, absl::Span<const KeyWord> allowed);
   const toml::table* Table(const char* key);
-  // The elements of [[key]], none when it is absent.
+  // Returns the elements of [[key]], none when it is absent.
   std::vector<const toml::table*> Tables(const char* key);
 
-  // Remembers a problem of one key: at its line, or at the table's when it is absent.
+  // Adds a problem of one key: at its line, or at the table's when it is absent.
   void Problem(const std::string& key, const std::string& text);
   void Missing(const char* key, const std::string& allowed);
-  // Every key that no getter was asked for is a problem.
+  // Adds a problem for every key that no getter was called for.
   void RefuseOtherKeys();
 
   bool Has(const char* key) const { return table_.contains(key); }
@@ -60,7 +59,11 @@ class TableReader {
 
  private:
   const toml::node* Find(const char* key);
-  void WrongType(const char* key, const toml::node& node, const char* allowed);
+  void WrongType(const char* key, const toml::node& node, const std::string& allowed);
+  void NotAllowed(const char* key, const std::string& value, const std::string& allowed);
+  std::optional<std::string> String(const char* key, const toml::node& node);
+  std::optional<KeyValue> Integer(const char* key, const toml::node& node, const IntegerType& type);
+  std::optional<KeyValue> CpuList(const char* key, const toml::node& node, const CpuListType& type);
 
   const toml::table& table_;
   std::string name_;

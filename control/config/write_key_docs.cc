@@ -1,6 +1,6 @@
-// Prints the documentation of the configuration's keys; part of the build, not installed.
-//   write_key_docs readme           the README's table
-//   write_key_docs man EXAMPLE PAGE writes sluice.toml(5) to PAGE, with EXAMPLE in it
+// Writes the documentation of the configuration's keys; part of the build, not installed.
+//   write_key_docs readme README       replaces the tables in control/config/README.md
+//   write_key_docs man EXAMPLE PAGE    writes sluice.toml(5) to PAGE, with EXAMPLE in it
 #include <cstdio>
 #include <fstream>
 #include <sstream>
@@ -8,25 +8,43 @@
 
 #include "control/config/key_docs.h"
 
+namespace {
+
+absl::StatusOr<std::string> ReadAll(const char* path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  return file ? absl::StatusOr<std::string>(text.str()) : absl::NotFoundError("it cannot be read");
+}
+
+absl::Status Write(const char* path, const absl::StatusOr<std::string>& text) {
+  if (!text.ok()) {
+    return text.status();
+  }
+  std::ofstream file(path);
+  file << *text;
+  file.close();
+  return file ? absl::OkStatus() : absl::UnavailableError("it cannot be written");
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
-  const std::string what = argc > 1 ? argv[1] : "";
-  if (what == "readme" && argc == 2) {
-    fputs(sluice::ReadmeTable().c_str(), stdout);
-    return 0;
+  const std::string verb = argc > 1 ? argv[1] : "";
+  absl::Status done;
+  if (verb == "readme" && argc == 3) {
+    const absl::StatusOr<std::string> readme = ReadAll(argv[2]);
+    done = Write(argv[2], readme.ok() ? sluice::WithReadmeTables(*readme) : readme);
+  } else if (verb == "man" && argc == 4) {
+    const absl::StatusOr<std::string> example = ReadAll(argv[2]);
+    done = Write(argv[3], example.ok() ? sluice::ManPage(SLUICE_VERSION, *example) : example);
+  } else {
+    fputs("usage: write_key_docs readme README | man EXAMPLE PAGE\n", stderr);
+    return 2;
   }
-  if (what == "man" && argc == 4) {
-    std::ifstream file(argv[2]);
-    std::stringstream example;
-    example << file.rdbuf();
-    std::ofstream page(argv[3]);
-    page << sluice::ManPage(SLUICE_VERSION, example.str());
-    page.close();
-    if (!file || !page) {
-      fprintf(stderr, "write_key_docs: %s cannot be made of %s\n", argv[3], argv[2]);
-      return 1;
-    }
-    return 0;
+  if (!done.ok()) {
+    fprintf(stderr, "write_key_docs: %s of %s: %s\n", argv[1], argv[2], std::string(done.message()).c_str());
+    return 1;
   }
-  fputs("usage: write_key_docs readme | man EXAMPLE PAGE\n", stderr);
-  return 2;
+  return 0;
 }

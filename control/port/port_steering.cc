@@ -7,15 +7,13 @@
 namespace sluice {
 
 absl::Status AgentPort::FillIdleRules(const std::vector<ActiveRule>& rules) {
-  std::vector<SteeringRule> mine;
-  std::vector<RuleHits> hits;
+  std::vector<ActiveRule> mine;
   for (const ActiveRule& rule : rules) {
     if (rule.config.in_port.empty() || rule.config.in_port == config_.name) {
-      mine.push_back(rule.config.rule);
-      hits.push_back({rule.hits, rule.fresh});
+      mine.push_back(rule);
     }
   }
-  return OnPort(netdev(), maps_.FillIdleRules(mine, hits));
+  return OnPort(netdev(), maps_.FillIdleRules(mine));
 }
 
 absl::Status AgentPort::Activate() {

@@ -49,11 +49,6 @@ std::vector<RuleConfig> ConfigsOf(const std::vector<ActiveRule>& rules) {
   return configs;
 }
 
-bool SameRules(absl::Span<const RuleConfig> a, absl::Span<const RuleConfig> b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const RuleConfig& x, const RuleConfig& y) { return x.fields == y.fields; });
-}
-
 absl::StatusOr<std::vector<RuleConfig>> WithRule(const std::vector<ActiveRule>& now, RuleConfig rule, uint32_t before) {
   if (now.size() >= SLUICE_MAX_RULES) {
     return absl::ResourceExhaustedError(
@@ -88,18 +83,6 @@ absl::StatusOr<std::vector<RuleConfig>> WithoutRules(const std::vector<ActiveRul
         absl::StrCat("no rule has id ", absl::StrJoin(unwanted, ", "), "; sluicectl rules lists them"));
   }
   return wanted;
-}
-
-absl::StatusOr<RuleConfig> MakeRule(const RuleFields& fields, absl::Span<const std::string> port_names) {
-  RuleConfig rule;
-  std::vector<std::string> problems;
-  for (const RuleProblem& problem : MakeRuleConfig(fields, port_names, rule)) {
-    problems.push_back(absl::StrCat(problem.field, ": ", problem.text));
-  }
-  if (!problems.empty()) {
-    return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
-  }
-  return rule;
 }
 
 }  // namespace sluice

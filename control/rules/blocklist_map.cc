@@ -29,8 +29,8 @@ absl::Status TrieError(const char* verb) {
   return KernelError(errno, absl::StrCat(verb, " the blocklist"));
 }
 
-// Nodes come from memory that is free at that instant (kernel/bpf/lpm_trie.c: lpm_trie_node_alloc, GFP_NOWAIT); the
-// kernel frees some when it is asked again a little later.
+// The kernel allocates nodes with GFP_NOWAIT (kernel/bpf/lpm_trie.c: lpm_trie_node_alloc), so it may fail for lack of
+// memory that it reclaims a moment later. Therefore failures are retried.
 absl::Status AddAll(int trie, absl::Span<const sluice_prefix> prefixes) {
   constexpr uint32_t kAtOnce = 4096;
   constexpr int kTries = 10;
@@ -58,7 +58,7 @@ absl::Status AddAll(int trie, absl::Span<const sluice_prefix> prefixes) {
   return absl::OkStatus();
 }
 
-// Of those that were there.
+// Removes all of them; absent ones are not an error.
 absl::Status RemoveAll(int trie, absl::Span<const sluice_prefix> prefixes) {
   for (const sluice_prefix& prefix : prefixes) {
     if (bpf_map_delete_elem(trie, &prefix) != 0 && errno != ENOENT) {
@@ -68,7 +68,7 @@ absl::Status RemoveAll(int trie, absl::Span<const sluice_prefix> prefixes) {
   return absl::OkStatus();
 }
 
-// What is added to an error whose traces were removed, or were not.
+// Returns the end of an error message: "" when the list was put back, or the reason why it was not.
 std::string Undone(const absl::Status& s) {
   return s.ok() ? "" : absl::StrCat("; and putting the list back: ", s.message());
 }

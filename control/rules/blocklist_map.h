@@ -1,8 +1,8 @@
-// A list of source prefixes whose packets are dropped, as a trie in the kernel (bpf/classify.h: is_blocked). One
-// trie serves all ports; a port's programs see it from SteeringMaps::SetBlocklist() on.
+// A blocklist in the kernel: a trie of source prefixes whose packets are dropped (bpf/classify.h: is_blocked). All
+// ports share one trie; SteeringMaps::SetBlocklist() puts it in force on a port.
 //
-// A trie is changed in place, prefix by prefix; a list that is replaced is another trie, put in the first one's
-// place in one step. One thread. Errors carry the kernel's.
+// Add() and Remove() change the trie in place, prefix by prefix. To replace a list, make another trie and put that in
+// force, which is one step. Not thread-safe. Errors carry the kernel's error.
 #ifndef SLUICE_CONTROL_RULES_BLOCKLIST_MAP_H_
 #define SLUICE_CONTROL_RULES_BLOCKLIST_MAP_H_
 
@@ -18,24 +18,25 @@
 
 namespace sluice {
 
-// About 64 bytes of kernel memory each, and as much again for the inner nodes.
+// Each takes about 64 bytes of kernel memory, and as much again for the inner nodes.
 inline constexpr uint32_t kMaxBlockedPrefixes = 4U << 20;
 
 class Blocklist {
  public:
-  // `prefixes` may name one more than once. ResourceExhausted above kMaxBlockedPrefixes or when memory is out.
+  // Duplicates in `prefixes` are allowed. ResourceExhausted above kMaxBlockedPrefixes, or when memory runs out.
   static absl::StatusOr<Blocklist> Make(std::vector<sluice_prefix> prefixes);
-  // One that a port's map holds: counts what is in it.
+  // Takes a trie that a port's map holds, and counts its prefixes.
   static absl::StatusOr<Blocklist> Adopt(UniqueFd trie);
 
   int fd() const { return trie_.get(); }
-  // Different prefixes.
+  // The number of different prefixes.
   uint64_t size() const { return size_; }
 
-  // How many were not there, or were. An error has changed nothing.
+  // Return how many prefixes were added or removed; the others were there already, or were not there. An error has
+  // changed nothing.
   absl::StatusOr<uint64_t> Add(absl::Span<const sluice_prefix> prefixes);
   absl::StatusOr<uint64_t> Remove(absl::Span<const sluice_prefix> prefixes);
-  // The length in bits of the longest prefix that covers this one. NotFound when none does.
+  // Returns the length in bits of the longest prefix that covers this one. NotFound when none does.
   absl::StatusOr<uint32_t> Covering(const sluice_prefix& prefix) const;
 
  private:

@@ -1,25 +1,36 @@
-// Address prefixes as users write them. Pure; any thread.
+// Address prefixes: parsing, printing, comparing, and their form as a key of the BPF tries. Pure; any thread.
 #ifndef SLUICE_CONTROL_RULES_PREFIX_H_
 #define SLUICE_CONTROL_RULES_PREFIX_H_
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <string>
+
+#include "bpf/sluice_abi.h"
 
 namespace sluice {
 
 struct Prefix {
-  uint8_t family = 0;  // 4 or 6
-  uint32_t bits = 0;
-  std::array<uint8_t, 16> address{};  // network order; of IPv4 the first four
-  std::array<uint8_t, 16> mask{};
+  uint8_t family = 0;                 // 4 or 6
+  uint32_t bits = 0;                  // length
+  std::array<uint8_t, 16> address{};  // network order, zero beyond `bits`; IPv4 uses the first four bytes
+
+  auto operator<=>(const Prefix&) const = default;
 };
 
-// "10.0.0.0/8", "2001:db8::1". Returns what is wrong and what is allowed, empty when nothing is.
+// Reads "10.0.0.0/8" or "2001:db8::1". Returns the problem and what is allowed, or "" when there is none.
 std::string ParsePrefix(const std::string& text, Prefix& prefix);
 
-// "10.0.0.0/8"
+// Returns "10.0.0.0/8".
 std::string PrefixText(const Prefix& prefix);
+
+// True when every address of `inner` is one of `outer`.
+bool Contains(const Prefix& outer, const Prefix& inner);
+
+// Returns the key under which a trie holds the prefix. `field`: SLUICE_FIELD_SRC or _DST in the rules' trie of that
+// bank; 0 and bank 0 in the blocklist.
+sluice_prefix TrieKey(const Prefix& prefix, uint32_t field, uint32_t bank);
 
 }  // namespace sluice
 

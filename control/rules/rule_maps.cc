@@ -19,7 +19,8 @@ absl::Status MapError(absl::string_view verb, const char* map) {
   return KernelError(errno, absl::StrCat(verb, " map ", map));
 }
 
-// Elements [first, first + values.size()) of an array, in one call (kernel/bpf/syscall.c: generic_map_update_batch).
+// Writes elements [first, first + values.size()) of an array in one call (kernel/bpf/syscall.c:
+// generic_map_update_batch).
 template <typename Value>
 absl::Status WriteArray(int map, uint32_t first, const std::vector<Value>& values, const char* name) {
   if (values.empty()) {
@@ -58,7 +59,7 @@ absl::StatusOr<RuleMaps> RuleMaps::Open(const std::string& pin_dir) {
   return RuleMaps(std::move(maps));
 }
 
-absl::Status RuleMaps::Fill(uint32_t bank, const RuleTables& tables, absl::Span<const RuleHits> hits) {
+absl::Status RuleMaps::Fill(uint32_t bank, const RuleTables& tables) {
   if (absl::Status s = FillPrefixes(bank, tables); !s.ok()) {
     return s;
   }
@@ -76,14 +77,13 @@ absl::Status RuleMaps::Fill(uint32_t bank, const RuleTables& tables, absl::Span<
     return cpus.status();
   }
   const std::vector<sluice_rule_hits> none(*cpus);
-  std::vector<sluice_rule> rules;
-  for (size_t r = 0; r < tables.actions.size(); ++r) {
-    rules.push_back({tables.actions[r], hits[r].index});
-    if (hits[r].fresh && bpf_map_update_elem(maps_.hits.get(), &hits[r].index, none.data(), BPF_ANY) != 0) {
-      return MapError(absl::StrCat("clearing counter ", hits[r].index, " of"), SLUICE_MAP_RULE_HITS);
+  for (const uint32_t index : tables.fresh_hits) {
+    if (bpf_map_update_elem(maps_.hits.get(), &index, none.data(), BPF_ANY) != 0) {
+      return MapError(absl::StrCat("clearing counter ", index, " of"), SLUICE_MAP_RULE_HITS);
     }
   }
-  if (absl::Status s = WriteArray(maps_.rules.get(), bank * SLUICE_MAX_RULES, rules, SLUICE_MAP_RULES); !s.ok()) {
+  if (absl::Status s = WriteArray(maps_.rules.get(), bank * SLUICE_MAX_RULES, tables.rules, SLUICE_MAP_RULES);
+      !s.ok()) {
     return s;
   }
   if (bpf_map_update_elem(maps_.banks.get(), &bank, &tables.bank, BPF_ANY) != 0) {
@@ -135,8 +135,9 @@ absl::StatusOr<sluice_rule_hits> RuleMaps::ReadHits(uint32_t index) const {
   return sum;
 }
 
-// Writing to a map of maps ends with synchronize_rcu() (kernel/bpf/syscall.c: maybe_wait_bpf_programs), and both hooks
-// run within a reader's side. membarrier(2) would do the same, but not on machines with nohz_full CPUs.
+// A write to a map of maps ends with synchronize_rcu() (kernel/bpf/syscall.c: maybe_wait_bpf_programs), and XDP and
+// clsact programs run inside an RCU read-side section. membarrier(2) would do the same, except on machines with
+// nohz_full CPUs.
 absl::Status WaitForRcuGracePeriod() {
   constexpr uint32_t kOnlyKey = 0;
   const UniqueFd inner(
@@ -147,7 +148,7 @@ absl::Status WaitForRcuGracePeriod() {
       bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "sluice_wait", sizeof(uint32_t), sizeof(uint32_t), 1, &options));
   const int value = inner.get();
   if (!inner || !outer || bpf_map_update_elem(outer.get(), &kOnlyKey, &value, BPF_ANY) != 0) {
-    return KernelError(errno, "waiting for packets under way, by a map of maps");
+    return KernelError(errno, "waiting for an RCU grace period, by a map of maps");
   }
   return absl::OkStatus();
 }

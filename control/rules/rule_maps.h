@@ -1,5 +1,5 @@
-// The maps that hold a port's rules, bank by bank (bpf/rules.h). Values are those of bpf/sluice_abi.h. One thread.
-// Errors name the map and carry the kernel's.
+// The BPF maps that hold a port's rules, bank by bank (bpf/rules.h). Keys and values are those of bpf/sluice_abi.h.
+// Not thread-safe. Errors name the map and carry the kernel's error.
 #ifndef SLUICE_CONTROL_RULES_RULE_MAPS_H_
 #define SLUICE_CONTROL_RULES_RULE_MAPS_H_
 
@@ -9,17 +9,10 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "control/rules/rule_tables.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
-
-// Where a rule counts.
-struct RuleHits {
-  uint32_t index = 0;  // below SLUICE_RULE_HITS; of one rule only
-  bool fresh = true;   // to start at zero
-};
 
 struct RuleMapFds {
   UniqueFd banks, rules, sets, values, prefixes, hits;
@@ -30,10 +23,9 @@ class RuleMaps {
   explicit RuleMaps(RuleMapFds maps) : maps_(std::move(maps)) {}
   static absl::StatusOr<RuleMaps> Open(const std::string& pin_dir);
 
-  // Writes a bank that no packet is looked up in; `hits` has an element for each rule. An error leaves the bank half
-  // written, and the other as it was.
-  absl::Status Fill(uint32_t bank, const RuleTables& tables, absl::Span<const RuleHits> hits);
-  // Summed over CPUs.
+  // Writes a bank in which no packet is looked up. An error leaves this bank half written; the other one is unchanged.
+  absl::Status Fill(uint32_t bank, const RuleTables& tables);
+  // Returns the counter's sum over all CPUs.
   absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const;
 
  private:
@@ -42,7 +34,7 @@ class RuleMaps {
   RuleMapFds maps_;
 };
 
-// Returns when every packet that was being looked at when it was called is done with.
+// Waits for an RCU grace period: afterwards no BPF program that started before the call is still running.
 absl::Status WaitForRcuGracePeriod();
 
 }  // namespace sluice

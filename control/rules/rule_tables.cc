@@ -1,13 +1,9 @@
 #include "control/rules/rule_tables.h"
 
-#include <arpa/inet.h>
-
 #include <array>
-#include <bit>
 #include <cstring>
 #include <map>
 #include <set>
-#include <tuple>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +11,7 @@
 namespace sluice {
 namespace {
 
-// Values [first, last] of a number field; what a rule that names the field accepts.
+// The values of a number field that a rule accepts; both ends are included.
 struct Range {
   uint32_t first = 0;
   uint32_t last = 0;
@@ -24,10 +20,10 @@ struct Range {
 constexpr uint32_t kNumberFields[] = {SLUICE_FIELD_ETHERTYPE, SLUICE_FIELD_VLAN, SLUICE_FIELD_PROTO,
                                       SLUICE_FIELD_SRC_PORT, SLUICE_FIELD_DST_PORT};
 
-Range RangeOf(const SteeringRule& rule, uint32_t field) {
+Range RangeOf(const RuleConfig& rule, uint32_t field) {
   switch (field) {
     case SLUICE_FIELD_ETHERTYPE:
-      return {ntohs(rule.ethertype_be), ntohs(rule.ethertype_be)};
+      return {rule.ethertype, rule.ethertype};
     case SLUICE_FIELD_VLAN:
       return {rule.vlan, rule.vlan};
     case SLUICE_FIELD_PROTO:
@@ -39,37 +35,8 @@ Range RangeOf(const SteeringRule& rule, uint32_t field) {
   }
 }
 
-// An address prefix that a rule names.
-struct Prefix {
-  uint32_t family = 0;
-  uint32_t bits = 0;
-  std::array<uint8_t, 16> address{};
-
-  bool operator<(const Prefix& other) const {
-    return std::tie(family, bits, address) < std::tie(other.family, other.bits, other.address);
-  }
-};
-
-Prefix PrefixOf(const SteeringRule& rule, uint32_t field) {
-  const auto& address = field == SLUICE_FIELD_SRC ? rule.src_be : rule.dst_be;
-  const auto& mask = field == SLUICE_FIELD_SRC ? rule.src_mask_be : rule.dst_mask_be;
-  Prefix prefix;
-  prefix.family = rule.family;
-  std::memcpy(prefix.address.data(), address, sizeof(address));
-  for (const __be32 word : mask) {
-    prefix.bits += static_cast<uint32_t>(std::popcount(word));
-  }
-  return prefix;
-}
-
-bool Contains(const Prefix& outer, const Prefix& inner) {
-  if (outer.family != inner.family || outer.bits > inner.bits) {
-    return false;
-  }
-  const size_t whole = outer.bits / 8;
-  const uint32_t rest = outer.bits % 8;
-  return std::memcmp(outer.address.data(), inner.address.data(), whole) == 0 &&
-         (rest == 0 || ((outer.address[whole] ^ inner.address[whole]) >> (8 - rest)) == 0);
+const Prefix& PrefixOf(const RuleConfig& rule, uint32_t field) {
+  return field == SLUICE_FIELD_SRC ? rule.src : rule.dst;
 }
 
 void Insert(sluice_rule_set& set, size_t rule) {
@@ -77,24 +44,27 @@ void Insert(sluice_rule_set& set, size_t rule) {
   set.words_used |= uint64_t{1} << (rule / 64);
 }
 
-bool Names(const SteeringRule& rule, uint32_t field) {
+bool Names(const RuleConfig& rule, uint32_t field) {
   return (rule.match & (1U << field)) != 0;
 }
 
 class Maker {
  public:
-  explicit Maker(absl::Span<const SteeringRule> rules) : rules_(rules) {}
+  explicit Maker(absl::Span<const ActiveRule> rules) : rules_(rules) {}
 
   RuleTables Make() {
-    for (const SteeringRule& rule : rules_) {
-      tables_.bank.fields |= rule.match;
-      tables_.actions.push_back(rule.action);
+    for (const ActiveRule& rule : rules_) {
+      tables_.bank.fields |= rule.config.match;
+      tables_.rules.push_back({rule.config.action, rule.hits});
+      if (rule.fresh) {
+        tables_.fresh_hits.push_back(rule.hits);
+      }
     }
     tables_.bank.rules = static_cast<uint32_t>(rules_.size());
     for (uint32_t field = 0; field < SLUICE_FIELD_COUNT; ++field) {
       sluice_rule_set absent{};
       for (size_t r = 0; r < rules_.size(); ++r) {
-        if (!Names(rules_[r], field)) {
+        if (!Names(rules_[r].config, field)) {
           Insert(absent, r);
         }
       }
@@ -122,21 +92,21 @@ class Maker {
     return known->second;
   }
 
-  // Between two edges, where some rule's range begins or has just ended, all values have the same set.
+  // A rule's range begins, or has just ended, at an edge. All values between two edges have the same set.
   void MakeValues(uint32_t field) {
     tables_.values.resize(SLUICE_FIELD_VALUES);
     std::set<uint32_t> edges = {0, SLUICE_FIELD_VALUES};
-    for (const SteeringRule& rule : rules_) {
-      if (Names(rule, field)) {
-        const Range range = RangeOf(rule, field);
+    for (const ActiveRule& rule : rules_) {
+      if (Names(rule.config, field)) {
+        const Range range = RangeOf(rule.config, field);
         edges.insert({range.first, range.last + 1});
       }
     }
     for (auto edge = edges.begin(); *edge != SLUICE_FIELD_VALUES; ++edge) {
       sluice_rule_set set{};
       for (size_t r = 0; r < rules_.size(); ++r) {
-        const Range range = RangeOf(rules_[r], field);
-        if (!Names(rules_[r], field) || (range.first <= *edge && *edge <= range.last)) {
+        const Range range = RangeOf(rules_[r].config, field);
+        if (!Names(rules_[r].config, field) || (range.first <= *edge && *edge <= range.last)) {
           Insert(set, r);
         }
       }
@@ -149,34 +119,30 @@ class Maker {
 
   void MakePrefixes(uint32_t field) {
     std::set<Prefix> prefixes;
-    for (const SteeringRule& rule : rules_) {
-      if (Names(rule, field)) {
-        prefixes.insert(PrefixOf(rule, field));
+    for (const ActiveRule& rule : rules_) {
+      if (Names(rule.config, field)) {
+        prefixes.insert(PrefixOf(rule.config, field));
       }
     }
     for (const Prefix& prefix : prefixes) {
       sluice_rule_set set{};
       for (size_t r = 0; r < rules_.size(); ++r) {
-        if (!Names(rules_[r], field) || Contains(PrefixOf(rules_[r], field), prefix)) {
+        if (!Names(rules_[r].config, field) || Contains(PrefixOf(rules_[r].config, field), prefix)) {
           Insert(set, r);
         }
       }
-      sluice_prefix key{};
-      key.prefixlen = SLUICE_PREFIX_TABLE_BITS + prefix.bits;
-      key.table = SLUICE_PREFIX_TABLE(prefix.family, field, 0);
-      std::memcpy(key.addr_be, prefix.address.data(), sizeof(key.addr_be));
-      tables_.prefixes.emplace_back(key, IdOf(set));
+      tables_.prefixes.emplace_back(TrieKey(prefix, field, 0), IdOf(set));
     }
   }
 
-  absl::Span<const SteeringRule> rules_;
+  absl::Span<const ActiveRule> rules_;
   RuleTables tables_;
   std::map<std::array<uint64_t, SLUICE_RULE_WORDS>, uint16_t> ids_;
 };
 
 }  // namespace
 
-absl::StatusOr<RuleTables> MakeRuleTables(absl::Span<const SteeringRule> rules) {
+absl::StatusOr<RuleTables> MakeRuleTables(absl::Span<const ActiveRule> rules) {
   if (rules.size() > SLUICE_MAX_RULES) {
     return absl::InvalidArgumentError(absl::StrCat(rules.size(), " rules; a port can have ", SLUICE_MAX_RULES));
   }

@@ -22,7 +22,7 @@ absl::Status MapError(absl::string_view verb, const char* map) {
   return KernelError(errno, absl::StrCat(verb, " map ", map));
 }
 
-// sluice_address as a set element: its bytes, which have no padding.
+// A sluice_address as an element of a set.
 using AddressBytes = std::array<char, sizeof(sluice_address)>;
 static_assert(sizeof(sluice_address) == 20, "no padding that would make equal addresses differ");
 
@@ -102,9 +102,9 @@ absl::Status SteeringMaps::SetConfig(const sluice_config& config) {
   return absl::OkStatus();
 }
 
-// An array element is replaced by memcpy under the program's eyes (kernel/bpf/arraymap.c:
-// array_map_update_elem), so a packet may see a config that is half old, half new. Everything that goes with a bank
-// is therefore found by its number, and of the config only that changes.
+// The kernel replaces an array element by memcpy while programs read it (kernel/bpf/arraymap.c:
+// array_map_update_elem), so a program may see a config that is half old, half new. Therefore a flip changes a single
+// word of the config, the bank's number, and programs find everything else of the bank by that number.
 absl::Status SteeringMaps::FlipRules() {
   absl::StatusOr<sluice_config> config = GetConfig();
   if (!config.ok()) {
@@ -114,13 +114,13 @@ absl::Status SteeringMaps::FlipRules() {
   return SetConfig(*config);
 }
 
-absl::Status SteeringMaps::FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
+absl::Status SteeringMaps::FillIdleRules(absl::Span<const ActiveRule> rules) {
   const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
   if (!tables.ok()) {
     return tables.status();
   }
   const absl::StatusOr<sluice_config> config = GetConfig();
-  return config.ok() ? rules_.Fill(IdleBank(*config), *tables, hits) : config.status();
+  return config.ok() ? rules_.Fill(IdleBank(*config), *tables) : config.status();
 }
 
 absl::Status SteeringMaps::SetBlocklist(int trie) {
@@ -179,8 +179,8 @@ absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses)
     }
     return absl::OkStatus();
   };
-  // Adds come first, so that an address which only moved between interfaces is never missing. A full map
-  // leaves no choice.
+  // Adds come first, so that an address that only moved between interfaces is never missing. A full map needs the
+  // deletes first.
   const bool adds_fit = present.size() + missing.size() <= SLUICE_MAX_LOCAL_ADDRESSES;
   absl::Status first = adds_fit ? add() : remove();
   if (!first.ok()) {

@@ -1,5 +1,5 @@
-// The maps of one port's steering program, opened from where they are pinned. Values are those of
-// bpf/sluice_abi.h. One thread. Errors name the map and carry the kernel's.
+// The BPF maps of one port's steering program, opened from their pins. Keys and values are those of
+// bpf/sluice_abi.h. Not thread-safe. Errors name the map and carry the kernel's error.
 #ifndef SLUICE_CONTROL_RULES_STEERING_MAPS_H_
 #define SLUICE_CONTROL_RULES_STEERING_MAPS_H_
 
@@ -22,38 +22,41 @@ class SteeringMaps {
 
   // The XSKMAP, keyed by RX queue. Borrowed.
   int xsks_fd() const { return xsks_.get(); }
-  // Absent entries are not an error.
+  // An absent entry is not an error.
   absl::Status RemoveSocket(uint32_t queue);
 
-  // The flow table, of two maps, and what XDP and the dataplane tell each other about the queues (bpf/credit.h): the
-  // dataplane maps them. Borrowed.
+  // The two maps of the flow table, and the queue credit (bpf/credit.h). The dataplane maps all three into its memory.
+  // Borrowed.
   int flows_fd() const { return flows_.get(); }
   int details_fd() const { return details_.get(); }
   int credit_fd() const { return credit_.get(); }
-  // No packet has been given to the queue's new socket yet; it must not be in the XSKMAP.
+  // Says that the queue has a new socket, to which no packet has been delivered. The socket must not be in the XSKMAP
+  // yet.
   absl::Status SetCreditBase(uint32_t queue);
-  // As many as the program was loaded with; 0 when that is no power of two.
+  // Returns the number of buckets that the program was loaded with; 0 when that is no power of two.
   uint32_t flow_buckets() const { return flow_buckets_; }
 
   absl::StatusOr<sluice_config> GetConfig() const;
-  // Replaces the element whole.
+  // Replaces the whole element.
   absl::Status SetConfig(const sluice_config& config);
-  // Rules change in two steps: the idle bank is filled, in which no packet is looked up any more
-  // (WaitForRcuGracePeriod() since the last flip), then it becomes the one in force, for whole packets. A second flip
-  // takes the first back. `hits` has an element for each rule; a fresh counter must belong to no rule in force.
-  absl::Status FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits);
+
+  // Rules change in two steps. FillIdleRules() fills the idle bank; the caller has waited for an RCU grace period since
+  // the last flip, so that no packet is still looked up there. FlipRules() puts that bank in force, for whole packets;
+  // a second flip undoes the first. The counter of a fresh rule must belong to no rule in force.
+  absl::Status FillIdleRules(absl::Span<const ActiveRule> rules);
   absl::Status FlipRules();
   absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const { return rules_.ReadHits(index); }
 
-  // The trie that holds the blocked sources, in one step; returns when the last packet that was looked up in the one
-  // before is done with (kernel/bpf/syscall.c: maybe_wait_bpf_programs). -1: none.
+  // Puts another trie of blocked sources in force, in one step; -1: no trie. Returns after an RCU grace period, so that
+  // no packet is still looked up in the trie before it (kernel/bpf/syscall.c: maybe_wait_bpf_programs).
   absl::Status SetBlocklist(int trie);
-  // The one in force; an empty descriptor when there is none.
+  // Returns the trie in force; an empty descriptor when there is none.
   absl::StatusOr<UniqueFd> OpenBlocklist() const;
-  // Makes the set of local addresses exactly `addresses` (adds first, then deletes).
+
+  // Makes the set of local addresses equal to `addresses`. Adds come before deletes where the map has room.
   absl::Status SetLocals(absl::Span<const sluice_address> addresses);
 
-  // Summed over CPUs.
+  // Returns the queue's counters, summed over all CPUs.
   absl::StatusOr<sluice_counters> ReadCounters(uint32_t queue) const;
 
  private:

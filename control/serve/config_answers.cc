@@ -31,7 +31,7 @@ wire::Response MakeAnswer(const ConfigDiff& diff, const ConfigKeeper& configs) {
     one.set_key(change.key);
     one.set_before(change.before);
     one.set_after(change.after);
-    one.set_needs_restart(!change.live);
+    one.set_needs_restart(!change.by.live());
   }
   for (const RuleChange& change : diff.rules) {
     wire::RuleChange& one = *out.add_rules();

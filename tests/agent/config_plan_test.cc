@@ -4,11 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "control/apply/config_run.h"
+#include "control/config/keys.h"
+#include "tests/config/other_value.h"
 
 namespace sluice {
 namespace {
@@ -43,9 +46,35 @@ TEST(ConfigPlan, OnlyWhatDiffers) {
   EXPECT_THAT(*Plan("[[rule]]\naction = \"drop\"\n"), ElementsAre(ConfigStep::kRules));
 }
 
+TEST(ConfigPlan, EveryKeyYieldsItsStepOrNeedsARestart) {
+  const Config before = TwoPortConfig();
+  for (const KeySpec& spec : AllKeys()) {
+    const absl::StatusOr<std::vector<ConfigStep>> steps =
+        PlanConfig(Compare(before, WithOtherValue(spec, before)), /*dataplane_down=*/false);
+    if (spec.change.live()) {
+      ASSERT_TRUE(steps.ok()) << spec.key << ": " << steps.status();
+      EXPECT_THAT(*steps, ElementsAre(*spec.change.step())) << spec.key;
+    } else {
+      EXPECT_THAT(std::string(steps.status().message()), HasSubstr("a restart")) << spec.key;
+    }
+  }
+}
+
+TEST(ConfigPlan, ALiveSettingOfTheFunctionYieldsAStep) {
+  ConfigDiff diff;
+  diff.changes.push_back({"function.limit", "1", "2", ChangeBy::Live(ConfigStep::kFunction)});
+  EXPECT_THAT(*PlanConfig(diff, false), ElementsAre(ConfigStep::kFunction));
+  EXPECT_THAT(std::string(PlanConfig(diff, true).status().message()), HasSubstr("the dataplane is down"));
+  diff.changes.push_back({"function.style", "a", "b", ChangeBy::Restart()});
+  EXPECT_THAT(std::string(PlanConfig(diff, false).status().message()), HasSubstr("function.style needs a restart"));
+}
+
 TEST(ConfigPlan, RulesComeLast) {
-  EXPECT_THAT(*Plan(kEverything), testing::ElementsAreArray(AllConfigSteps()));
-  EXPECT_EQ(AllConfigSteps().back(), ConfigStep::kRules);
+  EXPECT_THAT(*Plan(kEverything), ElementsAre(ConfigStep::kMetrics, ConfigStep::kDownPolicies, ConfigStep::kPlacement,
+                                              ConfigStep::kQueuePairs, ConfigStep::kRules));
+  const std::vector<ConfigStep> all = AllConfigSteps();
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+  EXPECT_EQ(all.back(), ConfigStep::kRules);
 }
 
 TEST(ConfigPlan, NamesEveryKeyThatNeedsARestart) {
@@ -91,10 +120,11 @@ ConfigOutcome RunAll(Recorder& recorder) {
 TEST(ConfigRun, ChecksEverythingBeforeItDoesAnything) {
   Recorder recorder;
   EXPECT_TRUE(RunAll(recorder).error.ok());
-  EXPECT_THAT(recorder.calls,
-              ElementsAre("check [metrics] listen", "check on_dataplane_down", "check workers and cores",
-                          "check queue_pairs", "check rules", "do [metrics] listen", "do on_dataplane_down",
-                          "do workers and cores", "do queue_pairs", "do rules"));
+  EXPECT_THAT(
+      recorder.calls,
+      ElementsAre("check [metrics] listen", "check on_dataplane_down", "check workers and cores", "check queue_pairs",
+                  "check the function's settings", "check rules", "do [metrics] listen", "do on_dataplane_down",
+                  "do workers and cores", "do queue_pairs", "do the function's settings", "do rules"));
 }
 
 TEST(ConfigRun, WhatDoesNotFitChangesNothing) {
@@ -119,7 +149,8 @@ TEST(ConfigRun, AFailingStepPutsBackThoseBeforeItInReverse) {
   EXPECT_TRUE(outcome.as_before);
   EXPECT_EQ(outcome.error.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(std::string(outcome.error.message()), "queue_pairs: ENOMEM; everything is as before");
-  recorder.calls.erase(recorder.calls.begin(), recorder.calls.begin() + 5);
+  recorder.calls.erase(recorder.calls.begin(),
+                       recorder.calls.begin() + static_cast<ptrdiff_t>(AllConfigSteps().size()));
   EXPECT_THAT(recorder.calls,
               ElementsAre("do [metrics] listen", "do on_dataplane_down", "do workers and cores", "do queue_pairs",
                           "undo workers and cores", "undo on_dataplane_down", "undo [metrics] listen"));

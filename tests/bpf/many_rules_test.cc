@@ -54,7 +54,7 @@ struct Told {
 TEST_F(ManyRules, DecideAsAWalkOverThemDoes) {
   const char* const verdicts[] = {"dataplane", "pass", "drop"};
   std::vector<Told> all;
-  std::vector<SteeringRule> rules;
+  std::vector<RuleConfig> rules;
   for (int i = 0; i < SLUICE_MAX_RULES; ++i) {
     const bool ipv6 = Perhaps(), by_src = Perhaps(), by_dst = Perhaps(), by_vlan = Below(4) == 0;
     const bool by_ports = Perhaps(), tcp = Perhaps(), by_type = Perhaps();
@@ -121,7 +121,7 @@ TEST_F(ManyRules, DecideAsAWalkOverThemDoes) {
 }
 
 TEST_F(ManyRules, TheLastIsFound) {
-  std::vector<SteeringRule> rules;
+  std::vector<RuleConfig> rules;
   for (int i = 0; i < SLUICE_MAX_RULES; ++i) {
     rules.push_back(Rule().proto(17).src("10.1.2.3").dst_port(static_cast<uint16_t>(1000 + i)).drop());
   }
@@ -138,7 +138,7 @@ TEST_F(ManyRules, TheLastIsFound) {
 
 // Ranges within ranges, ranges that overlap, prefixes and VLANs of their own: thousands of different sets.
 TEST_F(ManyRules, ThousandsOfSetsFit) {
-  std::vector<SteeringRule> rules;
+  std::vector<RuleConfig> rules;
   for (unsigned i = 0; i < SLUICE_MAX_RULES; ++i) {
     const std::string host = std::to_string(i / 256) + "." + std::to_string(i % 256);
     rules.push_back(Rule()
@@ -150,7 +150,8 @@ TEST_F(ManyRules, ThousandsOfSetsFit) {
                         .dst_port(static_cast<uint16_t>(20 * i), static_cast<uint16_t>(20 * i + 10000))
                         .drop());
   }
-  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
+  uint32_t next_id = 1;
+  const absl::StatusOr<RuleTables> tables = MakeRuleTables(MakeActive(rules, {}, next_id));
   ASSERT_TRUE(tables.ok()) << tables.status();
   EXPECT_LE(tables->sets.size(), static_cast<size_t>(SLUICE_MAX_RULE_SETS));
   EXPECT_GT(tables->sets.size(), 3000u);

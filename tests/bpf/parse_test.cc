@@ -10,7 +10,7 @@ namespace {
 struct Row {
   std::string name;
   Packet packet;
-  std::vector<SteeringRule> rules;
+  std::vector<RuleConfig> rules;
   std::string verdict;
 };
 

@@ -12,8 +12,8 @@
 #include "bpf/sluice_bridge.skel.h"
 #include "bpf/sluice_bridge_rx.skel.h"
 #include "bpf/sluice_steer.skel.h"
-#include "control/rules/blocklist.h"
 #include "control/rules/blocklist_map.h"
+#include "control/rules/blocklist_text.h"
 #include "control/rules/rule_maps.h"
 
 namespace sluice::bpf_test {
@@ -114,25 +114,17 @@ std::string xdp_action(uint32_t value) {
   return name_of({{XDP_PASS, "PASS"}, {XDP_DROP, "DROP"}, {XDP_TX, "TX"}, {XDP_REDIRECT, "REDIRECT"}}, value);
 }
 
-void set_prefix(const std::string& prefix, __be32* address_be, __be32* mask_be, uint8_t& family) {
-  const size_t slash = prefix.find('/');
-  const std::string host = prefix.substr(0, slash);
-  family = host.find(':') == std::string::npos ? 4 : 6;
-  const Bytes bytes = address(family == 4 ? AF_INET : AF_INET6, host);
-  std::memcpy(address_be, bytes.data(), bytes.size());
-  unsigned bits = slash == std::string::npos ? bytes.size() * 8 : std::stoul(prefix.substr(slash + 1));
-  Bytes mask(bytes.size(), 0);
-  for (unsigned i = 0; i < bits; ++i) {
-    mask[i / 8] |= 0x80 >> (i % 8);
-  }
-  std::memcpy(mask_be, mask.data(), mask.size());
+Prefix prefix_of(const std::string& text) {
+  Prefix prefix;
+  EXPECT_EQ(ParsePrefix(text, prefix), "");
+  return prefix;
 }
 
 }  // namespace
 
 Rule& Rule::ethertype(uint16_t type) {
   rule_.match |= SLUICE_MATCH_ETHERTYPE;
-  rule_.ethertype_be = htons(type);
+  rule_.ethertype = type;
   return *this;
 }
 Rule& Rule::vlan(uint16_t id) {
@@ -147,12 +139,12 @@ Rule& Rule::proto(uint8_t number) {
 }
 Rule& Rule::src(const std::string& prefix) {
   rule_.match |= SLUICE_MATCH_SRC;
-  set_prefix(prefix, rule_.src_be, rule_.src_mask_be, rule_.family);
+  rule_.src = prefix_of(prefix);
   return *this;
 }
 Rule& Rule::dst(const std::string& prefix) {
   rule_.match |= SLUICE_MATCH_DST;
-  set_prefix(prefix, rule_.dst_be, rule_.dst_mask_be, rule_.family);
+  rule_.dst = prefix_of(prefix);
   return *this;
 }
 Rule& Rule::src_port(uint16_t first, std::optional<uint16_t> last) {
@@ -194,18 +186,18 @@ void Programs::apply() {
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_config, &zero, sizeof(zero), &config_, sizeof(config_), 0));
 }
 
-void Programs::set_rules(const std::vector<SteeringRule>& rules, uint32_t bank) {
+void Programs::set_rules(const std::vector<RuleConfig>& rules, uint32_t bank) {
   const auto& maps = steer()->maps;
   const auto fd = [](const bpf_map* map) { return UniqueFd(dup(bpf_map__fd(map))); };
   RuleMaps rule_maps({fd(maps.sluice_banks), fd(maps.sluice_rules), fd(maps.sluice_rulesets), fd(maps.sluice_values),
                       fd(maps.sluice_prefixes), fd(maps.sluice_rulehits)});
-  const absl::StatusOr<RuleTables> tables = MakeRuleTables(rules);
-  ASSERT_TRUE(tables.ok()) << tables.status();
-  std::vector<RuleHits> hits;
+  std::vector<ActiveRule> active;
   for (uint32_t i = 0; i < rules.size(); ++i) {
-    hits.push_back({bank * SLUICE_MAX_RULES + i, true});
+    active.push_back({.config = rules[i], .hits = bank * SLUICE_MAX_RULES + i});
   }
-  const absl::Status filled = rule_maps.Fill(bank, *tables, hits);
+  const absl::StatusOr<RuleTables> tables = MakeRuleTables(active);
+  ASSERT_TRUE(tables.ok()) << tables.status();
+  const absl::Status filled = rule_maps.Fill(bank, *tables);
   ASSERT_TRUE(filled.ok()) << filled;
   config_.rule_bank = bank;
   apply();

@@ -39,10 +39,10 @@ class Rule {
   Rule& pass() { return action(SLUICE_ACTION_PASS); }
   Rule& drop() { return action(SLUICE_ACTION_DROP); }
   Rule& action(uint32_t action) { return rule_.action = action, *this; }
-  operator SteeringRule() const { return rule_; }
+  operator RuleConfig() const { return rule_; }
 
  private:
-  SteeringRule rule_;
+  RuleConfig rule_;
 };
 
 struct TcContext {
@@ -58,7 +58,7 @@ class Programs : public ::testing::Test {
   // How the port is configured; apply() writes it.
   sluice_config config_ = {};
   void apply();
-  void set_rules(const std::vector<SteeringRule>& rules, uint32_t bank = 0);  // and applies
+  void set_rules(const std::vector<RuleConfig>& rules, uint32_t bank = 0);  // and applies
   void block(const std::vector<std::string>& prefixes);                       // none: no list
   void add_local(const std::string& address);
 

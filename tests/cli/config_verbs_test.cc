@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/functions/catalog.h"
 #include "tests/cli/sluicectl.h"
 
 namespace sluice {
@@ -21,8 +22,8 @@ TEST_F(ConfigVerbsTest, CheckNeedsNoAgent) {
   EXPECT_THAT(good.out, HasSubstr(": good. Ports 2"));
 
   const std::string config = folder_ + "/config.toml";
-  std::ofstream(config) << "[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\n[function]\ntype = \"nat\"\n";
-  const std::string problem = config + ":5: function.type: 'nat' is not allowed; allowed: reflect, forward";
+  std::ofstream(config) << "[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\n[function]\ntype = \"nosuch\"\n";
+  const std::string problem = config + ":5: function.type: 'nosuch' is not allowed; allowed: " + FunctionNames();
   const Outcome bad = Run({"config", "check", config});
   EXPECT_EQ(bad.exit_code, 1);
   EXPECT_EQ(bad.err, problem + "\n");

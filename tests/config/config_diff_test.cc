@@ -40,7 +40,7 @@ Config Rules(const std::string& letters) {
 std::vector<std::string> Words(const ConfigDiff& diff) {
   std::vector<std::string> words;
   for (const ConfigChange& change : diff.changes) {
-    words.push_back(absl::StrCat(change.key, ": ", change.before, " -> ", change.after, change.live ? "" : " !"));
+    words.push_back(absl::StrCat(change.key, ": ", change.before, " -> ", change.after, change.by.live() ? "" : " !"));
   }
   for (const RuleChange& change : diff.rules) {
     const char* kinds[] = {"added", "removed", "moved"};
@@ -65,13 +65,13 @@ TEST(ConfigDiff, NothingForWhatMeansTheSame) {
   EXPECT_TRUE(Compare(With(""), swapped).empty());
 }
 
-TEST(ConfigDiff, EachKeyByItsName) {
+// keys_test.cc does it for every key of the table.
+TEST(ConfigDiff, KeysByTheirNames) {
   EXPECT_THAT(
       Words(Compare(With(""), With("[dataplane]\nqueue_pairs = 2\nmode = \"copy\"\ncores = [1, 0]\nworkers = 2\n"
-                                   "poll = \"busy\"\n[metrics]\nlisten = \"[::1]:80\"\n"))),
+                                   "[metrics]\nlisten = \"[::1]:80\"\n"))),
       ElementsAre("dataplane.queue_pairs: 1 -> 2", "dataplane.mode: auto -> copy !",
                   "dataplane.cores: every CPU -> [1, 0]", "dataplane.workers: one for each queue pair -> 2",
-                  "dataplane.poll: adaptive -> busy !",
                   "metrics.listen: 127.0.0.1:9477, if it can be had -> [::1]:80"));
   EXPECT_THAT(Words(Compare(With("[metrics]\nlisten = \"off\"\n"), With("[metrics]\nlisten = \"127.0.0.1:9477\"\n"))),
               ElementsAre("metrics.listen: off -> 127.0.0.1:9477"));

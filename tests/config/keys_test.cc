@@ -1,34 +1,24 @@
-// The one table of keys: the parser knows what it says, and the documentation is made from it.
+// The table of keys: each of its loops treats every key.
 #include "control/config/keys.h"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control/config/config.h"
 #include "control/config/config_diff.h"
+#include "control/config/config_text.h"
 #include "control/config/key_docs.h"
+#include "tests/config/other_value.h"
 
 namespace sluice {
 namespace {
 
-using testing::HasSubstr;
-
-std::string Contents(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  EXPECT_TRUE(file) << path;
-  return text.str();
-}
+using testing::EndsWith;
 
 // A good configuration with one more line in that table.
 std::string With(const std::string& table, const std::string& line) {
@@ -39,85 +29,115 @@ std::string With(const std::string& table, const std::string& line) {
   return absl::StrCat(text, "[[rule]]\naction = \"pass\"\n", more("rule"));
 }
 
+std::string Without(std::string text, const std::string& key) {
+  const size_t line = text.find(absl::StrCat("\n", key, " = "));
+  EXPECT_NE(line, std::string::npos) << key;
+  return line == std::string::npos ? text : text.erase(line, text.find('\n', line + 1) - line);
+}
+
 std::string ProblemOf(const std::string& text) {
   return std::string(ParseConfig(text, "f").status().message());
+}
+
+std::string FullName(const KeySpec& spec) {
+  return absl::StrCat(spec.table, ".", absl::string_view(spec.table) == "port" ? "wan." : "", spec.key);
 }
 
 TEST(Keys, AreTheOnesThatTheParserKnows) {
   std::map<std::string, std::vector<std::string>> keys;
   for (const KeyDoc& doc : KeyDocs()) {
-    keys[doc.table].emplace_back(doc.key);
+    keys[doc.table].push_back(doc.key);
   }
-  for (const auto& [table, names] : keys) {
-    EXPECT_THAT(
-        ProblemOf(With(table, "nosuchkey = 1")),
-        testing::EndsWith(absl::StrCat(table, ".nosuchkey: unknown key; allowed: ", absl::StrJoin(names, ", "))));
+  for (const KeyDoc& doc : SettingDocs(*FindFunction("reflect"))) {
+    keys["function"].push_back(doc.key);
   }
-  for (const char* table : {"port", "dataplane", "function", "metrics", "rule"}) {
-    EXPECT_EQ(keys.count(table), 1u) << table;
+  for (const TableSpec& table : AllTables()) {
+    const std::vector<std::string>& names = keys[table.name];
+    EXPECT_THAT(ProblemOf(With(table.name, "nosuchkey = 1")),
+                EndsWith(absl::StrCat(table.name, ".nosuchkey: unknown key; allowed: ", absl::StrJoin(names, ", "))));
   }
-  EXPECT_EQ(keys.size(), 5u);
+  EXPECT_EQ(keys.size(), AllTables().size());
 }
 
-// A wrong value of the keys that a good file may leave out: what is said to be allowed is what is documented.
-TEST(Keys, AllowWhatIsDocumented) {
-  size_t tried = 0;
-  for (const KeyDoc& doc : KeyDocs()) {
-    std::string allowed = doc.values;
-    std::string value = "-1";
-    if (!doc.words.empty()) {
-      allowed = absl::StrJoin(doc.words, ", ", [](std::string* out, const KeyWord& word) { out->append(word.word); });
-      value = "\"nonsense\"";
-    } else if (std::string(doc.table) != "dataplane") {
+TEST(Keys, AWrongValueIsAnsweredWithTheAllowedOnes) {
+  for (const KeySpec& spec : AllKeys()) {
+    const bool integer = std::holds_alternative<IntegerType>(spec.type);
+    const char* wrong = integer ? "-1" : std::holds_alternative<CpuListType>(spec.type) ? "[-1]" : "\"no / value\"";
+    std::string text = With(spec.table, absl::StrCat(spec.key, " = ", wrong));
+    if (spec.required != nullptr) {
+      text = Without(text, spec.key);
+    }
+    EXPECT_THAT(ProblemOf(text),
+                testing::HasSubstr(absl::StrCat(spec.table, ".", spec.key, ": ",
+                                                integer           ? "-1"
+                                                : wrong[0] == '[' ? "-1"
+                                                                  : "'no / value'",
+                                                " is not allowed; allowed: ", AllowedText(spec.type))));
+  }
+}
+
+TEST(Keys, AWrongTypeIsAProblemOfEachKey) {
+  for (const KeySpec& spec : AllKeys()) {
+    std::string text = With(spec.table, absl::StrCat(spec.key, " = 1979-05-27"));
+    if (spec.required != nullptr) {
+      text = Without(text, spec.key);
+    }
+    EXPECT_THAT(ProblemOf(text), testing::HasSubstr(absl::StrCat(spec.table, ".", spec.key, ": must be a")));
+  }
+}
+
+TEST(Keys, OnlyRequiredOnesMustBeThere) {
+  for (const KeySpec& spec : AllKeys()) {
+    if (spec.required != nullptr) {
+      EXPECT_THAT(ProblemOf(Without(With("", ""), spec.key)),
+                  testing::HasSubstr(absl::StrCat(spec.table, ".", spec.key, ": missing; allowed: ")));
+      EXPECT_EQ(DefaultText(spec), "");
+    } else {
+      EXPECT_EQ(DefaultText(spec), ValueText(spec, spec.member.get(TwoPortConfig(), 0))) << FullName(spec);
+      EXPECT_NE(DefaultText(spec), "");
+    }
+  }
+}
+
+TEST(Keys, ADifferenceOfEachIsInTheDiff) {
+  const Config before = TwoPortConfig();
+  for (const KeySpec& spec : AllKeys()) {
+    const Config after = WithOtherValue(spec, before);
+    const ConfigDiff diff = Compare(before, after);
+    if (&spec == &FindKey("port", "name")) {  // A port with another name is another port.
+      ASSERT_EQ(diff.changes.size(), 2u);
+      EXPECT_EQ(diff.changes[0].key, "port.wan");
+      EXPECT_EQ(diff.changes[1].key, "port.other9");
       continue;
-    } else if (std::string(doc.key) == "cores") {
-      value = "[-1]";
     }
-    std::string text = With(doc.table, absl::StrCat(doc.key, " = ", value));
-    if (*doc.standard == '\0') {  // it is there already
-      const std::string key(doc.key);
-      const size_t line = text.find(absl::StrCat("\n", key, " = "));
-      ASSERT_NE(line, std::string::npos) << key;
-      text.erase(line, text.find('\n', line + 1) - line);
-    }
-    EXPECT_THAT(ProblemOf(text), testing::EndsWith(absl::StrCat("allowed: ", allowed))) << doc.table << "." << doc.key;
-    ++tried;
+    ASSERT_EQ(diff.changes.size(), 1u) << FullName(spec);
+    EXPECT_EQ(diff.changes[0].key, FullName(spec));
+    EXPECT_EQ(diff.changes[0].before, ValueText(spec, spec.member.get(before, 0)));
+    EXPECT_EQ(diff.changes[0].after, ValueText(spec, spec.member.get(after, 0)));
+    EXPECT_EQ(diff.changes[0].by.step(), spec.change.step());
   }
-  EXPECT_EQ(tried, 10u);
 }
 
-TEST(Keys, DefaultsAreTheParsers) {
-  const absl::StatusOr<Config> plain = ParseConfig(With("", ""), "f");
-  ASSERT_TRUE(plain.ok()) << plain.status();
-  for (const char* key : {"on_dataplane_down", "queue_pairs", "mode", "poll", "offload", "offload_flows"}) {
-    for (const KeyDoc& doc : KeyDocs()) {
-      if (std::string(doc.key) == key) {
-        const absl::StatusOr<Config> said = ParseConfig(With(doc.table, absl::StrCat(key, " = ", doc.standard)), "f");
-        ASSERT_TRUE(said.ok()) << said.status();
-        EXPECT_TRUE(Compare(*plain, *said).empty()) << key;
+TEST(Keys, AValueOfEachIsWrittenAndReadBack) {
+  for (const KeySpec& spec : AllKeys()) {
+    const Config config = WithOtherValue(spec, TwoPortConfig());
+    const absl::StatusOr<Config> again = ParseConfig(ToToml(config), "f");
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(spec.member.get(*again, 0), spec.member.get(config, 0)) << FullName(spec);
+    EXPECT_TRUE(Compare(config, *again).empty());
+  }
+}
+
+TEST(Keys, EveryWordIsReadAndWrittenAsItself) {
+  for (const KeySpec& spec : AllKeys()) {
+    if (const auto* one = std::get_if<WordType>(&spec.type); one != nullptr) {
+      for (const KeyWord& word : one->words()) {
+        Config config = TwoPortConfig();
+        spec.member.set(config, 0, word.word);
+        EXPECT_EQ(spec.member.get(config, 0), KeyValue(word.word)) << FullName(spec);
       }
     }
   }
-}
-
-TEST(KeyDocs, TheReadmeHasTheTable) {
-  EXPECT_THAT(Contents(SLUICE_README), HasSubstr("\n" + ReadmeTable()))
-      << "put in the README what this prints: write_key_docs readme";
-}
-
-TEST(KeyDocs, TheManPageHasEveryKeyAndTheExample) {
-  const std::string page = ManPage("1.2.3", "# a-b\\c\n.x = 'y'\n'z\n");
-  for (const KeyDoc& doc : KeyDocs()) {
-    EXPECT_THAT(page, HasSubstr(absl::StrCat("\n.TP\n.B ", doc.key, "\n")));
-  }
-  EXPECT_THAT(page, HasSubstr("\n.nf\n# a\\-b\\ec\n\\&.x = 'y'\n\\&'z\n.fi\n")) << "nothing of it is a request";
-  EXPECT_THAT(page, HasSubstr("Allowed: \"pass\" (to the kernel), \"drop\""));
-  EXPECT_THAT(page, HasSubstr("Sluice 1.2.3"));
-}
-
-TEST(KeyDocs, TheBuildMakesTheManPage) {
-  EXPECT_THAT(Contents(SLUICE_MAN_PAGE), HasSubstr(".TH SLUICE.TOML 5"));
-  EXPECT_THAT(Contents(SLUICE_MAN_PAGE), HasSubstr("\n[[port]]\nname = \"wan\""));
 }
 
 }  // namespace

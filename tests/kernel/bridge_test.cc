@@ -53,7 +53,7 @@ class BridgeTest : public NetnsTest {
     config.bridge_mode = mode;
     config.bridge_ifindex = static_cast<uint32_t>(bridge.near_ifindex());
     ASSERT_OK(maps->SetConfig(config));
-    ASSERT_OK(maps->FillIdleRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
+    ASSERT_OK(maps->FillIdleRules({ActiveRule{.config = {.action = SLUICE_ACTION_DATAPLANE}}}));
     ASSERT_OK(maps->FlipRules());
   }
 

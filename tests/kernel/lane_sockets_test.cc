@@ -47,7 +47,7 @@ class LaneSocketsTest : public NetnsTest {
     sluice_config config{};
     config.flags = SLUICE_CONFIG_ACTIVE;
     ASSERT_OK(maps->SetConfig(config));
-    ASSERT_OK(maps->FillIdleRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
+    ASSERT_OK(maps->FillIdleRules({ActiveRule{.config = {.action = SLUICE_ACTION_DATAPLANE}}}));
     ASSERT_OK(maps->FlipRules());
   }
   static void Enter(const std::string& pins, uint32_t queue, int socket) {

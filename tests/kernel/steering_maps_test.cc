@@ -72,35 +72,27 @@ class SteeringMapsTest : public NetnsTest {
     return count;
   }
 
-  absl::Status SetRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits) {
+  absl::Status SetRules(absl::Span<const ActiveRule> rules) {
     absl::Status s = WaitForRcuGracePeriod();
-    s.Update(maps_->FillIdleRules(rules, hits));
+    s.Update(maps_->FillIdleRules(rules));
     return s.ok() ? maps_->FlipRules() : s;
   }
 
   std::optional<SteeringMaps> maps_;
 };
 
-std::vector<SteeringRule> Rules(size_t count, uint32_t action) {
-  std::vector<SteeringRule> rules;
-  for (size_t i = 0; i < count; ++i) {
-    SteeringRule rule;
-    rule.match = SLUICE_MATCH_DST;
-    rule.action = action;
-    rule.family = 4;
-    rule.dst_be[0] = static_cast<__be32>(i);
-    rule.dst_mask_be[0] = ~__be32{0};
+// Rules that count from `first_hits` on.
+std::vector<ActiveRule> Rules(size_t count, uint32_t action, uint32_t first_hits = 0) {
+  std::vector<ActiveRule> rules;
+  for (uint32_t i = 0; i < count; ++i) {
+    ActiveRule rule;
+    rule.hits = first_hits + i;
+    rule.config.match = SLUICE_MATCH_DST;
+    rule.config.action = action;
+    rule.config.dst = {4, 32, {0, 0, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)}};
     rules.push_back(rule);
   }
   return rules;
-}
-
-std::vector<RuleHits> HitsFrom(uint32_t first, size_t count, bool fresh = true) {
-  std::vector<RuleHits> hits;
-  for (uint32_t i = 0; i < count; ++i) {
-    hits.push_back({first + i, fresh});
-  }
-  return hits;
 }
 
 sluice_address Address(uint32_t number) {
@@ -129,7 +121,7 @@ TEST_F(SteeringMapsTest, RulesChangeBankAndKeepTheRestOfTheConfig) {
   uint32_t bank = 0;
   uint32_t action = SLUICE_ACTION_PASS;
   for (const size_t count : {3, 0, SLUICE_MAX_RULES, 1, 5}) {
-    ASSERT_OK(SetRules(Rules(count, action), HitsFrom(0, count)));
+    ASSERT_OK(SetRules(Rules(count, action)));
     const absl::StatusOr<sluice_config> now = maps_->GetConfig();
     ASSERT_OK(now);
     EXPECT_NE(now->rule_bank, bank);
@@ -142,8 +134,8 @@ TEST_F(SteeringMapsTest, RulesChangeBankAndKeepTheRestOfTheConfig) {
 }
 
 TEST_F(SteeringMapsTest, AFlipIsTakenBackByAnother) {
-  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP), HitsFrom(0, 2)));
-  ASSERT_OK(SetRules(Rules(3, SLUICE_ACTION_PASS), HitsFrom(2, 3)));
+  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP)));
+  ASSERT_OK(SetRules(Rules(3, SLUICE_ACTION_PASS, 2)));
   ASSERT_OK(maps_->FlipRules());
   EXPECT_EQ(ActionsInForce(), std::vector<uint32_t>(2, SLUICE_ACTION_DROP));
 }
@@ -156,7 +148,10 @@ TEST_F(SteeringMapsTest, AFreshRuleCountsFromZeroAndAnotherGoesOn) {
   for (const uint32_t index : {0U, SLUICE_RULE_HITS - 1U}) {
     ASSERT_EQ(bpf_map_update_elem(hits->get(), &index, value.data(), BPF_ANY), 0);
   }
-  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP), {{0, true}, {SLUICE_RULE_HITS - 1, false}}));
+  std::vector<ActiveRule> rules = Rules(2, SLUICE_ACTION_DROP);
+  rules[1].hits = SLUICE_RULE_HITS - 1;
+  rules[1].fresh = false;
+  ASSERT_OK(SetRules(rules));
   EXPECT_EQ(maps_->ReadHits(0)->packets, 0u);
   EXPECT_EQ(maps_->ReadHits(SLUICE_RULE_HITS - 1)->packets, 5u * cpus);
   EXPECT_EQ(maps_->ReadHits(SLUICE_RULE_HITS - 1)->bytes, 6u * cpus);
@@ -164,10 +159,10 @@ TEST_F(SteeringMapsTest, AFreshRuleCountsFromZeroAndAnotherGoesOn) {
 }
 
 TEST_F(SteeringMapsTest, TooManyRulesChangeNothing) {
-  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP), HitsFrom(0, 2)));
+  ASSERT_OK(SetRules(Rules(2, SLUICE_ACTION_DROP)));
   const uint32_t bank = maps_->GetConfig()->rule_bank;
   const size_t many = SLUICE_MAX_RULES + 1;
-  const absl::Status status = SetRules(Rules(many, SLUICE_ACTION_PASS), HitsFrom(2, many));
+  const absl::Status status = SetRules(Rules(many, SLUICE_ACTION_PASS, 2));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("1025 rules"), absl::string_view::npos) << status;
   EXPECT_EQ(maps_->GetConfig()->rule_bank, bank);

@@ -42,7 +42,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Require(config->dataplane.queue_pairs >= 1 && config->dataplane.queue_pairs <= SLUICE_MAX_QUEUES);
   for (const sluice::RuleConfig& rule : config->rules) {
     Require(rule.in_port.empty() || names.count(rule.in_port) == 1);
-    Require(rule.rule.src_port_first <= rule.rule.src_port_last && rule.rule.dst_port_first <= rule.rule.dst_port_last);
+    Require(rule.src_port_first <= rule.src_port_last && rule.dst_port_first <= rule.dst_port_last);
   }
   // What an agent keeps of it, to go back to, is the same again.
   const absl::StatusOr<sluice::Config> again = sluice::ParseConfig(sluice::ToToml(*config), "f");

@@ -1,18 +1,20 @@
-#include "control/rules/rules.h"
+#include "control/rules/rule.h"
 
-#include <arpa/inet.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 
 #include <string>
+#include <vector>
 
 namespace sluice {
 namespace {
 
-SteeringRule Compiled(const RuleFields& fields) {
-  SteeringRule rule;
-  const std::vector<RuleProblem> problems = CompileRule(fields, rule);
+const std::vector<std::string> kPorts = {"wan", "lan"};
+
+RuleConfig Compiled(const RuleFields& fields) {
+  RuleConfig rule;
+  const std::vector<RuleProblem> problems = CompileRule(fields, kPorts, rule);
   for (const RuleProblem& problem : problems) {
     ADD_FAILURE() << problem.field << ": " << problem.text;
   }
@@ -33,8 +35,8 @@ void PrintTo(const BadRule& bad, std::ostream* out) {
 class BadRuleTest : public testing::TestWithParam<BadRule> {};
 
 TEST_P(BadRuleTest, OneProblem) {
-  SteeringRule rule;
-  const std::vector<RuleProblem> problems = CompileRule(GetParam().fields, rule);
+  RuleConfig rule;
+  const std::vector<RuleProblem> problems = CompileRule(GetParam().fields, kPorts, rule);
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_EQ(problems[0].field, GetParam().field);
   EXPECT_EQ(problems[0].text, GetParam().text);
@@ -142,70 +144,59 @@ const BadRule kBadRules[] = {
      {{"action", "pass"}, {"proto", "58"}, {"ethertype", "ipv4"}},
      "ethertype",
      "proto is the other family's; with 58 it must be ipv6 or left out"},
+    {"InPort", {{"action", "pass"}, {"in_port", "dmz"}}, "in_port", "'dmz' is no port; allowed: wan, lan"},
 };
 INSTANTIATE_TEST_SUITE_P(Rules, BadRuleTest, testing::ValuesIn(kBadRules),
                          [](const auto& info) { return std::string(info.param.name); });
 
-TEST(RulesTest, EveryProblemIsListed) {
-  SteeringRule rule;
-  EXPECT_EQ(CompileRule({{"proto", "x"}, {"vlan", "x"}, {"src", "x"}, {"dst_port", "x"}}, rule).size(), 5u);
+TEST(RuleTest, EveryProblemIsListed) {
+  RuleConfig rule;
+  EXPECT_EQ(CompileRule({{"proto", "x"}, {"vlan", "x"}, {"src", "x"}, {"dst_port", "x"}}, kPorts, rule).size(), 5u);
 }
 
-TEST(RulesTest, NoFieldMatchesEverything) {
-  const SteeringRule rule = Compiled({{"action", "drop"}});
+TEST(RuleTest, NoFieldMatchesEverything) {
+  const RuleConfig rule = Compiled({{"action", "drop"}});
   EXPECT_EQ(rule.match, 0u);
   EXPECT_EQ(rule.action, static_cast<uint32_t>(SLUICE_ACTION_DROP));
 }
 
-TEST(RulesTest, Actions) {
+TEST(RuleTest, Actions) {
   EXPECT_EQ(Compiled({{"action", "dataplane"}}).action, static_cast<uint32_t>(SLUICE_ACTION_DATAPLANE));
   EXPECT_EQ(Compiled({{"action", "pass"}}).action, static_cast<uint32_t>(SLUICE_ACTION_PASS));
 }
 
-TEST(RulesTest, Protocols) {
+TEST(RuleTest, Protocols) {
   const std::pair<const char*, int> protocols[] = {{"tcp", IPPROTO_TCP},   {"udp", IPPROTO_UDP},
                                                    {"icmp", IPPROTO_ICMP}, {"icmpv6", IPPROTO_ICMPV6},
                                                    {"sctp", IPPROTO_SCTP}, {"0", 0},
                                                    {"47", IPPROTO_GRE},    {"255", 255}};
   for (const auto& [text, proto] : protocols) {
-    const SteeringRule rule = Compiled({{"action", "pass"}, {"proto", text}});
+    const RuleConfig rule = Compiled({{"action", "pass"}, {"proto", text}});
     EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_PROTO));
     EXPECT_EQ(rule.proto, proto) << text;
   }
 }
 
-TEST(RulesTest, Ipv4Prefixes) {
-  const SteeringRule rule = Compiled({{"action", "pass"}, {"src", "10.0.0.0/9"}, {"dst", "192.0.2.1"}});
+TEST(RuleTest, Ipv4Prefixes) {
+  const RuleConfig rule = Compiled({{"action", "pass"}, {"src", "10.0.0.0/9"}, {"dst", "192.0.2.1"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_SRC | SLUICE_MATCH_DST));
-  EXPECT_EQ(rule.family, 4);
-  EXPECT_EQ(ntohl(rule.src_be[0]), 0x0a000000u);
-  EXPECT_EQ(ntohl(rule.src_mask_be[0]), 0xff800000u);
-  EXPECT_EQ(ntohl(rule.dst_be[0]), 0xc0000201u);
-  EXPECT_EQ(ntohl(rule.dst_mask_be[0]), 0xffffffffu);
-  EXPECT_EQ(rule.dst_mask_be[1], 0u);
+  EXPECT_EQ(rule.src, (Prefix{4, 9, {10}}));
+  EXPECT_EQ(rule.dst, (Prefix{4, 32, {192, 0, 2, 1}}));
 }
 
-TEST(RulesTest, AnyAddressOfAFamily) {
-  const SteeringRule any4 = Compiled({{"action", "pass"}, {"src", "0.0.0.0/0"}});
-  EXPECT_EQ(any4.family, 4);
-  EXPECT_EQ(any4.src_mask_be[0], 0u);
-  EXPECT_EQ(Compiled({{"action", "pass"}, {"dst", "::/0"}}).family, 6);
+TEST(RuleTest, AnyAddressOfAFamily) {
+  EXPECT_EQ(Compiled({{"action", "pass"}, {"src", "0.0.0.0/0"}}).src, (Prefix{4, 0, {}}));
+  EXPECT_EQ(Compiled({{"action", "pass"}, {"dst", "::/0"}}).dst, (Prefix{6, 0, {}}));
 }
 
-TEST(RulesTest, Ipv6Prefix) {
-  const SteeringRule rule = Compiled({{"action", "pass"}, {"dst", "2001:db8:8000::/33"}});
+TEST(RuleTest, Ipv6Prefix) {
+  const RuleConfig rule = Compiled({{"action", "pass"}, {"dst", "2001:db8:8000::/33"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_DST));
-  EXPECT_EQ(rule.family, 6);
-  EXPECT_EQ(ntohl(rule.dst_be[0]), 0x20010db8u);
-  EXPECT_EQ(ntohl(rule.dst_be[1]), 0x80000000u);
-  EXPECT_EQ(ntohl(rule.dst_mask_be[0]), 0xffffffffu);
-  EXPECT_EQ(ntohl(rule.dst_mask_be[1]), 0x80000000u);
-  EXPECT_EQ(rule.dst_mask_be[2], 0u);
+  EXPECT_EQ(rule.dst, (Prefix{6, 33, {0x20, 0x01, 0x0d, 0xb8, 0x80}}));
 }
 
-TEST(RulesTest, Ports) {
-  const SteeringRule rule =
-      Compiled({{"action", "pass"}, {"proto", "132"}, {"src_port", "0-65535"}, {"dst_port", "80"}});
+TEST(RuleTest, Ports) {
+  const RuleConfig rule = Compiled({{"action", "pass"}, {"proto", "132"}, {"src_port", "0-65535"}, {"dst_port", "80"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_PROTO | SLUICE_MATCH_SRC_PORT | SLUICE_MATCH_DST_PORT));
   EXPECT_EQ(rule.src_port_first, 0);
   EXPECT_EQ(rule.src_port_last, 65535);
@@ -213,18 +204,25 @@ TEST(RulesTest, Ports) {
   EXPECT_EQ(rule.dst_port_last, 80);
 }
 
-TEST(RulesTest, VlanAndEthertype) {
-  const SteeringRule rule = Compiled({{"action", "pass"}, {"vlan", "0"}, {"ethertype", "arp"}});
+TEST(RuleTest, VlanAndEthertype) {
+  const RuleConfig rule = Compiled({{"action", "pass"}, {"vlan", "0"}, {"ethertype", "arp"}});
   EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_VLAN | SLUICE_MATCH_ETHERTYPE));
   EXPECT_EQ(rule.vlan, 0);
-  EXPECT_EQ(rule.ethertype_be, htons(0x0806));
-  EXPECT_EQ(Compiled({{"action", "pass"}, {"ethertype", "35020"}}).ethertype_be, htons(0x88cc));
-  EXPECT_EQ(Compiled({{"action", "pass"}, {"ethertype", "0x88CC"}}).ethertype_be, htons(0x88cc));
+  EXPECT_EQ(rule.ethertype, 0x0806);
+  EXPECT_EQ(Compiled({{"action", "pass"}, {"ethertype", "35020"}}).ethertype, 0x88cc);
+  EXPECT_EQ(Compiled({{"action", "pass"}, {"ethertype", "0x88CC"}}).ethertype, 0x88cc);
   EXPECT_EQ(Compiled({{"action", "pass"}, {"vlan", "4094"}}).vlan, 4094);
 }
 
-TEST(RulesTest, InPortIsTheCallers) {
-  EXPECT_EQ(Compiled({{"action", "pass"}, {"in_port", "anything"}}).match, 0u);
+TEST(RuleTest, InPortIsNoMatchButKeepsOtherPortsFromTheRule) {
+  const RuleConfig rule = Compiled({{"action", "pass"}, {"in_port", "lan"}});
+  EXPECT_EQ(rule.match, 0u);
+  EXPECT_EQ(rule.in_port, "lan");
+}
+
+TEST(RuleTest, KeepsTheFieldsAsWritten) {
+  const RuleFields fields = {{"action", "pass"}, {"proto", "17"}};
+  EXPECT_EQ(Compiled(fields).fields, fields);
 }
 
 }  // namespace

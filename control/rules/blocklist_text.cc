@@ -1,6 +1,4 @@
-#include "control/rules/blocklist.h"
-
-#include <cstring>
+#include "control/rules/blocklist_text.h"
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -15,11 +13,7 @@ absl::StatusOr<sluice_prefix> ParseBlockedPrefix(const std::string& text) {
   if (const std::string problem = ParsePrefix(text, prefix); !problem.empty()) {
     return absl::InvalidArgumentError(problem);
   }
-  sluice_prefix key{};
-  key.prefixlen = SLUICE_PREFIX_TABLE_BITS + prefix.bits;
-  key.table = SLUICE_PREFIX_TABLE(prefix.family, 0, 0);
-  std::memcpy(key.addr_be, prefix.address.data(), sizeof(key.addr_be));
-  return key;
+  return TrieKey(prefix, 0, 0);
 }
 
 absl::StatusOr<std::vector<sluice_prefix>> ParseBlocklist(absl::string_view text, absl::string_view source) {

@@ -1,4 +1,4 @@
-#include "control/rules/blocklist.h"
+#include "control/rules/blocklist_text.h"
 
 #include <gmock/gmock.h>
 

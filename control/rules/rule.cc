@@ -1,18 +1,15 @@
-#include "control/rules/rules.h"
+#include "control/rules/rule.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <cstdint>
-#include <cstring>
-#include <optional>
+#include <charconv>
+#include <system_error>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "control/rules/number.h"
-#include "control/rules/prefix.h"
 
 namespace sluice {
 namespace {
@@ -26,31 +23,45 @@ constexpr uint32_t kFirstEthertype = 0x0600;       // below it the field is a le
 constexpr uint32_t kLastVlan = 4094;               // 4095 is reserved (IEEE 802.1Q)
 constexpr uint32_t kLastPort = 65535;
 
-struct Name {
-  const char* text;
-  uint32_t value;
+constexpr RuleWord kProtocols[] = {{"tcp", IPPROTO_TCP, ""},
+                                   {"udp", IPPROTO_UDP, ""},
+                                   {"icmp", IPPROTO_ICMP, ""},
+                                   {"icmpv6", IPPROTO_ICMPV6, ""},
+                                   {"sctp", IPPROTO_SCTP, ""}};
+constexpr RuleWord kEthertypes[] = {
+    {"ipv4", kEthertypeIpv4, ""}, {"ipv6", kEthertypeIpv6, ""}, {"arp", kEthertypeArp, ""}};
+constexpr RuleWord kActions[] = {{"dataplane", SLUICE_ACTION_DATAPLANE, "to the network function"},
+                                 {"pass", SLUICE_ACTION_PASS, "to the kernel"},
+                                 {"drop", SLUICE_ACTION_DROP, "nowhere, counted"}};
+
+constexpr const char* kAnything = "anything";
+constexpr const char* kPortRange = "a number 0..65535 or \"FIRST-LAST\"";
+constexpr const char* kPrefix = "an address or prefix, such as \"10.0.0.0/8\" or \"2001:db8::1\"";
+constexpr const char* kWithPorts = "Only allowed with proto tcp, udp or sctp.";
+
+constexpr RuleField kFields[] = {
+    {"proto", {}, "tcp, udp, icmp, icmpv6, sctp, or a number 0..255", kAnything, "The IP protocol."},
+    {"src", {}, kPrefix, kAnything, "The source address."},
+    {"dst", {}, kPrefix, kAnything, "The destination address."},
+    {"src_port", {}, kPortRange, kAnything, kWithPorts},
+    {"dst_port", {}, kPortRange, kAnything, kWithPorts},
+    {"vlan", {}, "a number 0..4094", kAnything, "The id of the outermost VLAN tag."},
+    {"ethertype", {}, "ipv4, ipv6, arp, or a number 0x0600..0xffff", kAnything, "The ethertype behind all VLAN tags."},
+    {"in_port", {}, "a port's name", "every port", "The only port that gets the rule."},
+    {"action", kActions, "", "", "The fate of the packets that match all other keys of the rule."},
 };
 
-constexpr Name kProtocols[] = {{"tcp", IPPROTO_TCP},
-                               {"udp", IPPROTO_UDP},
-                               {"icmp", IPPROTO_ICMP},
-                               {"icmpv6", IPPROTO_ICMPV6},
-                               {"sctp", IPPROTO_SCTP}};
-constexpr Name kEthertypes[] = {{"ipv4", kEthertypeIpv4}, {"ipv6", kEthertypeIpv6}, {"arp", kEthertypeArp}};
-constexpr Name kActions[] = {
-    {"dataplane", SLUICE_ACTION_DATAPLANE}, {"pass", SLUICE_ACTION_PASS}, {"drop", SLUICE_ACTION_DROP}};
-
-std::optional<uint32_t> Find(absl::Span<const Name> names, const std::string& text) {
-  for (const Name& name : names) {
-    if (text == name.text) {
-      return name.value;
+std::optional<uint32_t> Find(absl::Span<const RuleWord> words, const std::string& text) {
+  for (const RuleWord& word : words) {
+    if (text == word.word) {
+      return word.value;
     }
   }
   return std::nullopt;
 }
 
-std::string Listed(absl::Span<const Name> names) {
-  return absl::StrJoin(names, ", ", [](std::string* out, const Name& name) { out->append(name.text); });
+std::string Listed(absl::Span<const RuleWord> words) {
+  return absl::StrJoin(words, ", ", [](std::string* out, const RuleWord& word) { out->append(word.word); });
 }
 
 struct PortRange {
@@ -69,13 +80,14 @@ std::optional<PortRange> ParsePorts(const std::string& text) {
   return PortRange{static_cast<uint16_t>(*first), static_cast<uint16_t>(*last)};
 }
 
-// One rule under compilation.
 class Compiler {
  public:
-  Compiler(const RuleFields& fields, SteeringRule& rule) : fields_(fields), rule_(rule) {}
+  Compiler(const RuleFields& fields, absl::Span<const std::string> port_names, RuleConfig& rule)
+      : fields_(fields), port_names_(port_names), rule_(rule) {}
 
   std::vector<RuleProblem> Run() {
     rule_ = {};
+    rule_.fields = fields_;
     RefuseUnknownFields();
     Action();
     Ethertype();
@@ -86,6 +98,7 @@ class Compiler {
     if (problems_.empty()) {
       RefuseContradictions();
     }
+    InPort();
     return std::move(problems_);
   }
 
@@ -99,10 +112,14 @@ class Compiler {
   bool HasProto(uint8_t proto) const { return Matches(SLUICE_MATCH_PROTO) && rule_.proto == proto; }
 
   void RefuseUnknownFields() {
-    const absl::Span<const char* const> known = RuleFieldNames();
-    for (const auto& [field, value] : fields_) {
-      if (std::find(known.begin(), known.end(), field) == known.end()) {
-        Problem(field, absl::StrCat("unknown key; allowed: ", absl::StrJoin(known, ", ")));
+    for (const auto& [name, value] : fields_) {
+      const std::string& unknown = name;
+      if (std::none_of(std::begin(kFields), std::end(kFields),
+                       [&](const RuleField& field) { return unknown == field.name; })) {
+        Problem(name, absl::StrCat("unknown key; allowed: ",
+                                   absl::StrJoin(kFields, ", ", [](std::string* out, const RuleField& field) {
+                                     out->append(field.name);
+                                   })));
       }
     }
   }
@@ -138,7 +155,7 @@ class Compiler {
               absl::StrCat("'", *text, "' is a VLAN tag's; the ethertype behind all tags is compared: use vlan"));
     } else {
       rule_.match |= SLUICE_MATCH_ETHERTYPE;
-      rule_.ethertype_be = htons(static_cast<uint16_t>(*type));
+      rule_.ethertype = static_cast<uint16_t>(*type);
     }
   }
 
@@ -175,33 +192,25 @@ class Compiler {
   }
 
   void Addresses() {
-    const std::optional<Prefix> src = Address("src", SLUICE_MATCH_SRC, rule_.src_be, rule_.src_mask_be);
-    const std::optional<Prefix> dst = Address("dst", SLUICE_MATCH_DST, rule_.dst_be, rule_.dst_mask_be);
-    if (src.has_value() && dst.has_value() && src->family != dst->family) {
-      Problem("dst", absl::StrCat("an IPv", int{dst->family}, " prefix beside an IPv", int{src->family},
+    const bool has_src = Address("src", SLUICE_MATCH_SRC, rule_.src);
+    const bool has_dst = Address("dst", SLUICE_MATCH_DST, rule_.dst);
+    if (has_src && has_dst && rule_.src.family != rule_.dst.family) {
+      Problem("dst", absl::StrCat("an IPv", int{rule_.dst.family}, " prefix beside an IPv", int{rule_.src.family},
                                   " one in src; both must be of one family"));
-      return;
-    }
-    if (src.has_value() || dst.has_value()) {
-      rule_.family = src.has_value() ? src->family : dst->family;
     }
   }
 
-  std::optional<Prefix> Address(const char* field, uint32_t match, __be32 (&address)[4], __be32 (&mask)[4]) {
+  bool Address(const char* field, uint32_t match, Prefix& prefix) {
     const std::string* text = Get(field);
     if (text == nullptr) {
-      return std::nullopt;
+      return false;
     }
-    Prefix prefix;
     if (const std::string problem = ParsePrefix(*text, prefix); !problem.empty()) {
       Problem(field, problem);
-      return std::nullopt;
+      return false;
     }
     rule_.match |= match;
-    static_assert(sizeof(address) == sizeof(prefix.address));
-    memcpy(address, prefix.address.data(), sizeof(address));
-    memcpy(mask, prefix.mask.data(), sizeof(mask));
-    return prefix;
+    return true;
   }
 
   void Ports() {
@@ -209,7 +218,7 @@ class Compiler {
     Port("dst_port", SLUICE_MATCH_DST_PORT, rule_.dst_port_first, rule_.dst_port_last);
   }
 
-  void Port(const char* field, uint32_t match, __u16& first, __u16& last) {
+  void Port(const char* field, uint32_t match, uint16_t& first, uint16_t& last) {
     const std::string* text = Get(field);
     if (text == nullptr) {
       return;
@@ -224,32 +233,43 @@ class Compiler {
     last = range->last;
   }
 
-  // A rule that no packet can match is a mistake, not a wish.
+  void InPort() {
+    const std::string* text = Get("in_port");
+    if (text == nullptr) {
+      return;
+    }
+    rule_.in_port = *text;
+    if (std::find(port_names_.begin(), port_names_.end(), *text) == port_names_.end()) {
+      Problem("in_port", absl::StrCat("'", *text, "' is no port; allowed: ", absl::StrJoin(port_names_, ", ")));
+    }
+  }
+
+  // No packet can match such a rule, so its author made a mistake.
   void RefuseContradictions() {
     for (const char* field : {"src_port", "dst_port"}) {
       if (Get(field) != nullptr && !HasProto(IPPROTO_TCP) && !HasProto(IPPROTO_UDP) && !HasProto(IPPROTO_SCTP)) {
         Problem(field, "only packets of a protocol with ports have one; proto must be tcp, udp or sctp");
       }
     }
-    const uint8_t wanted_family = rule_.family;
-    if (wanted_family == 6 && HasProto(IPPROTO_ICMP)) {
+    const uint8_t family = Matches(SLUICE_MATCH_SRC) ? rule_.src.family : rule_.dst.family;  // 0: no address is named
+    if (family == 6 && HasProto(IPPROTO_ICMP)) {
       Problem("proto", "icmp is IPv4's, the addresses are IPv6; use icmpv6");
     }
-    if (wanted_family == 4 && HasProto(IPPROTO_ICMPV6)) {
+    if (family == 4 && HasProto(IPPROTO_ICMPV6)) {
       Problem("proto", "icmpv6 is IPv6's, the addresses are IPv4; use icmp");
     }
     if (!Matches(SLUICE_MATCH_ETHERTYPE)) {
       return;
     }
-    const uint32_t type = ntohs(rule_.ethertype_be);
+    const uint32_t type = rule_.ethertype;
     const bool ip = type == kEthertypeIpv4 || type == kEthertypeIpv6;
-    if (!ip && (wanted_family != 0 || Matches(SLUICE_MATCH_PROTO))) {
+    if (!ip && (family != 0 || Matches(SLUICE_MATCH_PROTO))) {
       Problem("ethertype", absl::StrCat("'", *Get("ethertype"),
                                         "' packets have no proto, src or dst; with those it must be ipv4 or ipv6"));
     }
-    if ((type == kEthertypeIpv4 && wanted_family == 6) || (type == kEthertypeIpv6 && wanted_family == 4)) {
-      Problem("ethertype", absl::StrCat("the addresses are IPv", int{wanted_family}, ", so it must be ipv",
-                                        int{wanted_family}, " or left out"));
+    if ((type == kEthertypeIpv4 && family == 6) || (type == kEthertypeIpv6 && family == 4)) {
+      Problem("ethertype",
+              absl::StrCat("the addresses are IPv", int{family}, ", so it must be ipv", int{family}, " or left out"));
     }
     if ((type == kEthertypeIpv4 && HasProto(IPPROTO_ICMPV6)) || (type == kEthertypeIpv6 && HasProto(IPPROTO_ICMP))) {
       Problem("ethertype", absl::StrCat("proto is the other family's; with ", *Get("proto"), " it must be ",
@@ -258,34 +278,44 @@ class Compiler {
   }
 
   const RuleFields& fields_;
-  SteeringRule& rule_;
+  absl::Span<const std::string> port_names_;
+  RuleConfig& rule_;
   std::vector<RuleProblem> problems_;
 };
 
 }  // namespace
 
-absl::Span<const char* const> RuleFieldNames() {
-  static constexpr const char* kNames[] = {"proto", "src",       "dst",     "src_port", "dst_port",
-                                           "vlan",  "ethertype", "in_port", "action"};
-  return kNames;
+absl::Span<const RuleField> AllRuleFields() {
+  return kFields;
 }
 
-std::vector<RuleProblem> CompileRule(const RuleFields& fields, SteeringRule& rule) {
-  return Compiler(fields, rule).Run();
+std::vector<RuleProblem> CompileRule(const RuleFields& fields, absl::Span<const std::string> port_names,
+                                     RuleConfig& rule) {
+  return Compiler(fields, port_names, rule).Run();
 }
 
-std::vector<RuleProblem> MakeRuleConfig(const RuleFields& fields, absl::Span<const std::string> port_names,
-                                        RuleConfig& rule) {
-  rule.fields = fields;
-  std::vector<RuleProblem> problems = CompileRule(fields, rule.rule);
-  if (const auto in_port = fields.find("in_port"); in_port != fields.end()) {
-    rule.in_port = in_port->second;
-    if (std::find(port_names.begin(), port_names.end(), rule.in_port) == port_names.end()) {
-      problems.push_back(
-          {"in_port", absl::StrCat("'", rule.in_port, "' is no port; allowed: ", absl::StrJoin(port_names, ", "))});
-    }
+absl::StatusOr<RuleConfig> MakeRule(const RuleFields& fields, absl::Span<const std::string> port_names) {
+  RuleConfig rule;
+  std::vector<std::string> problems;
+  for (const RuleProblem& problem : CompileRule(fields, port_names, rule)) {
+    problems.push_back(absl::StrCat(problem.field, ": ", problem.text));
   }
-  return problems;
+  if (!problems.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
+  }
+  return rule;
+}
+
+std::optional<uint32_t> ParseNumberUpTo(absl::string_view text, uint32_t max) {
+  const bool hex = text.size() > 2 && text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+  const char* first = text.data() + (hex ? 2 : 0);
+  const char* last = text.data() + text.size();
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(first, last, value, hex ? 16 : 10);
+  if (error != std::errc() || end != last || value > max) {
+    return std::nullopt;
+  }
+  return value;
 }
 
 }  // namespace sluice

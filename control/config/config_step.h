@@ -1,0 +1,40 @@
+// The steps of a live change of the configuration. control/apply orders and runs them; each live key names its own
+// (keys.h).
+#ifndef SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
+#define SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
+
+#include <optional>
+#include <type_traits>
+
+namespace sluice {
+
+// In the order in which they run (control/apply/config_plan.h says why).
+enum class ConfigStep {
+  kMetrics,       // the address at which Prometheus fetches
+  kDownPolicies,  // on_dataplane_down of every port
+  kPlacement,     // workers and cores
+  kQueuePairs,    // a resize
+  kFunction,      // the function's live settings
+  kRules,         // atomic on each port
+};
+
+// How a change of a key takes effect: live, by a step, or by a restart of the agent. Has no default, and a live change
+// cannot be written without its step.
+class ChangeBy {
+ public:
+  static constexpr ChangeBy Live(ConfigStep step) { return ChangeBy(step); }
+  static constexpr ChangeBy Restart() { return ChangeBy(std::nullopt); }
+
+  constexpr bool live() const { return step_.has_value(); }
+  // nullopt: a restart.
+  constexpr std::optional<ConfigStep> step() const { return step_; }
+
+ private:
+  explicit constexpr ChangeBy(std::optional<ConfigStep> step) : step_(step) {}
+  std::optional<ConfigStep> step_;
+};
+static_assert(!std::is_default_constructible_v<ChangeBy> && !std::is_invocable_v<decltype(ChangeBy::Live)>);
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
