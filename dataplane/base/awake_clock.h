@@ -1,11 +1,11 @@
-// A monotonic clock that all but stands still while nobody looks at it.
+// A monotonic clock that all but stands still while nobody reads it.
 //
-// Who waits until something has been quiet for a while means: while it could have shown itself. A guest whose host
-// stopped it, or whose core was given to somebody else, sees the steady clock jump, and all that was on its way to it
-// arrives after the jump. So between two looks no more than kLongestNap counts, a few times what passes between two
-// rounds of a lane that waits for something (Lane::SleepBound).
+// A timeout must not count time in which the guest did not run. When the host stops a guest, or gives its core to
+// another, the steady clock jumps, and all packets that were on their way arrive after the jump. So between two
+// readings this clock advances by kLongestNapNs at most: a few times the interval between two rounds of a lane that
+// waits for something (Lane::SleepBound).
 //
-// Threads: one at a time. Times in nanoseconds since some moment before the first look, never 0.
+// Threads: one at a time. Times are nanoseconds since some moment before the first reading, never 0.
 #ifndef SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 #define SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 

@@ -78,6 +78,7 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
   // By the port a frame was received on.
   StatsCounter drops[kDropReasons];
+  void CountDrops(DropReason reason, uint64_t frames = 1) { drops[static_cast<uint32_t>(reason)].Add(frames); }
 };
 
 struct alignas(kStatsCacheLine) LaneStats {
