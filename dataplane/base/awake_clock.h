@@ -1,15 +1,16 @@
-// A monotonic clock that counts only the time in which this thread could have seen something.
+// A monotonic clock that all but stands still while nobody reads it.
 //
-// A timeout such as "quiet for 2 ms" must not count time in which the guest did not run. When the host stops the guest,
-// or gives its core to somebody else, the monotonic clock jumps, and everything that was sent meanwhile arrives after
-// the jump. Between two readings at most kLongestNapNs therefore count: a few times what passes between two rounds of a
-// lane that waits for something (Lane::SleepBound).
+// A timeout must not count time in which the guest did not run. When the host stops a guest, or gives its core to
+// another, the steady clock jumps, and all packets that were on their way arrive after the jump. So between two
+// readings this clock advances by kLongestNapNs at most: a few times the interval between two rounds of a lane that
+// waits for something (Lane::SleepBound).
 //
-// Threads: one at a time. Readings are nanoseconds since some moment before the first one, never 0.
+// Threads: one at a time. Times are nanoseconds since some moment before the first reading, never 0.
 #ifndef SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 #define SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 
 namespace sluice {
@@ -18,7 +19,10 @@ class AwakeClock {
  public:
   static constexpr int64_t kLongestNapNs = 5'000'000;
 
-  using Source = int64_t (*)();  // monotonic nanoseconds: MonotonicNs, or a test's own clock
+  using Source = int64_t (*)();  // monotonic nanoseconds
+  static int64_t Steady() {
+    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+  }
 
   explicit AwakeClock(Source source) : source_(source), last_look_ns_(source()) {}
 

@@ -79,9 +79,9 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring
   StatsCounter originated;           // frames of our own, handed to the lane they leave by: steering probes
   StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
-  StatsCounter passed;               // frames received here and given to the kernel (Verdict::ToKernel)
   // By the port a frame was received on. The function's own reasons are behind ours.
   StatsCounter drops[kDropReasons + kMaxFunctionDropReasons];
+  void CountDrops(DropReason reason, uint64_t frames = 1) { drops[static_cast<uint32_t>(reason)].Add(frames); }
 };
 
 struct alignas(kStatsCacheLine) LaneStats {

@@ -172,7 +172,7 @@ uint32_t QueuePair::Transmit(const Frame* const* frames, uint32_t count) {
   return count;
 }
 
-void QueuePair::Wake() {
+void QueuePair::WakeKernel() {
   WakeTx();
   if (socket_.fill.needs_wakeup()) {
     socket_.kernel->WakeRx();
@@ -198,10 +198,10 @@ void QueuePair::CloseAccounts() {
   uint32_t index;
   while (const uint32_t count = socket_.rx.Peek(kBurstFrames, &index)) {
     stats_.rx_packets.Add(count);
-    stats_.drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Add(count);
+    stats_.CountDrops(DropReason::kLaneClosed, count);
     socket_.rx.Release(count);
   }
-  stats_.drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Add(held_);
+  stats_.CountDrops(DropReason::kLaneClosed, held_);
   held_ = 0;
   stats_.held.Set(0);
 }

@@ -69,9 +69,9 @@ class QueuePair {
   uint32_t Transmit(const Frame* const* frames, uint32_t count);
   // How many of `most` frames Transmit would put there now.
   uint32_t TransmitRoom(uint32_t most);
-  // Has the kernel work on both rings, if it asked for that. Leaves a wake-up owed (unsent() > 0) when
-  // it stops making progress; the next round's call pays it.
-  void Wake();
+  // Makes the kernel work on both rings, if it asked for that. When it stops making progress, a wake-up stays owed
+  // (unsent() > 0), and the next round's call pays it.
+  void WakeKernel();
 
   int poll_fd() const { return socket_.kernel->poll_fd(); }
   // Frames that came for this pair and that the kernel had to drop; a system call.

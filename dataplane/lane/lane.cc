@@ -1,33 +1,33 @@
 #include "dataplane/lane/lane.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
+#include "dataplane/io/ring_positions.h"
 #include "dataplane/lane/partial_checksum.h"
 
 namespace sluice {
 namespace {
 
-// Completions and copied hand-offs come without an event. Nothing waits for them but the pool, which
-// has a spare half, and the gauges, which people read: a hundredth of a second is soon enough.
+// Completions come without an event. Only the pool, which has a spare half, and the gauges wait for them; people read
+// the gauges.
 constexpr absl::Duration kSleepWhileHeld = absl::Milliseconds(10);
-// Frames that the kernel refused to take for now (device or socket buffer full). It tells nobody when
-// there is room again, so we ask: about as often as a full 1,000-packet qdisc at 1 Gbit/s drains.
+// The kernel refused frames for now (device or socket buffer full), and no event tells that it has room again. A full
+// qdisc of 1,000 packets drains in about this time at 1 Gbit/s.
 constexpr absl::Duration kSleepWhileUnsent = absl::Milliseconds(1);
-// While it does not receive, or flows move, nothing wakes the worker when a receive ring fills up, a transmit ring has
-// room again or time is up (and the clock of the latter must be looked at: awake_clock.h). At 256 frames of room left,
-// looking so often is soon enough up to a quarter of a million packets a second.
-constexpr absl::Duration kSleepWhileHeldBack = absl::Milliseconds(1);
+
+// The worker's sleep has a granularity of milliseconds.
+constexpr absl::Duration kShortestSleep = absl::Milliseconds(1);
 
 }  // namespace
 
 Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats, AwakeClock::Source clock)
     : index_(index),
-      clock_(clock),
       umem_(std::move(umem)),
       stats_(stats),
-      outbox_(index),
-      services_(index, umem_, stats_, clock) {
+      transit_(index, umem_, *this, stats, clock),
+      services_(index, umem_, stats, clock) {
   const QueuePairLimits limits = QueuePairLimits::Of(umem_.layout(), static_cast<uint32_t>(sockets.size()));
   pairs_.reserve(sockets.size());
   for (PortSocket& one : sockets) {
@@ -35,171 +35,93 @@ Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats
     if (pair.can_transmit()) {
       transmit_[one.port] = &pair;
     }
-  }
-  stats_.handoff_held.Set(0);
-  for (QueuePair& pair : pairs_) {
     pair.Replenish();
   }
+  burst_.lane = index;
   stats_.free_frames.Set(umem_.free_frames());
 }
 
+// --- the packet path ---
+
 uint32_t Lane::Poll(NetworkFunction& function) {
+  uint32_t moved = ReclaimSentFrames();
+  if (!transit_.idle()) {
+    moved += transit_.Run();
+  }
   services_.BeginRound();
-  uint32_t moved = ReclaimHandoffs();
+  services_.ExpireDue(function);
+  moved += TransmitServices();  // older than the frames to be received
   for (QueuePair& pair : pairs_) {
-    moved += pair.Reclaim();
+    if (transit_.MayReceive()) {
+      moved += ReceiveFrom(pair, function);
+    }
   }
-  if (!reorder_hold_.idle()) {
-    reorder_hold_.Forget(clock_.Now_ns());
-  }
-  moved += AcceptHandoffs();
-  moved += LetMovedFlowsGo(/*at_least=*/0);
-  services_.ExpireDue(function);  // its frames are older than those to be received
-  moved += SendOut();
-  if (held_back_) {
-    WatchRings();
-  } else if (receives()) {
-    moved += ReceiveAndProcess(function);
-  }
-  if (offload_.on() && handoff_lanes_ == 0) {
+  if (offloads()) {
     AcknowledgeSent();
   }
-  for (QueuePair& pair : pairs_) {
-    pair.Wake();
-  }
+  WakeKernel();
   if (moved > 0) {
     stats_.free_frames.Set(umem_.free_frames());
   }
   return moved;
 }
 
-uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
-  uint32_t received = 0;
+uint32_t Lane::ReclaimSentFrames() {
+  uint32_t reclaimed = 0;
   for (QueuePair& pair : pairs_) {
-    if (!RoomForReceived()) {
-      break;
-    }
-    pair.Receive(burst_);
-    if (burst_.count > 0) {
-      burst_.lane = index_;
-      received += burst_.count;
-      stats_.ports[pair.port()].checksums_completed.Add(CompletePartialChecksums(burst_));
-      stats_.fence_unproven.Add(ahead_of_fence_ ? burst_.count : 0);
-      if (probe_) {
-        ProbeFlows(burst_);
-      }
-      Process(function);
-      SendOut();
-      Dispatch(burst_);
-    }
-    pair.Replenish();
-    pair.PublishCredit();
+    reclaimed += pair.Reclaim();
   }
-  return received;
+  return reclaimed;
 }
 
-void Lane::Process(NetworkFunction& function) {
-  if (!offload_.on() || handoff_lanes_ != 0) {
-    function.Process(services_, burst_);
-    return;
-  }
-  offload_.Lookup(burst_);
-  function.Process(services_, burst_);
-  offload_.Store(burst_);
-}
-
-// lane_offload.h has the steps. What another lane has in hand is not sent.
-void Lane::AcknowledgeSent() {
-  if (offload_.wants_snapshot()) {
-    const RingPositions lost = LostByPair();  // before the positions
-    offload_.Begin(rx_positions(), lost);
-  }
-  while (offload_.to_receive() != nullptr && ReceivedUpTo(*offload_.to_receive()) && NoHandoffs()) {
-    offload_.Received(tx_positions());
-  }
-  while (offload_.to_send() != nullptr && SentUpTo(*offload_.to_send())) {
-    offload_.Sent();
-  }
-}
-
-void Lane::ShareCredit(std::vector<QueueCredit>& credit) {
-  for (QueuePair& pair : pairs_) {
-    pair.ShareCredit(credit[pair.port()], index_);
-  }
-}
-
-void Lane::OffloadFlows(FlowTables* tables, uint32_t epoch) {
-  LaneOffload::Pairs pairs = {.queue = index_, .count = static_cast<uint32_t>(pairs_.size()), .lost = LostByPair()};
-  std::transform(pairs_.begin(), pairs_.end(), pairs.ports.begin(), [](const QueuePair& pair) { return pair.port(); });
-  offload_.Set(tables, epoch, pairs);
-}
-
-RingPositions Lane::LostByPair() const {
-  RingPositions lost{};
-  std::transform(pairs_.begin(), pairs_.end(), lost.begin(), [](const QueuePair& pair) { return pair.lost(); });
-  return lost;
-}
-
-void Lane::WatchRings() {
-  if (std::any_of(pairs_.begin(), pairs_.end(), [](const QueuePair& pair) { return pair.nearly_full(); })) {
-    LetReceive(/*proven=*/true);
-    ahead_of_fence_ = true;  // what waited and what follows is counted as it is received
-  }
-}
-
-void Lane::LetReceive(bool proven) {
-  ahead_of_fence_ = false;
-  if (!std::exchange(held_back_, false)) {
-    return;
-  }
-  uint64_t waited = 0;
-  for (const QueuePair& pair : pairs_) {
-    waited += pair.waiting();
-  }
-  stats_.fence_held.Add(waited);
-  stats_.fence_unproven.Add(proven ? 0 : waited);
-}
-
-void Lane::QuarantineSentFrames(uint32_t port, uint32_t frames) {
-  if (transmit_[port] != nullptr) {
-    transmit_[port]->QuarantineSentFrames(frames);
-  }
-}
-
-void Lane::Dispatch(Burst& burst) {
-  if (!reorder_hold_.idle()) {
-    HoldMovedFlows(burst);
-  }
-  Leave(burst);
-}
-
-// Frames that the function originated or released.
-uint32_t Lane::SendOut() {
-  const uint32_t count = services_.out().count;
+// Sends the frames that the function originated or released.
+uint32_t Lane::TransmitServices() {
+  Burst& out = services_.out();
+  const uint32_t count = out.count;
   if (count > 0) {
-    Leave(services_.out());
-    services_.out().count = 0;
+    transit_.idle() ? void(Transmit(out)) : transit_.Transmit(out);
+    out.count = 0;
   }
   return count;
 }
 
-void Lane::Leave(Burst& burst) {
-  if (handoff_lanes_ == 0) {
-    Send(burst, /*handed_in=*/false);
-  } else {
-    HandOff(burst);
+uint32_t Lane::ReceiveFrom(QueuePair& pair, NetworkFunction& function) {
+  pair.Receive(burst_);
+  const uint32_t received = burst_.count;
+  if (received > 0) {
+    const bool flows_move = !transit_.idle();
+    stats_.ports[pair.port()].checksums_completed.Add(CompletePartialChecksums(burst_));
+    if (flows_move) {
+      transit_.NoteReceived(burst_);
+    }
+    const bool offloading = offloads();
+    if (offloading) {
+      offload_.Lookup(burst_);
+    }
+    function.Process(services_, burst_);
+    if (offloading) {
+      offload_.Store(burst_);
+    }
+    TransmitServices();
+    if (flows_move) {
+      transit_.Transmit(burst_);
+    } else {
+      Transmit(burst_);
+    }
   }
+  pair.Replenish();
+  pair.PublishCredit();
+  return received;
 }
 
-// Every frame goes onto its port's transmit ring, or is dropped: by its verdict, for want of a route, or
-// because the ring took only the first of them. Returns how many went.
-uint32_t Lane::Send(Burst& burst, bool handed_in) {
-  uint32_t sent_by_all = 0;
+// Puts every frame on its port's transmit ring, or drops it: by its verdict, for want of a route, or because the ring
+// took only the first frames.
+FramesByPort Lane::Transmit(Burst& burst) {
   const Frame* leaving[kMaxPorts][kBurstFrames];
   uint32_t count[kMaxPorts] = {};
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
-      LeaveOtherwise(frame);
+      Settle(frame);
       continue;
     }
     const uint32_t port = frame.verdict.port();
@@ -209,54 +131,64 @@ uint32_t Lane::Send(Burst& burst, bool handed_in) {
     }
     leaving[port][count[port]++] = &frame;
   }
+  FramesByPort sent{};
   for (uint32_t port = 0; port < kMaxPorts; ++port) {
     if (count[port] == 0) {
       continue;
     }
-    const uint32_t sent = transmit_[port]->Transmit(leaving[port], count[port]);
-    sent_by_all += sent;
-    if (handed_in) {
-      stats_.ports[port].handoff_in.Add(sent);
-    }
-    for (uint32_t i = sent; i < count[port]; ++i) {
+    sent[port] = transmit_[port]->Transmit(leaving[port], count[port]);
+    for (uint32_t i = sent[port]; i < count[port]; ++i) {
       Drop(*leaving[port][i], DropReason::kTxRingFull);
     }
   }
-  return sent_by_all;
+  return sent;
 }
 
-void Lane::GaugeHeld() {
-  stats_.handoff_held.Set(outbox_.in_flight() + reorder_hold_.waiting());
-}
-
-// A frame that no port transmits.
-void Lane::LeaveOtherwise(const Frame& frame) {
+void Lane::Settle(const Frame& frame) {
   switch (frame.verdict.kind()) {
+    case Verdict::Kind::kTransmit:
     case Verdict::Kind::kHold:
-      return;  // services_ has it
-    case Verdict::Kind::kToKernel:
-      Drop(frame, DropReason::kNoRoute);
       return;
-    default:
-      DropAs(frame, frame.verdict.drop_index());
+    case Verdict::Kind::kToKernel:
+      kernel_path_.Take(frame);
+      return;
+    case Verdict::Kind::kDrop:
+      stats_.ports[frame.in_port].drops[frame.verdict.drop_index()].Add(1);
+      umem_.Give(frame.address);
   }
 }
 
-void Lane::DropAs(const Frame& frame, uint32_t drop_index) {
-  stats_.ports[frame.in_port].drops[drop_index].Add(1);
+void Lane::Drop(const Frame& frame, DropReason reason) {
+  stats_.ports[frame.in_port].CountDrops(reason);
   umem_.Give(frame.address);
 }
 
-void Lane::CountDrop(uint32_t in_port, DropReason reason) {
-  stats_.ports[in_port].drops[static_cast<uint32_t>(reason)].Add(1);
+// Takes the steps of lane_offload.h.
+void Lane::AcknowledgeSent() {
+  if (offload_.wants_snapshot()) {
+    const RingPositions lost = LostByPair(pairs_);  // before the positions
+    offload_.Begin(RxPositions(pairs_), lost);
+  }
+  while (offload_.to_receive() != nullptr && ReceivedUpTo(pairs_, *offload_.to_receive()) && transit_.empty()) {
+    offload_.Received(TxPositions(pairs_));
+  }
+  while (offload_.to_send() != nullptr && SentUpTo(pairs_, *offload_.to_send())) {
+    offload_.Sent();
+  }
 }
 
+void Lane::WakeKernel() {
+  for (QueuePair& pair : pairs_) {
+    pair.WakeKernel();
+  }
+}
+
+// --- the worker, before it sleeps ---
+
 absl::Duration Lane::SleepBound() const {
-  absl::Duration bound = !receives() || !reorder_hold_.idle() ? kSleepWhileHeldBack
-                         : outbox_.in_flight() > 0            ? kSleepWhileHeld
-                                                              : absl::InfiniteDuration();
+  absl::Duration bound = transit_.SleepBound();
   if (const int64_t expires_in_ns = services_.ExpiresIn_ns(); expires_in_ns != NetworkFunction::kNever) {
-    bound = std::min(bound, std::max(absl::Milliseconds(1), absl::Nanoseconds(expires_in_ns)));
+    bound = std::min(bound, std::max(kShortestSleep, absl::Nanoseconds(expires_in_ns)));
   }
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
@@ -269,45 +201,63 @@ absl::Duration Lane::SleepBound() const {
   return bound;
 }
 
+// --- the rings, for the transit ---
+
+uint32_t Lane::TransmitRoom(uint32_t port, uint32_t most) {
+  return transmit_[port] == nullptr ? most : transmit_[port]->TransmitRoom(most);
+}
+
+bool Lane::AwaitsCompletions() const {
+  return std::any_of(pairs_.begin(), pairs_.end(), [](const QueuePair& pair) { return pair.held() > 0; });
+}
+
+uint64_t Lane::ReceiveBacklog() const {
+  return std::accumulate(pairs_.begin(), pairs_.end(), uint64_t{0},
+                         [](uint64_t sum, const QueuePair& pair) { return sum + pair.waiting(); });
+}
+
+bool Lane::ReceiveRingNearlyFull() const {
+  return std::any_of(pairs_.begin(), pairs_.end(), [](const QueuePair& pair) { return pair.nearly_full(); });
+}
+
 bool Lane::Quiescent() const {
-  return NoHandoffs() && std::all_of(pairs_.begin(), pairs_.end(),
-                                     [](const QueuePair& pair) { return pair.rx_empty() && pair.held() == 0; });
+  return transit_.empty() && ReceiveBacklog() == 0 && !AwaitsCompletions();
 }
 
-RingPositions Lane::rx_positions() const {
-  RingPositions positions{};
-  std::transform(pairs_.begin(), pairs_.end(), positions.begin(),
-                 [](const QueuePair& pair) { return pair.rx_position(); });
-  return positions;
+// --- between two rounds ---
+
+void Lane::ShareCredit(std::vector<QueueCredit>& credit) {
+  for (QueuePair& pair : pairs_) {
+    pair.ShareCredit(credit[pair.port()], index_);
+  }
 }
 
-bool Lane::ReceivedUpTo(const RingPositions& positions) const {
-  return std::equal(pairs_.begin(), pairs_.end(), positions.begin(),
-                    [](const QueuePair& pair, uint32_t position) { return pair.ReceivedUpTo(position); });
+void Lane::OffloadFlows(FlowTables* tables, uint32_t epoch) {
+  LaneOffload::Pairs pairs = {
+      .queue = index_, .count = static_cast<uint32_t>(pairs_.size()), .lost = LostByPair(pairs_)};
+  std::transform(pairs_.begin(), pairs_.end(), pairs.ports.begin(), [](const QueuePair& pair) { return pair.port(); });
+  offload_.Set(tables, epoch, pairs);
 }
 
-RingPositions Lane::tx_positions() const {
-  RingPositions positions{};
-  std::transform(pairs_.begin(), pairs_.end(), positions.begin(),
-                 [](const QueuePair& pair) { return pair.tx_position(); });
-  return positions;
+void Lane::QuarantineSentFrames(uint32_t port, uint32_t frames) {
+  if (transmit_[port] != nullptr) {
+    transmit_[port]->QuarantineSentFrames(frames);
+  }
 }
 
-bool Lane::SentUpTo(const RingPositions& positions) const {
-  return std::equal(pairs_.begin(), pairs_.end(), positions.begin(),
-                    [](const QueuePair& pair, uint32_t position) { return pair.SentUpTo(position); });
+void Lane::DrainInbox(uint32_t source) {
+  while (transit_.AcceptAll(source) > 0) {
+    ReclaimSentFrames();
+    WakeKernel();
+  }
+  transit_.inbox().Attach(source, nullptr);
 }
 
 void Lane::CloseAccounts() {
-  while (reorder_hold_.waiting() > 0) {
-    Frame frame;
-    reorder_hold_.Next(0, /*forced=*/true, frame);
-    Drop(frame, DropReason::kLaneClosed);
-  }
-  GaugeHeld();
+  transit_.CloseAccounts();
   services_.CloseAccounts();
+  ReclaimSentFrames();
   for (QueuePair& pair : pairs_) {
-    pair.Reclaim();
     pair.CloseAccounts();
   }
   stats_.free_frames.Set(0);

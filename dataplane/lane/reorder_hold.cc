@@ -6,41 +6,41 @@ namespace sluice {
 
 static_assert(std::has_single_bit(ReorderHold::kCapacity), "free-running indices");
 
-void ReorderHold::HandedIn(uint32_t flow_hash, int64_t now_ns) {
+void ReorderHold::NoteHandedIn(uint32_t flow_hash, int64_t now_ns) {
   slots_[flow_hash % kSlots].last_ns = now_ns;
   last_ns_ = now_ns;
   any_ = true;
 }
 
-void ReorderHold::Forget(int64_t now_ns) {
-  any_ = waiting() > 0 || (any_ && now_ns - last_ns_ < kSettleNs);
+void ReorderHold::ForgetSettled(int64_t now_ns) {
+  any_ = held() > 0 || (any_ && now_ns - last_ns_ < kSettleNs);
 }
 
 bool ReorderHold::MustWait(uint32_t flow_hash, int64_t now_ns) const {
   const Slot& slot = slots_[flow_hash % kSlots];
-  return slot.waiting > 0 || (slot.last_ns != 0 && now_ns - slot.last_ns < kSettleNs);
+  return slot.held > 0 || (slot.last_ns != 0 && now_ns - slot.last_ns < kSettleNs);
 }
 
-void ReorderHold::Wait(const Frame& frame, uint32_t flow_hash, int64_t now_ns) {
+void ReorderHold::Hold(const Frame& frame, uint32_t flow_hash, int64_t now_ns) {
   const uint32_t slot = flow_hash % kSlots;
-  ++slots_[slot].waiting;
+  ++slots_[slot].held;
   ring_[pushed_++ % kCapacity] = {frame, slot, now_ns};
 }
 
-ReorderHold::Go ReorderHold::Next(int64_t now_ns, bool forced, Frame& frame) {
-  if (waiting() == 0) {
-    return Go::kNobody;
+ReorderHold::Released ReorderHold::ReleaseNext(int64_t now_ns, bool forced, Frame& frame) {
+  if (held() == 0) {
+    return Released::kNone;
   }
-  const Waiting& first = ring_[popped_ % kCapacity];
+  const Held& first = ring_[popped_ % kCapacity];
   Slot& slot = slots_[first.slot];
   const bool settled = now_ns - slot.last_ns >= kSettleNs;
-  if (!settled && !forced && now_ns - first.since_ns < kMostNs) {
-    return Go::kNobody;
+  if (!settled && !forced && now_ns - first.since_ns < kLongestHoldNs) {
+    return Released::kNone;
   }
   frame = first.frame;
-  --slot.waiting;
+  --slot.held;
   ++popped_;
-  return settled ? Go::kSettled : Go::kUnproven;
+  return settled ? Released::kSettled : Released::kUnproven;
 }
 
 }  // namespace sluice

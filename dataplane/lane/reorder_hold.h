@@ -1,19 +1,27 @@
-// Flows that change the lane they come by: what comes the new way waits for what is still on the old one.
+// Keeps a flow's packets in order while the flow changes the lane by which it comes: frames that come the new way wait
+// for those that are still on the old way.
 //
-// A device without RSS brings a flow to the queue pair it was last sent on (drivers/net/tun.c: tun_flow_update,
-// tun_automq_select_queue). So when another lane hands over frames of a flow to be sent here, the flow is about to
-// come here by itself, while older packets of it may still be in the tap's queue, the virtqueue or the receive ring
-// of the pair it came by. Those are handed over, too, perhaps after the first that came directly. Therefore a frame
-// that is received here waits until none of its flow was handed in for kSettle, and so do those behind it.
+// A device without RSS brings a flow to the queue pair by which it was last sent (drivers/net/tun.c: tun_flow_update,
+// tun_automq_select_queue). So when another lane hands over frames of a flow to be sent here, the flow is about to come
+// here by itself, while older packets of it may still be in the tap's queue, the virtqueue or the receive ring of its
+// former pair. These are handed over, too, perhaps after the first packet that came directly. Therefore a frame that is
+// received here waits until no frame of its flow has been handed in for kSettleNs, and so do the frames behind it.
 //
-// Nobody tells a guest what a tap still queues, so kSettle is no proof: it is far above what an emulated guest takes
-// from the tap to the receive ring, also when its other cores wait their turn for a while. What had to go before,
-// since kMost was over or the memory was full, is counted as unproven, as at the fence (fence.h).
+//   other lanes ──NoteHandedIn──► last_ns of the flow's slot
+//   received    ──MustWait? ──no──► sent at once
+//                    └─yes─► Hold ──► ring, in order ──ReleaseNext: settled, too long, or forced──► sent
 //
-// Flows are told apart by kSlots values of their hash; those of one slot wait for each other. The bridge lane's
-// frames do not count: who comes by the bridge is the fence's business.
+// A guest cannot know what a tap still queues, so kSettleNs is no proof: it is far above the time that an emulated
+// guest takes from the tap to the receive ring, even when its other cores wait for theirs. A frame that is released
+// earlier, because it has waited for kLongestHoldNs or the memory is full, counts as unproven, as at the fence
+// (process/fence.h).
 //
-// Threads: belongs to one lane, and so to whoever polls that. Times are nanoseconds of an AwakeClock.
+// Flows are told apart by kSlots values of their hash; flows of one slot wait for each other. Frames of the bridge lane
+// do not count: the fence keeps them in order.
+//
+// Ownership: the caller counts and owns the frames. Nothing here allocates after construction.
+//
+// Threads: the one that polls the lane. Times are nanoseconds of an AwakeClock.
 #ifndef SLUICE_DATAPLANE_LANE_REORDER_HOLD_H_
 #define SLUICE_DATAPLANE_LANE_REORDER_HOLD_H_
 
@@ -27,33 +35,34 @@ namespace sluice {
 class ReorderHold {
  public:
   static constexpr int64_t kSettleNs = 50'000'000;
-  static constexpr int64_t kMostNs = 250'000'000;
+  static constexpr int64_t kLongestHoldNs = 250'000'000;
   static constexpr uint32_t kSlots = 1024;
   static constexpr uint32_t kCapacity = 512;  // frames: with the slots 36 KB a lane
 
-  // A frame of the flow was handed in by another pair lane.
-  void HandedIn(uint32_t flow_hash, int64_t now_ns);
-  // No flow has to wait, until the next HandedIn.
+  // A pair lane has handed in a frame of the flow.
+  void NoteHandedIn(uint32_t flow_hash, int64_t now_ns);
+  // True if no flow has to wait, until the next NoteHandedIn.
   bool idle() const { return !any_; }
-  // Makes it idle when the last one has settled.
-  void Forget(int64_t now_ns);
+  // Becomes idle if the last flow has settled and no frame waits.
+  void ForgetSettled(int64_t now_ns);
   bool MustWait(uint32_t flow_hash, int64_t now_ns) const;
 
-  uint32_t waiting() const { return pushed_ - popped_; }
-  uint32_t room() const { return kCapacity - waiting(); }
+  // Frames that wait.
+  uint32_t held() const { return pushed_ - popped_; }
+  uint32_t room() const { return kCapacity - held(); }
   // Requires room.
-  void Wait(const Frame& frame, uint32_t flow_hash, int64_t now_ns);
+  void Hold(const Frame& frame, uint32_t flow_hash, int64_t now_ns);
 
-  enum class Go { kNobody, kSettled, kUnproven };
-  // What becomes of the first that waits, and that one if it goes. `forced`: it goes in any case.
-  Go Next(int64_t now_ns, bool forced, Frame& frame);
+  enum class Released { kNone, kSettled, kUnproven };
+  // Moves the first frame that waits to `frame` if it is due, or in any case when `forced`.
+  Released ReleaseNext(int64_t now_ns, bool forced, Frame& frame);
 
  private:
   struct Slot {
-    int64_t last_ns = 0;  // handed in; 0: never
-    uint32_t waiting = 0;
+    int64_t last_ns = 0;  // when a frame was last handed in; 0: never
+    uint32_t held = 0;    // frames
   };
-  struct Waiting {
+  struct Held {
     Frame frame;
     uint32_t slot;
     int64_t since_ns;
@@ -64,7 +73,7 @@ class ReorderHold {
   uint32_t pushed_ = 0;
   uint32_t popped_ = 0;
   std::vector<Slot> slots_ = std::vector<Slot>(kSlots);
-  std::vector<Waiting> ring_ = std::vector<Waiting>(kCapacity);
+  std::vector<Held> ring_ = std::vector<Held>(kCapacity);
 };
 
 }  // namespace sluice

@@ -28,12 +28,10 @@
 #include "bpf/sluice_abi.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/burst.h"
+#include "dataplane/io/ring_positions.h"
 #include "dataplane/offload/flow_table.h"
 
 namespace sluice {
-
-// Positions in the rings of one kind, by pair.
-using RingPositions = std::array<uint32_t, kMaxPorts>;
 
 using FlowTables = std::vector<FlowTable>;  // by port
 

@@ -4,18 +4,19 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "dataplane/io/ring_positions.h"
 
 namespace sluice {
 namespace {
 
 // Between two looks at the old lanes: some rounds of a worker.
-constexpr absl::Duration kLook = absl::Microseconds(200);
+constexpr absl::Duration kPause = absl::Microseconds(200);
 
 }  // namespace
 
 void Fence::Raise(const std::vector<Lane*>& fresh) {
   for (Lane* lane : fresh) {
-    worker_pool_.RunFor(*lane, [lane] { lane->HoldBack(); });
+    worker_pool_.RunFor(*lane, [lane] { lane->transit().HoldBack(); });
     if (std::find(held_.begin(), held_.end(), lane) == held_.end()) {
       held_.push_back(lane);
     }
@@ -27,18 +28,19 @@ bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, 
   kernel_.WaitForRcuGracePeriod();
   std::vector<RingPositions> positions(all.size());
   ComesTrue(old, end, [&positions](size_t i, const Lane& lane) {
-    positions[i] = lane.rx_positions();
+    positions[i] = RxPositions(lane.pairs());
     return true;
   });
-  // In this order: a frame only moves on, so what is not seen in one place is in a later one.
+  // In this order: a frame only moves on, so a frame that is not in one place any more is in a later one.
   const bool proven =
-      ComesTrue(old, end, [&positions](size_t i, const Lane& lane) { return lane.ReceivedUpTo(positions[i]); }) &&
+      ComesTrue(old, end,
+                [&positions](size_t i, const Lane& lane) { return ReceivedUpTo(lane.pairs(), positions[i]); }) &&
       ComesTrue(all, end,
                 [&positions](size_t i, const Lane& lane) {
-                  positions[i] = lane.tx_positions();
-                  return lane.NoHandoffs();
+                  positions[i] = TxPositions(lane.pairs());
+                  return lane.transit().empty();
                 }) &&
-      ComesTrue(all, end, [&positions](size_t i, const Lane& lane) { return lane.SentUpTo(positions[i]); });
+      ComesTrue(all, end, [&positions](size_t i, const Lane& lane) { return SentUpTo(lane.pairs(), positions[i]); });
   Release(proven);
   return proven;
 }
@@ -49,10 +51,10 @@ void Fence::Drop() {
 
 void Fence::Forget(Lane& lane) {
   held_.erase(std::remove(held_.begin(), held_.end(), &lane), held_.end());
-  worker_pool_.RunFor(lane, [&lane] { lane.LetReceive(/*proven=*/false); });
+  worker_pool_.RunFor(lane, [&lane] { lane.transit().LetReceive(/*proven=*/false); });
 }
 
-// Of every lane once, between two rounds of its worker.
+// Waits until `is` has been true of every lane once, between two rounds of its worker. False: `end` came first.
 bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
                       absl::FunctionRef<bool(size_t, const Lane&)> is) {
   for (size_t i = 0; i < lanes.size();) {
@@ -63,7 +65,7 @@ bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
     } else if (absl::Now() >= end) {
       return false;
     } else {
-      absl::SleepFor(kLook);
+      absl::SleepFor(kPause);
     }
   }
   return true;
@@ -71,7 +73,7 @@ bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
 
 void Fence::Release(bool proven) {
   for (Lane* lane : std::exchange(held_, {})) {
-    worker_pool_.RunFor(*lane, [lane, proven] { lane->LetReceive(proven); });
+    worker_pool_.RunFor(*lane, [lane, proven] { lane->transit().LetReceive(proven); });
   }
 }
 

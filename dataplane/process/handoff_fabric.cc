@@ -35,7 +35,7 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
       worker_pool_.RunFor(*destination, [&] {
         for (Lane* source : sources) {
           if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
-            destination->inbox().Attach(source->index(), ring->second);
+            destination->transit().inbox().Attach(source->index(), ring->second);
           }
         }
       });
@@ -44,23 +44,23 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
       worker_pool_.RunFor(*source, [&] {
         for (Lane* destination : destinations) {
           if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
-            source->outbox().Attach(destination->index(), ring->second, &destination->inbox());
+            source->transit().outbox().Attach(destination->index(), ring->second, &destination->transit().inbox());
           }
         }
-        source->TransmitByHandoff(by.count, by.probe);
+        source->transit().TransmitByHandoff(by.count, by.probe);
       });
     }
   }
   for (Lane* lane : destinations) {
     if (std::find(sources.begin(), sources.end(), lane) == sources.end()) {
-      worker_pool_.RunFor(*lane, [&] { lane->TransmitByHandoff(0, /*probe=*/false); });
+      worker_pool_.RunFor(*lane, [&] { lane->transit().TransmitByHandoff(0, /*probe=*/false); });
     }
   }
 }
 
 void HandoffFabric::Close(Lane& source, Lane& destination) {
   if (rings_.contains({&source, &destination})) {
-    worker_pool_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
+    worker_pool_.RunFor(source, [&] { source.transit().outbox().Close(destination.index()); });
   }
 }
 
@@ -71,7 +71,7 @@ void HandoffFabric::Disconnect(Lane& source, Lane& destination) {
   }
   Close(source, destination);
   worker_pool_.RunFor(destination, [&] { destination.DrainInbox(source.index()); });
-  worker_pool_.RunFor(source, [&] { source.ForgetDestination(destination.index()); });
+  worker_pool_.RunFor(source, [&] { source.transit().ForgetDestination(destination.index()); });
   rings_.erase(ring);
 }
 

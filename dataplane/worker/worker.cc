@@ -94,7 +94,7 @@ void Worker::TakeLane(Lane& lane) {
     waits_for_.Add(pair.poll_fd(), false);
   }
   // From now on who hands frames to this lane wakes us.
-  lane.inbox().SetWaker(&waker_);
+  lane.transit().inbox().SetWaker(&waker_);
 }
 
 void Worker::GiveUpLane(Lane& lane) {
@@ -206,7 +206,7 @@ void Worker::Listen(bool wanted) {
   size_t place = 1;  // behind the waker
   for (const Lane* lane : lanes_) {
     for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
-      waits_for_.Listen(place++, wanted && lane->receives());
+      waits_for_.Listen(place++, wanted && lane->MayReceive());
     }
   }
   listens_ = wanted;

@@ -40,7 +40,7 @@ class Switch : public Kernel {
     return fence_.Lower({lanes_[kOldLane].get()}, {lanes_[kOldLane].get(), lanes_[kNewLane].get()}, bound);
   }
   void Drop() { fence_.Drop(); }
-  bool held_back() const { return !lanes_[kNewLane]->receives(); }
+  bool held_back() const { return !lanes_[kNewLane]->MayReceive(); }
 
   void Happen(Event event) {
     switch (event) {

@@ -32,11 +32,11 @@ TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   ASSERT_TRUE(out().Deliver(UdpPacket(1, 1'000'000)));
   destination_->Poll(reflect_);
   EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 0U);
-  EXPECT_FALSE(destination_->receives());
-  EXPECT_FALSE(source_->receives());
+  EXPECT_FALSE(destination_->MayReceive());
+  EXPECT_FALSE(source_->MayReceive());
   EXPECT_EQ(source_->SleepBound(), absl::Milliseconds(1));
   EXPECT_FALSE(destination_->HasNews());
-  EXPECT_FALSE(destination_->NoHandoffs());
+  EXPECT_FALSE(destination_->transit().empty());
   EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
 
   for (int round = 0; round < 200; ++round) {
@@ -49,7 +49,7 @@ TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   ASSERT_EQ(sent.size(), sequence + 1);
   sent.pop_back();
   ExpectOrder(sent);
-  EXPECT_TRUE(destination_->receives());
+  EXPECT_TRUE(destination_->MayReceive());
   const Balance balance = Balance::Of(*stats_);
   EXPECT_TRUE(balance.holds()) << balance;
   EXPECT_EQ(balance.drops, 0U);
@@ -80,7 +80,7 @@ TEST_F(FullHandoffTest, WhatTrickledInLeavesNoRoomForOthers) {
   destination_->Poll(reflect_);
   EXPECT_EQ(ring_->Peek(kHandoffFrames), 90U);
   EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 0U);
-  EXPECT_FALSE(destination_->receives());
+  EXPECT_FALSE(destination_->MayReceive());
   EXPECT_EQ(Balance::Of(*stats_).drops, 0U);
 }
 
@@ -139,9 +139,9 @@ TEST_F(HandoffRoomTest, WhatAClosingLaneHasNoRoomForIsDropped) {
     source_->Poll(reflect_);
     destination_->Poll(reflect_);
   }
-  source_->outbox().Close(0);
+  source_->transit().outbox().Close(0);
   destination_->DrainInbox(1);
-  source_->ForgetDestination(0);
+  source_->transit().ForgetDestination(0);
   EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kNoFrame), kHandoffFrames - 32U);
   EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
 }

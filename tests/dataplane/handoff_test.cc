@@ -18,7 +18,7 @@ HandoffFrame Numbered(uint64_t number) {
 }
 
 TEST(HandoffRing, IsFullUntilTheSourceHasItsFramesBack) {
-  auto ring = std::make_unique<HandoffRing>();
+  auto ring = std::make_unique<HandoffRing>(kNearWrap);
   for (uint32_t lap = 0; lap < 5; ++lap) {
     for (uint32_t i = 0; i < kHandoffFrames; ++i) {
       ASSERT_FALSE(ring->full());
@@ -129,7 +129,7 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   EXPECT_EQ(SequenceOf(sent[0]), 1U);
   EXPECT_EQ(SequenceOf(sent[1]), 4U) << "of a flow that does not move";
   EXPECT_EQ(SequenceOf(sent[2]), 2U);
-  EXPECT_FALSE(destination_->NoHandoffs());
+  EXPECT_FALSE(destination_->transit().empty());
   EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
   source_->Poll(reflect_);  // has its frames back
   destination_->Poll(reflect_);
@@ -145,7 +145,7 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   ASSERT_EQ(sent.size(), 2U);
   EXPECT_EQ(SequenceOf(sent[0]), 3U);
   EXPECT_EQ(SequenceOf(sent[1]), 5U);
-  EXPECT_TRUE(destination_->NoHandoffs());
+  EXPECT_TRUE(destination_->transit().empty());
   EXPECT_EQ(stats_->lanes[0].fence_held.Get(), 1U);
   EXPECT_EQ(stats_->lanes[0].fence_unproven.Get(), 0U);
   source_->Poll(reflect_);  // has its frames back
@@ -170,10 +170,10 @@ TEST_F(HandoffTest, WhatWaitsIsHandedOnWhenItsLaneMayNotSendAnyMore) {
 
   // All flows leave by lane 1 now, and this one comes by the lane that it left by until now.
   HandoffRing back;
-  source_->inbox().Attach(0, &back);
-  destination_->outbox().Attach(1, &back, &source_->inbox());
-  destination_->TransmitByHandoff(2, /*probe=*/false);
-  source_->TransmitByHandoff(0, /*probe=*/false);
+  source_->transit().inbox().Attach(0, &back);
+  destination_->transit().outbox().Attach(1, &back, &source_->transit().inbox());
+  destination_->transit().TransmitByHandoff(2, /*probe=*/false);
+  source_->transit().TransmitByHandoff(0, /*probe=*/false);
   ASSERT_TRUE(out().Deliver(UdpPacket(flow, 3)));
   destination_->Poll(reflect_);
   Settle();
@@ -229,11 +229,11 @@ TEST_F(HandoffTest, WhatWaitsIsCountedWhenTheLaneCloses) {
 
 TEST_F(HandoffTest, AClosedWayHasNoRoute) {
   Open();
-  source_->outbox().Close(0);
+  source_->transit().outbox().Close(0);
   ASSERT_TRUE(in().Deliver(UdpPacket(1, 1)));
   source_->Poll(reflect_);
   EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kNoRoute), 1U);
-  source_->outbox().Detach(0);
+  source_->transit().outbox().Detach(0);
   ASSERT_TRUE(in().Deliver(UdpPacket(1, 2)));
   source_->Poll(reflect_);
   EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kNoRoute), 2U);

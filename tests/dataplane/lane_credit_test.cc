@@ -235,7 +235,7 @@ class HandedOffCreditTest : public TwoLanes {
  protected:
   void SetUp() override {
     Open({.ring_size = 256, .completes_at_once = false});
-    source_->TransmitByHandoff(0, /*probe=*/false);
+    source_->transit().TransmitByHandoff(0, /*probe=*/false);
     SetBase(memory_, kGiven[0], kNearWrap);
     tables_.push_back(memory_.Map());
     source_->OffloadFlows(&tables_, kEpoch);
@@ -264,10 +264,10 @@ TEST_F(HandedOffCreditTest, NothingIsDoneWhileAnotherLaneHasIt) {
   Deliver(100);
   source_->Poll(reflect_);
   ASSERT_EQ(source_->pairs().front().waiting(), 100 - kBurstFrames);
-  source_->TransmitByHandoff(1, /*probe=*/false);
+  source_->transit().TransmitByHandoff(1, /*probe=*/false);
   PollSource();
   ASSERT_EQ(source_->pairs().front().held(), 0U);
-  ASSERT_EQ(source_->outbox().in_flight(), 100 - kBurstFrames);
+  ASSERT_EQ(source_->transit().outbox().in_flight(), 100 - kBurstFrames);
   EXPECT_EQ(done(), 0U);
 }
 
@@ -276,22 +276,22 @@ TEST_F(HandedOffCreditTest, NothingIsDoneThatTheOtherLaneHasNotSent) {
   PollSource();
   Deliver(100);
   source_->Poll(reflect_);
-  source_->TransmitByHandoff(1, /*probe=*/false);
+  source_->transit().TransmitByHandoff(1, /*probe=*/false);
   PollSource();
   destination_->Poll(reflect_);  // copies them
   PollSource();
-  ASSERT_EQ(source_->outbox().in_flight(), 0U);
+  ASSERT_EQ(source_->transit().outbox().in_flight(), 0U);
   ASSERT_EQ(out().in_flight(), 100 - kBurstFrames) << "not completed";
   EXPECT_EQ(done(), 0U);
 }
 
 TEST_F(HandedOffCreditTest, NothingIsOffloadedWhileFramesLeaveByOtherLanes) {
-  source_->TransmitByHandoff(1, /*probe=*/false);
+  source_->transit().TransmitByHandoff(1, /*probe=*/false);
   Deliver(10);
   PollSource();
   destination_->Poll(reflect_);
   EXPECT_TRUE(memory_.empty());
-  source_->TransmitByHandoff(0, /*probe=*/false);
+  source_->transit().TransmitByHandoff(0, /*probe=*/false);
   Deliver(4);
   PollSource();
   EXPECT_EQ(memory_.Count(SLUICE_FLOW_PENDING), 1U);

@@ -149,9 +149,9 @@ TEST(SteeringProbe, GoesOutOfThePortItsFlowCameFromByTheLaneItIsToUse) {
   FakeLane fake_destination(2, 2048, {.ring_size = 256});
   std::unique_ptr<Lane> source = fake_source.Open(1, stats->lanes[1]);
   std::unique_ptr<Lane> destination = fake_destination.Open(0, stats->lanes[0]);
-  destination->inbox().Attach(1, ring.get());
-  source->outbox().Attach(0, ring.get(), &destination->inbox());
-  source->TransmitByHandoff(1, /*probe=*/true);
+  destination->transit().inbox().Attach(1, ring.get());
+  source->transit().outbox().Attach(0, ring.get(), &destination->transit().inbox());
+  source->transit().TransmitByHandoff(1, /*probe=*/true);
   functions::forward::Forward forward;
   constexpr uint64_t kPackets = 100;
   for (uint64_t i = 0; i < kPackets; ++i) {

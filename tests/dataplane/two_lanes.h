@@ -19,9 +19,9 @@ class TwoLanes : public ::testing::Test {
     fake_destination_ = std::make_unique<FakeLane>(1, 2048, options);
     source_ = fake_source_->Open(1, stats_->lanes[1]);
     destination_ = fake_destination_->Open(0, stats_->lanes[0], [] { return now_ns_; });
-    destination_->inbox().Attach(1, ring_.get());
-    source_->outbox().Attach(0, ring_.get(), &destination_->inbox());
-    source_->TransmitByHandoff(1, /*probe=*/false);
+    destination_->transit().inbox().Attach(1, ring_.get());
+    source_->transit().outbox().Attach(0, ring_.get(), &destination_->transit().inbox());
+    source_->transit().TransmitByHandoff(1, /*probe=*/false);
   }
   // Time passes, with the destination awake.
   void Settle() {
@@ -36,7 +36,7 @@ class TwoLanes : public ::testing::Test {
   inline static int64_t now_ns_ = 1;  // the destination's clock
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
   functions::reflect::Reflect reflect_;
-  std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>();
+  std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>(kNearWrap);
   std::unique_ptr<FakeLane> fake_source_;
   std::unique_ptr<FakeLane> fake_destination_;
   std::unique_ptr<Lane> source_;
