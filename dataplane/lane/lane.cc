@@ -27,12 +27,17 @@ Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats
       umem_(std::move(umem)),
       stats_(stats),
       transit_(index, umem_, *this, stats, clock),
+      kernel_path_(index, umem_, stats),
       services_(index, umem_, stats, clock) {
   const QueuePairLimits limits = QueuePairLimits::Of(umem_.layout(), static_cast<uint32_t>(sockets.size()));
   pairs_.reserve(sockets.size());
   for (PortSocket& one : sockets) {
-    QueuePair& pair = pairs_.emplace_back(one.port, std::move(one.socket), umem_, stats_.ports[one.port], limits);
-    if (pair.can_transmit()) {
+    LanePortStats& port_stats = stats_.ports[one.port];
+    StatsCounter& sent = is_bridge() ? port_stats.passed : port_stats.tx_packets;
+    QueuePair& pair = pairs_.emplace_back(one.port, std::move(one.socket), umem_, port_stats, sent, limits);
+    if (pair.can_transmit() && is_bridge()) {
+      kernel_path_.SetWayOut(pair);
+    } else if (pair.can_transmit()) {
       transmit_[one.port] = &pair;
     }
     pair.Replenish();
@@ -44,7 +49,7 @@ Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats
 // --- the packet path ---
 
 uint32_t Lane::Poll(NetworkFunction& function) {
-  uint32_t moved = ReclaimSentFrames();
+  uint32_t moved = ReclaimSentFrames() + kernel_path_.Reclaim() + kernel_path_.Accept();
   if (!transit_.idle()) {
     moved += transit_.Run();
   }
@@ -141,6 +146,7 @@ FramesByPort Lane::Transmit(Burst& burst) {
       Drop(*leaving[port][i], DropReason::kTxRingFull);
     }
   }
+  kernel_path_.Flush();
   return sent;
 }
 
@@ -190,6 +196,9 @@ absl::Duration Lane::SleepBound() const {
   if (const int64_t expires_in_ns = services_.ExpiresIn_ns(); expires_in_ns != NetworkFunction::kNever) {
     bound = std::min(bound, std::max(kShortestSleep, absl::Nanoseconds(expires_in_ns)));
   }
+  if (kernel_path_.in_flight() > 0) {
+    bound = std::min(bound, kSleepWhileHeld);
+  }
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
       return kSleepWhileUnsent;
@@ -221,7 +230,7 @@ bool Lane::ReceiveRingNearlyFull() const {
 }
 
 bool Lane::Quiescent() const {
-  return transit_.empty() && ReceiveBacklog() == 0 && !AwaitsCompletions();
+  return transit_.empty() && kernel_path_.empty() && ReceiveBacklog() == 0 && !AwaitsCompletions();
 }
 
 // --- between two rounds ---
@@ -246,11 +255,12 @@ void Lane::QuarantineSentFrames(uint32_t port, uint32_t frames) {
 }
 
 void Lane::DrainInbox(uint32_t source) {
-  while (transit_.AcceptAll(source) > 0) {
+  while (transit_.AcceptAll(source) + kernel_path_.AcceptFrom(source) > 0) {
     ReclaimSentFrames();
     WakeKernel();
   }
   transit_.inbox().Attach(source, nullptr);
+  kernel_path_.inbox().Attach(source, nullptr);
 }
 
 void Lane::CloseAccounts() {

@@ -2,7 +2,8 @@
 //
 // In steady state Lane::Poll and the functions it calls in lane.cc are the whole packet path. They leave that file only
 // for the rings (io/queue_pair.h), checksums that a sender left to a device (partial_checksum.h), offloaded flows
-// (offload/lane_offload.h), the network function and its own frames (lane_services.h). While flows move, LaneTransit takes part (lane_transit.h).
+// (offload/lane_offload.h), the network function, its own frames (lane_services.h)
+// and frames for the kernel (kernel_path.h). While flows move, LaneTransit takes part (lane_transit.h).
 //
 // Ownership: the lane owns its Umem and its mapped sockets, not their descriptors. Its LaneStats lie in the stats
 // segment; the lane is their only writer.
@@ -23,6 +24,7 @@
 #include "dataplane/io/queue_pair.h"
 #include "dataplane/io/umem.h"
 #include "dataplane/io/xsk_socket.h"
+#include "dataplane/lane/kernel_path.h"
 #include "dataplane/lane/lane_services.h"
 #include "dataplane/lane/lane_transit.h"
 #include "dataplane/offload/lane_offload.h"
@@ -48,6 +50,8 @@ class Lane final : private LaneQueues {
   // Hand-offs, the fence's hold, and flows that move.
   LaneTransit& transit() { return transit_; }
   const LaneTransit& transit() const { return transit_; }
+  // Frames that the function gives to the kernel.
+  KernelPath& kernel_path() { return kernel_path_; }
 
   // Before the first round: makes the function's part for this lane.
   void PrepareFor(NetworkFunction& function) { services_.PrepareFor(function); }
@@ -58,7 +62,7 @@ class Lane final : private LaneQueues {
   // lane is done with a frame, so the sleep is bounded while they have any.
   absl::Duration SleepBound() const;
   // True if there is work that waiting for the sockets would not see. The last look before sleep (waker.h).
-  bool HasNews() const { return transit_.HasNews(); }
+  bool HasNews() const { return transit_.HasNews() || kernel_path_.HasNews(); }
   // False while frames stay in the receive rings on purpose, so that a readable socket is no reason to wake up.
   bool MayReceive() const { return transit_.MayReceive(); }
 
@@ -82,6 +86,7 @@ class Lane final : private LaneQueues {
   uint32_t ReclaimSentFrames();
   uint32_t TransmitServices();
   uint32_t ReceiveFrom(QueuePair& pair, NetworkFunction& function);
+  bool is_bridge() const { return index_ == kBridgeLane; }
   bool offloads() const { return offload_.on() && transit_.transmits_by_own_queues(); }
   void AcknowledgeSent();
   void WakeKernel();
@@ -99,10 +104,11 @@ class Lane final : private LaneQueues {
   Umem umem_;
   LaneStats& stats_;
   std::vector<QueuePair> pairs_;
-  QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
+  QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring to the wire
   LaneOffload offload_;
   Burst burst_;
   LaneTransit transit_;
+  KernelPath kernel_path_;
   LaneServices services_;
 };
 

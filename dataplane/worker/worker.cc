@@ -95,6 +95,7 @@ void Worker::TakeLane(Lane& lane) {
   }
   // From now on who hands frames to this lane wakes us.
   lane.transit().inbox().SetWaker(&waker_);
+  lane.kernel_path().inbox().SetWaker(&waker_);
 }
 
 void Worker::GiveUpLane(Lane& lane) {
