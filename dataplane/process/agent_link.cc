@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "dataplane/contract/fd_channel.h"
 #include "spdlog/spdlog.h"
 
@@ -55,7 +56,7 @@ void AgentLink::Serve() {
       last_failure = failure;
     }
     WaitFor(-1, pause);
-    dataplane_.Tick();
+    dataplane_.Tick(absl::Now());
     pause = std::min(2 * pause, kLongestPause);
   }
 }
@@ -89,18 +90,12 @@ absl::Status AgentLink::Greet(int socket) const {
     fds.push_back(dataplane_.stats_fd());
   }
   absl::Status status = SendMessage(socket, report, fds);
-  for (const auto& [index, held] : dataplane_.lanes()) {
+  for (const HeldLanes::Report& held : dataplane_.held_lanes()) {
     if (!status.ok()) {
       return status;
     }
-    report.Clear();
-    *report.mutable_held_lane()->mutable_lane() = held.spec;
-    report.mutable_held_lane()->set_worker(dataplane_.worker_of(held));
-    fds.clear();
-    for (const UniqueFd& fd : held.fds) {
-      fds.push_back(fd.get());
-    }
-    status = SendMessage(socket, report, fds);
+    *report.mutable_held_lane() = held.message;
+    status = SendMessage(socket, report, held.fds);
   }
   return status;
 }
@@ -108,7 +103,7 @@ absl::Status AgentLink::Greet(int socket) const {
 absl::Status AgentLink::ServeRequests(int socket) {
   while (!dataplane_.shut_down() && !told_to_end_) {
     if (!WaitFor(socket, dataplane_.tick_every())) {
-      dataplane_.Tick();
+      dataplane_.Tick(absl::Now());
       continue;
     }
     if (absl::Status status = Answer(socket); !status.ok()) {
