@@ -19,11 +19,10 @@
 namespace sluice {
 namespace {
 
-// The first retry comes as soon as a restarting agent may have its socket again; the longest pause is
-// what an operator does not notice.
+// A restarting agent may have its socket again after the first pause; an operator does not notice the longest one.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(1);
-// An agent that does not read for so long is as good as gone.
+// An agent that does not read for this long counts as gone.
 constexpr absl::Duration kSendBound = absl::Seconds(5);
 
 }  // namespace
@@ -52,7 +51,7 @@ void AgentLink::Serve() {
       continue;
     }
     if (const std::string failure(status.message()); failure != last_failure) {
-      spdlog::warn("no agent: {}; trying on", failure);
+      spdlog::warn("no agent: {}; the dataplane tries again", failure);
       last_failure = failure;
     }
     WaitFor(-1, pause);

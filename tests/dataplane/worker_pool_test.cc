@@ -59,7 +59,8 @@ class WorkerPoolTest : public ::testing::TestWithParam<Polling> {
   std::unique_ptr<WorkerPool> worker_pool_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Polling, WorkerPoolTest, ::testing::Values(Polling::kAdaptive, Polling::kBusy, Polling::kInterrupt));
+INSTANTIATE_TEST_SUITE_P(Polling, WorkerPoolTest,
+                         ::testing::Values(Polling::kAdaptive, Polling::kBusy, Polling::kInterrupt));
 
 TEST_P(WorkerPoolTest, MovesLanesUnderLoadWithoutLossOrReordering) {
   constexpr uint32_t kLanes = 3;
