@@ -10,7 +10,6 @@
 #define SLUICE_DATAPLANE_BASE_AWAKE_CLOCK_H_
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 
 namespace sluice {
@@ -19,10 +18,7 @@ class AwakeClock {
  public:
   static constexpr int64_t kLongestNapNs = 5'000'000;
 
-  using Source = int64_t (*)();  // monotonic nanoseconds
-  static int64_t Steady() {
-    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
-  }
+  using Source = int64_t (*)();  // monotonic nanoseconds (clock.h: MonotonicNs)
 
   explicit AwakeClock(Source source) : source_(source), last_look_ns_(source()) {}
 

@@ -36,7 +36,7 @@ absl::Status SendMessage(int socket, const google::protobuf::MessageLite& messag
     return absl::InvalidArgumentError(
         absl::StrCat("message of ", bytes.size(), " bytes with ", fds.size(), " descriptors is too large"));
   }
-  // An empty packet cannot be told from the peer's end of stream.
+  // The receiver could not tell an empty packet from the end of the stream.
   if (bytes.empty()) {
     return absl::InvalidArgumentError("an empty message cannot be sent");
   }

@@ -1,9 +1,9 @@
-// One end of the SOCK_SEQPACKET unix socket between agent and dataplane: a protobuf message per
-// packet, file descriptors beside it.
+// One end of the SOCK_SEQPACKET unix socket between agent and dataplane: each packet is a protobuf message, with file
+// descriptors as SCM_RIGHTS.
 //
-// Ownership: Send() leaves the caller's descriptors open; Receive() gives the caller new ones, closed
-// when their UniqueFd goes. A message that does not parse, or is cut off, closes its descriptors and is
-// an error: the peer is our own program, so the connection should then be dropped.
+// Ownership: SendMessage leaves the caller's descriptors open. ReceiveMessage gives the caller new ones. A message that
+// is cut off or does not parse is an error, and its descriptors are closed: the peer is a program of ours, so the
+// caller should drop the connection.
 //
 // Threads: one thread sends, one receives; both may be the same. Blocking, unless the socket is not.
 // Limits: kMaxMessageBytes a message; kMaxFds descriptors (SCM_MAX_FD, include/net/scm.h).
@@ -24,13 +24,14 @@ namespace sluice {
 inline constexpr size_t kMaxMessageBytes = 64 * 1024;
 inline constexpr size_t kMaxFds = 253;
 
-// Errors: Unavailable when the peer is gone (EPIPE, ECONNRESET), InvalidArgument for more than kMaxFds
-// descriptors or too large a message, Internal for the rest, each with errno's text.
+// Errors: Unavailable when the peer is gone (EPIPE, ECONNRESET); InvalidArgument for too many descriptors, or a message
+// that is empty or too large; DeadlineExceeded when the socket has SO_SNDTIMEO and it has passed; Internal for the
+// rest. All but InvalidArgument carry errno's text.
 absl::Status SendMessage(int socket, const google::protobuf::MessageLite& message, absl::Span<const int> fds = {});
 
-// Fills `message` and returns the descriptors that came with it. Errors: Unavailable when the peer has
-// closed; DeadlineExceeded when the socket has SO_RCVTIMEO and it passed; DataLoss for a message that
-// is cut off or does not parse.
+// Fills `message` and returns the descriptors that came with it. Errors: Unavailable when the peer has closed;
+// DeadlineExceeded when the socket has SO_RCVTIMEO and it has passed; DataLoss for a message that is cut off or does
+// not parse; Internal for the rest.
 absl::StatusOr<std::vector<UniqueFd>> ReceiveMessage(int socket, google::protobuf::MessageLite& message);
 
 }  // namespace sluice

@@ -1,15 +1,15 @@
 // The stats segment: the dataplane's counters in shared memory.
 //
-// A memfd that the agent makes, zeroes and passes to the dataplane, and maps read-only itself. It
-// outlives either process, so counters never go backwards when one of them is restarted.
+// A memfd that the agent makes, zeroes and passes to the dataplane, and maps read-only itself. It outlives both
+// processes, so counters never go backwards when one of them is restarted.
 //
 //      worker thread w ──writes──► workers[w]           agent ──reads──► everything
 //      the worker that polls l ──► lanes[l]
 //
-// Every counter has exactly one writer at any time: the thread that polls the lane. It therefore
-// adds with a relaxed load and a relaxed store instead of a locked instruction. Readers use relaxed
-// loads: each value is exact, values beside each other may be a few packets apart while traffic runs.
-// When a lane moves to another worker, the mailbox hand-over orders the two writers (worker.h).
+// Every counter has exactly one writer at any time: for a lane, the thread that polls it. So the writer adds by a
+// relaxed load and a relaxed store instead of a locked instruction. Readers use relaxed loads: each value is exact; two
+// values may be a few packets apart while traffic runs. When a lane moves to another worker, the orders that move it
+// also order the two writers (Worker::Run).
 //
 // Units: packets, bytes and nanoseconds, monotonic since the segment was made, unless said otherwise.
 #ifndef SLUICE_DATAPLANE_CONTRACT_STATS_SEGMENT_H_
@@ -57,7 +57,7 @@ constexpr const char* DropReasonName(DropReason reason) {
   return kNames[static_cast<uint32_t>(reason)];
 }
 
-// Single-writer counter; see the file's head for why Add() is not a locked instruction.
+// A counter with one writer. The head of this file says why Add is not a locked instruction.
 class StatsCounter {
  public:
   void Add(uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
@@ -72,14 +72,14 @@ class StatsCounter {
 struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter rx_packets;  // taken from the receive ring
   StatsCounter rx_bytes;
-  StatsCounter tx_packets;           // completed: the kernel gave the frame back
+  StatsCounter tx_packets;           // completed: the kernel has given the frame back
   StatsCounter passed;               // the same of frames for the kernel itself; in the bridge lane only
   StatsCounter tx_bytes;             // of frames put on the transmit ring (completions carry no length)
   StatsCounter held;                 // gauge: on the transmit ring or with the kernel, not yet completed
   StatsCounter tx_wakeups;           // sendto() calls
   StatsCounter rx_wakeups;           // recvfrom() calls for a fill ring that asked to be woken
   StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring
-  StatsCounter originated;           // frames of our own, handed to the lane they leave by: steering probes
+  StatsCounter originated;           // frames made here and handed to the lane they leave by: steering probes
   StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
   // By the port a frame was received on. The function's own reasons are behind ours.
   StatsCounter drops[kDropReasons + kMaxFunctionDropReasons];
@@ -87,15 +87,15 @@ struct alignas(kStatsCacheLine) LanePortStats {
 };
 
 struct alignas(kStatsCacheLine) LaneStats {
-  // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there, or here for what
-  // other lanes hand over (dataplane/lane/reorder_hold.h).
+  // Gauge: frames received here that another lane has not yet copied, or that wait here for older frames of their flow
+  // from other lanes (dataplane/lane/reorder_hold.h).
   StatsCounter handoff_held;
   // Gauge: frames received here, for the kernel, that wait in the ring to the bridge lane.
   StatsCounter to_kernel_held;
   StatsCounter handoff_out;  // frames given to other lanes
   StatsCounter free_frames;  // gauge: in the lane's pool
-  // Frames that waited behind a fence (dataplane/process/fence.h) or for their flow's move, and those of them that were
-  // let go before it was proven that nothing older of their flows was still under way.
+  // Frames that waited behind a fence (dataplane/process/fence.h) or in a ReorderHold. Unproven are those of them that
+  // were released before it was certain that every older frame of their flows had been sent.
   StatsCounter fence_held;
   StatsCounter fence_unproven;
   StatsCounter function_held;  // gauge: frames that the function keeps for later (Verdict::Hold)
@@ -106,13 +106,13 @@ struct alignas(kStatsCacheLine) LaneStats {
 struct alignas(kStatsCacheLine) WorkerStats {
   StatsCounter busy_ns;  // in rounds that found work
   StatsCounter idle_ns;  // in rounds that found none, and asleep
-  StatsCounter sleeps;   // poll() calls that could block
+  StatsCounter sleeps;   // epoll_wait calls that could block
 };
 
 struct StatsSegment {
   uint32_t magic = kStatsMagic;
   uint32_t version = kStatsVersion;
-  StatsCounter flows_offloaded;  // gauge: flows that XDP carries, as of the last look (dataplane/process/flow_ager.h)
+  StatsCounter flows_offloaded;  // gauge: offloaded flows at the last look (dataplane/process/flow_ager.h)
   LaneStats lanes[kMaxLanes];
   WorkerStats workers[kMaxWorkers];
 };

@@ -2,19 +2,18 @@
 //
 //   0                                    frame_count * frame_size        + frame_count, page-rounded
 //   ├─ frame 0 ─┬─ frame 1 ─┬─ … ────────┼─ owner byte 0, 1, 2 … ────────┤
-//   └────── registered with XDP_UMEM_REG ┘  FrameOwner, ours alone
+//   └────── registered with XDP_UMEM_REG ┘  FrameOwner; the kernel does not know of them
 //
 // The file may be longer, to the end of a huge page.
 //
-// The agent makes and sizes the memfd, registers the frames with the kernel, and keeps the descriptor.
-// The dataplane is the only one that writes owner bytes. They exist so that its successor, after a
-// crash, knows which frames the kernel may still read or write: the rings alone do not tell, since the
-// kernel takes frames from the fill ring long before it puts them on the receive ring
-// (net/xdp/xsk_buff_pool.c: xp_alloc keeps them on the pool's free list).
+// The agent makes and sizes the memfd, registers the frames with the kernel, and keeps the descriptor. Only the
+// dataplane writes owner bytes. By them its successor, after a crash, knows which frames the kernel may still read or
+// write. The rings alone do not tell: the kernel takes frames from the fill ring long before it puts them on the
+// receive ring (net/xdp/xsk_buff_pool.c: xp_alloc keeps them on the pool's free list).
 //
-// Order of writes: a frame is marked kKernel before its descriptor is published on a fill or transmit
-// ring, and kUser only after it was taken from a receive or completion ring. A crash in between can
-// therefore strand a frame (at most one burst a crash), never hand one out twice.
+// Order of writes: a frame becomes kKernel before its descriptor is published on a fill or transmit ring, and kUser
+// only after it has been taken from a receive or completion ring. So a crash in between may strand a frame (at most one
+// burst a crash), but never hands one out twice.
 #ifndef SLUICE_DATAPLANE_CONTRACT_UMEM_LAYOUT_H_
 #define SLUICE_DATAPLANE_CONTRACT_UMEM_LAYOUT_H_
 

@@ -1,7 +1,9 @@
-// A port's credit, shared with its XDP program (bpf/credit.h; the element: bpf/sluice_abi.h). The memory is that of a
-// BPF array, mapped here: what is written is in force, no system call is needed.
+// A port's credit: for each queue, how many packets its XDP program may deliver, and how many have been completed
+// (bpf/credit.h; the element: bpf/sluice_abi.h). The memory is that of a BPF array, mapped here, so a store is in force
+// at once, without a system call.
 //
-// Threads: a queue's element is written by whoever polls its lane, and by the agent before the queue has a socket.
+// Threads: the worker that polls a queue's lane writes the queue's element; the agent does before the queue has a
+// socket. Memory order: beside each store, with bpf/credit.h.
 #ifndef SLUICE_DATAPLANE_IO_QUEUE_CREDIT_H_
 #define SLUICE_DATAPLANE_IO_QUEUE_CREDIT_H_
 
@@ -16,7 +18,7 @@ namespace sluice {
 
 class QueueCredit {
  public:
-  // Errors: Internal where it cannot be mapped.
+  // Errors: Internal when the array cannot be mapped.
   static absl::StatusOr<QueueCredit> Map(int fd) {
     absl::StatusOr<Mapping> memory =
         Mapping::Share(fd, SLUICE_MAX_QUEUES * sizeof(sluice_queue_credit), 0, "the credit of a port");
@@ -26,7 +28,8 @@ class QueueCredit {
     return QueueCredit(*std::move(memory));
   }
 
-  // All packets up to this sequence number have been completed or lost.
+  // All packets up to this sequence number have been completed or lost. Release: XDP sees the number only after our
+  // last use of these packets.
   void SetCompleted(uint32_t queue, uint32_t packets) {
     __atomic_store_n(&Of(queue).completed, __atomic_load_n(&Of(queue).base, __ATOMIC_RELAXED) + packets,
                      __ATOMIC_RELEASE);

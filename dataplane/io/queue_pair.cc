@@ -6,14 +6,13 @@
 namespace sluice {
 namespace {
 
-// sendto() calls in one round. Each sends up to 32 frames in copy mode, so this clears four bursts:
-// more than a round adds, little enough that other lanes of the worker are not kept waiting.
+// The most sendto() calls in one round. Each sends up to 32 frames in copy mode, so this clears four bursts: more than
+// a round adds, and so few that other lanes of the worker do not wait long.
 constexpr uint32_t kMaxTxWakeups = 8;
 constexpr uint64_t kNoFrame = ~uint64_t{0};
 
-// Every frame we post comes back as one received entry, and every frame we send as one completion, so
-// the difference of the free-running indices is what the kernel still has. Unlike anything in our own
-// memory they survive us.
+// Every posted frame comes back as one received entry, and every sent frame as one completion. So the difference of the
+// free-running indices is the number of frames that the kernel still has. The indices survive this process.
 uint32_t PostedByIndices(const XskSocket& socket) {
   return socket.fill.submitted() - socket.rx.consumed();
 }
@@ -73,10 +72,10 @@ uint32_t QueuePair::Reclaim() {
     }
     socket_.completion.Release(count);
     Umem::AfterRelease();
-    const bool parks = !quarantined_.empty();
+    const bool quarantines = !quarantined_.empty();
     for (uint32_t i = 0; i < count; ++i) {
       umem_.MarkUser(addresses[i]);
-      parks ? Quarantine(addresses[i]) : umem_.Give(addresses[i]);
+      quarantines ? Quarantine(addresses[i]) : umem_.Give(addresses[i]);
     }
     held_ -= count;
     sent_.Add(count);
@@ -88,7 +87,7 @@ uint32_t QueuePair::Reclaim() {
 
 void QueuePair::Replenish() {
   while (posted_ < posted_limit_) {
-    // In bursts, so that a crash can strand one burst at most (contract/umem_layout.h).
+    // In bursts, so that a crash strands one burst at most (contract/umem_layout.h).
     const uint32_t wanted = std::min({posted_limit_ - posted_, umem_.free_frames(), kBurstFrames});
     uint32_t index;
     if (wanted == 0 || socket_.fill.Reserve(wanted, &index) == 0) {

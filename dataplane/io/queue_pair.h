@@ -1,20 +1,21 @@
-// One port's queue pair in a lane: its socket, and the accounts of what the kernel has in hand.
+// One port's queue pair in a lane: its socket, and the accounts of the frames that the kernel has.
 //
 //                 ┌─Replenish─► fill ring ─┐ posted            ┌─► TX ring ─┐ held
 //      Umem pool ─┤                        kernel   Transmit ──┘          kernel
 //                 └◄─Reclaim── completion ◄┼───────────────────────────────┘
 //                                          └─► receive ring ──Receive──► Burst
 //
-// Fair shares: all pairs of a lane draw on one pool, so each has a limit on what the kernel may hold for
-// it (QueuePairLimits). Half of the frames may be posted and half be on their way out, each half divided
-// among the ports: a port whose transmit side is stuck can then not take the frames that another port
-// receives into.
+// Fair shares: all pairs of a lane use one pool, so each has a limit on the frames that the kernel may hold for it
+// (QueuePairLimits). Half of the frames may be posted and half be on their way out; the ports share each half equally.
+// So a port whose transmit side is stuck cannot take the frames that another port receives into.
 //
-// The order of counting and ring operations is chosen for a crash between any two: a frame may then be
-// counted as received twice or as sent not at all, never as sent twice, so the crash_accounting after a
-// takeover (crash_accounting.h) only ever has to add drops.
+// The order of counting and ring operations is chosen for a crash between any two of them: a frame may then be counted
+// as received twice, or as sent not at all, but never as sent twice. So after a takeover there are only drops to add
+// (process/crash_accounting.h).
 //
-// Threads: the one that polls the lane, also the only writer of the LanePortStats.
+// Ownership: it owns the mapped socket; `umem`, `stats` and the credit are the caller's.
+//
+// Threads: the one that polls the lane. It is the only writer of the LanePortStats.
 #ifndef SLUICE_DATAPLANE_IO_QUEUE_PAIR_H_
 #define SLUICE_DATAPLANE_IO_QUEUE_PAIR_H_
 
@@ -30,7 +31,7 @@
 
 namespace sluice {
 
-// Frames the kernel may hold for one pair.
+// How many frames the kernel may hold for one pair.
 struct QueuePairLimits {
   uint32_t posted = 0;  // to receive into
   uint32_t held = 0;    // to send
@@ -43,59 +44,59 @@ struct QueuePairLimits {
 
 class QueuePair {
  public:
-  // Goes on where the rings stand: fresh ones, or a dead predecessor's. `sent` counts the frames that were sent and
-  // completed.
+  // Continues from the positions of the rings, whether they are new or a dead predecessor's. `sent` counts the frames
+  // that were sent and completed.
   QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats& stats, StatsCounter& sent,
             const QueuePairLimits& limits);
 
   uint32_t port() const { return port_; }
-  // From now on a frame goes back to the pool when so many more have been sent, though at most half of what may be
-  // held: for a driver that completes frames before its device has read them. 0: as it is completed. Allocates:
-  // between two rounds only.
+  // Keeps each completed frame out of the pool until `frames` more have been completed, but never more frames than half
+  // of the held limit. For a driver that completes frames before its device has read them. 0: none. Allocates, so only
+  // between two rounds.
   void QuarantineSentFrames(uint32_t frames);
-  // PublishCredit writes to that queue's element from now on. The memory stays the caller's.
+  // Makes PublishCredit write to this queue's element from now on. The memory stays the caller's.
   void ShareCredit(QueueCredit& credit, uint32_t queue);
   bool can_transmit() const { return socket_.tx.exists(); }
 
   // Takes sent frames back into the pool. Returns how many.
   uint32_t Reclaim();
-  // Posts free frames, up to the limit or what the pool has.
+  // Posts free frames, up to the limit or until the pool is empty.
   void Replenish();
-  // Fills `burst` with what was received; empties it when that is nothing.
+  // Fills `burst` with received frames. Its count is 0 if there are none.
   void Receive(Burst& burst);
-  // Tells XDP how many more packets it may deliver while more than half of the posted frames wait in the receive ring
-  // (bpf/credit.h). To be called after each Replenish.
+  // Tells XDP how many more packets it may deliver, while more than half of the posted frames wait in the receive ring
+  // (bpf/credit.h). Call it after each Replenish.
   void PublishCredit();
-  // Puts the first frames on the transmit ring, as many as there is room for, and returns that number.
-  // The rest stays with the caller.
+  // Puts the first frames on the transmit ring, as many as there is room for. Returns their number; the other frames
+  // stay the caller's.
   uint32_t Transmit(const Frame* const* frames, uint32_t count);
-  // How many of `most` frames Transmit would put there now.
+  // Returns how many of `most` frames Transmit would put there now.
   uint32_t TransmitRoom(uint32_t most);
   // Makes the kernel work on both rings, if it asked for that. When it stops making progress, a wake-up stays owed
   // (unsent() > 0), and the next round's call pays it.
   void WakeKernel();
 
   int poll_fd() const { return socket_.kernel->poll_fd(); }
-  // Frames that came for this pair and that the kernel had to drop; a system call.
+  // Packets for this pair that the kernel dropped, modulo 2^32. A system call.
   uint32_t lost() const { return socket_.kernel->Lost(); }
   bool rx_empty() const { return socket_.rx.empty(); }
   // Frames received and not yet taken by Receive.
   uint32_t waiting() const { return socket_.rx.waiting(); }
-  // With a third more, the kernel would have no frame or no room for the next one.
+  // True if waiting frames take up three quarters of the receive ring, or of the posted limit.
   bool nearly_full() const { return waiting() > std::min(posted_limit_, socket_.rx.size()) / 4 * 3; }
   // Frames sent and not completed.
   uint32_t held() const { return held_; }
-  // Where the receive ring ends now, and whether everything up to such a position has been received.
+  // Positions (ring_positions.h): the end of the receive ring; true if everything before `position` has been received.
   uint32_t rx_position() const { return socket_.rx.end_position(); }
   bool ReceivedUpTo(uint32_t position) const { return socket_.rx.peeked_up_to(position); }
-  // Where the transmit ring ends now, and whether everything up to such a position has been sent.
+  // The end of the transmit ring; true if everything before `position` has been sent and completed.
   uint32_t tx_position() const { return can_transmit() ? socket_.tx.submitted() : 0; }
   bool SentUpTo(uint32_t position) const { return held_ == 0 || held_ <= socket_.tx.submitted() - position; }
-  // Frames the kernel has not even looked at.
+  // Frames on the transmit ring that the kernel has not taken yet.
   uint32_t unsent() const { return held_ == 0 ? 0 : socket_.tx.untaken(); }
 
-  // For a pair that will be closed: frames waiting to be received count as received and dropped, held
-  // ones as dropped, all with kLaneClosed.
+  // For a pair that will be closed: counts frames that wait to be received as received and dropped, and held frames as
+  // dropped, all with kLaneClosed.
   void CloseAccounts();
 
  private:
@@ -109,10 +110,10 @@ class QueuePair {
   StatsCounter& sent_;
   const uint32_t posted_limit_;
   const uint32_t held_limit_;
-  uint32_t posted_;                    // frames with the kernel to receive into, or received and waiting in the ring
+  uint32_t posted_;                    // frames on the fill ring, with the kernel, or on the receive ring
   uint32_t held_;                      // frames on the transmit ring, with the kernel, or on the completion ring
-  std::vector<uint64_t> quarantined_;  // a ring of frames completed and not in the pool yet; empty places are kNoFrame
-  uint32_t oldest_quarantined_ = 0;    // its index
+  std::vector<uint64_t> quarantined_;  // a ring of completed frames that are not in the pool yet; empty: kNoFrame
+  uint32_t oldest_quarantined_ = 0;    // index in quarantined_
   QueueCredit* credit_ = nullptr;      // nullptr: XDP is told nothing
   uint32_t queue_ = 0;
   bool limited_ = false;

@@ -10,14 +10,16 @@
 //   dataplane                            dataplane
 //      └──── TxRing ──► kernel ──► CompletionRing ──┘
 //
-// Indices run freely over 32 bits and wrap; an entry is index & mask. The inlines of libxdp's xsk.h do
-// the work: their release stores publish entries before the index, their acquire loads read the index
-// before the entries (net/xdp/xsk_queue.h has the other half of each pair).
+// Each column has one writer: the kernel or this process. Indices run freely over 32 bits and wrap; an entry is
+// index & mask. The inlines of libxdp's xsk.h do the work: their release stores publish entries before the index, their
+// acquire loads read the index before the entries (net/xdp/xsk_queue.h has the other half of each pair).
 //
-// Adoption: a ring need not be fresh. A view starts from the shared indices, so it goes on where a
+// Adoption: a ring may have been used before. A view starts from the shared indices, so it continues where a
 // predecessor in another process stopped.
 //
-// Threads: one thread at a time, the one that polls the lane.
+// Ownership: views; the memory is the socket's (xsk_socket.h).
+//
+// Threads: one at a time, the one that polls the lane.
 #ifndef SLUICE_DATAPLANE_IO_RINGS_H_
 #define SLUICE_DATAPLANE_IO_RINGS_H_
 
@@ -28,7 +30,7 @@
 
 namespace sluice {
 
-// Where a ring lies in memory. `size` is in entries, a power of two.
+// The addresses of a ring's parts. `size` is in entries, a power of two.
 struct RingMemory {
   uint32_t* producer = nullptr;
   uint32_t* consumer = nullptr;
@@ -55,17 +57,17 @@ class ProducerRing {
 
   bool exists() const { return ring_.ring != nullptr; }
   uint32_t size() const { return ring_.size; }
-  // Free entries; asks the kernel's index only when fewer than `wanted` are known of.
+  // Free entries. Reads the kernel's index only when fewer than `wanted` are known to be free.
   uint32_t Room(uint32_t wanted) { return xsk_prod_nb_free(&ring_, wanted); }
-  // All `count` or none (0). The first entry's index goes to `index`.
+  // Reserves all `count` entries or none, and returns their number. `index` becomes that of the first one.
   uint32_t Reserve(uint32_t count, uint32_t* index) { return xsk_ring_prod__reserve(&ring_, count, index); }
   void Submit(uint32_t count) { xsk_ring_prod__submit(&ring_, count); }
-  // Entries ever submitted, modulo 2^32.
+  // Entries submitted since the ring was made, modulo 2^32.
   uint32_t submitted() const { return ring_.cached_prod; }
   // Entries the kernel has not taken yet.
   uint32_t untaken() const { return ring_.cached_prod - __atomic_load_n(ring_.consumer, __ATOMIC_ACQUIRE); }
-  // The kernel does nothing about new entries until it is woken (XDP_USE_NEED_WAKEUP). Relaxed: a stale
-  // answer is put right in the next round, since callers ask again while entries are untaken.
+  // True if the kernel ignores new entries until it is woken (XDP_USE_NEED_WAKEUP). Relaxed: callers ask again while
+  // entries are untaken, so the next round corrects a stale answer.
   bool needs_wakeup() const { return (__atomic_load_n(ring_.flags, __ATOMIC_RELAXED) & XDP_RING_NEED_WAKEUP) != 0; }
 
  protected:
@@ -101,12 +103,12 @@ class ConsumerRing {
 
   bool exists() const { return ring_.ring != nullptr; }
   uint32_t size() const { return ring_.size; }
-  // At most `count` entries, starting at `index`. They are ours to read until Release.
+  // Returns how many entries there are, at most `count`, starting at `index`. They may be read until Release.
   uint32_t Peek(uint32_t count, uint32_t* index) { return xsk_ring_cons__peek(&ring_, count, index); }
   void Release(uint32_t count) { xsk_ring_cons__release(&ring_, count); }
-  // Entries ever peeked, modulo 2^32.
+  // Entries peeked since the ring was made, modulo 2^32.
   uint32_t consumed() const { return ring_.cached_cons; }
-  // Where the kernel's entries end now, and whether everything up to such a position has been peeked.
+  // The end of the kernel's entries; true if all entries before `position` have been peeked.
   uint32_t end_position() const { return __atomic_load_n(ring_.producer, __ATOMIC_ACQUIRE); }
   bool peeked_up_to(uint32_t position) const { return static_cast<int32_t>(ring_.cached_cons - position) >= 0; }
   // Entries not yet peeked.

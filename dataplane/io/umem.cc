@@ -8,7 +8,7 @@
 namespace sluice {
 
 absl::StatusOr<Umem> Umem::Map(int fd, const UmemLayout& layout) {
-  // The kernel takes these chunk sizes only (net/xdp/xdp_umem.c: xdp_umem_reg), up to a page.
+  // The kernel takes only these chunk sizes, up to a page (net/xdp/xdp_umem.c: xdp_umem_reg).
   if (layout.frame_size_bytes != 2048 && layout.frame_size_bytes != 4096) {
     return absl::InvalidArgumentError(
         absl::StrCat("frame size of ", layout.frame_size_bytes, " bytes: only 2048 and 4096 are possible"));
@@ -32,7 +32,7 @@ Umem::Umem(Mapping memory, const UmemLayout& layout)
       layout_(layout),
       frame_shift_(static_cast<uint32_t>(std::countr_zero(layout.frame_size_bytes))),
       pool_(layout.frame_count) {
-  // Downwards, so that frames are first handed out from the memory's start.
+  // Downwards, so that the first frames to be taken are those at the start of the memory.
   for (uint32_t frame = layout.frame_count; frame-- > 0;) {
     if (owners()[frame] == FrameOwner::kUser) {
       pool_[free_count_++] = frame;

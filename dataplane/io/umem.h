@@ -1,18 +1,19 @@
-// A lane's frames: the memory, who owns each frame, and the pool of free ones.
+// A lane's frames: the memory, the owner of each frame, and the pool of free frames.
 //
 //   pool ──Take──► fill ring ──► kernel ──► receive ring ──► burst ──► transmit ring ──► kernel
 //    ▲                                                         │                           │
 //    └──────────────Give (dropped)─────────────────────────────┘◄──── completion ring ─────┘
 //
-// The pool is last in, first out: the frame that was touched last is the one most likely still cached.
-// It is not shared memory; after a crash the successor builds it anew from the owner bytes
-// (contract/umem_layout.h), which is what they are for.
+// The pool is last in, first out: the frame that was touched last is the most likely to be cached still. The pool is
+// not in shared memory; after a crash the successor rebuilds it from the owner bytes (contract/umem_layout.h).
 //
-// A frame's address is its offset in the memory. Descriptors point somewhere inside a frame (the kernel
-// leaves XDP_PACKET_HEADROOM before received data), so every function here takes any address within it.
+// A frame's address is its offset in the memory. Descriptors point somewhere inside a frame (the kernel leaves
+// XDP_PACKET_HEADROOM before received data), so every function here takes any address within it.
 //
-// Threads: one at a time, the one that polls the lane. Other lanes' workers read frame data only, while
-// a hand-off holds the frame (handoff.h).
+// Ownership: it owns the mapping, not the memfd. A frame in the pool is nobody's; Take gives it to the caller.
+//
+// Threads: one at a time, the one that polls the lane. Other lanes' workers only read a frame's bytes, while a hand-off
+// holds it (lane/handoff.h).
 #ifndef SLUICE_DATAPLANE_IO_UMEM_H_
 #define SLUICE_DATAPLANE_IO_UMEM_H_
 
@@ -27,25 +28,25 @@ namespace sluice {
 
 class Umem {
  public:
-  // Maps the memfd the agent made. The pool gets every frame whose owner byte says kUser: all of them
-  // in fresh memory. Errors: InvalidArgument when layout and memory do not fit each other.
+  // Maps the memfd that the agent made. The pool gets every frame whose owner byte is kUser: all frames, in new memory.
+  // Errors: InvalidArgument when the layout is not possible or the memory is too short for it.
   static absl::StatusOr<Umem> Map(int fd, const UmemLayout& layout);
 
   uint8_t* Data(uint64_t address) const { return memory_.start() + address; }
   const UmemLayout& layout() const { return layout_; }
 
   uint32_t free_frames() const { return free_count_; }
-  // A free frame's address; the pool must not be empty.
+  // Returns a free frame's address. The pool must not be empty.
   uint64_t Take() { return uint64_t{pool_[--free_count_]} << frame_shift_; }
   void Give(uint64_t address) { pool_[free_count_++] = FrameIndex(address); }
 
-  // Call before the descriptor is published on a fill or transmit ring; the ring's release store then
-  // keeps the two in order.
+  // Call before the descriptor is published on a fill or transmit ring. The ring's release store keeps the two in
+  // order.
   void MarkKernel(uint64_t address) { owners()[FrameIndex(address)] = FrameOwner::kKernel; }
-  // Call after the entry was released to a receive or completion ring, with AfterRelease() between.
+  // Call after the entry has been released to a receive or completion ring, with AfterRelease() between.
   void MarkUser(uint64_t address) { owners()[FrameIndex(address)] = FrameOwner::kUser; }
-  // A release store keeps earlier writes before it, not later ones behind it. A process dies at one
-  // point of its program order, so it suffices to hold the compiler to that order.
+  // Keeps later writes behind the release store of a ring, which only keeps earlier writes before it. A process dies at
+  // one point of its program order, so it is enough to hold the compiler to that order.
   static void AfterRelease() { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
  private:

@@ -18,8 +18,8 @@ class BoundXsk final : public XskKernel {
   explicit BoundXsk(int fd) : fd_(fd) {}
 
   int poll_fd() const override { return fd_; }
-  // What the calls return is of no use: the rings say what happened, and any error (EAGAIN, EBUSY,
-  // ENOBUFS for a full device; ENETDOWN) has the same cure, to ask again later.
+  // Nobody needs the results of these calls: the rings tell what happened, and after any error (EAGAIN, EBUSY or
+  // ENOBUFS for a full device; ENETDOWN) the caller asks again later.
   void WakeTx() override { (void)sendto(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, 0); }
   void WakeRx() override { (void)recvfrom(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, nullptr); }
   uint32_t Lost() const override {

@@ -18,6 +18,7 @@
 
 #include "absl/time/time.h"
 #include "dataplane/base/awake_clock.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/burst.h"
 #include "dataplane/function/network_function.h"
@@ -41,7 +42,7 @@ class Lane final : private LaneQueues {
   // Continues from the positions of the rings and the owner bytes (queue_pair.h, umem.h), and posts the first frames to
   // receive into. `stats` must outlive the lane.
   Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats,
-       AwakeClock::Source clock = AwakeClock::Steady);
+       AwakeClock::Source clock = MonotonicNs);
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 

@@ -20,11 +20,10 @@
 namespace sluice {
 namespace {
 
-// The first retry comes as soon as a restarting agent may have its socket again; the longest pause is
-// what an operator does not notice.
+// A restarting agent may have its socket again after the first pause; an operator does not notice the longest one.
 constexpr absl::Duration kFirstPause = absl::Milliseconds(50);
 constexpr absl::Duration kLongestPause = absl::Seconds(1);
-// An agent that does not read for so long is as good as gone.
+// An agent that does not read for this long counts as gone.
 constexpr absl::Duration kSendBound = absl::Seconds(5);
 
 }  // namespace
@@ -53,11 +52,11 @@ void AgentLink::Serve() {
       continue;
     }
     if (const std::string failure(status.message()); failure != last_failure) {
-      spdlog::warn("no agent: {}; trying on", failure);
+      spdlog::warn("no agent: {}; the dataplane tries again", failure);
       last_failure = failure;
     }
     WaitFor(-1, pause);
-    dataplane_.Tick();
+    dataplane_.Tick(absl::Now());
     pause = std::min(2 * pause, kLongestPause);
   }
 }
@@ -89,18 +88,12 @@ absl::Status AgentLink::Greet(int socket) const {
     fds.push_back(fd.get());
   }
   absl::Status status = SendMessage(socket, report, fds);
-  for (const auto& [index, held] : dataplane_.lanes()) {
+  for (const HeldLanes::Report& held : dataplane_.held_lanes()) {
     if (!status.ok()) {
       return status;
     }
-    report.Clear();
-    *report.mutable_held_lane()->mutable_lane() = held.spec;
-    report.mutable_held_lane()->set_worker(dataplane_.worker_of(held));
-    fds.clear();
-    for (const UniqueFd& fd : held.fds) {
-      fds.push_back(fd.get());
-    }
-    status = SendMessage(socket, report, fds);
+    *report.mutable_held_lane() = held.message;
+    status = SendMessage(socket, report, held.fds);
   }
   return status;
 }
@@ -108,7 +101,7 @@ absl::Status AgentLink::Greet(int socket) const {
 absl::Status AgentLink::ServeRequests(int socket) {
   while (!dataplane_.shut_down() && !told_to_end_) {
     if (!WaitFor(socket, dataplane_.tick_every())) {
-      dataplane_.Tick();
+      dataplane_.Tick(absl::Now());
       continue;
     }
     if (absl::Status status = Answer(socket); !status.ok()) {

@@ -1,7 +1,7 @@
 // The dataplane's end of the connection to the agent: connects, says Hello, answers requests in order.
 //
-// The agent may be gone, or not there yet: then the link tries again for ever, with a growing pause,
-// while the workers go on. A termination signal ends it.
+// While there is no agent, the link tries to connect again and again, with a growing pause, and the workers go on. A
+// termination signal ends it.
 //
 // Threads: the control thread.
 #ifndef SLUICE_DATAPLANE_PROCESS_AGENT_LINK_H_
@@ -19,11 +19,10 @@ namespace sluice {
 
 class AgentLink {
  public:
-  // `termination_fd` is readable when the process has been told to end.
+  // `termination_fd` becomes readable when the process has to end. `dataplane` is the caller's.
   AgentLink(Dataplane& dataplane, std::string socket_path, int termination_fd);
 
-  // Returns when the agent has shut the dataplane down, or the process has been told to end; in the
-  // latter case lanes are still held.
+  // Returns when the agent has shut the dataplane down, or when the process has to end; then lanes are still held.
   void Serve();
 
  private:

@@ -19,7 +19,7 @@
 namespace sluice {
 namespace {
 
-// Allowed whatever the arguments are.
+// Allowed with any arguments.
 constexpr int kAllowed[] = {
     // Descriptors and the connection to the agent.
     SCMP_SYS(read),
@@ -48,7 +48,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(mremap),
     SCMP_SYS(madvise),
     SCMP_SYS(brk),
-    // Threads and where they run.
+    // Threads and their cores.
     SCMP_SYS(futex),
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
@@ -65,7 +65,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(gettimeofday),
-    // Signals, and dying by one.
+    // Signals, and death by one.
     SCMP_SYS(rt_sigaction),
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
@@ -99,7 +99,7 @@ absl::Status AddRules(scmp_filter_ctx filter) {
   allow(SCMP_SYS(prctl), SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
   allow(SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
   if (error == 0) {
-    // Its flags lie in memory, where a filter cannot see them; on ENOSYS libc falls back to clone.
+    // Its flags are in memory, where a filter cannot see them. On ENOSYS libc falls back to clone.
     error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
   }
   return error == 0 ? absl::OkStatus()
@@ -109,8 +109,8 @@ absl::Status AddRules(scmp_filter_ctx filter) {
 }  // namespace
 
 absl::Status DropCapabilities() {
-  // Dropping from the bounding set takes CAP_SETPCAP, which the process rarely has (libcap-ng would complain of that)
-  // and no_new_privs makes up for: a failure here is none.
+  // Dropping from the bounding set takes CAP_SETPCAP, which the process rarely has; libcap-ng would complain about
+  // that. no_new_privs makes up for it, so a failure here does not matter.
   if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1) {
     capng_clear(CAPNG_SELECT_BOTH);
     (void)capng_apply(CAPNG_SELECT_BOUNDS);
@@ -133,7 +133,7 @@ absl::Status DropCapabilities() {
 }
 
 absl::Status RestrictSystemCalls() {
-  tzset();  // reads the time zone's file, which the filter would refuse when the first line is logged
+  tzset();  // reads the time zone's file: the filter would refuse that when the first line is logged
   const std::unique_ptr<void, decltype(&seccomp_release)> filter(seccomp_init(SCMP_ACT_ERRNO(EPERM)), &seccomp_release);
   if (filter == nullptr) {
     return absl::ResourceExhaustedError("no memory for the system call filter");

@@ -1,14 +1,16 @@
-// Gives up, for good, what a packet-handling process does not need. Called once, before any thread is
-// made and before the first packet is seen.
+// Gives up, for good, all rights that a packet-handling process does not need. Called once, before any thread exists
+// and before the first packet.
 //
-//   capabilities   none: effective, permitted, inheritable and ambient sets empty; the bounding set, too,
-//                  where the process may still do that
-//   privileges     none to be gained: no_new_privs
-//   system calls   those on a list (libseccomp); anything else answers EPERM. Of bpf() only looking up,
-//                  updating and deleting map elements; sockets of the unix family only; no memory that
-//                  can be executed; threads, but no processes
+//   capabilities   none: effective, permitted, inheritable and ambient sets are empty; the bounding set, too, where the
+//                  process may still empty it
+//   privileges     can never be gained: no_new_privs
+//   system calls   those on a list (libseccomp); any other answers EPERM. Of bpf() only looking up, updating and
+//   deleting
+//                  map elements; sockets of the unix family only; no executable memory; threads, but no processes
 //
-// What it holds it has by descriptor: sockets, UMEMs and maps that the agent passed.
+// The process works on descriptors that the agent passes: sockets, UMEMs and maps.
+//
+// Errors: Internal with the text of the failed call; ResourceExhausted when there is no memory for the filter.
 #ifndef SLUICE_DATAPLANE_PROCESS_CONFINEMENT_H_
 #define SLUICE_DATAPLANE_PROCESS_CONFINEMENT_H_
 

@@ -1,15 +1,15 @@
-// Puts the balance right after a dataplane died: rx + originated = tx + passed + drops + held + handoff_held +
-// to_kernel_held.
+// Corrects the balance after a dataplane has died: rx + originated = tx + passed + drops + held + handoff_held +
+// to_kernel_held + function_held.
 //
-// A crash loses what the dead process had in hand, and hand-offs. The counters survive in the stats
-// segment, and a lane's held gauge is computed anew from its rings (queue_pair.cc), so what is missing is
-// a plain sum: taken when the segment is mapped, before anything is polled, less what each adopted lane
-// still finds held. It becomes drops with DropReason::kCrash.
+// A crash loses the frames in the dead process's memory, and those in hand-off rings. The counters survive in the stats
+// segment, and a lane's held gauge is computed again from its rings (io/queue_pair.cc). So the number of lost frames is
+// a sum over the counters, taken when the segment is mapped, before any lane is polled, less the frames that each
+// adopted lane still finds held. They become drops with DropReason::kCrash.
 //
-// Lane by lane the sum need not be positive: a frame handed over counts as received here, as sent there.
-// So the total is what is dropped, booked on the lanes that have a surplus.
+// The sum of one lane may be negative: a frame that was handed over counts as received in one lane and as sent in
+// another. So the total is dropped, and booked on the lanes that have a surplus.
 //
-// Threads: the control thread.
+// Pure, but for reading the segment. Threads: the control thread.
 #ifndef SLUICE_DATAPLANE_PROCESS_CRASH_ACCOUNTING_H_
 #define SLUICE_DATAPLANE_PROCESS_CRASH_ACCOUNTING_H_
 
@@ -26,12 +26,12 @@ class CrashAccounting {
   // Before any lane of the segment is polled.
   explicit CrashAccounting(const StatsSegment& stats);
 
-  // `held` frames were found on the lane's rings when it was taken in, before it is polled. Only the
-  // first time counts.
+  // The lane's rings held `held` frames when it was taken in, before it was polled. Only the first call for a lane
+  // counts.
   void Adopt(uint32_t lane, uint64_t held);
 
-  // What to drop on each lane. From then on nothing is owed. A negative total, which the order of counting
-  // rules out (queue_pair.h), yields nothing to drop and is left in `unexplained`.
+  // Returns how many frames to drop on each lane; a second call returns none. A negative total, which the order of
+  // counting rules out (io/queue_pair.h), drops none and is returned in `unexplained`.
   struct Drops {
     std::array<uint64_t, kMaxLanes> by_lane{};
     int64_t unexplained = 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "dataplane/contract/fd_channel.h"
 #include "dataplane/functions/function_factory.h"
 #include "spdlog/spdlog.h"
@@ -167,8 +168,8 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   function_ = std::move(made->function);
   crash_accounting_.emplace(*stats_);
   worker_pool_ = std::make_unique<WorkerPool>(*polling, *function_, *stats_);
-  handoffs_ = std::make_unique<HandoffFabric>(*worker_pool_);
   fence_ = std::make_unique<Fence>(*worker_pool_, kernel_);
+  lanes_ = std::make_unique<HeldLanes>(kernel_, *function_, *worker_pool_, *fence_, port_count(), *stats_);
   spdlog::info("configured: function {}, {} ports", request.function(), request.ports_size());
   return absl::OkStatus();
 }
@@ -220,31 +221,50 @@ absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, d
   return absl::OkStatus();
 }
 
+absl::Status Dataplane::AddLane(const dataplane::AddLane& request, std::vector<UniqueFd> fds) {
+  absl::StatusOr<uint64_t> sent_before = lanes_->Add(request, std::move(fds));
+  if (!sent_before.ok()) {
+    return sent_before.status();
+  }
+  crash_accounting_->Adopt(request.lane().index(), *sent_before);
+  return absl::OkStatus();
+}
+
+absl::Status Dataplane::RemoveLane(const dataplane::RemoveLane& request) {
+  return lanes_->Remove(request.index(), absl::Milliseconds(request.drain_ms()));
+}
+
+absl::Status Dataplane::SetLaneSteering(const dataplane::SetLaneSteering& request) {
+  return lanes_->SetSteering(request.index(), request.attached());
+}
+
+void Dataplane::Shutdown(absl::Duration drain) {
+  if (lanes_ != nullptr) {
+    lanes_->RemoveAll(drain);
+  }
+  shut_down_ = true;
+}
+
 absl::Status Dataplane::SetTransmitLanes(const dataplane::SetTransmitLanes& request) {
   if (request.lane_count() == 0 || request.lane_count() > kMaxPairLanes) {
     return absl::InvalidArgumentError(absl::StrCat(request.lane_count(), " lanes to transmit by"));
   }
-  for (uint32_t index = 0; index < request.lane_count(); ++index) {
-    if (!lanes_.contains(index)) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(request.lane_count(), " lanes to transmit by, but lane ", index, " is not held"));
-    }
+  absl::Status status = lanes_->TransmitBy({request.lane_count(), request.every_lane(), request.probe_flows()});
+  if (status.ok()) {
+    spdlog::info("frames leave by {} lanes{}", request.lane_count(),
+                 request.every_lane() ? ", each flow by its own" : "");
   }
-  transmit_lanes_ = {request.lane_count(), request.every_lane(), request.probe_flows()};
-  handoffs_->Connect(AllLanes(), transmit_lanes_);
-  spdlog::info("frames leave by {} lanes{}", transmit_lanes_.count,
-               request.every_lane() ? ", each flow by its own" : "");
-  return absl::OkStatus();
+  return status;
 }
 
 absl::Status Dataplane::PlaceLanes(const dataplane::PlaceLanes& request) {
   std::vector<std::pair<Lane*, uint32_t>> moves;
   for (const auto& placement : request.placements()) {
-    absl::StatusOr<HeldLane*> held = Find(placement.lane());
-    if (!held.ok()) {
-      return held.status();
+    absl::StatusOr<Lane*> lane = lanes_->Find(placement.lane());
+    if (!lane.ok()) {
+      return lane.status();
     }
-    moves.emplace_back((*held)->lane.get(), placement.worker());
+    moves.emplace_back(*lane, placement.worker());
   }
   const std::vector<uint32_t> cores(request.cores().begin(), request.cores().end());
   absl::Status status = worker_pool_->Place(cores, moves);
@@ -255,22 +275,18 @@ absl::Status Dataplane::PlaceLanes(const dataplane::PlaceLanes& request) {
 }
 
 absl::Status Dataplane::QuarantineSentFrames(const dataplane::QuarantineSentFrames& request) {
-  if (request.port() >= static_cast<uint32_t>(configuration_.ports_size())) {
+  if (request.port() >= port_count()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("port ", request.port(), " of ", configuration_.ports_size(), " is to set sent frames aside"));
+        absl::StrCat("port ", request.port(), " of ", port_count(), " is to set sent frames aside"));
   }
-  quarantined_frames_[request.port()] = request.frames();
-  for (Lane* lane : AllLanes()) {
-    worker_pool_->RunFor(*lane, [&] { lane->QuarantineSentFrames(request.port(), request.frames()); });
-  }
-  spdlog::info("port {}: {} frames rest when they are sent", request.port(), request.frames());
+  lanes_->QuarantineSentFrames(request.port(), request.frames());
+  spdlog::info("port {}: {} sent frames are set aside before they are used again", request.port(), request.frames());
   return absl::OkStatus();
 }
 
 absl::Status Dataplane::ShareCredit(const std::vector<UniqueFd>& fds) {
-  if (fds.size() != static_cast<size_t>(configuration_.ports_size())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("credit of ", fds.size(), " ports, for ", configuration_.ports_size(), " ports"));
+  if (fds.size() != port_count()) {
+    return absl::InvalidArgumentError(absl::StrCat("credit of ", fds.size(), " ports, for ", port_count(), " ports"));
   }
   std::vector<QueueCredit> credit;
   for (const UniqueFd& fd : fds) {
@@ -280,19 +296,13 @@ absl::Status Dataplane::ShareCredit(const std::vector<UniqueFd>& fds) {
     }
     credit.push_back(*std::move(one));
   }
-  credit.swap(credit_);  // the former stay mapped until no lane uses them
-  for (auto& [index, held] : lanes_) {
-    Lane& lane = *held.lane;
-    if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
-      worker_pool_->RunFor(lane, [&] { lane.ShareCredit(credit_); });
-    }
-  }
+  lanes_->ShareCredit(std::move(credit));
   return absl::OkStatus();
 }
 
 absl::Status Dataplane::OffloadFlows(const dataplane::OffloadFlows& request, const std::vector<UniqueFd>& fds) {
   const bool same_tables = request.epoch() != 0 && request.buckets().empty() && flows_.has_value();
-  std::optional<FlowAger> former = std::move(flows_);  // mapped until no lane uses it
+  std::optional<FlowAger> former = std::move(flows_);  // stays mapped until no lane uses it
   if (same_tables) {
     flows_ = std::move(former);
   } else if (request.epoch() != 0) {
@@ -301,17 +311,11 @@ absl::Status Dataplane::OffloadFlows(const dataplane::OffloadFlows& request, con
       flows_ = std::move(former);
       return tables.status();
     }
-    flows_.emplace(*std::move(tables), stats_->flows_offloaded);
+    flows_.emplace(*std::move(tables), stats_->flows_offloaded, absl::Now());
   } else {
     flows_.reset();
   }
-  FlowTables* const tables = flows_.has_value() ? &flows_->tables() : nullptr;
-  for (auto& [index, held] : lanes_) {
-    Lane& lane = *held.lane;
-    if (held.spec.kind() == dataplane::LANE_KIND_PAIR) {
-      worker_pool_->RunFor(lane, [&] { lane.OffloadFlows(tables, request.epoch()); });
-    }
-  }
+  lanes_->OffloadFlows(flows_.has_value() ? &flows_->tables() : nullptr, request.epoch());
   if (flows_.has_value()) {
     flows_->set_epoch(request.epoch());
   }
@@ -324,9 +328,9 @@ absl::StatusOr<std::unique_ptr<FlowTables>> Dataplane::MapFlowTables(const datap
                                                                      const std::vector<UniqueFd>& fds) const {
   constexpr size_t kFdsOfTable = 3;
   const auto ports = static_cast<size_t>(request.buckets_size());
-  if (request.buckets_size() != configuration_.ports_size() || fds.size() != kFdsOfTable * ports) {
+  if (ports != port_count() || fds.size() != kFdsOfTable * ports) {
     return absl::InvalidArgumentError(absl::StrCat("flow tables of ", ports, " ports with ", fds.size(),
-                                                   " descriptors, for ", configuration_.ports_size(), " ports"));
+                                                   " descriptors, for ", port_count(), " ports"));
   }
   auto tables = std::make_unique<FlowTables>();
   for (size_t port = 0; port < ports; ++port) {
@@ -345,36 +349,16 @@ absl::Duration Dataplane::tick_every() const {
   return flows_.has_value() ? flows_->look_every() : absl::InfiniteDuration();
 }
 
-void Dataplane::Tick() {
+void Dataplane::Tick(absl::Time now) {
   if (flows_.has_value()) {
-    flows_->Look(kernel_);
+    flows_->Look(kernel_, now);
   }
 }
 
 absl::Status Dataplane::SettleTakeover() {
   const CrashAccounting::Drops drops = crash_accounting_->Settle();
   for (uint32_t index = 0; index < kMaxLanes; ++index) {
-    LaneStats& stats = stats_->lanes[index];
-    const auto held = lanes_.find(index);
-    if (held == lanes_.end()) {
-      // Nobody writes a lane that is not held; its gauges are the dead process's.
-      stats.handoff_held.Set(0);
-      stats.to_kernel_held.Set(0);
-      stats.free_frames.Set(0);
-      for (LanePortStats& port : stats.ports) {
-        port.held.Set(0);
-      }
-    }
-    if (const uint64_t count = drops.by_lane[index]; count > 0) {
-      const uint32_t port = held == lanes_.end() ? 0 : held->second.lane->pairs().front().port();
-      auto book = [&] { stats.ports[port].drops[static_cast<uint32_t>(DropReason::kCrash)].Add(count); };
-      if (held == lanes_.end()) {
-        book();
-      } else {
-        worker_pool_->RunFor(*held->second.lane, book);
-      }
-      spdlog::warn("lane {}: {} frames were lost with the former dataplane", index, count);
-    }
+    BookCrashDrops(index, drops.by_lane[index]);
   }
   if (drops.unexplained != 0) {
     spdlog::error("after the takeover more frames have left than came in: {}", drops.unexplained);
@@ -382,8 +366,33 @@ absl::Status Dataplane::SettleTakeover() {
   return absl::OkStatus();
 }
 
+// A lane that is not held has no writer but this thread; its gauges are those of the dead process.
+void Dataplane::BookCrashDrops(uint32_t index, uint64_t frames) {
+  LaneStats& stats = stats_->lanes[index];
+  absl::StatusOr<Lane*> lane = lanes_->Find(index);
+  if (!lane.ok()) {
+    stats.handoff_held.Set(0);
+    stats.to_kernel_held.Set(0);
+    stats.function_held.Set(0);
+    stats.free_frames.Set(0);
+    for (LanePortStats& port : stats.ports) {
+      port.held.Set(0);
+    }
+  }
+  if (frames == 0) {
+    return;
+  }
+  if (lane.ok()) {
+    LanePortStats& port = stats.ports[(*lane)->pairs().front().port()];
+    worker_pool_->RunFor(**lane, [&] { port.CountDrops(DropReason::kCrash, frames); });
+  } else {
+    stats.ports[0].CountDrops(DropReason::kCrash, frames);
+  }
+  spdlog::warn("lane {}: {} frames were lost with the former dataplane", index, frames);
+}
+
 absl::Status Dataplane::RaiseFence(const dataplane::RaiseFence& request) {
-  absl::StatusOr<std::vector<Lane*>> fresh = FindAll(request.lanes());
+  absl::StatusOr<std::vector<Lane*>> fresh = lanes_->FindAll(request.lanes());
   if (!fresh.ok()) {
     return fresh.status();
   }
@@ -394,21 +403,21 @@ absl::Status Dataplane::RaiseFence(const dataplane::RaiseFence& request) {
 absl::Status Dataplane::LowerFence(const dataplane::LowerFence& request) {
   std::vector<Lane*> old;
   for (const uint32_t index : request.old_lanes()) {
-    if (const auto held = lanes_.find(index); held != lanes_.end()) {
-      old.push_back(held->second.lane.get());
+    if (absl::StatusOr<Lane*> lane = lanes_->Find(index); lane.ok()) {
+      old.push_back(*lane);
     }
   }
   if (request.unproven()) {
     fence_->Drop();
-  } else if (!fence_->Lower(old, AllLanes(), absl::Milliseconds(request.bound_ms()))) {
-    spdlog::warn("packets of the old way may still be under way; the new lanes receive all the same");
+  } else if (!fence_->Lower(old, lanes_->all(), absl::Milliseconds(request.bound_ms()))) {
+    spdlog::warn("the old lanes are not empty in time, so packets may be reordered; the new lanes receive again");
   }
   return absl::OkStatus();
 }
 
 void Dataplane::AgentLost() {
   if (fence_ != nullptr && fence_->raised()) {
-    spdlog::warn("the agent went while lanes were held back; they receive again");
+    spdlog::warn("the agent is gone while lanes were held back; they receive again");
     fence_->Drop();
   }
 }
@@ -422,10 +431,14 @@ dataplane::Hello Dataplane::hello() const {
     for (const uint32_t core : worker_pool_->cores()) {
       hello.add_cores(core);
     }
-    hello.set_transmit_lanes(transmit_lanes_.count);
-    hello.set_held_lanes(static_cast<uint32_t>(lanes_.size()));
+    hello.set_transmit_lanes(lanes_->transmit_lanes());
+    hello.set_held_lanes(lanes_->count());
   }
   return hello;
+}
+
+std::vector<HeldLanes::Report> Dataplane::held_lanes() const {
+  return lanes_ == nullptr ? std::vector<HeldLanes::Report>() : lanes_->Reports();
 }
 
 }  // namespace sluice

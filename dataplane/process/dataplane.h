@@ -1,28 +1,28 @@
-// The dataplane as the agent knows it: executes its requests (contract/dataplane.proto has their meaning).
+// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto says what they mean).
 //
-//   Execute ──► Configure        function, stats segment, worker_pool
-//               AddLane          lane_opener: descriptors -> Lane; XSKMAP; worker_pool
-//               RemoveLane       XSKMAP, drain, worker_pool, close
-//               SetLaneSteering  XSKMAP
-//               SetTransmitLanes hand-off fabric
-//               PlaceLanes       worker_pool
-//               QuarantineSentFrames   lanes
-//               ShareCredit       lanes
-//               OffloadFlows      flow ager; lanes
-//               ApplySettings    function
-//               QueryFunction    function
-//               RaiseFence       fence
-//               LowerFence       fence
-//               SettleTakeover   crash_accounting
+//   Execute ──► Configure             network function, stats segment, workers
+//               AddLane               held_lanes, crash_accounting
+//               RemoveLane            held_lanes
+//               SetLaneSteering       held_lanes
+//               SetTransmitLanes      held_lanes
+//               PlaceLanes            worker_pool
+//               QuarantineSentFrames  held_lanes
+//               ShareCredit           held_lanes
+//               OffloadFlows          flow_ager, held_lanes
+//               ApplySettings         network function
+//               QueryFunction         network function
+//               RaiseFence            fence
+//               LowerFence            fence
+//               SettleTakeover        crash_accounting
+//               Shutdown              held_lanes
 //
-// A request that fails has changed nothing. Threads: all of it belongs to the control thread, which
-// reaches lanes only through the worker_pool, between rounds of their workers.
+// A request that fails has changed nothing.
+//
+// Threads: the control thread, which reaches lanes only between rounds of their workers.
 #ifndef SLUICE_DATAPLANE_PROCESS_DATAPLANE_H_
 #define SLUICE_DATAPLANE_PROCESS_DATAPLANE_H_
 
-#include <array>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -35,12 +35,10 @@
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/descriptor.h"
 #include "dataplane/function/network_function.h"
-#include "dataplane/io/queue_credit.h"
-#include "dataplane/lane/lane.h"
 #include "dataplane/process/crash_accounting.h"
 #include "dataplane/process/fence.h"
 #include "dataplane/process/flow_ager.h"
-#include "dataplane/process/handoff_fabric.h"
+#include "dataplane/process/held_lanes.h"
 #include "dataplane/process/kernel.h"
 #include "dataplane/worker/worker_pool.h"
 
@@ -56,29 +54,22 @@ class Dataplane {
   // which others leave alone.
   absl::Status Execute(const dataplane::Request& request, std::vector<UniqueFd> fds,
                        dataplane::FunctionPage* page = nullptr);
-  // A Shutdown was executed.
+  // True once a Shutdown has been executed.
   bool shut_down() const { return shut_down_; }
-  // Lets every lane go, as RemoveLane does.
+  // Drains all lanes for at most `drain` and closes them.
   void Shutdown(absl::Duration drain);
 
-  // The agent is gone, perhaps in the middle of a change: lanes that it had held back go on.
+  // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // To be called about so often, whether or not an agent is connected; infinite: not at all.
+  // How often to call Tick, whether or not an agent is connected; infinite: never.
   absl::Duration tick_every() const;
-  void Tick();
+  void Tick(absl::Time now);
 
-  // What a newly connected agent is told, and the descriptors that go beside it.
+  // A new connection's greeting: Hello, its descriptor (-1 before Configure), and a report for each held lane.
   dataplane::Hello hello() const;
   const std::vector<UniqueFd>& configured_fds() const { return configured_fds_; }  // those of Configure
-  struct HeldLane {
-    dataplane::LaneSpec spec;
-    std::vector<UniqueFd> fds;   // as in AddLane
-    std::unique_ptr<Lane> lane;  // uses the descriptors: goes before them
-    bool attached = false;       // in the XSKMAPs
-  };
-  const std::map<uint32_t, HeldLane>& lanes() const { return lanes_; }
-  uint32_t worker_of(const HeldLane& held) const { return worker_pool_->worker_of(*held.lane); }
+  std::vector<HeldLanes::Report> held_lanes() const;
 
  private:
   absl::Status Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds);
@@ -95,21 +86,15 @@ class Dataplane {
   absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::OffloadFlows& request,
                                                             const std::vector<UniqueFd>& fds) const;
   absl::Status SettleTakeover();
+  void BookCrashDrops(uint32_t index, uint64_t frames);
   absl::Status RaiseFence(const dataplane::RaiseFence& request);
   absl::Status LowerFence(const dataplane::LowerFence& request);
-
-  absl::StatusOr<HeldLane*> Find(uint32_t index);
-  absl::Status Attach(HeldLane& held);
-  absl::Status Detach(HeldLane& held);
-  absl::StatusOr<std::vector<Lane*>> FindAll(const google::protobuf::RepeatedField<uint32_t>& indices);
-  std::vector<Lane*> AllLanes() const;
-  void LetGo(const std::vector<uint32_t>& indices, absl::Duration drain);
-  bool AllQuiescent(const std::vector<uint32_t>& indices);
+  uint32_t port_count() const { return static_cast<uint32_t>(configuration_.ports_size()); }
 
   Kernel& kernel_;
   bool shut_down_ = false;
 
-  // Set by Configure. In this order, so that workers end before what they use.
+  // Set by Configure. Lanes go first, then workers, then what both use.
   dataplane::Configure configuration_;
   std::vector<UniqueFd> configured_fds_;
   Mapping stats_memory_;
@@ -119,15 +104,9 @@ class Dataplane {
   std::unique_ptr<NetworkFunction> function_;
   std::optional<CrashAccounting> crash_accounting_;
   std::optional<FlowAger> flows_;  // while flows are offloaded
-
-  std::vector<QueueCredit> credit_;  // by port; none: XDP is told nothing
-
-  std::map<uint32_t, HeldLane> lanes_;
-  TransmitLanes transmit_lanes_;
-  std::array<uint32_t, kMaxPorts> quarantined_frames_{};  // by port
   std::unique_ptr<WorkerPool> worker_pool_;
-  std::unique_ptr<HandoffFabric> handoffs_;
   std::unique_ptr<Fence> fence_;
+  std::unique_ptr<HeldLanes> lanes_;
 };
 
 }  // namespace sluice

@@ -1,19 +1,19 @@
-// Holds the flow tables while flows are offloaded, and looks now and then which flows are idle.
+// Holds the flow tables while flows are offloaded, and lets flows go that have been idle.
 //
-// A flow leaves when it had no packet for some half a minute: it may come back for an entry at any time, so the time
-// only has to be long against what a flow pauses and short against what a full table means. A large table is looked at
-// more rarely, so that looking costs about a thousandth of a core.
+// A flow goes when it has had no packet for about half a minute. It may get an entry again at any time, so this time
+// only has to be long against the pauses of a flow, and short against the harm of a full table. A large table is looked
+// at less often, so that looking costs about a thousandth of a core.
 //
-// Threads: the control thread; lanes use the tables.
+// Ownership: it owns the tables; lanes use them until OffloadFlows has told them otherwise. `offloaded` is the gauge of
+// the stats segment, written here only.
+//
+// Threads: the control thread.
 #ifndef SLUICE_DATAPLANE_PROCESS_FLOW_AGER_H_
 #define SLUICE_DATAPLANE_PROCESS_FLOW_AGER_H_
 
-#include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <utility>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/offload/lane_offload.h"
@@ -23,45 +23,27 @@ namespace sluice {
 
 class FlowAger {
  public:
-  FlowAger(std::unique_ptr<FlowTables> tables, StatsCounter& carried)
-      : tables_(std::move(tables)), carried_(&carried) {}
+  // How long a flow may be idle, rounded down to whole looks.
+  static constexpr absl::Duration kIdle = absl::Seconds(30);
+
+  // `now`: the first look is due look_every() later.
+  FlowAger(std::unique_ptr<FlowTables> tables, StatsCounter& offloaded, absl::Time now);
 
   FlowTables& tables() { return *tables_; }
-  uint32_t epoch() const { return epoch_; }
+  // Looks at flows of this epoch from now on.
   void set_epoch(uint32_t epoch) { epoch_ = epoch; }
 
-  absl::Duration look_every() const {
-    uint32_t entries = 0;
-    for (const FlowTable& table : *tables_) {
-      entries = std::max(entries, table.entries());
-    }
-    return kLookEvery * std::max(1U, entries / kEntriesALook);
-  }
-
-  // Looks if it is time.
-  void Look(Kernel& kernel) {
-    const absl::Duration every = look_every();
-    if (const absl::Time now = absl::Now(); now - looked_ >= every) {
-      looked_ = now;
-      kernel.WaitForRcuGracePeriod();
-      const auto idle_looks = static_cast<uint32_t>(std::max<int64_t>(1, kIdle / every));
-      uint32_t carried = 0;
-      for (FlowTable& table : *tables_) {
-        carried += table.Age(epoch_, idle_looks);
-      }
-      carried_->Set(carried);
-    }
-  }
+  // The time between two looks: a second, or more for tables of more than 64 Ki entries.
+  absl::Duration look_every() const;
+  // Looks at every flow, if a look is due. Waits for an RCU grace period first, so that no XDP program that ran at the
+  // last look is still running (FlowTable::Age).
+  void Look(Kernel& kernel, absl::Time now);
 
  private:
-  static constexpr absl::Duration kIdle = absl::Seconds(30);
-  static constexpr absl::Duration kLookEvery = absl::Seconds(1);
-  static constexpr uint32_t kEntriesALook = 65536;  // a millisecond
-
   std::unique_ptr<FlowTables> tables_;
-  StatsCounter* carried_;
+  StatsCounter* offloaded_;
   uint32_t epoch_ = 0;
-  absl::Time looked_ = absl::Now();
+  absl::Time looked_at_;
 };
 
 }  // namespace sluice

@@ -2,61 +2,68 @@
 
 #include <algorithm>
 
-#include "dataplane/contract/stats_segment.h"
-
 namespace sluice {
+namespace {
+
+bool Contains(const std::vector<Lane*>& lanes, const Lane* lane) {
+  return std::find(lanes.begin(), lanes.end(), lane) != lanes.end();
+}
+
+}  // namespace
 
 void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes& by) {
   ConnectToKernel(lanes);
   std::vector<Lane*> sources;
   std::vector<Lane*> destinations;
   for (Lane* lane : lanes) {
-    const bool stays = by.count == 0 || lane->index() < by.count;
-    if (stays) {
+    const bool is_destination = by.count == 0 || lane->index() < by.count;
+    if (is_destination) {
       destinations.push_back(lane);
     }
-    if (!stays || (by.every_lane && by.count > 1)) {
+    if (!is_destination || (by.every_lane && by.count > 1)) {
       sources.push_back(lane);
     }
   }
-  if (!sources.empty()) {
-    // Destinations listen before a source speaks.
-    std::map<Key, HandoffRing*> fresh;
-    for (Lane* destination : destinations) {
-      for (Lane* source : sources) {
-        if (source == destination) {
-          continue;
-        }
-        auto [ring, made] = rings_.try_emplace({source, destination});
-        if (made) {
-          ring->second = std::make_unique<HandoffRing>();
-          fresh[{source, destination}] = ring->second.get();
+  const std::vector<Way> fresh = MakeRings(sources, destinations);
+  // Destinations listen before a source speaks.
+  for (Lane* lane : destinations) {
+    worker_pool_.RunFor(*lane, [&] {
+      for (const auto& [source, destination] : fresh) {
+        if (destination == lane) {
+          lane->transit().inbox().Attach(source->index(), rings_.at({source, lane}).get());
         }
       }
-      worker_pool_.RunFor(*destination, [&] {
-        for (Lane* source : sources) {
-          if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
-            destination->transit().inbox().Attach(source->index(), ring->second);
-          }
+      if (!Contains(sources, lane)) {
+        lane->transit().TransmitByHandoff(0, /*probe=*/false);
+      }
+    });
+  }
+  for (Lane* lane : sources) {
+    worker_pool_.RunFor(*lane, [&] {
+      for (const auto& [source, destination] : fresh) {
+        if (source == lane) {
+          lane->transit().outbox().Attach(destination->index(), rings_.at({lane, destination}).get(),
+                                          &destination->transit().inbox());
         }
-      });
-    }
-    for (Lane* source : sources) {
-      worker_pool_.RunFor(*source, [&] {
-        for (Lane* destination : destinations) {
-          if (const auto ring = fresh.find({source, destination}); ring != fresh.end()) {
-            source->transit().outbox().Attach(destination->index(), ring->second, &destination->transit().inbox());
-          }
-        }
-        source->transit().TransmitByHandoff(by.count, by.probe);
-      });
+      }
+      lane->transit().TransmitByHandoff(by.count, by.probe);
+    });
+  }
+}
+
+// Makes the rings that are missing, and returns their ways.
+std::vector<HandoffFabric::Way> HandoffFabric::MakeRings(const std::vector<Lane*>& sources,
+                                                         const std::vector<Lane*>& destinations) {
+  std::vector<Way> fresh;
+  for (Lane* source : sources) {
+    for (Lane* destination : destinations) {
+      if (source != destination && !rings_.contains({source, destination})) {
+        rings_[{source, destination}] = std::make_unique<HandoffRing>();
+        fresh.emplace_back(source, destination);
+      }
     }
   }
-  for (Lane* lane : destinations) {
-    if (std::find(sources.begin(), sources.end(), lane) == sources.end()) {
-      worker_pool_.RunFor(*lane, [&] { lane->transit().TransmitByHandoff(0, /*probe=*/false); });
-    }
-  }
+  return fresh;
 }
 
 void HandoffFabric::ConnectToKernel(const std::vector<Lane*>& lanes) {

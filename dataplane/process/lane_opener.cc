@@ -10,7 +10,7 @@
 namespace sluice {
 namespace {
 
-// For each port, a burst with the kernel to receive into and a burst on its way out.
+// For each port, a burst for the kernel to receive into and a burst on its way out.
 constexpr uint32_t kLeastFramesPerPort = 2 * kBurstFrames;
 
 absl::Status CheckIndex(const dataplane::LaneSpec& spec) {

@@ -1,4 +1,6 @@
-// From what the agent sent (a LaneSpec and descriptors) to a Lane: checks all of it, then maps.
+// Opens a lane from a LaneSpec and descriptors that the agent sent: checks all of them, then maps.
+//
+// Threads: the control thread.
 #ifndef SLUICE_DATAPLANE_PROCESS_LANE_OPENER_H_
 #define SLUICE_DATAPLANE_PROCESS_LANE_OPENER_H_
 
@@ -15,7 +17,7 @@
 
 namespace sluice {
 
-// Where in a lane's descriptors each one is (contract/dataplane.proto: LaneSpec).
+// The places of descriptors in a lane's list (contract/dataplane.proto: LaneSpec).
 constexpr size_t UmemFdAt() {
   return 0;
 }
@@ -26,8 +28,9 @@ constexpr size_t XskMapFdAt(int socket) {
   return 2 + 2 * static_cast<size_t>(socket);
 }
 
-// The descriptors stay the caller's and must outlive the lane. A lane that comes back has its fill rings
-// stocked; it is not in any XSKMAP yet.
+// Returns a lane whose fill rings are stocked and whose sockets are in no XSKMAP yet. The descriptors stay the caller's
+// and must outlive it. Errors: InvalidArgument for a LaneSpec that is not possible or does not fit the descriptors;
+// those of Umem::Map and Kernel::MapSocket.
 absl::StatusOr<std::unique_ptr<Lane>> OpenLane(Kernel& kernel, const dataplane::LaneSpec& spec,
                                                const std::vector<UniqueFd>& fds, uint32_t port_count,
                                                StatsSegment& stats);

@@ -1,5 +1,5 @@
-// sluice-dataplane: moves the packets. Started by the agent or by systemd as a user without rights; gets
-// everything it works on from the agent, over the socket it is told.
+// sluice-dataplane: moves the packets. The agent or systemd starts it as a user without rights; it gets everything that
+// it works on from the agent, over a socket.
 #include <sys/signalfd.h>
 
 #include <csignal>
@@ -19,8 +19,8 @@
 namespace sluice {
 namespace {
 
-// For what is on its way when the process is told to end: well below systemd's 90 s, well above the
-// time a device needs to complete what it was given.
+// How long frames may still be sent when the process has to end: well below systemd's 90 s, well above the time a
+// device needs to complete its frames.
 constexpr absl::Duration kDrainAtTermination = absl::Seconds(1);
 
 // Blocks the signals in this thread and, by inheritance, in every worker.
@@ -70,7 +70,7 @@ int Main(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  // Nothing of ours throws; libraries may, when memory is out.
+  // Our code throws nothing; libraries may, when there is no memory.
   try {
     return sluice::Main(argc, argv);
   } catch (...) {

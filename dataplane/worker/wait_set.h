@@ -1,13 +1,16 @@
-// What a worker sleeps on: its waker and the sockets of its lanes, any number of them at the price of one.
+// The descriptors that a worker sleeps on: its waker and the sockets of its lanes. Waiting for many costs no more than
+// waiting for one.
 //
 // By epoll, since the set is the same from one sleep to the next: poll() looks at every descriptor twice for each
-// sleep, and a look at an AF_XDP socket also sends what its transmit ring holds (xsk_poll in net/xdp/xsk.c). But a
-// socket that is listened to has a price for those who are awake, too: each frame that is sent wakes who waits for room
-// in the socket buffer (sock_wfree -> sock_def_write_space in net/core/sock.c), a tenth of what a frame costs, though
-// nobody here does. The kernel keeps a descriptor's place in the set for as long as anybody has it open, the agent say,
-// so it must be removed before it is closed.
+// sleep, and a look at an AF_XDP socket also sends the frames on its transmit ring (net/xdp/xsk.c: xsk_poll). But a
+// socket in the set also costs a worker that is awake: each frame that is sent wakes waiters for room in the socket
+// buffer (net/core/sock.c: sock_wfree, sock_def_write_space), a tenth of the cost of a frame, though nobody here waits
+// for that. So a worker listens to its sockets only while it sleeps now and then.
 //
-// Threads: one at a time.
+// The kernel keeps a descriptor in the set for as long as any process has its file open, the agent for example. So
+// Remove it before it is closed.
+//
+// Threads: one at a time. Only Add allocates.
 #ifndef SLUICE_DATAPLANE_WORKER_WAIT_SET_H_
 #define SLUICE_DATAPLANE_WORKER_WAIT_SET_H_
 
@@ -25,36 +28,32 @@ namespace sluice {
 class WaitSet {
  public:
   WaitSet() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {}
+  // False: errno of the constructor's epoll_create1 says why.
   bool ok() const { return static_cast<bool>(epoll_); }
 
-  // `fd` is a member from now on, listened to or not; its place is behind all others.
+  // Makes `fd` a member, listened to or not.
   void Add(int fd, bool wanted) {
-    members_.push_back({fd});
-    Listen(members_.size() - 1, wanted);
+    states_.resize(std::max(states_.size(), static_cast<size_t>(fd) + 1), State::kIgnored);
+    Listen(fd, wanted);
   }
-  // Members behind it move up.
-  void Remove(int fd) {
-    const auto member = std::find_if(members_.begin(), members_.end(), [fd](const Member& m) { return m.fd == fd; });
-    if (member != members_.end()) {
-      Listen(static_cast<size_t>(member - members_.begin()), false);
-      members_.erase(member);
+  void Remove(int fd) { Listen(fd, false); }
+  // Decides whether the member `fd` ends a sleep when it becomes readable. Costs a system call when that changes.
+  void Listen(int fd, bool wanted) {
+    State& state = states_[static_cast<size_t>(fd)];
+    if (wanted == (state != State::kIgnored)) {
+      return;
     }
-  }
-  // Whether the member at `place` ends a sleep when it becomes readable. Costs a system call when that changes.
-  void Listen(size_t place, bool wanted) {
-    Member& member = members_[place];
-    if (member.listened != wanted) {
-      member.listened = wanted;
-      member.heard = Control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, member);
-    }
+    unheard_ -= state == State::kUnheard ? 1 : 0;
+    const bool heard = Control(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, fd);
+    state = !wanted ? State::kIgnored : heard ? State::kHeard : State::kUnheard;
+    unheard_ += state == State::kUnheard ? 1 : 0;
   }
 
-  // Sleeps until a member is readable, for at most `timeout_ms` (-1: for ever). One that the kernel would not take
-  // into the set is looked for all the same, by short sleeps. Returns one that is readable, none (-1) after a timeout.
+  // Sleeps until a listened-to member is readable, for at most `timeout_ms` (-1: for ever). Sleeps are short while the
+  // kernel refuses a member (kUnheardMs), so that the caller looks for it itself. Returns a readable member, or -1
+  // after a timeout.
   int Wait(int timeout_ms) {
-    const bool all_heard =
-        std::all_of(members_.begin(), members_.end(), [](const Member& m) { return m.heard || !m.listened; });
-    if (!all_heard && (timeout_ms < 0 || timeout_ms > kUnheardMs)) {
+    if (unheard_ > 0 && (timeout_ms < 0 || timeout_ms > kUnheardMs)) {
       timeout_ms = kUnheardMs;
     }
     epoll_event event;
@@ -64,21 +63,22 @@ class WaitSet {
  private:
   static constexpr int kUnheardMs = 1;
 
-  struct Member {
-    int fd;
-    bool listened = false;
-    bool heard = false;
+  enum class State : uint8_t {
+    kIgnored,
+    kHeard,
+    kUnheard,  // the kernel refused to take it into the set
   };
 
-  bool Control(int operation, const Member& member) {
+  bool Control(int operation, int fd) {
     epoll_event event{};
     event.events = EPOLLIN;
-    event.data.fd = member.fd;
-    return epoll_ctl(epoll_.get(), operation, member.fd, &event) == 0;
+    event.data.fd = fd;
+    return epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
   }
 
   const UniqueFd epoll_;
-  std::vector<Member> members_;
+  std::vector<State> states_;  // by descriptor
+  uint32_t unheard_ = 0;       // members in state kUnheard
 };
 
 }  // namespace sluice

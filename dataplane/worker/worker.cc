@@ -16,14 +16,13 @@
 namespace sluice {
 namespace {
 
-// While busy the clock is read once in this many rounds: some 25 ns against 64 rounds of a microsecond
-// and more.
+// A busy worker reads the clock once in this many rounds: some 25 ns against 64 rounds of a microsecond and more.
 constexpr uint32_t kRoundsPerClockRead = 64;
-// An idle worker yields once in this many rounds, which take it some microseconds: a system call of 300 ns for each
-// would be most of the time between a packet's arrival and its being seen.
+// An idle worker yields once in this many rounds, which take some microseconds. A system call of 300 ns in each round
+// would be most of the time between a packet's arrival and the look that finds it.
 constexpr uint32_t kIdleRoundsPerYield = 16;
-// Awake for so long, a worker does not listen to its sockets any more (wait_set.h). To do so again takes a system call
-// of about a microsecond for each, so that 16 of them cost no more than 2 % of the time.
+// A worker that has been awake for this long stops listening to its sockets (wait_set.h). To listen again takes a
+// system call of about a microsecond for each socket, so 16 of them cost no more than 2 % of the time.
 constexpr int64_t kListensForNs = 1'000'000;
 
 }  // namespace
@@ -83,8 +82,8 @@ void Worker::Run(absl::FunctionRef<void()> order) {
   // seq_cst: it is also news for a worker about to sleep (waker.h).
   order_.store(&order, std::memory_order_seq_cst);
   waker_.Wake();
-  // Acquire, with the release in TakeOrder: what the worker wrote until now is visible to us, and with
-  // our next order to the worker that gets it.
+  // Acquire, with the release in TakeOrder: all that the worker has written is visible to us, and by our next order to
+  // the worker that runs it.
   order_.wait(&order, std::memory_order_acquire);
 }
 
@@ -93,7 +92,7 @@ void Worker::TakeLane(Lane& lane) {
   for (const QueuePair& pair : lane.pairs()) {
     waits_for_.Add(pair.poll_fd(), false);
   }
-  // From now on who hands frames to this lane wakes us.
+  // From now on a lane that hands frames to this one wakes us.
   lane.transit().inbox().SetWaker(&waker_);
   lane.kernel_path().inbox().SetWaker(&waker_);
 }
@@ -120,7 +119,7 @@ void Worker::TakeOrder() {
   if (order_.load(std::memory_order_relaxed) == nullptr) {
     return;
   }
-  // Acquire: what the control thread prepared, and what a lane's former worker wrote.
+  // Acquire: all that the control thread prepared, and that a lane's former worker wrote, is visible.
   const absl::FunctionRef<void()>* order = order_.load(std::memory_order_acquire);
   (*order)();
   order_.store(nullptr, std::memory_order_release);
@@ -135,8 +134,8 @@ uint32_t Worker::PollLanes() {
   return moved;
 }
 
-// Idle rounds have time to read the clock, so each of them does and the first busy one starts from a
-// fresh mark; busy ones read it now and then.
+// Idle rounds have time to read the clock, so each of them does, and the first busy round starts from a fresh reading.
+// Busy rounds read it now and then.
 void Worker::Account(uint32_t moved) {
   if (moved > 0 && !was_busy_) {
     spin_policy_.Learn(accounted_until_ns_ - last_work_ns_, moved);
@@ -174,8 +173,9 @@ bool Worker::MaySleep() const {
   return false;
 }
 
-// What would give us packets may be waiting for this very core: softirqs that the kernel put off (ksoftirqd), or a NAPI
-// that is a thread. They get it while there is nothing to do, instead of when our time slice is over.
+// The threads that deliver packets to us may be waiting for this very core: ksoftirqd with softirqs that the kernel put
+// off, or a NAPI that is a thread. They get the core while there is nothing to do, not only when our time slice is
+// over.
 void Worker::YieldNowAndThen() {
   if (++idle_rounds_ % kIdleRoundsPerYield == 0) {
     sched_yield();
@@ -202,12 +202,13 @@ void Worker::Sleep() {
   accounted_until_ns_ = woken_ns_;
 }
 
-// To the sockets. A lane that does not receive leaves in its rings what would wake us at once.
+// Listens to the sockets of all lanes, or to none. A lane that may not receive leaves frames in its rings that would
+// end every sleep at once, so nobody listens to its sockets.
 void Worker::Listen(bool wanted) {
-  size_t place = 1;  // behind the waker
   for (const Lane* lane : lanes_) {
-    for (size_t pair = 0; pair < lane->pairs().size(); ++pair) {
-      waits_for_.Listen(place++, wanted && lane->MayReceive());
+    const bool listened = wanted && lane->MayReceive();
+    for (const QueuePair& pair : lane->pairs()) {
+      waits_for_.Listen(pair.poll_fd(), listened);
     }
   }
   listens_ = wanted;

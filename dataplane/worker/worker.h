@@ -4,18 +4,19 @@
 //         ▲                                                │
 //         └────────────────────────────────────────────────┘
 //
-// Orders. The control thread changes what a worker works on by having it run a function between two of
-// its rounds (Run), and waits for that. So no lane is ever seen half changed, nothing in the packet path
-// is locked, and a round pays one relaxed load for it. A lane moves between workers as two orders: the
-// old one gives it up, then the new one takes it up. Hence the old worker's last round has ended before
-// the new one's first begins, and the acquire/release pairs in Run make all it wrote visible: old worker
-// -> control thread -> new worker.
+// Orders. The control thread gives a worker a function to run between two rounds (Run), and waits until it has run. So
+// no round sees a half-changed lane, nothing in the packet path is locked, and a round pays one relaxed load. A lane
+// moves between workers by two orders: the old worker gives it up, then the new one takes it. Hence the old worker's
+// last round has ended before the new worker's first one begins, and the acquire/release pairs in Run make all its
+// writes visible: old worker -> control thread -> new worker.
 //
-// Sleep. By its Polling a worker that finds nothing sleeps on its lanes' sockets and its Waker;
-// one without lanes always does, for ever. One that goes on looking yields its core now and then.
+// Sleep. Depending on its Polling, a worker that finds nothing sleeps on its lanes' sockets and its Waker (wait_set.h,
+// waker.h); a worker without lanes always does. A worker that keeps looking yields its core now and then.
 //
-// Threads: Start, Pin, Run, the destructor: the control thread. The loop is the only writer of its
-// WorkerStats.
+// Ownership: `function`, `stats` and `waker` are the caller's, and outlive the worker; the lanes, too.
+//
+// Threads: the control thread calls Start, Pin, Run and the destructor; orders run in the worker's thread, which is the
+// only writer of its WorkerStats. The packet path allocates nothing; orders may.
 #ifndef SLUICE_DATAPLANE_WORKER_WORKER_H_
 #define SLUICE_DATAPLANE_WORKER_WORKER_H_
 
@@ -37,28 +38,29 @@
 namespace sluice {
 
 enum class Polling {
-  kAdaptive,   // go on looking where that pays (spin_policy.h), else sleep
+  kAdaptive,   // keep looking where that pays (spin_policy.h), else sleep
   kBusy,       // never sleep
-  kInterrupt,  // sleep as soon as a round found nothing
+  kInterrupt,  // sleep as soon as a round has found nothing
 };
 
 class Worker {
  public:
-  // Makes the thread and pins it to `core`. Errors: InvalidArgument when the core cannot be had.
+  // Makes the thread and pins it to `core`. Errors: InvalidArgument when the thread cannot run on that core;
+  // ResourceExhausted when there is no thread or no epoll set.
   static absl::StatusOr<std::unique_ptr<Worker>> Start(uint32_t index, uint32_t core, Polling polling,
                                                        NetworkFunction& function, WorkerStats& stats, Waker& waker);
-  // Ends the thread. It must have no lanes any more.
+  // Ends the thread. Requires that it has given up all its lanes.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
   uint32_t core() const { return core_; }
-  // Moves the thread to another core. A failure leaves it where it is.
+  // Moves the thread to another core. On an error it stays where it is.
   absl::Status Pin(uint32_t core);
 
-  // Has the worker run `order` between two rounds, and returns when it has.
+  // Makes the worker run `order` between two rounds. Returns when it has run.
   void Run(absl::FunctionRef<void()> order);
-  // For use inside an order.
+  // For use inside an order. TakeLane wakes this worker from now on when frames are handed to the lane.
   void TakeLane(Lane& lane);
   void GiveUpLane(Lane& lane);
 
@@ -84,7 +86,7 @@ class Worker {
 
   // The loop's own.
   std::vector<Lane*> lanes_;
-  WaitSet waits_for_;  // the waker, then every socket of every lane
+  WaitSet waits_for_;  // the waker, and every socket of every lane
   WorkerStats& stats_;
   bool ended_ = false;
   bool was_busy_ = false;

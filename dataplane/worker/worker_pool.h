@@ -1,7 +1,9 @@
-// All workers, and which lane is polled by which.
+// All workers, and the placement of lanes on them.
 //
-// Threads: the control thread. Wakers are made once for each index and live as long as the worker_pool, since
-// lanes keep pointers to them (waker.h).
+// Ownership: the pool owns threads and wakers. Wakers are made once for each index and live as long as the pool, since
+// lanes keep pointers to them (waker.h). Lanes are the caller's and must outlive their placement.
+//
+// Threads: the control thread. Every function but cores, size and worker_of waits for rounds of workers to end.
 #ifndef SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
 #define SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
 
@@ -22,24 +24,25 @@ namespace sluice {
 class WorkerPool {
  public:
   WorkerPool(Polling polling, NetworkFunction& function, StatsSegment& stats);
-  // Lanes still polled are given up first.
+  // Gives up all lanes first.
   ~WorkerPool();
 
   uint32_t size() const { return static_cast<uint32_t>(workers_.size()); }
   std::vector<uint32_t> cores() const;
-  // The lane must be polled.
+  // Requires that a worker polls the lane.
   uint32_t worker_of(const Lane& lane) const { return placement_.at(const_cast<Lane*>(&lane)); }
 
-  // From now on `worker` polls the lane. It must exist.
+  // Makes `worker`, which must exist, poll the lane from now on.
   void Take(Lane& lane, uint32_t worker);
-  // When it returns, nobody polls the lane.
+  // Returns when no worker polls the lane any more.
   void GiveUp(Lane& lane);
-  // Runs `order` between two rounds of the lane's worker; right here when nobody polls it.
+  // Runs `order` between two rounds of the lane's worker, or in this thread if no worker polls the lane.
   void RunFor(Lane& lane, absl::FunctionRef<void()> order);
 
-  // Worker w runs on cores[w], with threads made and ended as needed; then every lane moves to its new
-  // worker. Lanes not named stay with theirs, which must still be there. No lane loses, repeats or
-  // reorders a frame. On an error nothing has changed.
+  // Makes and ends threads as needed, so that worker w runs on cores[w]; then moves each lane in `moves` to its worker.
+  // Lanes that are not named stay with theirs, which must still be there. No lane loses, repeats or reorders a frame.
+  // Errors: InvalidArgument for too many workers, a lane on a worker that does not exist, or a core that cannot be
+  // used; ResourceExhausted when no thread, epoll set or eventfd is left. On an error nothing has changed.
   absl::Status Place(absl::Span<const uint32_t> cores, absl::Span<const std::pair<Lane*, uint32_t>> moves);
 
  private:

@@ -43,7 +43,7 @@ TEST_F(DataplaneTest, ALaneWorksFromAddToRemove) {
   EXPECT_EQ(kernel_.fences, 1);
   EXPECT_EQ(socket(0, 0).TakeSent().size() + socket(0, 1).TakeSent().size(), 100U);
   EXPECT_EQ(Balance::Of(*stats_).tx, 100U);
-  EXPECT_TRUE(dataplane_->lanes().empty());
+  EXPECT_TRUE(dataplane_->held_lanes().empty());
   EXPECT_EQ(Remove(0).code(), absl::StatusCode::kNotFound);
   EXPECT_TRUE(Add(*agent_lanes_[0]).ok()) << "and again";
 }
@@ -71,7 +71,7 @@ TEST_F(DataplaneTest, ALaneThatCannotBeAddedLeavesNoTrace) {
   kernel_.refused_keys = {11};  // of its second port
   EXPECT_EQ(Add(lane).code(), absl::StatusCode::kInternal);
   EXPECT_EQ(kernel_.entries, entries);
-  EXPECT_EQ(dataplane_->lanes().size(), 1U);
+  EXPECT_EQ(dataplane_->held_lanes().size(), 1U);
   kernel_.refused_keys.clear();
 
   EXPECT_EQ(Add(lane, 7).code(), absl::StatusCode::kFailedPrecondition) << "no such worker";
@@ -208,6 +208,18 @@ TEST_F(DataplaneTest, ASuccessorTakesOverAndSettles) {
   EXPECT_TRUE(Settled(61));
 }
 
+TEST_F(DataplaneTest, EndsInTheMiddleOfHandoffs) {
+  Start(2);
+  ASSERT_TRUE(Add(MakeLane(kBridgeLane, dataplane::LANE_KIND_BRIDGE)).ok());
+  ASSERT_TRUE(TransmitBy(1).ok());
+  for (uint64_t i = 0; i < 100; ++i) {
+    ASSERT_TRUE(socket(kBridgeLane, 0).Deliver(UdpPacket(1, i)));
+    ASSERT_TRUE(socket(1, 0).Deliver(UdpPacket(1, i)));
+  }
+  dataplane_.reset();
+  EXPECT_EQ(kernel_.entries.size(), 3 * kPorts) << "a successor goes on with them";
+}
+
 TEST_F(DataplaneTest, TellsANewAgentWhatItHolds) {
   Start(3);
   ASSERT_TRUE(TransmitBy(2).ok());
@@ -218,8 +230,11 @@ TEST_F(DataplaneTest, TellsANewAgentWhatItHolds) {
   EXPECT_EQ(hello.cores_size(), 2);
   EXPECT_EQ(hello.transmit_lanes(), 2U);
   EXPECT_EQ(hello.held_lanes(), 3U);
-  EXPECT_EQ(dataplane_->worker_of(dataplane_->lanes().at(2)), 1U);
-  EXPECT_EQ(dataplane_->lanes().at(2).fds.size(), 5U);
+  const std::vector<HeldLanes::Report> held = dataplane_->held_lanes();
+  ASSERT_EQ(held.size(), 3U);
+  EXPECT_EQ(held[2].message.lane().index(), 2U);
+  EXPECT_EQ(held[2].message.worker(), 1U);
+  EXPECT_EQ(held[2].fds.size(), 5U);
 }
 
 TEST_F(DataplaneTest, ShutdownLetsEverythingGo) {
@@ -234,7 +249,7 @@ TEST_F(DataplaneTest, ShutdownLetsEverythingGo) {
   request.mutable_shutdown()->set_drain_ms(2000);
   ASSERT_TRUE(dataplane_->Execute(request, {}).ok());
   EXPECT_TRUE(dataplane_->shut_down());
-  EXPECT_TRUE(dataplane_->lanes().empty());
+  EXPECT_TRUE(dataplane_->held_lanes().empty());
   EXPECT_TRUE(kernel_.entries.empty());
   EXPECT_EQ(Balance::Of(*stats_).tx, 200U);
 }

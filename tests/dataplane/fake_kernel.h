@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "dataplane/base/clock.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/contract/umem_layout.h"

@@ -31,12 +31,12 @@ TEST(Verdict, IsDropUntilOneIsGiven) {
 }
 
 TEST(Verdict, IsOfOneKind) {
-  const Verdict to_kernel = Verdict::ToKernel();
-  EXPECT_TRUE(to_kernel.goes_to_kernel());
-  EXPECT_FALSE(to_kernel.transmits() || to_kernel.drops());
-  EXPECT_FALSE(Verdict::Transmit(0).goes_to_kernel() || Verdict::Transmit(0).drops());
-  EXPECT_FALSE(Verdict().goes_to_kernel());
-  EXPECT_NE(to_kernel, Verdict::Transmit(0)) << "the same detail";
+  EXPECT_EQ(Verdict().kind(), Verdict::Kind::kDrop);
+  EXPECT_EQ(Verdict::Transmit(0).kind(), Verdict::Kind::kTransmit);
+  EXPECT_EQ(Verdict::ToKernel().kind(), Verdict::Kind::kToKernel);
+  EXPECT_EQ(Verdict::Hold().kind(), Verdict::Kind::kHold);
+  EXPECT_FALSE(Verdict::ToKernel().transmits());
+  EXPECT_NE(Verdict::ToKernel(), Verdict::Transmit(0)) << "the same detail";
 }
 
 TEST(Burst, IteratesOverItsCountOnly) {

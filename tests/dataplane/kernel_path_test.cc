@@ -17,7 +17,7 @@ namespace {
 class Function final : public NetworkFunction {
  public:
   explicit Function(std::function<Verdict(const Frame&)> decide) : decide_(std::move(decide)) {}
-  void Process(Burst& burst) override {
+  void Process(LaneContext& /*lane*/, Burst& burst) override {
     for (Frame& frame : burst) {
       frame.verdict = decide_(frame);
     }
@@ -90,7 +90,7 @@ TEST_F(KernelPathTest, AFrameLeavesByTheFarEndOfThePortItCameIn) {
   EXPECT_LT(lanes_[0]->SleepBound(), absl::Seconds(1)) << "nothing wakes it when the frame was copied";
   EXPECT_TRUE(lanes_[kBridgeLane]->HasNews());
   EXPECT_FALSE(lanes_[kBridgeLane]->Quiescent());
-  EXPECT_TRUE(lanes_[kBridgeLane]->NoHandoffs()) << "fences wait for what goes to the wire";
+  EXPECT_TRUE(lanes_[kBridgeLane]->transit().empty()) << "fences wait for what goes to the wire";
   EXPECT_GT(Poll(kBridgeLane, to_kernel_), 0U);
   EXPECT_EQ(socket(kBridgeLane, 1).TakeSent(), std::vector<std::string>{UdpPacket(4, 42)});
   PollAll(to_kernel_);
@@ -180,7 +180,7 @@ TEST_F(KernelPathTest, AFullRingDropsWithAReasonOfItsOwnAndHoldsUpNobody) {
   }
   EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kToKernelFull), 1000U - kHandoffFrames);
   EXPECT_EQ(stats_->lanes[0].to_kernel_held.Get(), kHandoffFrames);
-  EXPECT_TRUE(lanes_[0]->receives());
+  EXPECT_TRUE(lanes_[0]->MayReceive());
   ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, 0)));
   Poll(0, even_to_kernel_);
   EXPECT_EQ(socket(0, 0).TakeSent().size(), 1U);
@@ -202,7 +202,7 @@ TEST_F(KernelPathTest, AFarEndThatTakesNothingDropsWithThatReasonToo) {
   EXPECT_EQ(stats_->lanes[kBridgeLane].ports[0].held.Get(), 64U);
   ASSERT_TRUE(socket(0, 1).Deliver(UdpPacket(0, 0)));
   EXPECT_EQ(Passed(1), 0U);
-  EXPECT_TRUE(lanes_[kBridgeLane]->receives());
+  EXPECT_TRUE(lanes_[kBridgeLane]->MayReceive());
   EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
 }
 
@@ -239,7 +239,8 @@ TEST_F(KernelPathTest, ALaneOfLargerFramesLosesThoseThatDoNotFit) {
   const std::string packet = UdpPacket(0, 1);
   ring.Push({reinterpret_cast<const uint8_t*>(packet.data()), 0, 2049, 1, 1});
   ring.Publish();
-  EXPECT_EQ(lanes_[kBridgeLane]->kernel_path().AcceptFrom(ring), 1U);
+  lanes_[kBridgeLane]->kernel_path().inbox().Attach(0, &ring);
+  EXPECT_EQ(lanes_[kBridgeLane]->kernel_path().AcceptFrom(0), 1U);
   EXPECT_EQ(Drops(stats_->lanes[kBridgeLane], 1, DropReason::kNoFrame), 1U);
   EXPECT_TRUE(socket(kBridgeLane, 1).TakeSent().empty());
 }

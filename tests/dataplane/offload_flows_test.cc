@@ -180,17 +180,17 @@ TEST_F(OffloadFlowsTest, LooksAtFlowsOfTheEpochWhenItIsTime) {
   for (const auto& memory : memories) {
     memory->Find(KeyOf(KeyedPacket(1, 0)))->state = SLUICE_FLOW_OFFLOADED;
   }
-  dataplane_->Tick();
+  const absl::Time now = absl::Now();
+  dataplane_->Tick(now);
   EXPECT_EQ(kernel_.fences, 0) << "too early";
   EXPECT_EQ(stats_->flows_offloaded.Get(), 0U);
-  absl::SleepFor(dataplane_->tick_every());
-  dataplane_->Tick();
+  dataplane_->Tick(now + dataplane_->tick_every());
   EXPECT_EQ(kernel_.fences, 1) << "what XDP was doing has ended";
   EXPECT_EQ(stats_->flows_offloaded.Get(), kPorts);
   ASSERT_TRUE(SendEpoch(kEpoch + 1).ok());
   EXPECT_EQ(stats_->flows_offloaded.Get(), 0U);
-  absl::SleepFor(dataplane_->tick_every());
-  dataplane_->Tick();
+  dataplane_->Tick(now + 2 * dataplane_->tick_every());
+  EXPECT_EQ(kernel_.fences, 2);
   EXPECT_EQ(stats_->flows_offloaded.Get(), 0U) << "of a former epoch";
 }
 

@@ -5,7 +5,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "dataplane/functions/function_registry.h"
+#include "dataplane/functions/catalog.h"
+#include "dataplane/functions/function_factory.h"
 #include "dataplane/net/ethernet.h"
 
 namespace sluice {
@@ -15,7 +16,7 @@ constexpr uint32_t kUdpProtocolOffset = kEthernetHeaderBytes + 9;
 
 class UdpBackRestToKernel final : public NetworkFunction {
  public:
-  void Process(Burst& burst) override {
+  void Process(LaneContext& /*lane*/, Burst& burst) override {
     for (Frame& frame : burst) {
       if (frame.length_bytes > kUdpProtocolOffset && frame.data[12] == 0x08 && frame.data[13] == 0x00 &&
           frame.data[kUdpProtocolOffset] == 17) {
@@ -30,11 +31,11 @@ class UdpBackRestToKernel final : public NetworkFunction {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<NetworkFunction>> MakeNetworkFunction(absl::string_view name, uint32_t) {
+absl::StatusOr<MadeFunction> MakeFunction(absl::string_view name, size_t) {
   if (name != "reflect") {
     return absl::NotFoundError("this dataplane is for tests and has one function, \"reflect\"");
   }
-  return std::make_unique<UdpBackRestToKernel>();
+  return MadeFunction{FindFunction("reflect"), std::make_unique<UdpBackRestToKernel>()};
 }
 
 }  // namespace sluice

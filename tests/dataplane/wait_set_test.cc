@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 
 #include <cstdint>
 
@@ -53,35 +54,47 @@ TEST_F(WaitSetTest, EachOfSeveralHasItsTurn) {
 
 TEST_F(WaitSetTest, WhoIsNotListenedToEndsNoSleep) {
   first_.Set();
-  waits_for_.Listen(0, false);
+  waits_for_.Listen(first_.fd(), false);
   EXPECT_EQ(waits_for_.Wait(0), -1);
-  waits_for_.Listen(0, true);
+  waits_for_.Listen(first_.fd(), true);
   EXPECT_EQ(waits_for_.Wait(-1), first_.fd()) << "what came meanwhile is not missed";
 }
 
 TEST_F(WaitSetTest, WhoIsNotListenedToIsUnknownToTheKernel) {
   EXPECT_EQ(EpollMembers(), 2);
-  waits_for_.Listen(1, false);
+  waits_for_.Listen(second_.fd(), false);
   EXPECT_EQ(EpollMembers(), 1);
-  waits_for_.Listen(1, true);
+  waits_for_.Listen(second_.fd(), true);
   EXPECT_EQ(EpollMembers(), 2);
 }
 
-TEST_F(WaitSetTest, RemovedMembersAreForgottenAndTheOthersMoveUp) {
+TEST_F(WaitSetTest, RemovedMembersAreForgotten) {
   first_.Set();
   second_.Set();
   waits_for_.Remove(first_.fd());
   EXPECT_EQ(waits_for_.Wait(-1), second_.fd());
-  waits_for_.Listen(0, false);
+  waits_for_.Listen(second_.fd(), false);
   EXPECT_EQ(waits_for_.Wait(0), -1);
   waits_for_.Add(first_.fd(), true);
   EXPECT_EQ(waits_for_.Wait(-1), first_.fd());
 }
 
+TEST_F(WaitSetTest, AddedMembersNeedNotBeListenedTo) {
+  Event third;
+  third.Set();
+  waits_for_.Add(third.fd(), false);
+  EXPECT_EQ(waits_for_.Wait(0), -1);
+  waits_for_.Listen(third.fd(), true);
+  EXPECT_EQ(waits_for_.Wait(-1), third.fd());
+}
+
 TEST_F(WaitSetTest, SleepsAreShortWhileAMemberCannotBeListenedTo) {
-  waits_for_.Add(-1, true);
+  const UniqueFd file(memfd_create("no waiting for files", MFD_CLOEXEC));
+  waits_for_.Add(file.get(), true);
   EXPECT_EQ(waits_for_.Wait(-1), -1);
-  waits_for_.Remove(-1);
+  waits_for_.Listen(file.get(), true);
+  EXPECT_EQ(waits_for_.Wait(-1), -1) << "still";
+  waits_for_.Remove(file.get());
   first_.Set();
   EXPECT_EQ(waits_for_.Wait(-1), first_.fd());
 }

@@ -39,7 +39,7 @@ bool Eventually(const std::function<bool()>& condition) {
   return false;
 }
 
-class CrewTest : public ::testing::TestWithParam<Polling> {
+class WorkerPoolTest : public ::testing::TestWithParam<Polling> {
  protected:
   void Make(uint32_t lanes, uint32_t workers, Polling polling) {
     worker_pool_ = std::make_unique<WorkerPool>(polling, reflect_, *stats_);
@@ -59,9 +59,10 @@ class CrewTest : public ::testing::TestWithParam<Polling> {
   std::unique_ptr<WorkerPool> worker_pool_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Polling, CrewTest, ::testing::Values(Polling::kAdaptive, Polling::kBusy, Polling::kInterrupt));
+INSTANTIATE_TEST_SUITE_P(Polling, WorkerPoolTest,
+                         ::testing::Values(Polling::kAdaptive, Polling::kBusy, Polling::kInterrupt));
 
-TEST_P(CrewTest, MovesLanesUnderLoadWithoutLossOrReordering) {
+TEST_P(WorkerPoolTest, MovesLanesUnderLoadWithoutLossOrReordering) {
   constexpr uint32_t kLanes = 3;
   Make(kLanes, 2, GetParam());
   std::atomic<bool> stop{false};
@@ -97,7 +98,7 @@ TEST_P(CrewTest, MovesLanesUnderLoadWithoutLossOrReordering) {
   EXPECT_EQ(Balance::Of(*stats_).drops, 0U);
 }
 
-TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
+TEST_P(WorkerPoolTest, HandsOverBetweenWorkersWhileLanesMove) {
   Make(3, 2, GetParam());
   HandoffFabric fabric(*worker_pool_);
   const std::vector<Lane*> all = {lanes_[0].get(), lanes_[1].get(), lanes_[2].get()};
@@ -135,7 +136,7 @@ TEST_P(CrewTest, HandsOverBetweenWorkersWhileLanesMove) {
   fabric.Disconnect(*all[2], *all[1]);
 }
 
-TEST_F(CrewTest, ASleepingDestinationIsWoken) {
+TEST_F(WorkerPoolTest, ASleepingDestinationIsWoken) {
   Make(2, 2, Polling::kInterrupt);
   ASSERT_TRUE(worker_pool_->Place({ACore(), ACore()}, {{lanes_[1].get(), 1}}).ok());
   HandoffFabric fabric(*worker_pool_);
@@ -149,7 +150,7 @@ TEST_F(CrewTest, ASleepingDestinationIsWoken) {
   fabric.Disconnect(*lanes_[1], *lanes_[0]);
 }
 
-TEST_F(CrewTest, IdleWorkersSleep) {
+TEST_F(WorkerPoolTest, IdleWorkersSleep) {
   Make(1, 2, Polling::kAdaptive);
   const auto sleeps = [&] { return stats_->workers[0].sleeps.Get() + stats_->workers[1].sleeps.Get(); };
   uint64_t at_rest = 0;
@@ -168,7 +169,7 @@ TEST_F(CrewTest, IdleWorkersSleep) {
   EXPECT_EQ(sleeps(), at_rest);
 }
 
-TEST_F(CrewTest, AccountsForItsTime) {
+TEST_F(WorkerPoolTest, AccountsForItsTime) {
   Make(1, 1, Polling::kBusy);
   const WorkerStats& stats = stats_->workers[0];
   auto accounted_ns = [&] { return stats.busy_ns.Get() + stats.idle_ns.Get(); };
@@ -187,7 +188,7 @@ TEST_F(CrewTest, AccountsForItsTime) {
   EXPECT_EQ(stats.sleeps.Get(), sleeps);
 }
 
-TEST_F(CrewTest, AFailedPlacementChangesNothing) {
+TEST_F(WorkerPoolTest, AFailedPlacementChangesNothing) {
   Make(2, 1, Polling::kInterrupt);
   const uint32_t core = ACore();
   EXPECT_FALSE(worker_pool_->Place({core, 1000}, {{lanes_[0].get(), 1}}).ok());

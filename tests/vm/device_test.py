@@ -62,7 +62,7 @@ def test_frames_given_back_before_the_device_read_them_are_set_aside():
     with booted("6.12") as vm:
         vm.guest.run("ip link set eth0 down && ethtool -C eth0 tx-frames 0 && ip link set eth0 up").check()
         function = vm.start("reflect", queue_pairs=4)
-        assert "frames rest when they are sent" in function.agent.output()
+        assert "sent frames are set aside" in function.agent.output()
         with vm.stream("--count", "3000", "--window", "60", rate=0) as stream:
             stream.finish(stop=False)
         counts = tuple(stream.total[key] for key in ("received", "lost", "duplicated", "corrupted"))
