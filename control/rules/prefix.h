@@ -3,9 +3,9 @@
 #define SLUICE_CONTROL_RULES_PREFIX_H_
 
 #include <array>
-#include <compare>
 #include <cstdint>
 #include <string>
+#include <tuple>
 
 #include "bpf/sluice_abi.h"
 
@@ -16,7 +16,10 @@ struct Prefix {
   uint32_t bits = 0;                  // length
   std::array<uint8_t, 16> address{};  // network order, zero beyond `bits`; IPv4 uses the first four bytes
 
-  auto operator<=>(const Prefix&) const = default;
+  bool operator==(const Prefix&) const = default;
+  bool operator<(const Prefix& other) const {
+    return std::tie(family, bits, address) < std::tie(other.family, other.bits, other.address);
+  }
 };
 
 // Reads "10.0.0.0/8" or "2001:db8::1". Returns the problem and what is allowed, or "" when there is none.

@@ -135,9 +135,8 @@ absl::StatusOr<sluice_rule_hits> RuleMaps::ReadHits(uint32_t index) const {
   return sum;
 }
 
-// A write to a map of maps ends with synchronize_rcu() (kernel/bpf/syscall.c: maybe_wait_bpf_programs), and XDP and
-// clsact programs run inside an RCU read-side section. membarrier(2) would do the same, except on machines with
-// nohz_full CPUs.
+// Writing to a map of maps ends with synchronize_rcu() (kernel/bpf/syscall.c: maybe_wait_bpf_programs), and both hooks
+// run within a reader's side. membarrier(2) would do the same, but not on machines with nohz_full CPUs.
 absl::Status WaitForRcuGracePeriod() {
   constexpr uint32_t kOnlyKey = 0;
   const UniqueFd inner(
@@ -148,7 +147,7 @@ absl::Status WaitForRcuGracePeriod() {
       bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "sluice_wait", sizeof(uint32_t), sizeof(uint32_t), 1, &options));
   const int value = inner.get();
   if (!inner || !outer || bpf_map_update_elem(outer.get(), &kOnlyKey, &value, BPF_ANY) != 0) {
-    return KernelError(errno, "waiting for an RCU grace period, by a map of maps");
+    return KernelError(errno, "waiting for packets under way, by a map of maps");
   }
   return absl::OkStatus();
 }

@@ -34,7 +34,7 @@ class RuleMaps {
   RuleMapFds maps_;
 };
 
-// Waits for an RCU grace period: afterwards no BPF program that started before the call is still running.
+// Returns when every packet that was being looked at when it was called is done with.
 absl::Status WaitForRcuGracePeriod();
 
 }  // namespace sluice

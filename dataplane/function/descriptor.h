@@ -24,8 +24,8 @@ enum class SettingType {
   kWord,      // one of `words`
 };
 
-// A key of [function], or an argument of a command.
-struct SettingSpec {
+// A key of [function], or an argument of a command. The fields are in the order in which descriptors name them.
+struct SettingSpec {  // NOLINT(clang-analyzer-optin.performance.Padding)
   const char* name;
   SettingType type;
   const char* default_text;  // as a user writes it

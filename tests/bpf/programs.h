@@ -62,7 +62,7 @@ class Programs : public ::testing::Test {
   sluice_config config_ = {};
   void apply();
   void set_rules(const std::vector<RuleConfig>& rules, uint32_t bank = 0);  // and applies
-  void block(const std::vector<std::string>& prefixes);                       // none: no list
+  void block(const std::vector<std::string>& prefixes);                     // none: no list
   void add_local(const std::string& address);
 
   std::string xdp(const Bytes& packet, uint32_t ifindex = 0, uint32_t queue = 0);

@@ -44,7 +44,7 @@ std::vector<std::string> Words(const ConfigDiff& diff) {
   }
   for (const RuleChange& change : diff.rules) {
     const char* kinds[] = {"added", "removed", "moved"};
-    // "proto = udp, dst_port = 97 -> drop" is a again.
+    // Turns "proto = udp, dst_port = 97 -> drop" back into its letter, a.
     const size_t number = change.rule.find("dst_port = ") + 11;
     words.push_back(absl::StrCat(kinds[static_cast<size_t>(change.kind)], " ", change.from, " ", change.to, " ",
                                  std::string(1, static_cast<char>(std::stoi(change.rule.substr(number))))));

@@ -34,7 +34,7 @@ std::string Rule(const std::string& fields) {
 struct Bad {
   const char* name;
   std::string text;
-  std::string problems;  // all of them
+  std::string problems;  // the whole message
 };
 
 void PrintTo(const Bad& bad, std::ostream* out) {
@@ -156,8 +156,8 @@ const Bad kBad[] = {
 INSTANTIATE_TEST_SUITE_P(Config, BadConfigTest, testing::ValuesIn(kBad),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// What is wrong with it is said in the parser's own words.
-TEST(ConfigTest, WhatIsNotTomlIsNamedByItsLine) {
+// The TOML library words the problem behind the line.
+TEST(ConfigTest, TextThatIsNotTomlIsNamedByItsLine) {
   for (const char* text : {"x = 1\n[[port\n", "x = 1\nx = 2\n", "\nx = \n"}) {
     const absl::StatusOr<Config> config = ParseConfig(text, "f");
     ASSERT_FALSE(config.ok()) << text;

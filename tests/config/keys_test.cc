@@ -1,4 +1,4 @@
-// The table of keys: each of its loops treats every key.
+// Every key of the table goes through every loop over it.
 #include "control/config/keys.h"
 
 #include <gmock/gmock.h>
