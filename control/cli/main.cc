@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "absl/strings/str_join.h"
 #include "control/cli/arguments.h"
 #include "control/cli/commands.h"
 #include "control/cli/commands_config.h"
@@ -16,6 +17,7 @@
 #include "control/cli/commands_rules.h"
 #include "control/cli/help.h"
 #include "control/cli/output.h"
+#include "control/rules/rules.h"
 
 namespace sluice::cli {
 namespace {
@@ -172,7 +174,7 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
       ->required()
       ->check(CLI::IsMember({"dataplane", "pass", "drop"}));
   add->add_option("FIELD=VALUE", typed.fields,
-                  "What packets it is for: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port")
+                  "The packets it is for, by these fields: " + absl::StrJoin(MatchFieldNames(), ", "))
       ->check(CheckField);
   AddParsed(
       *add, "--before", "ID", ParseCount, [&typed](uint32_t id) { typed.before = id; },

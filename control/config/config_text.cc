@@ -98,17 +98,8 @@ std::string ListenText(const MetricsConfig& metrics) {
 }
 
 std::string RuleText(const RuleFields& fields) {
-  std::vector<std::string> matches;
-  std::string action;
-  for (const char* name : RuleFieldNames()) {
-    const auto field = fields.find(name);
-    if (field != fields.end() && field->first == "action") {
-      action = field->second;
-    } else if (field != fields.end()) {
-      matches.push_back(absl::StrCat(name, " = ", field->second));
-    }
-  }
-  return absl::StrCat(matches.empty() ? "anything" : absl::StrJoin(matches, ", "), " -> ", action);
+  const auto action = fields.find("action");
+  return absl::StrCat(MatchText(fields), " -> ", action == fields.end() ? "" : action->second);
 }
 
 std::string ToToml(const Config& config) {

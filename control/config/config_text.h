@@ -16,7 +16,7 @@ const char* Name(OffloadSetting value);
 std::string CoresText(const DataplaneConfig& dataplane);    // "[0, 1]", "every CPU"
 std::string WorkersText(const DataplaneConfig& dataplane);  // "2", "one for each queue pair"
 std::string ListenText(const MetricsConfig& metrics);       // "off", "127.0.0.1:9477", the same "if it can be had"
-// "proto = udp, dst_port = 53 -> pass", the fields in the order of RuleFieldNames().
+// "proto=udp dst_port=53 -> pass" (MatchText).
 std::string RuleText(const RuleFields& fields);
 
 // TOML without comments. ParseConfig() makes the same configuration of it.

@@ -270,6 +270,22 @@ absl::Span<const char* const> RuleFieldNames() {
   return kNames;
 }
 
+absl::Span<const char* const> MatchFieldNames() {
+  const absl::Span<const char* const> all = RuleFieldNames();
+  return all.first(all.size() - 1);
+}
+
+std::string MatchText(const RuleFields& fields) {
+  std::vector<std::string> matches;
+  for (const char* name : MatchFieldNames()) {
+    const auto field = fields.find(name);
+    if (field != fields.end()) {
+      matches.push_back(absl::StrCat(name, "=", field->second));
+    }
+  }
+  return matches.empty() ? "everything" : absl::StrJoin(matches, " ");
+}
+
 std::vector<RuleProblem> CompileRule(const RuleFields& fields, SteeringRule& rule) {
   return Compiler(fields, rule).Run();
 }

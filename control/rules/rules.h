@@ -23,8 +23,13 @@ namespace sluice {
 // A field that is not there matches anything. All fields must be able to hold for one packet.
 using RuleFields = std::map<std::string, std::string>;
 
-// The names of all fields, in the order above.
+// The names of all fields, in the order above: the one in which they are documented and printed. `action` is the last.
 absl::Span<const char* const> RuleFieldNames();
+// The same without `action`: those that limit a rule.
+absl::Span<const char* const> MatchFieldNames();
+
+// What a rule is limited to, as sluicectl takes and prints them: "proto=udp dst_port=53"; "everything" when none does.
+std::string MatchText(const RuleFields& fields);
 
 struct RuleProblem {
   std::string field;  // "" when it is none in particular

@@ -293,15 +293,15 @@ TEST(RenderTest, ConfigChanges) {
   EXPECT_EQ(RenderChanges(Message<wire::ConfigResponse>(R"(
       changes { key: "dataplane.queue_pairs" before: "1" after: "2" }
       changes { key: "function.type" before: "reflect" after: "forward" needs_restart: true }
-      rules { change: "removed" from: 3 rule: "proto = tcp -> pass" }
-      rules { change: "added" to: 1 rule: "anything -> drop" }
+      rules { change: "removed" from: 3 rule: "proto=tcp -> pass" }
+      rules { change: "added" to: 1 rule: "everything -> drop" }
       rules { change: "moved" from: 1 to: 2 rule: "vlan = 7 -> pass" })"),
                           kPlain),
             R"(KEY                    RUNNING  FILE     CHANGES
 dataplane.queue_pairs  1        2        live
 function.type          reflect  forward  by a restart
-- rule 3: proto = tcp -> pass
-+ rule 1: anything -> drop
+- rule 3: proto=tcp -> pass
++ rule 1: everything -> drop
   rule 1 becomes rule 2: vlan = 7 -> pass
 )");
   EXPECT_EQ(RenderChanges(wire::ConfigResponse(), kPlain), "no differences\n");

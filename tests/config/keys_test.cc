@@ -120,5 +120,16 @@ TEST(KeyDocs, TheBuildMakesTheManPage) {
   EXPECT_THAT(Contents(SLUICE_MAN_PAGE), HasSubstr("\n[[port]]\nname = \"wan\""));
 }
 
+// Three places print a rule's fields: the documentation, sluicectl's help, and a rule itself. There is one order.
+TEST(Keys, RulesFieldsAreDocumentedAsTheyArePrinted) {
+  std::vector<std::string> documented;
+  for (const KeyDoc& doc : KeyDocs()) {
+    if (std::string(doc.table) == "rule") {
+      documented.push_back(doc.key);
+    }
+  }
+  EXPECT_THAT(documented, testing::ElementsAreArray(RuleFieldNames()));
+}
+
 }  // namespace
 }  // namespace sluice

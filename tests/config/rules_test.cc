@@ -227,5 +227,11 @@ TEST(RulesTest, InPortIsTheCallers) {
   EXPECT_EQ(Compiled({{"action", "pass"}, {"in_port", "anything"}}).match, 0u);
 }
 
+TEST(MatchText, IsInTheOrderOfTheFieldsAndLeavesTheActionOut) {
+  EXPECT_EQ(MatchText({{"in_port", "wan"}, {"dst_port", "1-2"}, {"proto", "udp"}, {"action", "drop"}}),
+            "proto=udp dst_port=1-2 in_port=wan");
+  EXPECT_EQ(MatchText({{"action", "pass"}}), "everything");
+}
+
 }  // namespace
 }  // namespace sluice
