@@ -11,12 +11,12 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
+#include "control/kernel/modes.h"
 #include "control/rules/rules.h"
 
 namespace sluice {
 
 enum class OnDataplaneDown { kPass, kDrop, kHold };
-enum class ModeSetting { kAuto, kZeroCopy, kCopy, kSkb };
 enum class PollSetting { kAdaptive, kBusy, kInterrupt };
 enum class OffloadSetting { kAuto, kOn, kOff };
 

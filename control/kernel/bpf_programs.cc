@@ -145,6 +145,17 @@ absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_d
   return absl::OkStatus();
 }
 
+void CloseBpfObject::operator()(bpf_object* object) const {
+  bpf_object__close(object);
+}
+
+BpfObject OpenObject(const std::string& path, const std::string& pin_dir) {
+  bpf_object_open_opts options{};
+  options.sz = sizeof(options);
+  options.pin_root_path = pin_dir.c_str();
+  return BpfObject(bpf_object__open_file(path.c_str(), &options));
+}
+
 absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name) {
   const std::string path = absl::StrCat(pin_dir, "/", name);
   UniqueFd map(bpf_obj_get(path.c_str()));
@@ -152,6 +163,10 @@ absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::st
     return KernelError(errno, absl::StrCat("opening pinned map ", path));
   }
   return map;
+}
+
+absl::Status MapError(absl::string_view doing, const char* map) {
+  return KernelError(errno, absl::StrCat(doing, " map ", map));
 }
 
 absl::StatusOr<size_t> PossibleCpus() {

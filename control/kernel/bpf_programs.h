@@ -5,11 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "dataplane/base/unique_fd.h"
+
+struct bpf_object;  // bpf/libbpf.h
 
 namespace sluice {
 
@@ -27,8 +31,18 @@ absl::Status CheckAbiVersion(const BpfProgram& program);
 // Fails unless every map of ours that the program uses is the one pinned under its name in `pin_dir`.
 absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_dir);
 
+struct CloseBpfObject {
+  void operator()(bpf_object* object) const;
+};
+using BpfObject = std::unique_ptr<bpf_object, CloseBpfObject>;
+// Opens an object file whose maps will be pinned in, or taken from, `pin_dir`. nullptr: refused, errno says why.
+BpfObject OpenObject(const std::string& path, const std::string& pin_dir);
+
 // The map pinned as pin_dir/name.
 absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name);
+
+// The error of a call on a map of ours, from errno: "writing map sluice_config: Permission denied".
+absl::Status MapError(absl::string_view doing, const char* map);
 
 // How many elements a per-CPU map has under one key; each is rounded up to 8 bytes.
 absl::StatusOr<size_t> PossibleCpus();

@@ -183,16 +183,16 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
   return lane;
 }
 
-absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_is_skb, absl::Time deadline) {
-  if (xdp_is_skb && wanted == WantedXskMode::kZeroCopy) {
+absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) {
+  if (xdp_is_skb && wanted == ModeSetting::kZeroCopy) {
     return absl::FailedPreconditionError(
         absl::StrCat("zero-copy needs native XDP; ", lane.queues.front().netdev, " has it in skb mode"));
   }
   sockaddr_xdp first{};
   first.sxdp_flags = XDP_USE_NEED_WAKEUP;
-  if (wanted == WantedXskMode::kZeroCopy) {
+  if (wanted == ModeSetting::kZeroCopy) {
     first.sxdp_flags |= XDP_ZEROCOPY;
-  } else if (wanted != WantedXskMode::kAuto || xdp_is_skb) {
+  } else if (wanted != ModeSetting::kAuto || xdp_is_skb) {
     first.sxdp_flags |= XDP_COPY;
   }  // With neither the kernel tries zero-copy and falls back (net/xdp/xsk_buff_pool.c: xp_assign_dev).
   sockaddr_xdp shared{};
@@ -202,7 +202,7 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
   for (size_t i = 0; i < lane.sockets.size(); ++i) {
     absl::Status status = BindWhenFree(lane.sockets[i].get(), lane.queues[i], i == 0 ? first : shared, deadline);
     if (!status.ok()) {
-      return i > 0 && wanted == WantedXskMode::kAuto ? TellUnequalModes(lane, status) : status;
+      return i > 0 && wanted == ModeSetting::kAuto ? TellUnequalModes(lane, status) : status;
     }
   }
   // What was asked for is not always what it became: the kernel's word counts.
@@ -214,7 +214,7 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
   if (*zero_copy) {
     lane.mode = XskMode::kZeroCopy;
     lane.mode_reason = absl::StrCat(netdev, " offers zero-copy");
-  } else if (wanted == WantedXskMode::kZeroCopy) {
+  } else if (wanted == ModeSetting::kZeroCopy) {
     return absl::FailedPreconditionError(
         absl::StrCat(NameOf(lane.queues.front()), ": the kernel took a zero-copy bind and copies all the same"));
   } else if (xdp_is_skb) {
@@ -222,7 +222,7 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
     lane.mode_reason = "XDP runs in skb mode";
   } else {
     lane.mode = XskMode::kCopy;
-    lane.mode_reason = wanted == WantedXskMode::kAuto
+    lane.mode_reason = wanted == ModeSetting::kAuto
                            ? absl::StrCat(netdev, " offers no zero-copy on this kernel (sluicectl doctor says more)")
                            : "asked for by the configuration";
   }

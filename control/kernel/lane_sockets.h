@@ -24,14 +24,11 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "control/kernel/modes.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/umem_layout.h"
 
 namespace sluice {
-
-enum class XskMode { kZeroCopy, kCopy, kSkb };
-// What the config asks for; kAuto tries zero-copy, then copy. kSkb: copy-mode sockets under generic XDP.
-enum class WantedXskMode { kAuto, kZeroCopy, kCopy, kSkb };
 
 // A memfd of at least layout.total_bytes(), with all its pages, sealed against changes of its size: of huge pages of
 // 2 MB, and then so many bytes more as fill the last of them, when enough are free, else of ordinary ones. Separate
@@ -63,7 +60,7 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
 // Binds them all, and says in `lane` which mode it became and why. `xdp_is_skb`: the ports' program runs in
 // generic mode. Errors name netdev and queue; some sockets may then be bound, so drop the lane. Unimplemented with
 // kAuto: the first port took zero-copy and another cannot; kCopy will do.
-absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_is_skb, absl::Time deadline);
+absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline);
 
 // XDP_STATISTICS of one socket: what the kernel dropped before the dataplane saw it.
 absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket);

@@ -41,9 +41,6 @@ constexpr const char* kMapNames[] = {
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }
 };
-struct ObjectClose {
-  void operator()(bpf_object* o) const { bpf_object__close(o); }
-};
 
 uint32_t ModeFlag(XdpMode mode) {
   return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
@@ -66,14 +63,10 @@ void RemovePins(const std::string& pin_dir) {
 absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, const std::string& object_path,
                                        const std::string& pin_dir, uint32_t flow_buckets, XdpMode mode) {
   BpfMessages messages;
-  bpf_object_open_opts open_options{};
-  open_options.sz = sizeof(open_options);
-  open_options.pin_root_path = pin_dir.c_str();
-  bpf_object* opened = bpf_object__open_file(object_path.c_str(), &open_options);
-  if (opened == nullptr) {
+  const BpfObject object = OpenObject(object_path, pin_dir);
+  if (object == nullptr) {
     return messages.Error(errno, absl::StrCat("opening ", object_path));
   }
-  const std::unique_ptr<bpf_object, ObjectClose> object(opened);
   for (const char* name : {SLUICE_MAP_FLOWS, SLUICE_MAP_DETAILS}) {
     if (bpf_map__set_max_entries(bpf_object__find_map_by_name(object.get(), name), flow_buckets) != 0) {
       return messages.Error(errno, absl::StrCat("making map ", name, " of ", flow_buckets, " buckets"));
@@ -91,8 +84,7 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
   const int error =
       xdp_program__attach(program.get(), ifindex, mode == XdpMode::kNative ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
   if (error != 0) {
-    return messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev,
-                                              mode == XdpMode::kNative ? " in native mode" : " in skb mode"));
+    return messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev, " in ", Name(mode), " mode"));
   }
   return xdp_program__id(program.get());
 }
@@ -148,9 +140,9 @@ absl::Status AttachFd(int ifindex, const std::string& netdev, int program_fd, Xd
 }  // namespace
 
 absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                           const std::string& pin_dir, XdpWish wish,
+                                                           const std::string& pin_dir, ModeSetting setting,
                                                            uint32_t flow_buckets) {
-  const bool allow_skb = wish != XdpWish::kNative;
+  const bool allow_skb = TakesSkbMode(setting);
   const BpfMessages quiet;
   XdpAttachment attachment;
   attachment.netdev_ = netdev;
@@ -189,10 +181,8 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
         "), which is not in a libxdp dispatcher and leaves no room for another; unload it first: xdp-loader unload ",
         netdev, " --all, or: ip link set dev ", netdev, " xdp off"));
   }
-  const absl::Status status = attachment.Load(object_path, flow_buckets, allow_skb,
-                                              *found != nullptr       ? ModeOf(found->get())
-                                              : wish == XdpWish::kSkb ? XdpMode::kSkb
-                                                                      : XdpMode::kNative);
+  const XdpMode first_mode = *found != nullptr ? ModeOf(found->get()) : FirstXdpMode(setting);
+  const absl::Status status = attachment.Load(object_path, flow_buckets, allow_skb, first_mode);
   if (!status.ok()) {
     return status;
   }

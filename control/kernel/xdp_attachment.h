@@ -17,23 +17,20 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
+#include "control/kernel/modes.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
-
-enum class XdpMode { kNative, kSkb };
-// What a program that is not attached yet is to be attached as.
-enum class XdpWish { kNative, kNativeElseSkb, kSkb };
 
 class XdpAttachment {
  public:
   // Adopts a sluice_steer program that is on `netdev` already and whose maps are pinned in `pin_dir`
   // (xdp-loader put it there, or an agent before us), or else loads `object_path`, pins its maps in
-  // `pin_dir` and attaches it as `wish` says, with so many buckets in its flow table.
+  // `pin_dir` and attaches it in a mode that `setting` allows, with `flow_buckets` buckets in its flow table.
   // Errors: FailedPrecondition for a foreign XDP program that leaves no room for ours, for a program of
   // another SLUICE_ABI_VERSION, and for one whose maps are not pinned there; each says what to do.
   static absl::StatusOr<XdpAttachment> AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                     const std::string& pin_dir, XdpWish wish,
+                                                     const std::string& pin_dir, ModeSetting setting,
                                                      uint32_t flow_buckets = SLUICE_FLOW_BUCKETS);
 
   // Takes the program off the device, descriptor kept. Resume() puts the same one back.

@@ -15,10 +15,6 @@
 namespace sluice {
 namespace {
 
-absl::Status MapError(absl::string_view verb, const char* map) {
-  return KernelError(errno, absl::StrCat(verb, " map ", map));
-}
-
 // Elements [first, first + values.size()) of an array, in one call (kernel/bpf/syscall.c: generic_map_update_batch).
 template <typename Value>
 absl::Status WriteArray(int map, uint32_t first, const std::vector<Value>& values, const char* name) {
