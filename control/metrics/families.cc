@@ -124,6 +124,8 @@ void AddBalance(const wire::Balance& balance, std::vector<MetricFamily>& out) {
       static_cast<double>(balance.originated()));
   add(Counter("sluice_transmitted_packets_total", "The accounting law, right side: sent."),
       static_cast<double>(balance.transmitted()));
+  add(Counter("sluice_passed_packets_total", "The accounting law, right side: given to the kernel."),
+      static_cast<double>(balance.passed()));
   add(Counter("sluice_dropped_packets_total", "The accounting law, right side: dropped by the dataplane."),
       static_cast<double>(balance.dropped()));
   add(Counter("sluice_offloaded_packets_total", "The accounting law, right side: sent on by XDP, of offloaded flows."),

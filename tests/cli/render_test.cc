@@ -153,6 +153,13 @@ TEST(RenderTest, TextKeepsToANarrowTerminal) {
   }
 }
 
+TEST(RenderTest, BalanceNamesEveryTerm) {
+  EXPECT_EQ(RenderBalance(Message<wire::Balance>("received: 10 originated: 2 transmitted: 3 passed: 4 offloaded: 1 "
+                                                 "dropped: 2 held: 2"),
+                          kPlain),
+            "received 10 + originated 2 = transmitted 3 + passed 4 + offloaded 1 + dropped 2 + held 2\nbalanced\n");
+}
+
 TEST(RenderTest, BalanceThatDoesNotAddUp) {
   EXPECT_THAT(RenderBalance(Message<wire::Balance>("received: 5 unaccounted: -2"), kPlain),
               testing::EndsWith("\nunaccounted: -2\n"));
