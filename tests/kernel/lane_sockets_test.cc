@@ -68,7 +68,7 @@ TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
   EXPECT_NE(ftruncate(umem->get(), 0), 0);
 }
 
-// The doctor's figure (checks_machine.cc) is what the kernel charges a user for: the frames, and nothing beside them.
+// The doctor's figure (checks_machine.cc) is what the kernel charges a user for: the frames, and nothing else.
 TEST_F(LaneSocketsTest, KernelChargesTheFramesToTheMemlockLimit) {
   MakePort("port0", "wire0", 1);
   const UmemLayout layout = LaneLayout(1, 2048);

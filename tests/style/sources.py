@@ -34,6 +34,10 @@ def is_bpf(path):
     return path.relative_to(REPOSITORY).parts[0] == "bpf"
 
 
+def is_product(path):
+    return path.relative_to(REPOSITORY).parts[0] in ("control", "dataplane")
+
+
 def is_corpus(path):
     """Inputs of fuzzers are as they are."""
     return "corpus" in path.relative_to(REPOSITORY).parts

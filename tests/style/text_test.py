@@ -4,7 +4,6 @@ import re
 
 from tests.style import sources
 
-MAX_LINES = 450
 MAX_COLUMNS = 120
 # Spelled so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
@@ -47,9 +46,11 @@ def test_line_width():
                                  if path.suffix not in FREE_WIDTH and len(line) > MAX_COLUMNS))
 
 
-def test_length():
-    problems(lambda path, text: [(text.count("\n"), f"more than {MAX_LINES} lines: split it")]
-             if path.suffix not in FREE_WIDTH and text.count("\n") > MAX_LINES else [])
+def test_sources_have_a_header_of_their_name():
+    """Else a class or a concept is cut over several files. A program's main is the exception."""
+    problems(lambda path, text: [(1, "no header of its name, and no main")]
+             if path.suffix == ".cc" and sources.is_product(path) and not path.with_suffix(".h").exists()
+             and not re.search(r"^int main\(", text, re.MULTILINE) else [])
 
 
 def test_nothing_is_left_to_do():
