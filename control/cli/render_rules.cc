@@ -21,7 +21,7 @@ std::string RenderRules(const wire::RulesResponse& rules, Style style) {
                absl::StrCat(rule.bytes()), MatchText({rule.fields().begin(), rule.fields().end()})});
   }
   const char* rest =
-      "Then: what is for the guest's own addresses passes to the kernel, the rest is the network function's.\n";
+      "Other packets: to the kernel when they are for the guest's own addresses, else to the network function.\n";
   return table.empty() ? absl::StrCat("no rules. ", rest) : absl::StrCat(table.Text(style), rest);
 }
 

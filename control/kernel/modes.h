@@ -1,4 +1,5 @@
-// How packets come into the dataplane's memory: as the configuration asks for it, and as the kernel grants it.
+// The modes in which packets come into the dataplane's memory: as the configuration asks for them, and as the kernel
+// grants them.
 //
 //   setting    XDP is attached             a lane's sockets are bound
 //   auto       natively, else as skb       zero-copy, else copy
@@ -15,10 +16,10 @@ namespace sluice {
 // `mode` of [dataplane].
 enum class ModeSetting { kAuto, kZeroCopy, kCopy, kSkb };
 
-// How a program is attached to a device.
+// The mode in which a program is attached to a device.
 enum class XdpMode { kNative, kSkb };
 
-// What a lane's sockets became. kSkb: they copy, and XDP runs in skb mode.
+// The mode in which a lane's sockets are bound. kSkb: they copy, and XDP runs in skb mode.
 enum class XskMode { kZeroCopy, kCopy, kSkb };
 
 // Returns the mode to attach XDP in; of kAuto the one to try first.

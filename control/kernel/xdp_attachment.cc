@@ -50,7 +50,8 @@ XdpMode ModeOf(const xdp_multiprog* multiprog) {
   return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
 }
 
-// Removes what loading pinned; a map of the bridge, or anything else that is not ours, keeps the folder.
+// Removes the maps that loading pinned. The folder stays when there is anything else in it, such as a map of the
+// bridge.
 void RemovePins(const std::string& pin_dir) {
   for (const char* name : kMapNames) {
     unlink(absl::StrCat(pin_dir, "/", name).c_str());
@@ -89,7 +90,7 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
   return xdp_program__id(program.get());
 }
 
-// Where libxdp pins a dispatcher's parts, in folders dispatch-IFINDEX-ID (libxdp.c: xdp_multiprog__pin).
+// The folder in which libxdp pins dispatchers' parts, in folders dispatch-IFINDEX-ID (libxdp.c: xdp_multiprog__pin).
 fs::path LibxdpPins() {
   const char* bpffs = getenv("LIBXDP_BPFFS");
   return fs::path(bpffs != nullptr ? bpffs : "/sys/fs/bpf") / "xdp";
@@ -99,9 +100,9 @@ fs::path DispatcherPins(int ifindex, uint32_t dispatcher_id) {
   return LibxdpPins() / absl::StrCat("dispatch-", ifindex, "-", dispatcher_id);
 }
 
-// A dispatcher with our program that an agent took off for a resize and died: libxdp's pins still hold
-// it, as PINS/dispatch-IFINDEX-ID. Interfaces of other network namespaces may have the same ifindex, so
-// it counts only if its maps are the ones in `pin_dir`. Programs that were alone died with the agent.
+// Finds the dispatcher that an agent took off for a resize before it died. libxdp's pins still hold it, as
+// PINS/dispatch-IFINDEX-ID. Interfaces of other network namespaces may have the same ifindex, so it counts only if its
+// maps are the ones in `pin_dir`. A program that was alone died with the agent.
 std::optional<UniqueFd> FindSuspendedDispatcher(int ifindex, const std::string& pin_dir) {
   const std::string prefix = absl::StrCat("dispatch-", ifindex, "-");
   std::error_code error;
@@ -237,7 +238,8 @@ absl::Status XdpAttachment::Load(const std::string& object_path, uint32_t flow_b
   return Refresh();
 }
 
-// Who joins or leaves a dispatcher makes a new one, so that it need not be read again (xdp_multiprog.h).
+// Tells whether the same program is attached as at the last reading. A program that joins or leaves a dispatcher makes
+// a new one, so its parts need not be read again then (xdp_multiprog.h).
 absl::StatusOr<bool> XdpAttachment::IsAsBefore() const {
   if (attached_id_ == 0) {
     return false;
@@ -285,7 +287,7 @@ absl::Status XdpAttachment::Suspend() {
   if (suspended_) {
     return absl::OkStatus();
   }
-  // Others may have joined or left the dispatcher since, which makes a new one.
+  // Other people's programs may have joined or left since, and so made a new dispatcher.
   absl::Status status = Refresh();
   return status.ok() ? TakeOff() : status;
 }
@@ -314,15 +316,15 @@ absl::Status XdpAttachment::Resume() {
   suspended_ = false;
   status = Refresh();
   if (!status.ok()) {
-    // Somebody cleaned libxdp's pins up meanwhile (xdp-loader clean), which takes all parts out of the
-    // dispatcher. Nobody can work with what is left of it.
+    // Somebody removed libxdp's pins meanwhile (xdp-loader clean), and with them all parts of the dispatcher. An empty
+    // one is of no use.
     TakeOff().IgnoreError();
   }
   return status;
 }
 
 absl::Status XdpAttachment::Remove(bool leave_adopted) {
-  // Back on the device first: only then libxdp finds it, and its pins, and the others' programs.
+  // Put back first: libxdp finds pins and other programs only of what is on the device.
   absl::Status status = Resume();
   if (adopted_ && leave_adopted) {
     return status;
@@ -337,7 +339,7 @@ absl::Status XdpAttachment::Remove(bool leave_adopted) {
     }
   }
   if (ours == nullptr) {
-    // Not on the device any more, which is what was wanted, but libxdp did not clean up.
+    // Our program is off the device already, but libxdp's pins are still there.
     std::error_code error;
     fs::remove_all(DispatcherPins(ifindex_, attached_id_), error);
   }

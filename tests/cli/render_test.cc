@@ -89,7 +89,7 @@ TEST(RenderTest, StatusNamesWhatIsSeldom) {
               testing::HasSubstr("copy: device has no zero-copy (wan 0, wan 1)\n"
                                  "wan: rx_drops 12, xdp_drops 0 by virtio_net's own count; `sluicectl doctor wan` says "
                                  "more\n"
-                                 "wan: 42 packets came with a partial checksum, which was completed\n\n"));
+                                 "wan: 42 packets had a partial checksum, which was completed\n\n"));
 }
 
 TEST(RenderTest, StatusNamesTheQueuesWithHugePages) {
@@ -177,7 +177,8 @@ TEST(RenderTest, Plan) {
 }
 
 TEST(RenderTest, NothingToDo) {
-  EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>("method: 'none'"), kPlain), "nothing to do: it is so already\n");
+  EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>("method: 'none'"), kPlain),
+            "nothing to do: this is the current state\n");
 }
 
 TEST(RenderTest, Outcome) {

@@ -1,7 +1,6 @@
-"""Arrows between rooms: a folder of the product includes only of the rooms below it.
+"""Arrows between rooms: a folder of the product includes only from the rooms below it.
 
-A room's floor says what it may know, so that a line's place follows from what it needs. `python3 -m
-tests.style.arrows_test` draws all arrows.
+So a reader finds a line's place from the things it needs. `python3 -m tests.style.arrows_test` draws all arrows.
 """
 
 import collections
@@ -10,23 +9,24 @@ import re
 
 from tests.style import sources
 
-# From the bottom up. Why this order:
-#   dataplane  the packet path is made of what moves it: memory and messages that two processes agree on (contract),
-#              headers (net), what a network function sees, sockets (io), flows that XDP handles (offload), a lane, the
-#              thread that polls it (worker), and the process with its control thread.
-#   control    the agent is made of what it asks the kernel, what it is told (rules, config), what it says about both
-#              (doctor, metrics), what it remembers (state), the objects it holds (port, dataplane, lanes), what it
-#              does with them (resize, apply), and whom it answers (serve).
+# From the bottom up. The reasons for this order:
+#   dataplane  utilities of any process (base), memory and messages that agent and dataplane agree on (contract), packet
+#              headers (net), the interface of network functions (function) and the functions themselves, sockets (io),
+#              flows that XDP handles (offload), a lane of all these, the thread that polls lanes (worker), and the
+#              process with its control thread.
+#   control    messages (wire), calls to the kernel, the user's wishes (rules, config), reports about them (doctor,
+#              metrics), files that outlive the agent (state), objects that the agent holds (port, dataplane, lanes),
+#              changes to them (resize, apply), answers to sluicectl (serve), and the loop (agent).
 FLOORS = {
     "dataplane": ("base", "contract", "net", "function", "functions", "io", "offload", "lane", "worker", "process"),
     "control": ("wire", "kernel", "rules", "config", "doctor", "metrics", "state", "port", "dataplane", "lanes",
                 "resize", "apply", "serve", "agent"),
     "bpf": ("",),
 }
-# Rooms outside of that order, with all that they may know, and of which nobody else may know. sluicectl has the
-# messages, and what works without an agent.
+# Rooms outside of that order: each with the only rooms that it may know; no room may know it. sluicectl needs the
+# messages, and the rooms that work without an agent.
 APART = {"control/cli": ("control/wire", "control/kernel", "control/rules", "control/config", "control/doctor")}
-# All that control may know of the dataplane: what both must agree on, and what a network function says about itself.
+# All that control may know of the dataplane: utilities, the contract, headers, and the functions' descriptors.
 SHARED = ("dataplane/base/*", "dataplane/contract/*", "dataplane/net/*", "dataplane/function/descriptor.h",
           "dataplane/functions/catalog.h", "dataplane/functions/*/descriptor.h")
 
@@ -34,7 +34,7 @@ _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 def room(name):
-    """The room of a file, or of an include: "control/kernel"; "bpf", which is one; None: not of the product."""
+    """Returns the room of a file or an include: "control/kernel"; "bpf" is one room; None: not of the product."""
     parts = name.split("/")
     if parts[0] not in FLOORS:
         return None
@@ -42,7 +42,7 @@ def room(name):
 
 
 def floor(place):
-    """How far up a room is in its house; LookupError when nobody has said so."""
+    """Returns a room's height in its house; LookupError when FLOORS does not have it."""
     house, _, name = place.partition("/")
     if name not in FLOORS[house]:
         raise LookupError(f"{place} has no floor: FLOORS in {sources.name(sources.REPOSITORY / 'tests/style')}"
@@ -51,7 +51,7 @@ def floor(place):
 
 
 def includes():
-    """(file, line, included name) of every include in the product, by its path in the tree."""
+    """Yields (file, line, included name) of every include in the product."""
     for path in sources.with_suffix(".h", ".cc", ".c"):
         if room(sources.name(path)) is not None:
             text = path.read_text(encoding="utf-8")
@@ -60,7 +60,7 @@ def includes():
 
 
 def wrong(file, included):
-    """Why the file must not include that; nothing when it may."""
+    """Returns why the file must not include that; nothing when it may."""
     source, target = room(file), room(included)
     if source == target:
         return ""
@@ -79,7 +79,7 @@ def wrong(file, included):
 
 
 def arrows():
-    """(room, room) -> how many includes."""
+    """Counts the includes by (room, included room)."""
     return collections.Counter((room(file), room(included)) for file, _, included in includes()
                                if room(included) not in (None, room(file)))
 
@@ -100,7 +100,7 @@ def test_every_room_has_a_floor():
 
 
 def test_wrong_arrows_are_seen():
-    """The rule itself, by arrows that are and are not allowed."""
+    """Tests the rule itself, by arrows that are and are not allowed."""
     for file, included in (
             ("dataplane/lane/lane.h", "dataplane/worker/worker.h"),
             ("dataplane/base/mapping.h", "dataplane/contract/umem_layout.h"),
@@ -126,7 +126,7 @@ def test_wrong_arrows_are_seen():
 
 
 def draw():
-    """All arrows, from the rooms they begin at."""
+    """Prints all arrows, by the room at which they begin."""
     found = arrows()
     for source in sorted({source for source, _ in found}):
         targets = (f"{target} ({count})" for (begin, target), count in sorted(found.items()) if begin == source)

@@ -1,4 +1,4 @@
-"""Which files the checks look at: what git would commit."""
+"""The files that the checks look at: those that git would commit."""
 
 import functools
 import pathlib
@@ -12,7 +12,7 @@ BINARY = (".png", ".svg", ".gz", ".xz", ".bin", ".pcap", ".pcapng")
 
 @functools.cache
 def all_files():
-    """Tracked, or new and not ignored; everything in a tree without git."""
+    """Lists tracked files, and new ones that are not ignored; in a tree without git, every file."""
     listed = subprocess.run(["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                             capture_output=True, text=True)
     if listed.returncode == 0:
@@ -39,7 +39,7 @@ def is_product(path):
 
 
 def is_corpus(path):
-    """Inputs of fuzzers are as they are."""
+    """Tells inputs of fuzzers, which are left as they are."""
     return "corpus" in path.relative_to(REPOSITORY).parts
 
 
