@@ -16,20 +16,6 @@ namespace {
 // A far end that a former agent's socket still holds is free again in some 150 ms (lane_sockets.h).
 constexpr absl::Duration kBindBound = absl::Seconds(30);
 
-WantedXskMode Wanted(ModeSetting mode) {
-  switch (mode) {
-    case ModeSetting::kZeroCopy:
-      return WantedXskMode::kZeroCopy;
-    case ModeSetting::kCopy:
-      return WantedXskMode::kCopy;
-    case ModeSetting::kSkb:
-      return WantedXskMode::kSkb;
-    case ModeSetting::kAuto:
-      break;
-  }
-  return WantedXskMode::kAuto;
-}
-
 // As /proc/PID/maps shows its memory.
 std::string LaneName(uint32_t index) {
   return index == kBridgeLane ? "sluice-bridge" : absl::StrCat("sluice-lane-", index);
@@ -75,12 +61,11 @@ absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
   const bool is_bridge = index == kBridgeLane;
   const bool skb = !is_bridge && std::any_of(ports_.begin(), ports_.end(),
                                              [](const AgentPort& port) { return port.xdp().mode() == XdpMode::kSkb; });
-  const WantedXskMode wanted =
-      is_bridge || copy_because_.has_value() ? WantedXskMode::kCopy : Wanted(config_.dataplane.mode);
+  const ModeSetting wanted = is_bridge || copy_because_.has_value() ? ModeSetting::kCopy : config_.dataplane.mode;
   // Then they were handed over by an earlier agent, and are not made anew: lanes are of one mode.
   const bool others_have_zero_copy = lanes_.zero_copy();
   absl::Status s = BindLaneSockets(*lanes_.FindSockets(index), wanted, skb, deadline);
-  if (wanted == WantedXskMode::kAuto) {
+  if (wanted == ModeSetting::kAuto) {
     copy_because_ = WhyCopy(s, *lanes_.FindSockets(index), others_have_zero_copy);
     if (copy_because_.has_value()) {
       // Sockets stay in the mode they were bound in, so the lane is made anew.

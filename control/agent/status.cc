@@ -11,18 +11,6 @@
 namespace sluice {
 namespace {
 
-const char* ModeName(XskMode mode) {
-  switch (mode) {
-    case XskMode::kZeroCopy:
-      return "zerocopy";
-    case XskMode::kCopy:
-      return "copy";
-    case XskMode::kSkb:
-      return "skb";
-  }
-  return "copy";
-}
-
 const char* StateName(ResizeOutcome::State state) {
   switch (state) {
     case ResizeOutcome::State::kDone:
@@ -79,7 +67,7 @@ void FillQueue(const Instance& instance, uint32_t lane, uint32_t port, wire::Que
   FillCounters(instance, lane, port, queue);
   queue.set_worker(instance.WorkerOf(lane));
   if (const LaneEntry* entry = instance.lanes().Find(lane); entry != nullptr) {
-    queue.set_mode(ModeName(entry->sockets.mode));
+    queue.set_mode(Name(entry->sockets.mode));
     queue.set_mode_reason(entry->sockets.mode_reason);
     queue.set_huge_pages(HasHugePages(entry->sockets.umem.get()));
   }
@@ -104,7 +92,7 @@ void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
   out.mutable_queue_pairs()->set_max(port.max_pairs());
   out.mutable_queue_pairs()->set_wanted(instance.wanted_pairs());
   out.mutable_queue_pairs()->set_open(instance.lanes().pair_lanes());
-  out.mutable_xdp()->set_mode(port.xdp().mode() == XdpMode::kNative ? "native" : "skb");
+  out.mutable_xdp()->set_mode(Name(port.xdp().mode()));
   out.mutable_xdp()->set_attached_by(port.saved().adopted_xdp() ? "xdp-loader" : "sluice-agent");
   out.mutable_xdp()->set_other_programs(port.xdp().other_programs());
   for (uint32_t lane = 0; lane < instance.lanes().pair_lanes(); ++lane) {

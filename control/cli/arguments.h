@@ -10,10 +10,10 @@
 
 namespace sluice::cli {
 
-// Digits only. Whether 0 or a large number makes sense is the agent's to say, who knows the device.
+// Parses digits. The agent, which knows the device, decides whether 0 or a large number makes sense.
 absl::StatusOr<uint32_t> ParseCount(const std::string& text);
 
-// "500ms", "5s", "1m30s"; at least `min`, at most a day.
+// Parses "500ms", "5s", "1m30s"; at least `min`, at most a day.
 absl::StatusOr<absl::Duration> ParseInterval(const std::string& text, absl::Duration min);
 
 }  // namespace sluice::cli

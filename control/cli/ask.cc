@@ -28,13 +28,13 @@ std::optional<wire::Response> Ask(const Context& context, const wire::Request& r
   absl::StatusOr<wire::Response> response = Call(context.socket_path, request, timeout);
   if (!response.ok()) {
     PrintError(std::string(response.status().message()));
-    // A path that no socket can have was never tried.
+    // No socket can have such a path, so the agent was not even tried.
     code = absl::IsInvalidArgument(response.status()) ? kUsage : kUnreachable;
     return std::nullopt;
   }
   code = CodeOf(*response);
   if (code != kDone) {
-    PrintError(response->error().empty() ? "the agent refused and did not say why; its log may" : response->error());
+    PrintError(response->error().empty() ? "the agent refused without a reason; see its log" : response->error());
   } else if (response->body_case() != expected) {
     PrintError("the agent's answer is of another kind; are sluicectl and sluice-agent of one version?");
     code = kRefused;

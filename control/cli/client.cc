@@ -18,14 +18,12 @@ std::string NextStep(int error) {
     case ENOENT:
     case ECONNREFUSED:
       return "no agent listens there. Start sluice-agent (systemctl start sluice-agent, or sluice-agent --config "
-             "FILE), "
-             "or name its socket with --socket or SLUICE_SOCKET";
+             "FILE), or name its socket with --socket or SLUICE_SOCKET";
     case EACCES:
     case EPERM:
-      return "not allowed. Use sudo, or have yourself added to group sluice to look, sluice-admin to change (usermod "
-             "-aG)";
+      return "not allowed. Use sudo, or join group sluice to look, sluice-admin to change (usermod -aG)";
     default:
-      return "is sluice-agent well? Its log says (journalctl -u sluice-agent)";
+      return "see the log of sluice-agent (journalctl -u sluice-agent)";
   }
 }
 
@@ -69,10 +67,10 @@ absl::StatusOr<wire::Response> Call(const std::string& socket_path, const wire::
   const char* next = "";
   switch (status.code()) {
     case absl::StatusCode::kDeadlineExceeded:
-      next = "; it may still be at work: ask `sluicectl status`";
+      next = "; it may still be busy: ask `sluicectl status`";
       break;
     case absl::StatusCode::kUnavailable:
-      next = "; its log says why (journalctl -u sluice-agent)";
+      next = "; see its log (journalctl -u sluice-agent)";
       break;
     default:
       next = "; are sluicectl and sluice-agent of one version? (sluicectl --version, sluice-agent --version)";

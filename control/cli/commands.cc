@@ -15,10 +15,10 @@
 namespace sluice::cli {
 namespace {
 
-// A resize that the agent bounds itself, and what rolling back may take beyond a bound of ours.
+// A resize, which the agent bounds itself; and the time that rolling back may take beyond the user's bound.
 constexpr absl::Duration kResizeTimeout = absl::Minutes(2);
 constexpr absl::Duration kRollbackTime = absl::Seconds(30);
-// Between the two samples behind the rates of `status`: long enough for a figure, short enough not to wait.
+// The time between the two samples from which `status` makes rates: long enough for a figure, too short to annoy.
 constexpr absl::Duration kRateInterval = absl::Milliseconds(200);
 
 std::optional<wire::StatusResponse> AskStatus(const Context& context, ExitCode& code) {
@@ -37,7 +37,7 @@ std::optional<wire::StatsResponse> AskStats(const Context& context, ExitCode& co
 
 ExitCode Resize(const Context& context, const wire::Request& request, absl::Duration timeout) {
   ExitCode code = kDone;
-  // A plan that failed is shown, too: it says how far it came.
+  // A plan that failed is shown, too, with the steps that it had done.
   if (const auto response = Ask(context, request, timeout, wire::Response::kResize, code); response.has_value()) {
     PrintMessage(context, response->resize(), [&] { return RenderResize(response->resize(), context.style); });
   }

@@ -14,17 +14,17 @@
 namespace sluice::cli {
 namespace {
 
-// An apply that resizes, which the agent bounds itself, and may have to undo.
+// An apply may resize, which the agent bounds itself, and may have to be undone.
 constexpr absl::Duration kApplyTimeout = absl::Minutes(2);
 
-// The agent and the next look at `status` are elsewhere: the path must mean the same there.
+// Makes a path that means the same to the agent, and in `status`, whatever the working folder is.
 std::string Absolute(const std::string& path) {
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(path, error);
   return error ? path : absolute.lexically_normal().string();
 }
 
-// What is asked with a file: diff and apply.
+// Fills a request that carries a file: diff or apply. Prints the error when the file cannot be read.
 template <typename ConfigRequest>
 bool Fill(ConfigRequest& request, const std::string& path) {
   const absl::StatusOr<std::string> text = ReadConfigFile(path);

@@ -14,7 +14,7 @@
 namespace sluice::cli {
 namespace {
 
-// One problem a line, each naming file and line already.
+// Prints one problem a line; each begins with file and line.
 void PrintProblems(const absl::Status& status) {
   fprintf(stderr, "%s\n", std::string(status.message()).c_str());
 }

@@ -15,7 +15,7 @@
 namespace sluice::cli {
 namespace {
 
-// A blocklist of a million prefixes is loaded in seconds.
+// Far longer than a blocklist of a million prefixes takes, which is some seconds.
 constexpr absl::Duration kLoadTimeout = absl::Minutes(2);
 
 std::string NameOf(const std::string& file) {

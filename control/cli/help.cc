@@ -9,17 +9,17 @@
 namespace sluice::cli {
 namespace {
 
-// tests/cli runs every one of them.
+// tests/cli runs all of them.
 struct Example {
   const char* command;
-  const char* line;  // what stands behind sluicectl
+  const char* line;  // the words behind sluicectl
 };
 constexpr Example kExamples[] = {
     {"status", "status                         # ports, queues, workers, the balance"},
     {"status", "status -o json                 # the same, and more, for programs"},
     {"queues", "queues                         # of all ports"},
     {"queues", "queues wan                     # of one, by its name or netdev"},
-    {"queues set", "queues set 4 --dry-run         # the plan, and what it would cost"},
+    {"queues set", "queues set 4 --dry-run         # the plan, and its cost"},
     {"queues set", "queues set 4                   # by the cheapest lever that can"},
     {"queues set", "queues set 2 --method channels --timeout 5s"},
     {"workers", "workers                        # core, load and lanes of each"},
@@ -27,37 +27,37 @@ constexpr Example kExamples[] = {
     {"function", "function                       # its settings, counters and commands"},
     {"stats", "stats                          # since the start"},
     {"stats", "stats --watch 5s               # every five seconds, with rates"},
-    {"doctor", "doctor                         # what is amiss, and what fixes it"},
+    {"doctor", "doctor                         # every problem, and the lines that fix it"},
     {"doctor", "doctor wan                     # of one port"},
     {"doctor", "doctor --config sluice.toml    # without an agent"},
-    {"rules", "rules                          # in order, with what each decided"},
+    {"rules", "rules                          # in order, with the packets of each"},
     {"rules list", "rules list -o json"},
     {"rules add", "rules add drop proto=udp dst_port=53"},
     {"rules add", "rules add pass src=192.0.2.0/24 --before 1"},
     {"rules del", "rules del 3                    # by its ID in `sluicectl rules`"},
     {"rules replace", "rules replace rules.toml       # by its [[rule]] tables, in one step"},
-    {"blocklist", "blocklist                      # how many, and what they dropped"},
+    {"blocklist", "blocklist                      # prefixes, and packets dropped"},
     {"blocklist", "blocklist 192.0.2.1            # whether this one is blocked"},
     {"blocklist list", "blocklist list -o json"},
     {"blocklist add", "blocklist add 192.0.2.0/24 2001:db8::1"},
     {"blocklist del", "blocklist del 192.0.2.0/24     # as it was added"},
     {"blocklist replace", "blocklist replace blocked.txt  # a prefix a line"},
     {"config check", "config check sluice.toml       # every mistake with its line"},
-    {"config diff", "config diff sluice.toml        # what applying it would change"},
+    {"config diff", "config diff sluice.toml        # the changes that an apply would make"},
     {"config apply", "config apply sluice.toml       # all of it, or nothing"},
     {"config apply", "config apply sluice.toml --confirm 60s"},
-    {"config confirm", "config confirm                 # makes that final"},
-    {"config rollback", "config rollback                # or undoes it at once"},
+    {"config confirm", "config confirm                 # makes the last apply final"},
+    {"config rollback", "config rollback                # undoes it at once"},
 };
 
 constexpr const char* kAboutAll = R"(Examples:
   sluicectl status                         # ports, queues, workers, the balance
   sluicectl queues set 4                   # while traffic flows
-  sluicectl queues set --help              # what it takes, with more examples
+  sluicectl queues set --help              # a verb's options, with more examples
 
 With -o json standard output is one JSON document, or one a line with --watch,
-or nothing where there is no answer. What is wrong is said in words on standard
-error, and by the exit code:
+or nothing where there is no answer. Errors go to standard error, in words, and
+into the exit code:
   0 done   1 refused or failed, nothing changed   2 usage
   3 no agent answers   4 out of time, rolled back
 
@@ -65,7 +65,7 @@ NO_COLOR=1 switches colours off. Bash completes verbs, options and values.)";
 
 constexpr auto kAll = [](const CLI::App*) { return true; };
 
-// The example of a function's command.
+// Returns the example of a function's command.
 std::string ExampleOfFunction(const std::string& command) {
   for (const FunctionDescriptor* function : Functions()) {
     for (const CommandSpec& one : function->commands) {
@@ -77,7 +77,7 @@ std::string ExampleOfFunction(const std::string& command) {
   return "";
 }
 
-// A line each, of this verb and of those below it.
+// Returns the examples of this verb and of the verbs below it, a line each.
 std::string ExamplesOf(const CLI::App& app, const std::string& command) {
   std::string text;
   for (const Example& example : kExamples) {
@@ -96,7 +96,7 @@ void AddHelpOf(CLI::App& app, const std::string& command) {
   app.footer("Examples:" + ExamplesOf(app, command));
   for (CLI::Option* option : app.get_options()) {
     if (option->get_positional() && option->get_type_name() == "TEXT") {
-      option->type_name("");  // its own name says more
+      option->type_name("");  // its own name tells more
     }
   }
   for (CLI::App* verb : app.get_subcommands([](CLI::App*) { return true; })) {

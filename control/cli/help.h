@@ -1,4 +1,4 @@
-// What --help says beyond the options: examples of every verb, exit codes, what programs get.
+// The part of --help behind the options: examples of every verb, exit codes, output for programs.
 #ifndef SLUICE_CONTROL_CLI_HELP_H_
 #define SLUICE_CONTROL_CLI_HELP_H_
 
@@ -8,13 +8,13 @@
 
 namespace sluice::cli {
 
-// To be called when all verbs are there.
+// Adds it to all verbs of `app`; call it when they are there.
 void AddHelp(CLI::App& app);
 
-// The verb that was typed, as far as it was understood, and as it was typed: "sluicectl queues set".
+// Returns the verb that was typed, as far as it was understood; and the words: "sluicectl queues set".
 const CLI::App& ChosenVerb(const CLI::App& app);
 std::string CommandLineOf(const CLI::App& app);
-// The verbs that can follow `app`'s own name.
+// Lists the verbs that can follow `app`'s own name.
 std::string VerbsOf(const CLI::App& app);
 
 }  // namespace sluice::cli

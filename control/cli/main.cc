@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "control/cli/arguments.h"
 #include "control/cli/commands.h"
 #include "control/cli/commands_config.h"
@@ -18,6 +19,7 @@
 #include "control/cli/commands_rules.h"
 #include "control/cli/help.h"
 #include "control/cli/output.h"
+#include "control/rules/rule.h"
 #include "dataplane/function/settings.h"
 #include "dataplane/functions/catalog.h"
 
@@ -95,7 +97,7 @@ void AddQueues(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
       *set, "--timeout", "DURATION", IntervalFrom(kMinTimeout),
       [&typed](absl::Duration timeout) { typed.set_queues.timeout = timeout; },
       "Roll back when it takes longer, e.g. 5s, 500ms");
-  set->add_flag("--force", typed.set_queues.force, "Go on although other XDP programs are off meanwhile");
+  set->add_flag("--force", typed.set_queues.force, "Resize although other XDP programs are off meanwhile");
   commands[set] = [&typed](const Context& context) { return RunSetQueues(context, typed.set_queues); };
 }
 
@@ -126,7 +128,7 @@ void AddStats(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
 }
 
 void AddDoctor(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
-  CLI::App* doctor = app.add_subcommand("doctor", "What limits Sluice on this machine, and how to fix it");
+  CLI::App* doctor = app.add_subcommand("doctor", "The limits of Sluice on this machine, and how to fix them");
   doctor->add_option("PORT", typed.port, "Only this port");
   doctor->add_option("--config", typed.config, "Examine this configuration's ports, without an agent")
       ->type_name("FILE");
@@ -137,14 +139,14 @@ void AddDoctor(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
 
 void AddConfig(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* config = app.add_subcommand("config", "Configuration files, and the one that is in force");
-  CLI::App* check = config->add_subcommand("check", "List what is wrong with a file; needs no agent");
+  CLI::App* check = config->add_subcommand("check", "List the problems of a file; needs no agent");
   check->add_option("FILE", typed.config, "Configuration file")->required();
   commands[check] = [&typed](const Context& context) { return RunConfigCheck(context, typed.config); };
 
   const auto file = [&typed](CLI::App* verb) {
     verb->add_option("FILE", typed.config_file, "Configuration file")->capture_default_str();
   };
-  CLI::App* diff = config->add_subcommand("diff", "Show what applying a file would change");
+  CLI::App* diff = config->add_subcommand("diff", "Show the changes that applying a file would make");
   file(diff);
   commands[diff] = [&typed](const Context& context) { return RunConfigDiff(context, typed.config_file); };
 
@@ -158,26 +160,25 @@ void AddConfig(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
     return RunConfigApply(context, typed.config_file, typed.confirm);
   };
   commands[config->add_subcommand("confirm", "Make the last apply final")] = RunConfigConfirm;
-  commands[config->add_subcommand("rollback", "Undo the last apply, which nobody has confirmed yet")] =
-      RunConfigRollback;
+  commands[config->add_subcommand("rollback", "Undo the last apply, before it is confirmed")] = RunConfigRollback;
 }
 
-// "dst_port=22"
+// Checks the form of "dst_port=22"; the agent knows the fields.
 std::string CheckField(const std::string& text) {
   const size_t equals = text.find('=');
   return equals == std::string::npos || equals == 0 ? "'" + text + "' is no FIELD=VALUE, such as proto=tcp" : "";
 }
 
 void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
-  CLI::App* rules = app.add_subcommand("rules", "Steering rules in force, in order, with what each decided");
+  CLI::App* rules = app.add_subcommand("rules", "Steering rules in force, in order, with the packets of each");
   commands[rules] = commands[rules->add_subcommand("list", "The same")] = RunRules;
 
   CLI::App* add = rules->add_subcommand("add", "Add a rule, at the end unless said otherwise");
-  add->add_option("ACTION", typed.action, "What becomes of the packets")
+  add->add_option("ACTION", typed.action, "Where the packets go")
       ->required()
       ->check(CLI::IsMember({"dataplane", "pass", "drop"}));
   add->add_option("FIELD=VALUE", typed.fields,
-                  "What packets it is for: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port")
+                  "The packets it is for, by these fields: " + absl::StrJoin(MatchFields(), ", ", [](std::string* out, const RuleField& field) { out->append(field.name); }))
       ->check(CheckField);
   AddParsed(
       *add, "--before", "ID", ParseCount, [&typed](uint32_t id) { typed.before = id; },
@@ -208,9 +209,9 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
 
 void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* list = app.add_subcommand("blocklist", "Sources whose packets are dropped before any rule");
-  list->add_option("ADDRESS", typed.port, "Whether this one is blocked");
+  list->add_option("ADDRESS", typed.port, "Look this one up");
   commands[list] = [&typed](const Context& context) { return RunBlocklist(context, typed.port); };
-  commands[list->add_subcommand("list", "How many there are, and what they dropped")] = commands[list];
+  commands[list->add_subcommand("list", "The number of prefixes, and of packets they dropped")] = commands[list];
 
   CLI::App* add = list->add_subcommand("add", "Block sources");
   add->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1")->required();
@@ -234,7 +235,7 @@ const char* TypeName(const SettingSpec& argument) {
   }
 }
 
-// One verb for each command of any function. The agent says whether the function it runs has it.
+// Adds a verb for each command of any function. The agent says whether the function it runs has it.
 void AddFunction(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* function = app.add_subcommand("function", "The network function: settings, counters, and its own commands");
   commands[function] = RunFunction;
@@ -262,7 +263,7 @@ void AddFunction(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>
   }
 }
 
-// The options of the whole program. They may stand before the verb or behind it.
+// Adds the options of the whole program to every verb, so that they may stand before the verb or behind it.
 CLI::Option* AddCommon(CLI::App& app, Context& context, Typed& typed) {
   app.add_option("-o,--output", typed.output, "For people, or for programs")->check(CLI::IsMember({"table", "json"}));
   CLI::Option* socket = app.add_option("--socket", context.socket_path, "The agent's socket")->capture_default_str();
@@ -274,9 +275,9 @@ CLI::Option* AddCommon(CLI::App& app, Context& context, Typed& typed) {
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("Looks at and changes a running sluice-agent.", "sluicectl");
+  CLI::App app("Shows and changes a running network function, through sluice-agent.", "sluicectl");
   app.set_version_flag("--version", "sluicectl " SLUICE_VERSION);
-  app.require_subcommand(0, 1);  // none is our error: CLI11 would say the same of an unknown one
+  app.require_subcommand(0, 1);  // no verb is reported below: CLI11 has one text for a missing and an unknown one
 
   Context context;
   Typed typed;
@@ -292,7 +293,7 @@ int Main(int argc, char** argv) {
   AddStats(app, typed, commands);
   AddDoctor(app, typed, commands);
   AddConfig(app, typed, commands);
-  // Only here: below, the environment would win over an option before the verb.
+  // Not for the verbs: there the environment would win over an option before the verb.
   AddCommon(app, context, typed)->envname("SLUICE_SOCKET");
   AddHelp(app);
 
@@ -319,8 +320,8 @@ int Main(int argc, char** argv) {
 }  // namespace sluice::cli
 
 int main(int argc, char** argv) {
-  // Nothing of ours throws; libraries may, when memory is out. No exit code is true then: the agent may have done
-  // what it was asked.
+  // Our code does not throw; libraries may, when there is no memory. No exit code is true then: the agent may have done
+  // the change.
   try {
     return sluice::cli::Main(argc, argv);
   } catch (...) {

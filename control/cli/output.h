@@ -1,5 +1,5 @@
-// Everything that sluicectl prints: text or JSON to standard output, complaints to standard error, and what kind of
-// thing standard output is. One thread.
+// The output of sluicectl: text or JSON to standard output, in a style that fits it, and errors to standard error. One
+// thread.
 #ifndef SLUICE_CONTROL_CLI_OUTPUT_H_
 #define SLUICE_CONTROL_CLI_OUTPUT_H_
 

@@ -1,4 +1,4 @@
-// Packets per second, from two samples of the agent's counters. Pure.
+// Packets per second, from two samples of the agent's counters. Pure; any thread.
 #ifndef SLUICE_CONTROL_CLI_RATES_H_
 #define SLUICE_CONTROL_CLI_RATES_H_
 
@@ -12,7 +12,7 @@
 
 namespace sluice::cli {
 
-inline constexpr uint32_t kBridgeIndex = UINT32_MAX;  // the bridge's place among a port's queues
+inline constexpr uint32_t kBridgeIndex = UINT32_MAX;  // stands for the bridge among a port's queues
 
 struct QueueRate {
   double rx_pps = 0;
@@ -22,8 +22,8 @@ struct QueueRate {
 
 class Rates {
  public:
-  Rates() = default;  // knows none
-  // Queues that are not in both samples have no rate; a counter that went back counts as zero.
+  Rates() = default;  // no rate of any queue
+  // A queue that is not in both samples has no rate; a counter that went back has a rate of zero.
   Rates(const wire::StatsResponse& before, const wire::StatsResponse& after);
   std::optional<QueueRate> Get(const std::string& port, uint32_t queue_index) const;
 
@@ -31,7 +31,7 @@ class Rates {
   std::map<std::pair<std::string, uint32_t>, QueueRate> rates_;
 };
 
-// All reasons together.
+// Sums the drops of all reasons.
 uint64_t Drops(const wire::Queue& queue);
 
 }  // namespace sluice::cli

@@ -1,4 +1,4 @@
-// Differences of configurations, and which one the agent runs, as text. Pure.
+// Differences of configurations, and the one that the agent runs, as text. Pure.
 #ifndef SLUICE_CONTROL_CLI_RENDER_CONFIG_H_
 #define SLUICE_CONTROL_CLI_RENDER_CONFIG_H_
 
@@ -9,9 +9,9 @@
 
 namespace sluice::cli {
 
-// What would change, or has. Ends with a newline.
+// Lists the changes of a diff or an apply. Ends with a newline.
 std::string RenderChanges(const wire::ConfigResponse& response, Style style);
-// The file, what is wrong with it, and what waits to be confirmed; nothing when the agent does not say.
+// Shows the file, its problems, and an apply that waits to be confirmed; empty when the agent does not name a file.
 std::string RenderConfigStatus(const wire::ConfigStatus& config, Style style);
 
 }  // namespace sluice::cli

@@ -33,8 +33,8 @@ std::string Padded(const std::string& text, size_t width) {
   return absl::StrCat(text, std::string(width - std::min(width, text.size()), ' '));
 }
 
-// "  ERROR    napi_tx          virtio_net runs with napi_tx=0", then cost and fix below. Lines of a fix are
-// to be copied, so they are not wrapped.
+// Renders "  ERROR    napi_tx          virtio_net runs with napi_tx=0", with cost and fix below. People copy the lines
+// of a fix, so they are not wrapped.
 std::string FindingText(const wire::Finding& finding, Style style) {
   constexpr size_t kSeverityWidth = 9;
   constexpr size_t kCheckWidth = 17;

@@ -1,4 +1,4 @@
-// `doctor` as text: each finding, what it costs, the line that fixes it. Pure.
+// `doctor` as text: each finding, its cost, the lines that fix it. Pure.
 #ifndef SLUICE_CONTROL_CLI_RENDER_DOCTOR_H_
 #define SLUICE_CONTROL_CLI_RENDER_DOCTOR_H_
 

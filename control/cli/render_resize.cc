@@ -27,7 +27,7 @@ std::string RenderResize(const wire::ResizeResponse& resize, Style style) {
     text += Paint(Wrap("warning: ", warning, style.text_columns()), Colour::kYellow, style);
   }
   if (resize.method() == "none") {
-    return absl::StrCat(text, "nothing to do: it is so already\n");
+    return absl::StrCat(text, "nothing to do: this is the current state\n");
   }
   if (!resize.has_outcome()) {
     absl::StrAppend(&text, "plan by ", resize.method(), ":\n");

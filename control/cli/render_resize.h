@@ -10,7 +10,7 @@
 namespace sluice::cli {
 
 std::string RenderResize(const wire::ResizeResponse& resize, Style style);
-// One resize that was run, its steps not included; `first` stands before it. Ends with a newline.
+// Renders a resize that was run, without its steps, behind `first`. Ends with a newline.
 std::string RenderOutcome(const wire::LastResize& resize, Style style, const std::string& first = "");
 
 }  // namespace sluice::cli

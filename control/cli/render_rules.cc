@@ -1,26 +1,13 @@
 #include "control/cli/render_rules.h"
 
-#include <vector>
-
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "control/rules/rule.h"
 
 namespace sluice::cli {
 namespace {
 
 Colour ColourOf(const std::string& action) {
   return action == "drop" ? Colour::kRed : action == "pass" ? Colour::kYellow : Colour::kGreen;
-}
-
-// In the order a user writes them.
-std::string Matches(const wire::Rule& rule) {
-  std::vector<std::string> fields;
-  for (const char* name : {"in_port", "ethertype", "vlan", "proto", "src", "dst", "src_port", "dst_port"}) {
-    if (const auto field = rule.fields().find(name); field != rule.fields().end()) {
-      fields.push_back(absl::StrCat(name, "=", field->second));
-    }
-  }
-  return fields.empty() ? "everything" : absl::StrJoin(fields, " ");
 }
 
 }  // namespace
@@ -31,10 +18,10 @@ std::string RenderRules(const wire::RulesResponse& rules, Style style) {
     const auto action = rule.fields().find("action");
     const std::string text = action == rule.fields().end() ? "" : action->second;
     table.Add({absl::StrCat(rule.id()), Paint(text, ColourOf(text), style), absl::StrCat(rule.packets()),
-               absl::StrCat(rule.bytes()), Matches(rule)});
+               absl::StrCat(rule.bytes()), MatchText({rule.fields().begin(), rule.fields().end()})});
   }
   const char* rest =
-      "Then: what is for the guest's own addresses passes to the kernel, the rest is the network function's.\n";
+      "Other packets: to the kernel when they are for the guest's own addresses, else to the network function.\n";
   return table.empty() ? absl::StrCat("no rules. ", rest) : absl::StrCat(table.Text(style), rest);
 }
 

@@ -1,4 +1,4 @@
-// Rules and the blocklist as text.
+// Rules and the blocklist as text. Pure.
 #ifndef SLUICE_CONTROL_CLI_RENDER_RULES_H_
 #define SLUICE_CONTROL_CLI_RENDER_RULES_H_
 
@@ -10,7 +10,7 @@
 namespace sluice::cli {
 
 std::string RenderRules(const wire::RulesResponse& rules, Style style);
-// The answer to `request`, which asked or changed something.
+// Renders the answer to `request`, a question or a change.
 std::string RenderBlocklist(const wire::BlocklistResponse& list, const wire::Request& request);
 
 }  // namespace sluice::cli

@@ -9,7 +9,7 @@
 namespace sluice::cli {
 namespace {
 
-// Reasons and verdicts are only shown where something was counted.
+// Adds a row for each reason or verdict that counted something.
 void AddCounts(Table& table, const std::string& port, const std::string& kind,
                const std::map<std::string, uint64_t>& counts) {
   for (const auto& [name, count] : counts) {

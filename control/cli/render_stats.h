@@ -1,4 +1,4 @@
-// `stats` as text: counters since the start, and rates where there are two samples. Pure.
+// `stats` as text: counters since the start, and rates between two samples. Pure.
 #ifndef SLUICE_CONTROL_CLI_RENDER_STATS_H_
 #define SLUICE_CONTROL_CLI_RENDER_STATS_H_
 

@@ -31,7 +31,7 @@ std::string PortsTable(const wire::StatusResponse& status, Style style) {
   return table.Text(style);
 }
 
-// Each reason for a mode once, with the queues it is true of.
+// Names each reason for a mode once, with the queues that have it.
 std::string ModeReasons(const wire::StatusResponse& status, Style style) {
   std::map<std::pair<std::string, std::string>, std::vector<std::string>> queues_of;
   for (const wire::Port& port : status.ports()) {
@@ -63,7 +63,7 @@ std::string HugePages(const wire::StatusResponse& status, Style style) {
              : Wrap("memory: ", absl::StrCat("huge pages (", absl::StrJoin(queues, ", "), ")"), style.text_columns());
 }
 
-// What is seldom anything but 0, a line for each port where it is.
+// Renders counters that are usually 0, a line for each port where one is not.
 std::string Oddities(const wire::StatusResponse& status, Style style) {
   std::string text;
   for (const wire::Port& port : status.ports()) {
@@ -81,7 +81,7 @@ std::string Oddities(const wire::StatusResponse& status, Style style) {
       }
     }
     if (completed > 0) {
-      text += Wrap(first, absl::StrCat(completed, " packets came with a partial checksum, which was completed"),
+      text += Wrap(first, absl::StrCat(completed, " packets had a partial checksum, which was completed"),
                    style.text_columns());
     }
   }
@@ -134,12 +134,11 @@ std::string DataplaneLine(const wire::Dataplane& dataplane, Style style) {
 }
 
 std::string OffloadLine(const wire::Offload& offload, Style style) {
-  return offload.on() ? Wrap("offload: ", absl::StrCat("XDP carries ", offload.flows(), " offloaded flows"),
-                             style.text_columns())
+  return offload.on() ? Wrap("offload: ", absl::StrCat("on, ", offload.flows(), " flows"), style.text_columns())
                       : Wrap("offload: ", absl::StrCat("off; ", offload.reason()), style.text_columns());
 }
 
-// Which lever a port's present state comes from.
+// Names the lever that led to a port's present state.
 std::string Lever(const wire::StatusResponse& status, const wire::Port& port) {
   if (port.queue_pairs().open() > port.queue_pairs().current()) {
     return "spread";

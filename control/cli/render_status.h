@@ -13,7 +13,7 @@ namespace sluice::cli {
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style);
 std::string RenderQueues(const wire::StatusResponse& status, Style style);
 std::string RenderWorkers(const wire::StatusResponse& status, Style style);
-// "received 10 + originated 0 = ... ", and whether it adds up.
+// Renders "received 10 + originated 0 = ... ", and "balanced" or the difference.
 std::string RenderBalance(const wire::Balance& balance, Style style);
 
 }  // namespace sluice::cli

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kGap = 2;  // spaces between columns
 
-// Of what the terminal shows: escape sequences take no room there, a character of UTF-8 takes one place.
+// Returns the width on a terminal: an escape sequence takes no room, a character of UTF-8 one place.
 size_t Width(const std::string& text) {
   size_t width = 0;
   bool escape = false;
@@ -92,7 +92,7 @@ std::string Table::TextOf(const std::vector<size_t>& chosen, const std::vector<s
 std::string Wrap(const std::string& first, const std::string& text, size_t columns) {
   const std::string indent(first.size(), ' ');
   std::string out, line = first;
-  bool fresh = true;  // nothing but the indent on this line yet
+  bool fresh = true;  // this line has only the indent yet
   const auto flush = [&] {
     line.erase(line.find_last_not_of(' ') + 1);
     absl::StrAppend(&out, line, "\n");
@@ -126,7 +126,7 @@ std::string Short(double value) {
 
 std::string DurationText(uint64_t ns) {
   const absl::Duration duration = absl::Nanoseconds(static_cast<int64_t>(ns));
-  // Three digits or so: finer than a tenth of the unit is noise.
+  // Some three digits: anything finer than a tenth of the unit is noise.
   const absl::Duration grain = duration < absl::Microseconds(100) ? absl::Nanoseconds(1)
                                : duration < absl::Seconds(10)     ? absl::Microseconds(100)
                                                                   : absl::Milliseconds(100);

@@ -11,16 +11,16 @@
 
 namespace sluice::cli {
 
-inline constexpr size_t kTextColumns = 96;  // what wraps stays within this, also on a wider terminal
+inline constexpr size_t kTextColumns = 96;  // paragraphs stay within this, also on a wider terminal
 
 enum class Colour { kNone, kRed, kYellow, kGreen, kBold };
-// What the output goes to (terminal.h); by default a file or a pipe.
+// The kind of output (StyleOfOutput in output.h); by default a file or a pipe.
 struct Style {
   bool colours = false;  // escape sequences may be used
   size_t columns = 0;    // the terminal's width; 0: no limit
-  bool redraws = false;  // it can be cleared, and written on anew
+  bool redraws = false;  // it can be cleared and written again
 
-  // For paragraphs, and for what is one line where there is room.
+  // The width of paragraphs, and of lines that are not broken where there is room.
   size_t text_columns() const { return columns == 0 ? kTextColumns : std::min(columns, kTextColumns); }
   size_t line_columns() const { return columns == 0 ? std::string::npos : columns; }
 };
@@ -36,8 +36,8 @@ class Table {
   explicit Table(std::vector<Column> columns, size_t keys = 1) : columns_(std::move(columns)), keys_(keys) {}
   void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   bool empty() const { return rows_.empty(); }
-  // Titles and rows, two spaces between columns, none at the end of a line. What does not fit the terminal stands
-  // below, behind the keys again: nothing is cut, and only a value that is wider than a terminal leaves it.
+  // Renders titles and rows, with two spaces between columns and none at the end of a line. Columns that do not fit the
+  // terminal stand below, behind the keys again: nothing is cut, and only a value wider than a terminal leaves it.
   std::string Text(Style style) const;
 
  private:
@@ -48,8 +48,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// `text` broken at spaces to stay within `columns`; `first` stands before the first line, and as many
-// spaces before the others. Its own line breaks stay. A word that is too long stays whole.
+// Breaks `text` at spaces to stay within `columns`. `first` stands before the first line, and as many spaces before the
+// others. Line breaks in `text` stay. A word that is too long stays whole.
 std::string Wrap(const std::string& first, const std::string& text, size_t columns = kTextColumns);
 
 // 950, 12.3k, 1.23M, 4.56G

@@ -12,13 +12,13 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "control/config/listen_address.h"
+#include "control/kernel/modes.h"
 #include "control/rules/rule.h"
 #include "dataplane/function/settings.h"
 
 namespace sluice {
 
 enum class OnDataplaneDown { kPass, kDrop, kHold };
-enum class ModeSetting { kAuto, kZeroCopy, kCopy, kSkb };
 enum class PollSetting { kAdaptive, kBusy, kInterrupt };
 enum class OffloadSetting { kAuto, kOn, kOff };
 

@@ -44,17 +44,8 @@ toml::table KeysTable(const char* table, const Config& config, size_t port) {
 }  // namespace
 
 std::string RuleText(const RuleFields& fields) {
-  std::vector<std::string> matches;
-  std::string action;
-  for (const RuleField& known : AllRuleFields()) {
-    const auto field = fields.find(known.name);
-    if (field != fields.end() && field->first == "action") {
-      action = field->second;
-    } else if (field != fields.end()) {
-      matches.push_back(absl::StrCat(known.name, " = ", field->second));
-    }
-  }
-  return absl::StrCat(matches.empty() ? "anything" : absl::StrJoin(matches, ", "), " -> ", action);
+  const auto action = fields.find("action");
+  return absl::StrCat(MatchText(fields), " -> ", action == fields.end() ? "" : action->second);
 }
 
 std::string ToToml(const Config& config) {

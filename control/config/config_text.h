@@ -8,7 +8,7 @@
 
 namespace sluice {
 
-// Returns "proto = udp, dst_port = 53 -> pass", with the fields in the order of AllRuleFields().
+// Returns "proto=udp dst_port=53 -> pass" (MatchText).
 std::string RuleText(const RuleFields& fields);
 
 // Returns TOML without comments, of which ParseConfig() makes the same configuration.

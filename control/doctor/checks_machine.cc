@@ -12,11 +12,11 @@ namespace {
 
 // The oldest kernel Sluice is tested on.
 constexpr KernelVersion kTestedKernel = {6, 1};
-// Sockets of several devices on one UMEM with rings of their own came with 5.10 (net/xdp/xsk.c: xsk_bind),
-// SO_PREFER_BUSY_POLL and BPF memory that is not charged to memlock with 5.11.
+// 5.10 brought sockets of several devices, each with fill and completion rings, on one UMEM (net/xdp/xsk.c: xsk_bind);
+// 5.11 brought SO_PREFER_BUSY_POLL, and BPF memory that is not charged to memlock.
 constexpr KernelVersion kOldestKernel = {5, 11};
-// What the kernel charges for the lanes that the agent makes: one for each queue pair and the bridge's, each with a
-// UMEM whose frames are all pinned (net/xdp/xdp_umem.c: xdp_umem_account_pages).
+// Sums the memory that the kernel charges for the lanes that the agent makes: one for each queue pair and the bridge's,
+// each with a UMEM whose frames are all pinned (net/xdp/xdp_umem.c: xdp_umem_account_pages).
 uint64_t LockedBytes(absl::Span<const PortFacts> ports) {
   uint32_t lanes = 1;
   uint32_t frame_size_bytes = 0;
@@ -38,7 +38,7 @@ void CheckKernel(const MachineFacts& machine, absl::Span<const PortFacts>, Repor
   const std::string what = absl::StrCat("kernel ", machine.kernel_release);
   const std::string fix = absl::StrCat("boot a kernel from ", Text(kTestedKernel), " on");
   if (!version.has_value()) {
-    report.Note(absl::StrCat(what, ": not a version we know how to read"), "nothing can be said about it", fix);
+    report.Note(absl::StrCat(what, ": a version that Sluice cannot read"), "it may be too old", fix);
   } else if (*version < kOldestKernel) {
     report.Error(absl::StrCat(what, " is older than ", Text(kOldestKernel)),
                  "sockets of several queues cannot share one memory as Sluice needs it", fix);

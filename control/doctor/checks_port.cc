@@ -10,7 +10,7 @@
 namespace sluice::doctor {
 namespace {
 
-// Pairs for which Sluice has, or will have, a socket.
+// The number of pairs for which Sluice has, or will have, a socket.
 uint32_t PairsInUse(const PortFacts& port) {
   const uint32_t current = port.channels.has_value() ? port.channels->combined : 1;
   return std::max(current, port.queue_pairs_wanted);
@@ -20,11 +20,13 @@ uint32_t PairsInUse(const PortFacts& port) {
 
 void CheckDriver(const MachineFacts&, const PortFacts& port, Report& report) {
   const std::string what =
-      absl::StrCat(port.netdev, " is driven by ", port.driver.empty() ? "nothing we know" : port.driver);
+      absl::StrCat(port.netdev, " is driven by ", port.driver.empty() ? "an unknown driver" : port.driver);
   if (port.virtio.has_value()) {
     report.Ok(absl::StrCat(what, " (", port.virtio->name, ")"));
   } else {
-    report.Note(what, "Sluice is made for virtio_net and tested with it and veth; what follows says less here", "");
+    report.Note(what,
+                "Sluice is made for virtio_net, and tested with that and veth; on other drivers the checks tell less",
+                "");
   }
 }
 
@@ -120,8 +122,7 @@ void CheckIrqAffinity(const MachineFacts& machine, const PortFacts& port, Report
   }
   if (without.size() == queues) {
     if (port.virtio.has_value()) {
-      report.Note("no queue has an interrupt of its own", "all queues' work starts on one CPU",
-                  QueuesFix(PairsInUse(port)));
+      report.Note("no queue has its own interrupt", "all queues' work starts on one CPU", QueuesFix(PairsInUse(port)));
     } else {
       report.Ok("the driver has no interrupts per queue: nothing to place");
     }
@@ -155,7 +156,7 @@ void CheckIrqAffinity(const MachineFacts& machine, const PortFacts& port, Report
   }
   if (!misplaced.empty()) {
     report.Note(absl::StrCat("queue i is not on CPU c with c mod ", queues, " = i: ", absl::StrJoin(misplaced, "; ")),
-                "what XDP sends back out leaves by another queue, and takes the flow's answers there", fix);
+                "packets that XDP sends leave by another queue, and the flow's answers then come in there", fix);
   }
   if (without.empty() && shared.empty() && loose.empty() && misplaced.empty()) {
     report.Ok("each queue's interrupts have a CPU of their own");

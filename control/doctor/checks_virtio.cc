@@ -36,7 +36,7 @@ std::vector<std::string> Offered(const VirtioDevice& device) {
   return names;
 }
 
-// Switches off exactly what is on: an older QEMU refuses properties it does not know.
+// Switches off exactly the offloads that are on: an older QEMU refuses properties that it does not know.
 std::string OffloadsFix(const std::vector<std::string>& offered) {
   return Fix({absl::StrCat(absl::StrJoin(offered, "=off,"), "=off"),
               "<guest csum='off' tso4='off' tso6='off' ecn='off' ufo='off'/>", ""});
@@ -78,7 +78,7 @@ void CheckReceiveBuffers(const MachineFacts&, const PortFacts& port, Report& rep
                  Fix({"mrg_rxbuf=on", "<host mrg_rxbuf='on'/>", ""}));
 }
 
-// drivers/net/virtio_net.c: virtnet_xdp_set, virtnet_clear_guest_offloads, mergeable_xdp_get_buf.
+// The source: drivers/net/virtio_net.c: virtnet_xdp_set, virtnet_clear_guest_offloads, mergeable_xdp_get_buf.
 void CheckGuestOffloads(const MachineFacts&, const PortFacts& port, Report& report) {
   const std::vector<std::string> offered = Offered(*port.virtio);
   if (offered.empty()) {
@@ -92,18 +92,18 @@ void CheckGuestOffloads(const MachineFacts&, const PortFacts& port, Report& repo
     return;
   }
   report.Note(what,
-              "a channels resize takes XDP off for a moment; they come back then, and attaching again drops what is "
-              "queued with them. 20 times under two TCP streams cost 6,194 to 8,428 retransmissions, with them off in "
-              "the device 742 to 1,016. The cores and spread levers do not touch them",
+              "a channels resize takes XDP off for a moment, which switches them on; putting it back drops the packets "
+              "that were queued in between. 20 such resizes under two TCP streams cost 6,194 to 8,428 retransmissions, "
+              "and 742 to 1,016 with the offloads off in the device. The cores and spread levers do not touch them",
               OffloadsFix(offered));
 }
 
-// With XDP on, the driver drops what has a partial checksum or is a super-packet before any program sees it
-// (mergeable_xdp_get_buf, receive_small_xdp), and counts it as it counts a program's XDP_DROP.
+// With XDP on, the driver drops frames with a partial checksum and super-packets before any program sees them
+// (mergeable_xdp_get_buf, receive_small_xdp), and counts them like a program's XDP_DROP.
 void CheckRxDrops(const MachineFacts&, const PortFacts& port, Report& report) {
   if (!port.rx_drops.has_value()) {
     report.Note("virtio_net does not say how many frames it dropped (ethtool -S)",
-                "frames it drops itself, for a partial checksum say, go unseen", "");
+                "frames that it drops itself, as for a partial checksum, go unseen", "");
     return;
   }
   const RxDrops& drops = *port.rx_drops;
@@ -113,14 +113,14 @@ void CheckRxDrops(const MachineFacts&, const PortFacts& port, Report& report) {
   const std::string counted = absl::StrCat("virtio_net counts rx_drops ", drops.drops, ", xdp_drops ", drops.xdp_drops);
   const std::string whose = port.dropped_in_xdp.has_value()
                                 ? absl::StrCat(": ", at_xdp, " that no rule and no full socket accounts for")
-                                : ", in which what rules drop is included: the agent would tell that apart";
+                                : ", among them the packets that rules drop: only the agent can tell these apart";
   const std::string look = absl::StrCat("ethtool -S ", port.netdev, " | grep drops: which queue, and whether it grows");
   const std::vector<std::string> offered = Offered(*port.virtio);
   if (at_xdp == 0 && elsewhere == 0) {
     report.Ok(absl::StrCat(counted, drops.drops == 0 ? "" : ": rules and full sockets account for them"));
   } else if (at_xdp == 0) {
     report.Note(absl::StrCat(counted, ": ", elsewhere, " without XDP"),
-                "these did not fit the driver's buffers, or it had no memory for new ones", look);
+                "these frames did not fit the driver's buffers, or it had no memory for new ones", look);
   } else if (offered.empty()) {
     report.Note(
         counted + whose,
@@ -130,15 +130,15 @@ void CheckRxDrops(const MachineFacts&, const PortFacts& port, Report& report) {
   } else {
     report.Warning(
         counted + whose,
-        "with XDP on, virtio_net drops a frame that has a partial checksum, since the host left the rest to "
-        "the guest, or is a super-packet, and no program sees it. Such are on their way when XDP comes, at the "
-        "start and in a channels resize; their senders have to send them again",
+        "with XDP on, virtio_net drops frames with a partial checksum, which the host left to the guest to complete, "
+        "and super-packets; no program sees them. Such frames are on their way when XDP is put on, at the start and in "
+        "a channels resize; their senders have to send them again",
         OffloadsFix(offered));
   }
 }
 
-// Copy-mode transmit on virtio hands over the frame itself (IFF_TX_SKB_NO_LINEAR); without napi_tx the skb is
-// orphaned on transmit (start_xmit), which completes the frame before the device has read it.
+// In copy mode virtio transmits the frame itself, without a copy (IFF_TX_SKB_NO_LINEAR). Without napi_tx the driver
+// orphans the skb on transmit (start_xmit), which completes the frame before the device has read it.
 void CheckNapiTx(const MachineFacts&, const PortFacts& port, Report& report) {
   const std::string fix =
       "echo 'options virtio_net napi_tx=1' > /etc/modprobe.d/virtio_net.conf, or virtio_net.napi_tx=1 on the kernel's "
@@ -147,14 +147,15 @@ void CheckNapiTx(const MachineFacts&, const PortFacts& port, Report& report) {
     report.Note("virtio_net's parameter napi_tx cannot be read", "were it off, sent frames could be overwritten", fix);
   } else if (!*port.virtio->napi_tx) {
     report.Error("virtio_net runs with napi_tx=0",
-                 "a frame counts as sent before the device has read it: packets would be overwritten on their way",
+                 "a frame counts as sent before the device has read it: packets would be overwritten before they leave",
                  fix);
   } else if (port.frames_sent_unread > 0) {
-    report.Warning("a transmit queue lost its NAPI: a CPU went offline while XDP was put on or off, or the link up",
-                   absl::StrCat("frames count as sent before the device has read them; ", port.frames_sent_unread,
-                                " for each queue pair are therefore set aside, and less memory is left for bursts"),
-                   absl::StrCat("ip link set ", port.netdev, " down && ethtool -C ", port.netdev,
-                                " tx-frames 1 && ip link set ", port.netdev, " up (the link's routes go with it)"));
+    report.Warning(
+        "a transmit queue lost its NAPI: a CPU went offline while XDP was put on or off, or the link up",
+        absl::StrCat("frames count as sent before the device has read them; therefore ", port.frames_sent_unread,
+                     " for each queue pair are quarantined, which leaves less memory for bursts"),
+        absl::StrCat("ip link set ", port.netdev, " down && ethtool -C ", port.netdev, " tx-frames 1 && ip link set ",
+                     port.netdev, " up (the link's routes go with it)"));
   } else {
     report.Ok("transmit completions come from the device (napi_tx)");
   }
@@ -170,8 +171,8 @@ void CheckRingReset(const MachineFacts&, const PortFacts& port, Report& report) 
   }
 }
 
-// drivers/net/virtio_net.c: virtnet_xsk_pool_enable wants a DMA device, which there is only with
-// VIRTIO_F_ACCESS_PLATFORM, mergeable buffers, and a queue that can be reset.
+// Zero-copy needs a DMA device, which exists only with VIRTIO_F_ACCESS_PLATFORM, and mergeable buffers, and queues that
+// can be reset (drivers/net/virtio_net.c: virtnet_xsk_pool_enable).
 void CheckZeroCopy(const MachineFacts& machine, const PortFacts& port, Report& report) {
   const std::optional<KernelVersion> kernel = ParseKernelVersion(machine.kernel_release);
   const char* cost = "sockets work in copy mode: each packet is copied once on receive";
@@ -192,7 +193,7 @@ void CheckZeroCopy(const MachineFacts& machine, const PortFacts& port, Report& r
   }
   if (missing.empty() && port.virtio->SendsStrayZeroCopyHeaders()) {
     report.Note("virtio_net is a loadable module: zero-copy frames go out with a header from elsewhere in memory",
-                absl::StrCat("mode \"auto\" does without, so ", cost,
+                absl::StrCat("mode \"auto\" avoids zero-copy, so ", cost,
                              "; with mode \"zerocopy\" the host may refuse frames that count as sent"),
                 "a kernel with virtio_net built in (CONFIG_VIRTIO_NET=y)");
   } else if (missing.empty()) {

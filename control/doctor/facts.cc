@@ -20,7 +20,7 @@
 namespace sluice {
 namespace {
 
-// The CPUs that interrupts of a queue may go to; empty when it has none, or they are gone meanwhile.
+// Lists the CPUs that interrupts of a queue may go to; empty when it has no interrupt, or none any more.
 std::vector<uint32_t> IrqCpus(const std::string& netdev, uint32_t queue) {
   std::set<uint32_t> cpus;
   const absl::StatusOr<std::vector<uint32_t>> irqs = QueueIrqs(netdev, queue);
@@ -89,7 +89,7 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
   }
   facts.virtio = *std::move(virtio);
 
-  // What a driver cannot say is a fact, too.
+  // A driver that cannot tell one of these is no error.
   if (const absl::StatusOr<DriverInfo> driver = GetDriver(port.netdev); driver.ok()) {
     facts.driver = driver->driver;
   }

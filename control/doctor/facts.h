@@ -19,7 +19,7 @@ struct MachineFacts {
   std::string kernel_release;  // uname -r
   bool has_btf = false;        // /sys/kernel/btf/vmlinux
   uint32_t online_cpus = 0;
-  uint32_t possible_cpus = 0;             // nr_cpu_ids: what virtnet_xdp_set asks for
+  uint32_t possible_cpus = 0;             // nr_cpu_ids: virtnet_xdp_set asks for as many queue pairs
   std::optional<uint64_t> memlock_bytes;  // nullopt: unlimited
   bool can_lock_memory = false;           // CAP_IPC_LOCK
 };
@@ -37,7 +37,7 @@ struct PortFacts {
   uint32_t frames_sent_unread = 0;         // virtio_device.h
   std::optional<RxDrops> rx_drops;         // nullopt: the driver does not count them
   std::optional<uint64_t> dropped_in_xdp;  // PortToExamine's
-  // irq_cpus[q]: the CPUs queue q's interrupts may go to; empty when it has none.
+  // irq_cpus[q]: the CPUs that queue q's interrupts may go to; empty when it has no interrupt.
   std::vector<std::vector<uint32_t>> irq_cpus;
 };
 
@@ -45,7 +45,8 @@ struct PortToExamine {
   std::string name;
   std::string netdev;
   uint32_t queue_pairs_wanted = 1;
-  std::optional<uint64_t> dropped_in_xdp;  // frames whose drop in XDP is accounted for otherwise; nullopt: unknown
+  // Frames that XDP dropped and that are accounted for elsewhere (by rules, say); nullopt: unknown.
+  std::optional<uint64_t> dropped_in_xdp;
 };
 
 // Errors: the call or file that failed, with errno's text.

@@ -1,4 +1,4 @@
-// Where a check puts its findings, and how a fix is written. Private to this folder. Any thread.
+// The findings of a check, and the form of a fix. Private to this folder. Any thread.
 #ifndef SLUICE_CONTROL_DOCTOR_REPORT_H_
 #define SLUICE_CONTROL_DOCTOR_REPORT_H_
 

@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Where the device's interrupts are listed: its own folder, or for virtio that of the PCI device it sits on.
+// Lists the device's interrupts, from its own folder, or for virtio from that of the PCI device it sits on.
 std::vector<uint32_t> DeviceIrqs(const std::string& netdev) {
   std::error_code error;
   const fs::path device = fs::canonical(fs::path("/sys/class/net") / netdev / "device", error);

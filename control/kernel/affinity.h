@@ -1,6 +1,6 @@
-// Which CPUs handle a port's queues: IRQ affinity (/proc/irq/N/smp_affinity_list) and XPS
-// (/sys/class/net/IF/queues/tx-Q/xps_cpus). Best effort where a device has no per-queue interrupts
-// (veth): then there is nothing to set, and that is said in the result, not an error. One thread.
+// Places a port's queues on CPUs: IRQ affinity (/proc/irq/N/smp_affinity_list) and XPS
+// (/sys/class/net/IF/queues/tx-Q/xps_cpus). A device without an interrupt for each queue (veth) has nothing to place,
+// which is no error. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_AFFINITY_H_
 #define SLUICE_CONTROL_KERNEL_AFFINITY_H_
 
@@ -14,26 +14,26 @@
 
 namespace sluice {
 
-// Interrupts of one queue pair, from /sys/class/net/IF/device/msi_irqs (its parent's on virtio) and their
+// Finds the interrupts of one queue pair, from /sys/class/net/IF/device/msi_irqs (on virtio, its parent's) and their
 // names in /proc/interrupts ("virtio1-input.0", "virtio1-output.0"). Empty when the device has none.
 absl::StatusOr<std::vector<uint32_t>> QueueIrqs(const std::string& netdev, uint32_t queue);
 
-// Remembers what was there and puts it back.
+// The placement of one device's queues, and the one that was found, to be put back.
 class QueueAffinity {
  public:
-  // By file, what it held before anybody of ours changed it.
+  // A file's content before Sluice first changed it, by the file's path.
   using Before = std::map<std::string, std::string>;
 
-  // `before` is what an earlier agent had remembered.
+  // `before`: as an earlier agent remembered it.
   explicit QueueAffinity(std::string netdev, Before before = {})
       : netdev_(std::move(netdev)), saved_(std::move(before)) {}
-  // Remembers what Apply() would change for queues [0, queues), so that it can be written down first.
+  // Remembers the files that Apply() would change for queues [0, queues), so that they can be saved first.
   void Remember(uint32_t queues);
   const Before& before() const { return saved_; }
-  // Queue q's interrupts go to cpus[q], and its transmit queue is that CPU's. An offline CPU is an error
-  // that names it; queues that cannot be set are listed in the error, the others stay set.
+  // Sends queue q's interrupts to cpus[q], and gives its transmit queue to that CPU. An offline CPU is an error that
+  // names it, and nothing is set. Queues that cannot be set are listed in the error; the others stay set.
   absl::Status Apply(const std::vector<uint32_t>& cpus);
-  // Everything as it is remembered. Vanished queues are skipped.
+  // Puts every remembered file back. Skips queues that have gone.
   absl::Status Restore();
 
  private:

@@ -14,7 +14,7 @@ namespace {
 // libbpf's words before the extack text (libbpf nlattr.c: libbpf_nla_dump_errormsg).
 constexpr char kExtackPrefix[] = "Kernel error message: ";
 
-// The callbacks have no user pointer, so what they collect is the process's.
+// The callbacks have no user pointer, so the messages belong to the process.
 std::string g_extack;
 std::string g_last_warning;
 

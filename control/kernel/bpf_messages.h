@@ -1,6 +1,6 @@
-// Keeps libbpf and libxdp from printing, and what they would have printed for the error text: they alone
-// see the kernel's extack and the verifier's verdict. SLUICE_BPF_DEBUG in the environment prints
-// everything to stderr. Private to this folder. One thread; an inner one collects alone while it lives.
+// Collects the messages of libbpf and libxdp, which would otherwise print them, for the error text: these libraries
+// alone see the kernel's extack and the verifier's verdict. With SLUICE_BPF_DEBUG in the environment everything is
+// printed to stderr as well. Private to this folder. One thread; of nested objects only the inner one collects.
 #ifndef SLUICE_CONTROL_KERNEL_BPF_MESSAGES_H_
 #define SLUICE_CONTROL_KERNEL_BPF_MESSAGES_H_
 
@@ -14,7 +14,7 @@
 
 namespace sluice {
 
-// Collects while it lives.
+// Collects from its construction to its destruction.
 class BpfMessages {
  public:
   BpfMessages();
@@ -22,9 +22,10 @@ class BpfMessages {
   BpfMessages(const BpfMessages&) = delete;
   BpfMessages& operator=(const BpfMessages&) = delete;
 
-  // The kernel's own message if there was one, else the last warning; "" when there was neither.
+  // Returns the kernel's own message if there was one, else the last warning, else "".
   std::string Best() const;
-  // KernelError with Best(); starts over. `error` may have either sign, as these libraries return both.
+  // Returns a KernelError with Best(), and forgets the messages. `error` may have either sign, as these libraries
+  // return both.
   absl::Status Error(int error, absl::string_view doing);
 
  private:

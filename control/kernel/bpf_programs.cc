@@ -25,7 +25,7 @@ namespace {
 constexpr char kAbiVariable[] = "sluice_abi_version";
 // The kernel names the object's read-only data "<object, cut>.rodata".
 constexpr char kRodata[] = ".rodata";
-// All our maps begin like this, no other map does.
+// The beginning of the names of all our maps, and of no other.
 constexpr char kMapPrefix[] = "sluice_";
 
 absl::StatusOr<bpf_map_info> MapInfo(int fd) {
@@ -37,7 +37,7 @@ absl::StatusOr<bpf_map_info> MapInfo(int fd) {
   return info;
 }
 
-// Where `variable` lies in the program's .rodata, from its BTF.
+// Finds the offset of `variable` in the program's .rodata, from its BTF.
 std::optional<uint32_t> RodataOffset(uint32_t btf_id, const char* variable) {
   struct BtfFree {
     void operator()(btf* b) const { btf__free(b); }
@@ -61,7 +61,7 @@ std::optional<uint32_t> RodataOffset(uint32_t btf_id, const char* variable) {
   return std::nullopt;
 }
 
-// nullopt: the program says nothing about it, so it is not one of ours.
+// Reads the program's ABI version. nullopt: it has none, so it is not one of ours.
 std::optional<uint32_t> AbiVersion(const BpfProgram& program) {
   const std::optional<uint32_t> offset = RodataOffset(program.btf_id, kAbiVariable);
   if (!offset.has_value()) {
@@ -145,6 +145,17 @@ absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_d
   return absl::OkStatus();
 }
 
+void CloseBpfObject::operator()(bpf_object* object) const {
+  bpf_object__close(object);
+}
+
+BpfObject OpenObject(const std::string& path, const std::string& pin_dir) {
+  bpf_object_open_opts options{};
+  options.sz = sizeof(options);
+  options.pin_root_path = pin_dir.c_str();
+  return BpfObject(bpf_object__open_file(path.c_str(), &options));
+}
+
 absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name) {
   const std::string path = absl::StrCat(pin_dir, "/", name);
   UniqueFd map(bpf_obj_get(path.c_str()));
@@ -152,6 +163,10 @@ absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::st
     return KernelError(errno, absl::StrCat("opening pinned map ", path));
   }
   return map;
+}
+
+absl::Status MapError(absl::string_view doing, const char* map) {
+  return KernelError(errno, absl::StrCat(doing, " map ", map));
 }
 
 absl::StatusOr<size_t> PossibleCpus() {
@@ -178,7 +193,7 @@ absl::Status MakePinDir(const std::string& pin_dir) {
   if (statfs(path.c_str(), &filesystem) != 0) {
     return KernelError(errno, absl::StrCat("looking at ", path));
   }
-  // sysfs, which is there without one, makes no folders.
+  // Without a bpf filesystem /sys/fs/bpf is a folder of sysfs, in which mkdir() fails.
   if (static_cast<uint64_t>(filesystem.f_type) != BPF_FS_MAGIC) {
     return absl::FailedPreconditionError(
         absl::StrCat(pin_dir, " is not on a bpf filesystem; mount one: mount -t bpf bpf /sys/fs/bpf"));

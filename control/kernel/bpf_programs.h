@@ -1,15 +1,19 @@
-// Questions about loaded BPF programs and pinned maps, for adoption. Private to this folder. One thread.
+// Loaded BPF programs, object files and pinned maps. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_
 #define SLUICE_CONTROL_KERNEL_BPF_PROGRAMS_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "dataplane/base/unique_fd.h"
+
+struct bpf_object;  // bpf/libbpf.h
 
 namespace sluice {
 
@@ -22,18 +26,28 @@ struct BpfProgram {
 
 absl::StatusOr<BpfProgram> DescribeProgram(int program_fd);
 
-// Fails when the program's `sluice_abi_version` is not ours, or it has none.
+// Fails when the program's `sluice_abi_version` is not ours, or is missing. Needed before a program is adopted.
 absl::Status CheckAbiVersion(const BpfProgram& program);
 // Fails unless every map of ours that the program uses is the one pinned under its name in `pin_dir`.
 absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_dir);
 
-// The map pinned as pin_dir/name.
+struct CloseBpfObject {
+  void operator()(bpf_object* object) const;
+};
+using BpfObject = std::unique_ptr<bpf_object, CloseBpfObject>;
+// Opens an object file whose maps will be pinned in, or taken from, `pin_dir`. nullptr: refused, errno says why.
+BpfObject OpenObject(const std::string& path, const std::string& pin_dir);
+
+// Opens the map that is pinned as pin_dir/name.
 absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name);
 
-// How many elements a per-CPU map has under one key; each is rounded up to 8 bytes.
+// Makes the error of a call on one of our maps, from errno: "writing map sluice_config: Permission denied".
+absl::Status MapError(absl::string_view doing, const char* map);
+
+// Returns the number of elements that a per-CPU map has under one key. Each is rounded up to 8 bytes.
 absl::StatusOr<size_t> PossibleCpus();
 
-// `pin_dir` and its parents; the first has to be on a bpf filesystem that is mounted.
+// Makes `pin_dir` and its parents. FailedPrecondition when it is not on a bpf filesystem.
 absl::Status MakePinDir(const std::string& pin_dir);
 
 }  // namespace sluice

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <memory>
 #include <utility>
 #include <vector>
 
@@ -178,19 +177,11 @@ absl::Status SwitchOffloadsOff(const std::string& near) {
   return off.empty() ? absl::OkStatus() : SetFeatures(near, off);
 }
 
-struct ObjectClose {
-  void operator()(bpf_object* o) const { bpf_object__close(o); }
-};
-using Object = std::unique_ptr<bpf_object, ObjectClose>;
-
-// Loads `program`'s object; its maps are taken from `pin_dir`, or pinned there.
-absl::StatusOr<Object> LoadObject(const std::string& object_dir, const char* program, const std::string& pin_dir) {
+// Loads `program`'s object, its maps pinned in, or taken from, `pin_dir`.
+absl::StatusOr<BpfObject> LoadObject(const std::string& object_dir, const char* program, const std::string& pin_dir) {
   const std::string path = absl::StrCat(object_dir, "/", program, ".bpf.o");
   BpfMessages messages;
-  bpf_object_open_opts options{};
-  options.sz = sizeof(options);
-  options.pin_root_path = pin_dir.c_str();
-  Object object(bpf_object__open_file(path.c_str(), &options));
+  BpfObject object = OpenObject(path, pin_dir);
   if (object == nullptr) {
     return messages.Error(errno, absl::StrCat("opening ", path));
   }
@@ -200,7 +191,7 @@ absl::StatusOr<Object> LoadObject(const std::string& object_dir, const char* pro
   return object;
 }
 
-absl::StatusOr<int> ProgramFd(const Object& object, const char* name) {
+absl::StatusOr<int> ProgramFd(const BpfObject& object, const char* name) {
   const bpf_program* program = bpf_object__find_program_by_name(object.get(), name);
   if (program == nullptr) {
     return absl::NotFoundError(absl::StrCat("the object file has no program ", name));
@@ -210,7 +201,7 @@ absl::StatusOr<int> ProgramFd(const Object& object, const char* name) {
 
 // Attaches the far end's program: XDP in native mode, without a dispatcher, since nobody else has business there.
 absl::Status AttachFar(const std::string& far, const std::string& object_dir, const std::string& pin_dir) {
-  const absl::StatusOr<Object> object = LoadObject(object_dir, kFarProgram, pin_dir);
+  const absl::StatusOr<BpfObject> object = LoadObject(object_dir, kFarProgram, pin_dir);
   if (!object.ok()) {
     return object.status();
   }
@@ -228,7 +219,7 @@ absl::Status AttachFar(const std::string& far, const std::string& object_dir, co
 // no clsact qdisc before.
 absl::Status AttachFilter(const Link& link, const char* name, const std::string& object_dir, const std::string& pin_dir,
                           bool& made_clsact) {
-  const absl::StatusOr<Object> object = LoadObject(object_dir, name, pin_dir);
+  const absl::StatusOr<BpfObject> object = LoadObject(object_dir, name, pin_dir);
   if (!object.ok()) {
     return object.status();
   }

@@ -12,7 +12,7 @@ constexpr uint32_t kEthernetBytes = 14;
 constexpr uint32_t kVlanTagsBytes = 8;
 // sizeof(skb_shared_info), which the driver keeps behind each single-buffer frame. The limit that follows,
 // 4096 - 256 - 320 - 14 = 3506, is virtio_net's (virtnet_xdp_set) and veth's (veth_xdp_set). Linux 6.1's
-// virtio_net allows more and then drops what does not fit.
+// virtio_net allows more, and then drops packets that do not fit.
 constexpr uint32_t kTailroomBytes = 320;
 constexpr uint32_t kMaxMtuBytes = kLargeChunkBytes - kHeadroomBytes - kTailroomBytes - kEthernetBytes;
 

@@ -22,8 +22,8 @@
 namespace sluice {
 namespace {
 
-// A request of the ethtool family, for one netdev. `fill` appends attributes behind the header nest,
-// whose number is 1 in every ethtool message.
+// Sends a request of the ethtool family for one netdev. `fill` appends attributes behind the header nest, whose number
+// is 1 in every ethtool message.
 absl::Status AskEthtool(uint8_t command, const std::string& netdev, absl::string_view doing,
                         absl::FunctionRef<void(NetlinkRequest&)> fill,
                         absl::FunctionRef<void(const nlmsghdr*)> on_answer) {
@@ -88,7 +88,7 @@ absl::StatusOr<ChannelCounts> ReadChannels(const std::string& netdev) {
   return counts;
 }
 
-// Names in a bitset that came without a mask: those that are set (net/ethtool/bitset.c: ethnl_put_bitset32).
+// Lists the names of the set bits in a bitset that came without a mask (net/ethtool/bitset.c: ethnl_put_bitset32).
 void AppendBitNames(const nlattr* bitset, std::vector<std::string>& names) {
   ForEachAttribute(bitset, [&names](const nlattr* part) {
     if (mnl_attr_get_type(part) != ETHTOOL_A_BITSET_BITS) {
@@ -184,8 +184,8 @@ absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<s
   if (!status.ok()) {
     return status;
   }
-  // The kernel acknowledges a request for a fixed feature, too (net/ethtool/features.c:
-  // ethnl_set_features): what holds now is what counts.
+  // The kernel acknowledges a request for a fixed feature, too (net/ethtool/features.c: ethnl_set_features), so read
+  // what holds now.
   const absl::StatusOr<std::vector<std::string>> active = ActiveFeatures(netdev);
   if (!active.ok()) {
     return active.status();
@@ -301,8 +301,9 @@ absl::StatusOr<std::vector<std::pair<std::string, uint64_t>>> GetDriverStats(con
   if (set->sset_mask == 0 || count == 0) {
     return std::vector<std::pair<std::string, uint64_t>>();
   }
-  // The kernel writes as many as there are by then, whatever room it is given (net/ethtool/ioctl.c: ethtool_get_stats),
-  // and somebody may be opening queues: room for as many more as we can use. A pair has some 20 counters in virtio_net.
+  // The kernel writes all counters there are by then, whatever room it is given (net/ethtool/ioctl.c:
+  // ethtool_get_stats), and somebody may be opening queues. Leave room for as many more as we can use; virtio_net has
+  // some 20 counters a pair.
   constexpr size_t kMostOfAPair = 64;
   const size_t room = count + kMostOfAPair * SLUICE_MAX_QUEUES;
   std::vector<char> names_memory(sizeof(ethtool_gstrings) + room * ETH_GSTRING_LEN);

@@ -1,9 +1,10 @@
-// ethtool through its netlink family, so that the kernel's own words (extack) reach the user, and through
-// ioctl where netlink came too late for our oldest kernel (RSS: ETHTOOL_MSG_RSS_SET is younger than 6.12).
+// Asks and sets what ethtool(8) does: through its netlink family, so that the kernel's own words (extack) reach the
+// user, and through ioctl where our oldest kernel has no netlink message (RSS: ETHTOOL_MSG_RSS_SET is younger than
+// 6.12).
 //
-// Errors: NotFound for an unknown netdev, Unimplemented where the driver has no such operation
-// (EOPNOTSUPP), FailedPrecondition for EINVAL and EBUSY, Internal otherwise; the text holds what was
-// asked, errno's text and the kernel's message. One thread.
+// Errors: NotFound for an unknown netdev, Unimplemented where the driver has no such operation (EOPNOTSUPP),
+// FailedPrecondition for EINVAL and EBUSY, Internal otherwise. The text has the request, errno's text and the kernel's
+// message. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_ETHTOOL_H_
 #define SLUICE_CONTROL_KERNEL_ETHTOOL_H_
 
@@ -23,7 +24,7 @@ struct Channels {
   uint32_t max_combined = 0;
 };
 
-// Drivers that count rx and tx apart (veth) are given as combined = min(rx, tx).
+// Reads the numbers of queues. For a driver that counts rx and tx apart (veth), combined is the smaller of the two.
 absl::StatusOr<Channels> GetChannels(const std::string& netdev);
 // Sets combined channels, or rx and tx both where the driver has no combined ones.
 absl::Status SetChannels(const std::string& netdev, uint32_t count);
@@ -31,26 +32,26 @@ absl::Status SetChannels(const std::string& netdev, uint32_t count);
 // Switches features by their ethtool -K names ("tx-checksum-ip-generic"). A feature that the driver fixes
 // at the other value is an error that names it.
 absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<std::string, bool>> wanted);
-// Features that are on now.
+// Lists the features that are on now.
 absl::StatusOr<std::vector<std::string>> ActiveFeatures(const std::string& netdev);
 
-// The RSS indirection table: hash bucket -> RX queue. Empty: the device has none.
+// Reads the RSS indirection table: hash bucket -> RX queue. Empty: the device has none.
 absl::StatusOr<std::vector<uint32_t>> GetRssTable(const std::string& netdev);
-// An empty table brings back the kernel's own, which it then adapts to the number of queues by itself
-// (net/ethtool/ioctl.c: ethtool_set_rxfh_indir); any other stays as it is, and `ethtool -L` refuses to take away queues
-// it names.
+// Sets the RSS indirection table. An empty one brings back the kernel's own, which the kernel adapts to the number of
+// queues (net/ethtool/ioctl.c: ethtool_set_rxfh_indir); any other one stays as it is, and `ethtool -L` refuses to take
+// away queues that it names.
 absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> table);
 
-// After how many frames a transmit queue asks for an interrupt (`ethtool -c`: tx-frames), by queue where the driver
-// tells them apart (virtio_net since 6.6), else one number for all.
+// Reads the number of frames after which a transmit queue asks for an interrupt (`ethtool -c`: tx-frames): by queue
+// where the driver tells them apart (virtio_net since 6.6), else one number for all.
 absl::StatusOr<std::vector<uint32_t>> GetTxFrames(const std::string& netdev, uint32_t queues);
-// How many frames fit a transmit queue (`ethtool -g`).
+// Reads the number of frames that fit a transmit queue (`ethtool -g`).
 absl::StatusOr<uint32_t> GetTxRingSize(const std::string& netdev);
 
-// The driver's own counters by name, in its order (`ethtool -S`). Empty: it has none.
+// Reads the driver's own counters, by name, in the driver's order (`ethtool -S`). Empty: it has none.
 absl::StatusOr<std::vector<std::pair<std::string, uint64_t>>> GetDriverStats(const std::string& netdev);
 
-// Driver name and bus address, as `ethtool -i` prints them.
+// Reads driver name and bus address, as `ethtool -i` prints them.
 struct DriverInfo {
   std::string driver;
   std::string bus;

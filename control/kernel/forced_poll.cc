@@ -12,10 +12,9 @@
 namespace sluice {
 namespace {
 
-// Packets a poll takes at most: NAPI's own weight.
+// The most packets that a poll takes: NAPI's own weight.
 constexpr int kBudget = 64;
-// The longest virtqueue (QEMU: VIRTIO_NET_RX_QUEUE_MAX_SIZE), polled empty, and as many again for those that met a
-// softirq.
+// Enough to empty the longest virtqueue (QEMU: VIRTIO_NET_RX_QUEUE_MAX_SIZE), twice over for polls that met a softirq.
 constexpr int kPolls = 2 * 1024 / kBudget;
 constexpr absl::Duration kPause = absl::Microseconds(100);
 
@@ -38,7 +37,7 @@ absl::Status ForcePolls(absl::Span<const int> sockets) {
   }
   for (int poll = 0; first.ok() && poll < kPolls; ++poll) {
     for (const int socket : sockets) {
-      // Without a buffer: nothing is read that way from an AF_XDP socket.
+      // No buffer: recvfrom reads nothing from an AF_XDP socket.
       if (recv(socket, nullptr, 0, MSG_DONTWAIT) < 0 && errno != EAGAIN && first.ok()) {
         first = absl::InternalError(absl::StrCat("polling a queue by its socket: ", strerror(errno)));
       }

@@ -1,5 +1,5 @@
-// Turns what the kernel said into a status: errno's class, errno's text and, where there is one, the
-// kernel's own sentence (netlink extack). Used by every file of this folder; see ethtool.h for the classes.
+// Turns a refusal by the kernel into a status: errno's class, errno's text and, where there is one, the kernel's own
+// sentence (netlink extack). Any thread.
 #ifndef SLUICE_CONTROL_KERNEL_KERNEL_ERROR_H_
 #define SLUICE_CONTROL_KERNEL_KERNEL_ERROR_H_
 
@@ -8,7 +8,8 @@
 
 namespace sluice {
 
-// "<doing>: <errno's text> (kernel: <message>)". `error` is positive.
+// Returns "<doing>: <errno's text> (kernel: <message>)". `error` is positive. NotFound for ENODEV, ENOENT and ENXIO,
+// Unimplemented for EOPNOTSUPP, FailedPrecondition for EINVAL and EBUSY, Internal for the rest.
 absl::Status KernelError(int error, absl::string_view doing, absl::string_view kernel_message = "");
 
 }  // namespace sluice

@@ -23,7 +23,7 @@ namespace {
 // The kernel's release work runs within a few milliseconds once it is due (40 to 155 ms in all).
 constexpr absl::Duration kBusyRetryPause = absl::Milliseconds(5);
 
-// x86-64's, and the usual one of arm64.
+// The huge page of x86-64, and the usual one of arm64.
 constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 std::string NameOf(const QueueAddress& queue) {
@@ -37,7 +37,7 @@ absl::Status SetRing(int socket, int option, uint32_t entries, const char* ring,
   return absl::OkStatus();
 }
 
-// A socket with its four rings, not bound.
+// Makes a socket with four rings, not bound.
 absl::StatusOr<UniqueFd> MakeSocket(const XskRingSizes& rings, const QueueAddress& queue) {
   UniqueFd xsk(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
   if (!xsk) {
@@ -78,7 +78,7 @@ absl::Status RegisterUmem(int socket, const Mapping& memory, const UmemLayout& l
   return KernelError(errno, doing);
 }
 
-// Our words, not the kernel's: what the errno means for a bind.
+// Says in our words what an errno means for a bind.
 const char* BindAdvice(int error) {
   switch (error) {
     case EBUSY:
@@ -113,8 +113,9 @@ absl::Status BindWhenFree(int socket, const QueueAddress& queue, sockaddr_xdp ad
   return absl::OkStatus();
 }
 
-// `failed` is what a later port of the lane said. Drivers that cannot follow the first into zero-copy say EOPNOTSUPP
-// or EINVAL (drivers/net/virtio_net.c: virtnet_xsk_pool_enable, for a virtqueue it cannot map memory for).
+// Says when a bind failed because the lane's ports do not agree on zero-copy. `failed` is a later port's error: a
+// driver that cannot follow the first port into zero-copy says EOPNOTSUPP or EINVAL (drivers/net/virtio_net.c:
+// virtnet_xsk_pool_enable, for a virtqueue that it cannot map memory for).
 absl::Status TellUnequalModes(const LaneSockets& lane, const absl::Status& failed) {
   const absl::StatusOr<bool> zero_copy = IsZeroCopy(lane.sockets.front().get());
   return zero_copy.ok() && *zero_copy
@@ -123,7 +124,7 @@ absl::Status TellUnequalModes(const LaneSockets& lane, const absl::Status& faile
              : failed;
 }
 
-// A memfd whose pages are all there: what is missing is an error now, not SIGBUS for whoever touches it.
+// Makes a memfd whose pages are all there: a page that is missing is an error now, not a SIGBUS for a later user.
 absl::StatusOr<UniqueFd> MakeMemory(const std::string& name, uint32_t flags, size_t bytes) {
   UniqueFd memory(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
   if (!memory) {
@@ -132,7 +133,7 @@ absl::StatusOr<UniqueFd> MakeMemory(const std::string& name, uint32_t flags, siz
   if (fallocate(memory.get(), 0, 0, static_cast<off_t>(bytes)) != 0) {
     return KernelError(errno, absl::StrCat("getting ", bytes, " bytes for memfd ", name));
   }
-  // Shrinking would give whoever maps it SIGBUS.
+  // Shrinking it would send SIGBUS to its users.
   if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return KernelError(errno, absl::StrCat("sealing memfd ", name));
   }
@@ -183,16 +184,16 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
   return lane;
 }
 
-absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_is_skb, absl::Time deadline) {
-  if (xdp_is_skb && wanted == WantedXskMode::kZeroCopy) {
+absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) {
+  if (xdp_is_skb && wanted == ModeSetting::kZeroCopy) {
     return absl::FailedPreconditionError(
         absl::StrCat("zero-copy needs native XDP; ", lane.queues.front().netdev, " has it in skb mode"));
   }
   sockaddr_xdp first{};
   first.sxdp_flags = XDP_USE_NEED_WAKEUP;
-  if (wanted == WantedXskMode::kZeroCopy) {
+  if (wanted == ModeSetting::kZeroCopy) {
     first.sxdp_flags |= XDP_ZEROCOPY;
-  } else if (wanted != WantedXskMode::kAuto || xdp_is_skb) {
+  } else if (wanted != ModeSetting::kAuto || xdp_is_skb) {
     first.sxdp_flags |= XDP_COPY;
   }  // With neither the kernel tries zero-copy and falls back (net/xdp/xsk_buff_pool.c: xp_assign_dev).
   sockaddr_xdp shared{};
@@ -202,10 +203,10 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
   for (size_t i = 0; i < lane.sockets.size(); ++i) {
     absl::Status status = BindWhenFree(lane.sockets[i].get(), lane.queues[i], i == 0 ? first : shared, deadline);
     if (!status.ok()) {
-      return i > 0 && wanted == WantedXskMode::kAuto ? TellUnequalModes(lane, status) : status;
+      return i > 0 && wanted == ModeSetting::kAuto ? TellUnequalModes(lane, status) : status;
     }
   }
-  // What was asked for is not always what it became: the kernel's word counts.
+  // The kernel may have chosen another mode than the one asked for.
   const absl::StatusOr<bool> zero_copy = IsZeroCopy(lane.sockets.front().get());
   if (!zero_copy.ok()) {
     return zero_copy.status();
@@ -214,7 +215,7 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
   if (*zero_copy) {
     lane.mode = XskMode::kZeroCopy;
     lane.mode_reason = absl::StrCat(netdev, " offers zero-copy");
-  } else if (wanted == WantedXskMode::kZeroCopy) {
+  } else if (wanted == ModeSetting::kZeroCopy) {
     return absl::FailedPreconditionError(
         absl::StrCat(NameOf(lane.queues.front()), ": the kernel took a zero-copy bind and copies all the same"));
   } else if (xdp_is_skb) {
@@ -222,7 +223,7 @@ absl::Status BindLaneSockets(LaneSockets& lane, WantedXskMode wanted, bool xdp_i
     lane.mode_reason = "XDP runs in skb mode";
   } else {
     lane.mode = XskMode::kCopy;
-    lane.mode_reason = wanted == WantedXskMode::kAuto
+    lane.mode_reason = wanted == ModeSetting::kAuto
                            ? absl::StrCat(netdev, " offers no zero-copy on this kernel (sluicectl doctor says more)")
                            : "asked for by the configuration";
   }

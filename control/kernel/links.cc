@@ -43,8 +43,8 @@ absl::Status SetFlag(const std::string& name, uint32_t flag, bool on, absl::stri
   return AskRoute(request, doing);
 }
 
-// Applies to a link that exists: the kernel ignores IFLA_AF_SPEC while it creates one
-// (net/core/rtnetlink.c: rtnl_newlink_create).
+// Tells the kernel to give a link no IPv6 addresses. The link must exist: the kernel ignores IFLA_AF_SPEC while it
+// creates one (net/core/rtnetlink.c: rtnl_newlink_create).
 absl::Status DisableIpv6Addresses(const std::string& name) {
   NetlinkRequest request(RTM_NEWLINK, 0);
   request.PutHeader<ifinfomsg>();
@@ -60,7 +60,7 @@ absl::Status DisableIpv6Addresses(const std::string& name) {
   return status.ok() || access(if_inet6.c_str(), F_OK) != 0 ? absl::OkStatus() : status;
 }
 
-// What both ends of a veth pair have in common.
+// Puts the attributes that both ends of a veth pair have.
 void PutVethEnd(NetlinkRequest& request, const std::string& name, uint32_t mtu_bytes) {
   request.PutString(IFLA_IFNAME, name);
   request.PutU32(IFLA_MTU, mtu_bytes);
@@ -68,7 +68,7 @@ void PutVethEnd(NetlinkRequest& request, const std::string& name, uint32_t mtu_b
   request.PutU32(IFLA_NUM_TX_QUEUES, 1);
 }
 
-// 127.0.0.0/8 and ::1. Other addresses on `lo` are real ones (anycast, router ids).
+// Tells 127.0.0.0/8 and ::1 from other addresses, which are real ones on `lo` as well (anycast, router ids).
 bool IsLoopback(const sluice_address& address) {
   if (address.family == 4) {
     return (ntohl(address.addr_be[0]) >> 24) == 127;

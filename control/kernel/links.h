@@ -1,4 +1,4 @@
-// Network interfaces and addresses through rtnetlink (libmnl). Errors as in ethtool.h. One thread.
+// Asks and changes network interfaces and addresses, through rtnetlink (libmnl). Errors as in ethtool.h. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_LINKS_H_
 #define SLUICE_CONTROL_KERNEL_LINKS_H_
 
@@ -29,12 +29,13 @@ absl::StatusOr<Link> GetLink(const std::string& name);
 absl::Status SetLinkUp(const std::string& name, bool up);
 absl::Status SetPromiscuous(const std::string& name, bool on);
 absl::Status SetAlias(const std::string& name, const std::string& alias);
-// One queue pair, no IPv6 addresses of its own (IN6_ADDR_GEN_MODE_NONE), both ends down.
+// Makes a veth pair of one queue pair, both ends down. The kernel gives them no IPv6 addresses
+// (IN6_ADDR_GEN_MODE_NONE).
 absl::Status CreateVeth(const std::string& near, const std::string& far, uint32_t mtu_bytes);
-// A link that is not there is not an error.
+// Deletes a link. OK when it is not there.
 absl::Status DeleteLink(const std::string& name);
 
-// Every address of this network namespace, loopback's left out.
+// Lists every address of this network namespace, except loopback ones.
 absl::StatusOr<std::vector<sluice_address>> LocalAddresses();
 
 }  // namespace sluice

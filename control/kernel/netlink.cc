@@ -65,7 +65,7 @@ absl::StatusOr<Netlink> Netlink::Open(int protocol) {
     return KernelError(errno, "opening a netlink socket");
   }
   Netlink netlink(socket);
-  // Without these two the kernel's words would not come: losing them is no reason to fail.
+  // For the kernel's own words; a kernel that refuses these two options is no reason to fail.
   int on = 1;
   mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof(on));
   mnl_socket_setsockopt(socket, NETLINK_CAP_ACK, &on, sizeof(on));

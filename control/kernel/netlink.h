@@ -1,4 +1,4 @@
-// Netlink requests, over libmnl: one request, its answers, and the kernel's verdict with its own words
+// Sends netlink requests, over libmnl: a request, the answers, and the kernel's verdict in the kernel's own words
 // (extack, NETLINK_EXT_ACK). Private to this folder. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_NETLINK_H_
 #define SLUICE_CONTROL_KERNEL_NETLINK_H_
@@ -20,11 +20,11 @@ namespace sluice {
 // A request under construction: header, the family's own header, then attributes.
 class NetlinkRequest {
  public:
-  // `flags` beside NLM_F_REQUEST: NLM_F_DUMP, or NLM_F_CREATE | NLM_F_EXCL.
+  // `flags`: NLM_F_DUMP, or NLM_F_CREATE | NLM_F_EXCL. NLM_F_REQUEST is added.
   NetlinkRequest(uint16_t type, uint16_t flags);
 
-  // Appends a zeroed family header (ifinfomsg, genlmsghdr): before the attributes, or first in a nest
-  // that has one of its own (VETH_INFO_PEER).
+  // Appends a zeroed family header (ifinfomsg, genlmsghdr): before the attributes, or first in a nest that begins with
+  // one (VETH_INFO_PEER).
   template <typename T>
   T* PutHeader() {
     return static_cast<T*>(mnl_nlmsg_put_extra_header(header(), sizeof(T)));
@@ -57,13 +57,13 @@ class Netlink {
   // NETLINK_ROUTE or NETLINK_GENERIC.
   static absl::StatusOr<Netlink> Open(int protocol);
 
-  // Sends the request and gives every answer to `on_answer` until the kernel's acknowledgement (or the
-  // dump's end). `doing` opens the error text: "reading channels of eth0".
+  // Sends the request, and gives every answer to `on_answer` until the kernel's acknowledgement or the dump's end.
+  // `doing` opens the error text: "reading channels of eth0".
   absl::Status Ask(NetlinkRequest& request, absl::string_view doing,
                    absl::FunctionRef<void(const nlmsghdr*)> on_answer);
   absl::Status Ask(NetlinkRequest& request, absl::string_view doing);
 
-  // The id of a generic netlink family, e.g. "ethtool".
+  // Asks for the id of a generic netlink family, such as "ethtool".
   absl::StatusOr<uint16_t> FamilyId(const std::string& name);
 
  private:

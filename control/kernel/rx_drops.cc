@@ -11,7 +11,8 @@
 namespace sluice {
 namespace {
 
-// "rx_queue_3_xdp_drops" or "rx3_xdp_drops": 3 and "xdp_drops". nullopt for anything else, "rx_drops" say, a sum.
+// Splits a counter's name: "rx_queue_3_xdp_drops" or "rx3_xdp_drops" is queue 3 and "xdp_drops". nullopt for any other
+// name, such as "rx_drops", which is a sum.
 std::optional<std::pair<uint32_t, absl::string_view>> QueueCounter(absl::string_view name) {
   if (!absl::ConsumePrefix(&name, "rx")) {
     return std::nullopt;

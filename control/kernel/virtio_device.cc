@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-// The virtio device on a PCI or platform device, which is what virtio_net gives as its bus address
+// Finds the virtio device on a PCI or platform device: virtio_net gives the latter as its bus address
 // (drivers/net/virtio_net.c: virtnet_get_drvinfo). Empty when there is none.
 std::filesystem::path VirtioFolder(const std::string& bus_address) {
   for (const char* bus : {"pci", "platform"}) {
@@ -31,8 +31,8 @@ std::filesystem::path VirtioFolder(const std::string& bus_address) {
 }  // namespace
 
 absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& netdev) {
-  // By way of the driver, not of /sys/class/net: that shows the namespace sysfs was mounted in, which need
-  // not be ours, and may have another device of that name.
+  // By the driver, not by /sys/class/net: that shows the network namespace in which sysfs was mounted, which may be
+  // another one than ours, with another device of that name.
   const absl::StatusOr<DriverInfo> driver = GetDriver(netdev);
   if (absl::IsNotFound(driver.status())) {
     return driver.status();
@@ -47,7 +47,7 @@ absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& 
   }
   VirtioDevice result;
   result.name = device.filename();
-  // Bit 0 comes first. Newer kernels print 128 bits; those behind 63 are none of ours.
+  // Bit 0 comes first. Newer kernels print 128 bits; we know none behind bit 63.
   for (size_t bit = 0; bit < bits->size() && bit < 64; ++bit) {
     if ((*bits)[bit] == '1') {
       result.features |= uint64_t{1} << bit;
@@ -57,7 +57,7 @@ absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& 
   if (napi_tx.ok()) {
     result.napi_tx = *napi_tx == "Y" || *napi_tx == "1";
   }
-  // Only what was loaded has one (kernel/module/sysfs.c: modinfo_initstate).
+  // Only a loaded module has this file (kernel/module/sysfs.c: modinfo_initstate).
   result.driver_is_module = ReadTextFile("/sys/module/virtio_net/initstate").ok();
   return result;
 }

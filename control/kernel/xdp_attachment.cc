@@ -41,9 +41,6 @@ constexpr const char* kMapNames[] = {
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }
 };
-struct ObjectClose {
-  void operator()(bpf_object* o) const { bpf_object__close(o); }
-};
 
 uint32_t ModeFlag(XdpMode mode) {
   return mode == XdpMode::kNative ? XDP_FLAGS_DRV_MODE : XDP_FLAGS_SKB_MODE;
@@ -53,7 +50,8 @@ XdpMode ModeOf(const xdp_multiprog* multiprog) {
   return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
 }
 
-// Removes what loading pinned; a map of the bridge, or anything else that is not ours, keeps the folder.
+// Removes the maps that loading pinned. The folder stays when there is anything else in it, such as a map of the
+// bridge.
 void RemovePins(const std::string& pin_dir) {
   for (const char* name : kMapNames) {
     unlink(absl::StrCat(pin_dir, "/", name).c_str());
@@ -66,14 +64,10 @@ void RemovePins(const std::string& pin_dir) {
 absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, const std::string& object_path,
                                        const std::string& pin_dir, uint32_t flow_buckets, XdpMode mode) {
   BpfMessages messages;
-  bpf_object_open_opts open_options{};
-  open_options.sz = sizeof(open_options);
-  open_options.pin_root_path = pin_dir.c_str();
-  bpf_object* opened = bpf_object__open_file(object_path.c_str(), &open_options);
-  if (opened == nullptr) {
+  const BpfObject object = OpenObject(object_path, pin_dir);
+  if (object == nullptr) {
     return messages.Error(errno, absl::StrCat("opening ", object_path));
   }
-  const std::unique_ptr<bpf_object, ObjectClose> object(opened);
   for (const char* name : {SLUICE_MAP_FLOWS, SLUICE_MAP_DETAILS}) {
     if (bpf_map__set_max_entries(bpf_object__find_map_by_name(object.get(), name), flow_buckets) != 0) {
       return messages.Error(errno, absl::StrCat("making map ", name, " of ", flow_buckets, " buckets"));
@@ -91,13 +85,12 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
   const int error =
       xdp_program__attach(program.get(), ifindex, mode == XdpMode::kNative ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
   if (error != 0) {
-    return messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev,
-                                              mode == XdpMode::kNative ? " in native mode" : " in skb mode"));
+    return messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev, " in ", Name(mode), " mode"));
   }
   return xdp_program__id(program.get());
 }
 
-// Where libxdp pins a dispatcher's parts, in folders dispatch-IFINDEX-ID (libxdp.c: xdp_multiprog__pin).
+// The folder in which libxdp pins dispatchers' parts, in folders dispatch-IFINDEX-ID (libxdp.c: xdp_multiprog__pin).
 fs::path LibxdpPins() {
   const char* bpffs = getenv("LIBXDP_BPFFS");
   return fs::path(bpffs != nullptr ? bpffs : "/sys/fs/bpf") / "xdp";
@@ -107,9 +100,9 @@ fs::path DispatcherPins(int ifindex, uint32_t dispatcher_id) {
   return LibxdpPins() / absl::StrCat("dispatch-", ifindex, "-", dispatcher_id);
 }
 
-// A dispatcher with our program that an agent took off for a resize and died: libxdp's pins still hold
-// it, as PINS/dispatch-IFINDEX-ID. Interfaces of other network namespaces may have the same ifindex, so
-// it counts only if its maps are the ones in `pin_dir`. Programs that were alone died with the agent.
+// Finds the dispatcher that an agent took off for a resize before it died. libxdp's pins still hold it, as
+// PINS/dispatch-IFINDEX-ID. Interfaces of other network namespaces may have the same ifindex, so it counts only if its
+// maps are the ones in `pin_dir`. A program that was alone died with the agent.
 std::optional<UniqueFd> FindSuspendedDispatcher(int ifindex, const std::string& pin_dir) {
   const std::string prefix = absl::StrCat("dispatch-", ifindex, "-");
   std::error_code error;
@@ -148,9 +141,9 @@ absl::Status AttachFd(int ifindex, const std::string& netdev, int program_fd, Xd
 }  // namespace
 
 absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                           const std::string& pin_dir, XdpWish wish,
+                                                           const std::string& pin_dir, ModeSetting setting,
                                                            uint32_t flow_buckets) {
-  const bool allow_skb = wish != XdpWish::kNative;
+  const bool allow_skb = TakesSkbMode(setting);
   const BpfMessages quiet;
   XdpAttachment attachment;
   attachment.netdev_ = netdev;
@@ -189,10 +182,8 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
         "), which is not in a libxdp dispatcher and leaves no room for another; unload it first: xdp-loader unload ",
         netdev, " --all, or: ip link set dev ", netdev, " xdp off"));
   }
-  const absl::Status status = attachment.Load(object_path, flow_buckets, allow_skb,
-                                              *found != nullptr       ? ModeOf(found->get())
-                                              : wish == XdpWish::kSkb ? XdpMode::kSkb
-                                                                      : XdpMode::kNative);
+  const XdpMode first_mode = *found != nullptr ? ModeOf(found->get()) : FirstXdpMode(setting);
+  const absl::Status status = attachment.Load(object_path, flow_buckets, allow_skb, first_mode);
   if (!status.ok()) {
     return status;
   }
@@ -247,7 +238,8 @@ absl::Status XdpAttachment::Load(const std::string& object_path, uint32_t flow_b
   return Refresh();
 }
 
-// Who joins or leaves a dispatcher makes a new one, so that it need not be read again (xdp_multiprog.h).
+// Tells whether the same program is attached as at the last reading. A program that joins or leaves a dispatcher makes
+// a new one, so its parts need not be read again then (xdp_multiprog.h).
 absl::StatusOr<bool> XdpAttachment::IsAsBefore() const {
   if (attached_id_ == 0) {
     return false;
@@ -295,7 +287,7 @@ absl::Status XdpAttachment::Suspend() {
   if (suspended_) {
     return absl::OkStatus();
   }
-  // Others may have joined or left the dispatcher since, which makes a new one.
+  // Other people's programs may have joined or left since, and so made a new dispatcher.
   absl::Status status = Refresh();
   return status.ok() ? TakeOff() : status;
 }
@@ -324,15 +316,15 @@ absl::Status XdpAttachment::Resume() {
   suspended_ = false;
   status = Refresh();
   if (!status.ok()) {
-    // Somebody cleaned libxdp's pins up meanwhile (xdp-loader clean), which takes all parts out of the
-    // dispatcher. Nobody can work with what is left of it.
+    // Somebody removed libxdp's pins meanwhile (xdp-loader clean), and with them all parts of the dispatcher. An empty
+    // one is of no use.
     TakeOff().IgnoreError();
   }
   return status;
 }
 
 absl::Status XdpAttachment::Remove(bool leave_adopted) {
-  // Back on the device first: only then libxdp finds it, and its pins, and the others' programs.
+  // Put back first: libxdp finds pins and other programs only of what is on the device.
   absl::Status status = Resume();
   if (adopted_ && leave_adopted) {
     return status;
@@ -347,7 +339,7 @@ absl::Status XdpAttachment::Remove(bool leave_adopted) {
     }
   }
   if (ours == nullptr) {
-    // Not on the device any more, which is what was wanted, but libxdp did not clean up.
+    // Our program is off the device already, but libxdp's pins are still there.
     std::error_code error;
     fs::remove_all(DispatcherPins(ifindex_, attached_id_), error);
   }

@@ -1,9 +1,9 @@
 // The steering program on one port: loaded, adopted, suspended for a channels resize, and removed.
 //
-// What is attached to the device is either libxdp's dispatcher, with our program as one of its parts, or,
-// where the kernel refuses freplace, our program alone. Suspend() and Resume() take that very program off
-// the device and put it back by netlink (net/core/dev.c: dev_change_xdp_fd, XDP_FLAGS_REPLACE), so that
-// nothing is loaded again and other people's programs in the dispatcher come back with ours.
+// Attached to the device is either libxdp's dispatcher, with our program as one part, or, where the kernel refuses
+// freplace, our program alone. Suspend() and Resume() take that very program off the device and put it back by netlink
+// (net/core/dev.c: dev_change_xdp_fd, XDP_FLAGS_REPLACE), so that nothing is loaded again and other people's programs
+// in the dispatcher come back with ours.
 //
 // Ownership: the object holds the attached program's descriptor. Its destructor detaches nothing: the
 // program stays on the device, so that traffic flows on when the agent dies. Threads: one.
@@ -17,44 +17,42 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "bpf/sluice_abi.h"
+#include "control/kernel/modes.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
-
-enum class XdpMode { kNative, kSkb };
-// What a program that is not attached yet is to be attached as.
-enum class XdpWish { kNative, kNativeElseSkb, kSkb };
 
 class XdpAttachment {
  public:
   // Adopts a sluice_steer program that is on `netdev` already and whose maps are pinned in `pin_dir`
   // (xdp-loader put it there, or an agent before us), or else loads `object_path`, pins its maps in
-  // `pin_dir` and attaches it as `wish` says, with so many buckets in its flow table.
+  // `pin_dir` and attaches it in a mode that `setting` allows, with `flow_buckets` buckets in its flow table.
   // Errors: FailedPrecondition for a foreign XDP program that leaves no room for ours, for a program of
   // another SLUICE_ABI_VERSION, and for one whose maps are not pinned there; each says what to do.
   static absl::StatusOr<XdpAttachment> AttachOrAdopt(const std::string& netdev, const std::string& object_path,
-                                                     const std::string& pin_dir, XdpWish wish,
+                                                     const std::string& pin_dir, ModeSetting setting,
                                                      uint32_t flow_buckets = SLUICE_FLOW_BUCKETS);
 
-  // Takes the program off the device, descriptor kept. Resume() puts the same one back.
-  // Suspend twice or Resume twice is a no-op.
+  // Takes the program off the device and keeps its descriptor; Resume() puts the same program back. Suspending twice
+  // and resuming twice do nothing.
   absl::Status Suspend();
   absl::Status Resume();
   bool suspended() const { return suspended_; }
 
-  // Looks again at what is on the device, where others may have joined or left the dispatcher: brings
-  // other_programs() up to date. FailedPrecondition when our program is gone. No-op while suspended.
+  // Brings other_programs() up to date, since other people's programs may have joined or left the dispatcher.
+  // FailedPrecondition when our program is gone. Does nothing while suspended.
   absl::Status Refresh();
 
-  // For good: detaches our program and leaves others in the dispatcher; removes the pinned maps and the
-  // folder. Adopted programs are left as they were found when `leave_adopted`.
+  // Detaches our program for good and leaves others in the dispatcher; removes the pinned maps and the folder. With
+  // `leave_adopted`, a program that was adopted stays as it was found.
   absl::Status Remove(bool leave_adopted);
 
   XdpMode mode() const { return mode_; }
   bool adopted() const { return adopted_; }
-  // AttachOrAdopt found it in force; otherwise it loaded it, or put back what an agent that died had taken off.
+  // True if AttachOrAdopt found the program attached. Else it loaded the program, or put back one that an agent had
+  // taken off before it died.
   bool was_on_device() const { return was_on_device_; }
-  // Other programs in the same dispatcher, which a channels resize takes off for a moment, too.
+  // The number of other programs in the same dispatcher. A channels resize takes them off for a moment, too.
   uint32_t other_programs() const { return other_programs_; }
   const std::string& pin_dir() const { return pin_dir_; }
 
@@ -74,7 +72,7 @@ class XdpAttachment {
   bool suspended_ = false;
   uint32_t other_programs_ = 0;
   UniqueFd attached_fd_;      // the dispatcher, or our program when it is alone
-  uint32_t attached_id_ = 0;  // of that; 0 until it was read
+  uint32_t attached_id_ = 0;  // the id of attached_fd_'s program; 0 until it was read
   uint32_t program_id_ = 0;   // our own program's id, inside or alone
 };
 

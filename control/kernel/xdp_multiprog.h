@@ -1,8 +1,8 @@
-// What libxdp says is on a device: the parts of its dispatcher, or a program that is alone.
+// The XDP programs on a device, as libxdp reads them: the parts of a dispatcher, or a program that is alone.
 //
-// Each reading leaves descriptors of the programs open (libxdp 1.3.1, xdp_program__from_pin and xdp_multiprog__from_id:
-// xdp_program__fill_from_fd duplicates the descriptor it is given, and nobody closes the first): to be read when
-// something has changed, not again and again.
+// Read only when something has changed: each reading leaks descriptors of the programs (libxdp 1.3.1,
+// xdp_program__from_pin and xdp_multiprog__from_id: xdp_program__fill_from_fd duplicates the descriptor it is given,
+// and nobody closes the first one). One thread.
 #ifndef SLUICE_CONTROL_KERNEL_XDP_MULTIPROG_H_
 #define SLUICE_CONTROL_KERNEL_XDP_MULTIPROG_H_
 
@@ -23,15 +23,15 @@ struct MultiprogClose {
 };
 using Multiprog = std::unique_ptr<xdp_multiprog, MultiprogClose>;
 
-// What is on the device; nullptr when nothing is.
+// Reads the programs on the device; nullptr when there are none.
 absl::StatusOr<Multiprog> ReadMultiprog(int ifindex, const std::string& netdev);
 
-// The programs that see packets. They live as long as `multiprog`.
+// Lists the programs that see packets. They live as long as `multiprog`.
 std::vector<xdp_program*> Programs(xdp_multiprog* multiprog);
-// One of them, by its name or id; nullptr when it is not among them.
+// Finds one of them by its name or id; nullptr when there is none such.
 xdp_program* FindByName(xdp_multiprog* multiprog, absl::string_view name);
 xdp_program* FindById(xdp_multiprog* multiprog, uint32_t id);
-// "xdp_drop (id 7), xdp_pass (id 9)".
+// Names them for an error text: "xdp_drop (id 7), xdp_pass (id 9)".
 std::string Names(xdp_multiprog* multiprog);
 uint32_t OtherPrograms(xdp_multiprog* multiprog);
 

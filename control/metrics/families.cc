@@ -35,7 +35,7 @@ class Family {
     family_.metric.push_back(std::move(metric));
   }
   void Add(Labels labels, uint64_t value) { Add(std::move(labels), static_cast<double>(value)); }
-  // Of a summary without quantiles.
+  // Adds a summary without quantiles.
   void Add(Labels labels, uint64_t count, double sum) {
     ClientMetric metric;
     metric.label = std::move(labels);
@@ -79,7 +79,7 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
       rx.Add({{"port", port.name()}, {"queue", name}}, queue.rx_packets());
       tx.Add({{"port", port.name()}, {"queue", name}}, queue.tx_packets());
       checksums.Add({{"port", port.name()}, {"queue", name}}, queue.checksums_completed());
-      // Zeros as well: a counter that begins at 1 has not increased, for whoever watches it.
+      // Zeros as well: to a reader of metrics, a counter that begins at 1 has not increased.
       for (const std::string& reason : status.drop_reasons()) {
         const auto found = queue.drops().find(reason);
         drops.Add({{"port", port.name()}, {"queue", name}, {"reason", reason}},
@@ -137,12 +137,13 @@ void AddBalance(const wire::Balance& balance, std::vector<MetricFamily>& out) {
   add(Gauge("sluice_held_packets", "The accounting law, right side: waiting in the dataplane."),
       static_cast<double>(balance.held()));
   add(Gauge("sluice_unaccounted_packets",
-            "The accounting law's left side less its right; 0 when nothing is under way."),
+            "The accounting law's left side less its right; 0 when no packet is on its way."),
       static_cast<double>(balance.unaccounted()));
 }
 
 void AddWorkers(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
-  Family busy = Gauge("sluice_worker_busy_ratio", "Part of its time a worker handled packets, 0 to 1, of late.");
+  Family busy =
+      Gauge("sluice_worker_busy_ratio", "The part of the last second or so in which a worker handled packets, 0 to 1.");
   for (const wire::Worker& worker : status.workers()) {
     busy.Add({{"worker", std::to_string(worker.index())}}, worker.busy_ratio());
   }
@@ -151,11 +152,11 @@ void AddWorkers(const wire::StatusResponse& status, std::vector<MetricFamily>& o
 
 void AddResizes(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
   Family resizes = Counter("sluice_resizes_total", "Resizes since the agent started.");
-  Family blocked("sluice_resize_blocked_seconds", "How long resizes had XDP off the port.", MetricType::Summary);
+  Family blocked("sluice_resize_blocked_seconds", "Time for which resizes had XDP off the port.", MetricType::Summary);
   Family held = Counter("sluice_resize_held_packets_total", "Packets that waited so that none overtook another.");
   Family lost = Counter("sluice_resize_lost_packets_total", "Packets counted as dropped while a resize ran.");
-  Family reordered = Counter("sluice_resize_reordered_packets_total",
-                             "Packets let go before it was proven that nothing older was under way.");
+  Family reordered =
+      Counter("sluice_resize_reordered_packets_total", "Packets released before all older ones were proven to be out.");
   for (const wire::ResizeCount& count : status.resizes()) {
     const Labels labels = {{"method", count.method()}, {"result", count.result()}};
     resizes.Add(labels, count.count());
@@ -181,18 +182,19 @@ void AddResizes(const wire::StatusResponse& status, std::vector<MetricFamily>& o
        {"to", std::to_string(last.to())},
        {"result", last.result()}},
       1);
-  add(Gauge("sluice_last_resize_blocked_seconds", "Of the last resize: how long XDP was off the port."), {},
+  add(Gauge("sluice_last_resize_blocked_seconds", "Of the last resize: the time for which XDP was off the port."), {},
       Seconds(last.blocked_ns()));
   add(Gauge("sluice_last_resize_held_packets", "Of the last resize: packets that waited."), {},
       static_cast<double>(last.held()));
   add(Gauge("sluice_last_resize_lost_packets", "Of the last resize: packets counted as dropped."), {},
       static_cast<double>(last.lost()));
-  add(Gauge("sluice_last_resize_reordered_packets", "Of the last resize: at most so many overtook another."), {},
-      static_cast<double>(last.reordered()));
+  add(Gauge("sluice_last_resize_reordered_packets",
+            "Of the last resize: the most packets that may have overtaken another."),
+      {}, static_cast<double>(last.reordered()));
 }
 
 void AddAgent(absl::Duration age, std::vector<MetricFamily>& out) {
-  Family family = Gauge("sluice_status_age_seconds", "How long ago the agent last looked; long while a resize runs.");
+  Family family = Gauge("sluice_status_age_seconds", "Time since the agent last looked; long while a resize runs.");
   family.Add({}, absl::ToDoubleSeconds(age));
   out.push_back(family.Take());
 }
@@ -204,7 +206,7 @@ void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>&
   Family up = Gauge("sluice_dataplane_up", "1 while a dataplane has the ports' packets, 0 while there is none.");
   up.Add({}, uint64_t{status.dataplane().state() == "running" ? 1U : 0U});
   out.push_back(up.Take());
-  Family restarts = Counter("sluice_dataplane_restarts_total", "Dataplanes that had to be started anew.");
+  Family restarts = Counter("sluice_dataplane_restarts_total", "Restarts of the dataplane, each after it had died.");
   restarts.Add({}, uint64_t{status.dataplane().restarts()});
   out.push_back(restarts.Take());
 }
@@ -213,7 +215,8 @@ void AddConfig(const wire::ConfigStatus& config, std::vector<MetricFamily>& out)
   Family last_good = Gauge("sluice_config_last_good", "1 while the last good configuration runs: the file is broken.");
   last_good.Add({}, uint64_t{config.state() == "last good" ? 1U : 0U});
   out.push_back(last_good.Take());
-  Family pending = Gauge("sluice_config_unconfirmed", "1 while an apply is rolled back unless somebody confirms it.");
+  Family pending =
+      Gauge("sluice_config_unconfirmed", "1 while an apply waits for confirmation, without which it is rolled back.");
   pending.Add({}, uint64_t{config.has_pending() ? 1U : 0U});
   out.push_back(pending.Take());
 }

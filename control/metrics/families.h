@@ -1,13 +1,13 @@
-// The agent's status as Prometheus metrics. A pure function: whatever is measured is in StatusResponse.
+// The agent's status as Prometheus metrics. A pure function: every measured value is in StatusResponse.
 //
-// Names and labels are the contract of DESIGN.md section 5. Packet counters live in the statistics segment, which a
-// restart of agent or dataplane alone survives; those of resizes, and drops at sockets that an agent closed, start with
+// Names and labels are a contract with users. Packet counters live in the statistics segment, which survives a restart
+// of the agent or the dataplane alone; those of resizes, and drops at sockets that an agent closed, start with
 // the agent. The accounting law:
 //   sluice_received_packets_total + sluice_originated_packets_total
 //     = sluice_transmitted_packets_total + sluice_passed_packets_total + sluice_offloaded_packets_total
 //       + sluice_dropped_packets_total + sluice_held_packets
 // and sluice_dropped_packets_total is the sum of sluice_drops_total over every reason that does not begin with
-// "kernel_": those the kernel dropped at a socket, before or behind the dataplane.
+// "kernel_": such packets the kernel dropped at a socket, before or behind the dataplane.
 #ifndef SLUICE_CONTROL_METRICS_FAMILIES_H_
 #define SLUICE_CONTROL_METRICS_FAMILIES_H_
 
@@ -20,7 +20,7 @@
 
 namespace sluice {
 
-// `age`: how long ago the status was made.
+// `age`: the time since the status was made.
 std::vector<prometheus::MetricFamily> MetricFamilies(const wire::StatusResponse& status, absl::Duration age);
 
 }  // namespace sluice

@@ -51,7 +51,7 @@ ProbeAnswer Readiness(const wire::StatusResponse& status, absl::Duration since_p
   return Health(since_published);
 }
 
-// What was published last, and when.
+// The status that was published last, and when. Any thread.
 class MetricsServer::Board {
  public:
   struct Published {
@@ -65,7 +65,7 @@ class MetricsServer::Board {
     at_ = std::chrono::steady_clock::now();
   }
 
-  // nullopt before the first.
+  // nullopt before the first status.
   std::optional<Published> Get() const {
     const std::lock_guard lock(mutex_);
     if (!status_.has_value()) {
@@ -84,13 +84,13 @@ class MetricsServer::Http {
  public:
   explicit Http(const Board& board) {
     server_.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
-    // Its own choice has SO_REUSEPORT in it, with which two agents would share an address unseen.
+    // The library would set SO_REUSEPORT, with which two agents would share an address unnoticed.
     server_.set_socket_options([](socket_t socket) {
       const int on = 1;
       (void)setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
       (void)fcntl(socket, F_SETFD, FD_CLOEXEC);
     });
-    // A connection answers once and ends, so that none keeps the server from ending.
+    // One answer for each connection, so that no connection keeps the server from ending.
     server_.set_keep_alive_max_count(1);
     server_.set_read_timeout(kClientPatience);
     server_.set_write_timeout(kClientPatience);
@@ -118,7 +118,7 @@ class MetricsServer::Http {
       return false;
     }
     thread_ = std::thread([this] { server_.listen_after_bind(); });
-    // stop() does nothing to a server that does not run yet.
+    // Wait until it runs: stop() does nothing to a server that does not run yet.
     while (!server_.is_running()) {
       std::this_thread::sleep_for(kStartPause);
     }

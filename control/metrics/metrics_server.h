@@ -1,9 +1,9 @@
-// Serves what the agent last published: GET /metrics for Prometheus, /healthz and /readyz for probes. Before anything
-// was published there are no metrics (503): zeros would look like counters that were reset.
+// Serves the status that the agent last published: GET /metrics for Prometheus, /healthz and /readyz for probes. Before
+// the first one there are no metrics (503): zeros would look like counters that were reset.
 //
-// The agent's loop publishes about once a second; while it is busy with a resize the last status stays, so a scrape
-// never waits for one. Threads: Publish() from the agent's loop, answers from the server's own; a mutex guards the
-// status. No authentication: bind it to loopback, or to a network of your own.
+// The agent's loop publishes about once a second. While it is busy with a resize the last status stays, so that a
+// scrape never waits for a resize. Threads: the agent's loop calls Publish(), the server's own threads answer; a mutex
+// guards the status. There is no authentication: bind it to loopback, or to a network that you trust.
 #ifndef SLUICE_CONTROL_METRICS_METRICS_SERVER_H_
 #define SLUICE_CONTROL_METRICS_METRICS_SERVER_H_
 
@@ -17,23 +17,23 @@
 
 namespace sluice {
 
-// What /healthz and /readyz say.
+// The answer of /healthz or /readyz.
 struct ProbeAnswer {
   bool good = false;
   std::string text;  // one line
 };
 
-// Whether the agent's loop turns. A resize may keep it for long (kResizeBound of cli_server.cc, and what the user
-// asks for), so only more than five minutes of silence count.
+// Tells whether the agent's loop turns. A resize may keep it busy for long (its own bound, or one that the user asked
+// for), so only more than five minutes of silence count.
 ProbeAnswer Health(absl::Duration since_published);
-// Whether packets are handled: a dataplane runs and the agent's loop turns.
+// Tells whether packets are handled: a dataplane runs and the agent's loop turns.
 ProbeAnswer Readiness(const wire::StatusResponse& status, absl::Duration since_published);
 
 class MetricsServer {
  public:
-  // `host` is an IP address: "127.0.0.1", "::1". Unavailable with both and what to do when it cannot be had.
+  // `host` is an IP address: "127.0.0.1", "::1". Unavailable, with address and advice, when it is taken or not ours.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Listen(const std::string& host, uint16_t port);
-  // Waits for answers under way, and up to two seconds for a client that connected and does not ask.
+  // Waits until begun answers are sent, and up to two seconds for a client that connected and does not ask.
   ~MetricsServer();
 
   void Publish(wire::StatusResponse status);

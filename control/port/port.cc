@@ -55,20 +55,6 @@ absl::StatusOr<QueueFacts> ReadQueueFacts(const std::string& netdev, const std::
                     channels->max_combined == 1 ? "the device has one queue pair" : ""};
 }
 
-// Zero-copy and copy mode are what native XDP gives; generic XDP is the last resort of `auto`.
-XdpWish WishFor(ModeSetting mode) {
-  switch (mode) {
-    case ModeSetting::kSkb:
-      return XdpWish::kSkb;
-    case ModeSetting::kAuto:
-      return XdpWish::kNativeElseSkb;
-    case ModeSetting::kZeroCopy:
-    case ModeSetting::kCopy:
-      break;
-  }
-  return XdpWish::kNative;
-}
-
 absl::Status CheckDevice(const std::string& netdev, const std::optional<VirtioDevice>& virtio) {
   // With napi_tx=0 a transmit completes before the device has read the frame: we would overwrite it
   // (drivers/net/virtio_net.c: start_xmit, skb_orphan; net/xdp/xsk.c: IFF_TX_SKB_NO_LINEAR).
@@ -142,7 +128,7 @@ absl::StatusOr<AgentPort> AgentPort::BringUp(const PortConfig& config, const Por
   const std::string pin_dir = absl::StrCat(settings.pin_root, "/", netdev);
   const std::string object = absl::StrCat(settings.object_dir, "/sluice_steer.bpf.o");
   absl::StatusOr<XdpAttachment> xdp =
-      XdpAttachment::AttachOrAdopt(netdev, object, pin_dir, WishFor(settings.mode), settings.flow_buckets);
+      XdpAttachment::AttachOrAdopt(netdev, object, pin_dir, settings.mode, settings.flow_buckets);
   if (!xdp.ok()) {
     return OnPort(netdev, xdp.status());
   }

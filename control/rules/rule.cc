@@ -289,6 +289,22 @@ absl::Span<const RuleField> AllRuleFields() {
   return kFields;
 }
 
+absl::Span<const RuleField> MatchFields() {
+  const absl::Span<const RuleField> all = AllRuleFields();
+  return all.first(all.size() - 1);
+}
+
+std::string MatchText(const RuleFields& fields) {
+  std::vector<std::string> matches;
+  for (const RuleField& known : MatchFields()) {
+    const auto field = fields.find(known.name);
+    if (field != fields.end()) {
+      matches.push_back(absl::StrCat(known.name, "=", field->second));
+    }
+  }
+  return matches.empty() ? "everything" : absl::StrJoin(matches, " ");
+}
+
 std::vector<RuleProblem> CompileRule(const RuleFields& fields, absl::Span<const std::string> port_names,
                                      RuleConfig& rule) {
   return Compiler(fields, port_names, rule).Run();

@@ -38,6 +38,10 @@ struct RuleField {
 
 // In the order in which users read them.
 absl::Span<const RuleField> AllRuleFields();
+// The fields that a packet is compared with: all but the action.
+absl::Span<const RuleField> MatchFields();
+// Returns "proto=udp dst_port=53", in that order; "everything" when no field is there but the action.
+std::string MatchText(const RuleFields& fields);
 
 // A [[rule]]. It matches a packet when every field that it names does.
 struct RuleConfig {

@@ -15,10 +15,6 @@
 namespace sluice {
 namespace {
 
-absl::Status MapError(absl::string_view verb, const char* map) {
-  return KernelError(errno, absl::StrCat(verb, " map ", map));
-}
-
 // Writes elements [first, first + values.size()) of an array in one call (kernel/bpf/syscall.c:
 // generic_map_update_batch).
 template <typename Value>

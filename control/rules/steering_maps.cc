@@ -18,11 +18,7 @@ namespace {
 
 constexpr uint32_t kConfigKey = 0;
 
-absl::Status MapError(absl::string_view verb, const char* map) {
-  return KernelError(errno, absl::StrCat(verb, " map ", map));
-}
-
-// A sluice_address as an element of a set.
+// sluice_address as a set element: its bytes, which have no padding.
 using AddressBytes = std::array<char, sizeof(sluice_address)>;
 static_assert(sizeof(sluice_address) == 20, "no padding that would make equal addresses differ");
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kLengthBytes = 4;
 
-// MSG_NOSIGNAL: a peer that hung up is an error of this call, not a SIGPIPE for the whole process.
+// Sends all bytes. MSG_NOSIGNAL: a peer that hung up is an error of this call, not a SIGPIPE for the whole process.
 absl::Status SendAll(int socket, const std::string& bytes) {
   size_t sent = 0;
   while (sent < bytes.size()) {
@@ -32,8 +32,8 @@ absl::Status SendAll(int socket, const std::string& bytes) {
   return absl::OkStatus();
 }
 
-// SO_RCVTIMEO as a moment from now. The socket option alone bounds each recv(), so a peer that drips bytes
-// could hold us for as long as it likes.
+// Turns SO_RCVTIMEO into a deadline. The option alone bounds each recv(), so a peer that sends a byte at a time could
+// hold us for ever.
 absl::Time ReceiveDeadline(int socket) {
   timeval patience{};
   socklen_t size = sizeof(patience);
@@ -44,7 +44,7 @@ absl::Time ReceiveDeadline(int socket) {
   return absl::Now() + absl::DurationFromTimeval(patience);
 }
 
-// Receives `size` bytes, or fewer when the stream ends before.
+// Receives `size` bytes, or fewer when the stream ends before that.
 absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) {
   const absl::Time deadline = ReceiveDeadline(socket);
   received = 0;

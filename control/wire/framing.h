@@ -1,8 +1,8 @@
 // Length-prefixed protobuf messages on a unix stream socket: 4 bytes, big-endian, then the message.
 //
-// Blocking. SO_RCVTIMEO bounds the length, and then the message, each as a whole; SO_SNDTIMEO each send.
-// Errors: Unavailable when the peer has closed, DeadlineExceeded when a timeout passed, InvalidArgument for a
-// length above `max` (the stream is then useless: close it), DataLoss for a message that does not
+// Both calls block. SO_RCVTIMEO bounds the receiving of the length, and then of the message, each as a whole;
+// SO_SNDTIMEO bounds each send. Errors: Unavailable when the peer has closed, DeadlineExceeded when a timeout passed,
+// InvalidArgument for a length above `max` (the stream is then useless: close it), DataLoss for a message that does not
 // parse or a stream that ends within one. One thread for each direction.
 #ifndef SLUICE_CONTROL_WIRE_FRAMING_H_
 #define SLUICE_CONTROL_WIRE_FRAMING_H_
@@ -14,11 +14,11 @@
 
 namespace sluice {
 
-// 64 queues of 4 ports with every counter are some 60 KiB; a request is far smaller.
+// The status of 64 queues of 4 ports, with every counter, takes some 60 KiB; a request is far smaller.
 inline constexpr uint32_t kMaxFrameBytes = 1024 * 1024;
 
-// A change may carry a file: a blocklist of four million IPv6 prefixes has up to 184 MB. Taken from those who may
-// change.
+// A change may carry a file: a blocklist of four million IPv6 prefixes has up to 184 MB. The agent takes as much only
+// from peers that may change things.
 inline constexpr uint32_t kMaxChangeBytes = 256 * 1024 * 1024;
 
 absl::Status WriteFrame(int socket, const google::protobuf::MessageLite& message, uint32_t max = kMaxFrameBytes);

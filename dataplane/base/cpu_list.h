@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// Reads the kernel's format: "0-3,6" is {0, 1, 2, 3, 6}. Ascending, each CPU once; white space around it is allowed.
+// Parses the kernel's format: "0-3,6" is {0, 1, 2, 3, 6}. Ascending, each CPU once; white space around it is allowed.
 // InvalidArgument, with the part that is wrong.
 absl::StatusOr<std::vector<uint32_t>> ParseCpuList(const std::string& text);
 

@@ -1,6 +1,5 @@
-// A range of memory, shared with whoever else maps the same file or socket, that unmaps itself. The range is readable
-// and writable, and all its pages are present from the start: a page fault in the packet path is a pause of
-// microseconds.
+// A range of memory that unmaps itself. It is shared with everybody who maps the same file or socket, readable and
+// writable, and all pages are present from the start: a page fault in the packet path is a pause of microseconds.
 //
 // Ownership: the mapping outlives the descriptor, which may be closed. Movable, not copyable. Threads: as the memory's
 // user says; the object itself is not thread-safe.

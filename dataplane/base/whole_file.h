@@ -24,9 +24,9 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_by
 // Reads from an open descriptor to its end. `name` stands for the path in errors, which are those of ReadWholeFile.
 absl::StatusOr<std::string> ReadToEnd(int fd, absl::string_view name, size_t max_bytes);
 
-// Makes the file, or puts `text` in the place of its content: by way of PATH.next, a rename, and fsync of both file and
-// folder, so that it is on the disk when this returns. Mode 0644. Internal, with path and errno's text; the file is
-// then as it was, or, when only the last fsync failed, replaced.
+// Makes the file, or replaces its content with `text`: writes PATH.next, renames it, and syncs both file and folder, so
+// that it is on the disk when this returns. Mode 0644. Internal, with path and errno's text; the file is then as it
+// was, or, when only the last fsync failed, replaced.
 absl::Status ReplaceFile(const std::string& path, absl::string_view text);
 
 // Removes the file so that it stays away after a power cut. Ok when there is none.

@@ -1,7 +1,7 @@
 """A guest image with Sluice in it: Debian by mmdebstrap, Sluice by its package, Debian's kernel.
 
 It runs from memory: a kernel and an initramfs, in which systemd is the first
-process. Nothing is partitioned, and every boot begins as it was built.
+process. There are no partitions, and every boot begins with the built state.
 """
 
 from .appliance import build_appliance, kernel_series

@@ -1,4 +1,4 @@
-"""Kernel and initramfs of a guest that comes up forwarding."""
+"""Kernel and initramfs of a guest that forwards packets from its start."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from testbed.modules import AT_BOOT, ON_DEMAND, ModuleTree
 
 from .debian_root import DebianRoot, base_archive, dependencies
 
-# Debian's kernel for each of its releases, as guest.fetch calls it.
+# Each Debian release's kernel, by its name in testbed.fetch.
 _KERNEL_SERIES = {12: "6.1", 13: "6.12"}
-# What depmod wants to know beside the modules themselves.
+# The files that depmod needs besides the modules.
 _MODULE_LISTS = ("modules.builtin", "modules.builtin.modinfo", "modules.order")
 
 
@@ -31,7 +31,7 @@ def build_appliance(
     """Writes out/vmlinuz, which is the kernel returned, and out/initrd.img: Debian, Sluice's `package`, `config` as its
     configuration, further `packages`, and the folder `added` laid over it all.
 
-    RuntimeError with what a program said when it fails, as on a configuration with mistakes; no image then.
+    RuntimeError with a program's output when it fails, as on a configuration with mistakes; there is no image then.
     """
     kernel = fetch_kernel(kernel_series())
     archive = base_archive([*dependencies(package), *packages])

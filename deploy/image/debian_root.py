@@ -1,4 +1,4 @@
-"""A Debian system in a folder, and what runs in it."""
+"""A Debian system in a folder, and commands in it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from testbed.fetch import CODENAMES
 
 # systemd as the first process, devices and modules.
 _ALWAYS = ("kmod", "systemd-sysv", "udev")
-# It merges /bin into /usr/bin, which is so from the start here (_MERGED), and needs all of Perl.
+# Left out: it merges /bin into /usr/bin, which is done from the start here (_MERGED), and needs all of Perl.
 _UNWANTED = "Package: usrmerge\nPin: release *\nPin-Priority: -1\n"
 _MERGED = "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"
-# Nobody reads manuals in an image that runs from memory, and virtual machines have no hardware to look up.
+# No manuals, since the image runs from memory, and no hardware tables, since the machine is virtual.
 _LEFT_OUT = (
     "/usr/share/man/*",
     "/usr/share/locale/*",
@@ -38,7 +38,7 @@ class DebianRoot:
         self.folder = folder
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs a command in it, as its root; an error that shows its words when it fails."""
+        """Runs a command in it, as its root; raises an error with the command's output when that fails."""
         spaces = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         words = [*spaces, "chroot", str(self.folder), *command]
@@ -72,7 +72,7 @@ def dependencies(package: Path) -> list[str]:
 
 
 def base_archive(packages: Sequence[str]) -> Path:
-    """A tar archive of this machine's Debian release with `packages` and what they need, from the cache if there."""
+    """A tar archive of this machine's Debian release with `packages` and dependencies, from the cache if there."""
     names = sorted({*_ALWAYS, *packages})
     codename = CODENAMES[debian_release()]
     archive, security = mirrors()

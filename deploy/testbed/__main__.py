@@ -1,4 +1,4 @@
-"""Fills the cache ahead of time, or renews what is in it.
+"""Fills the cache ahead of time, or renews it.
 
     python3 -m testbed [--refresh] [qemu] [SERIES ...]        (in deploy/)
 """
@@ -11,11 +11,11 @@ from .fetch import SERIES, fetch_kernel, fetch_qemu
 
 
 def main() -> None:
-    """Fetches what is named on the command line, by default everything."""
+    """Fetches the things named on the command line, by default everything."""
     parser = argparse.ArgumentParser(
         prog="python3 -m testbed", description="Fetch QEMU and guest kernels into the cache."
     )
-    parser.add_argument("--refresh", action="store_true", help="download anew")
+    parser.add_argument("--refresh", action="store_true", help="download again")
     parser.add_argument("what", nargs="*", metavar="qemu|SERIES", help="default: all of them")
     chosen = parser.parse_args()
     for name in chosen.what or ["qemu", *SERIES]:

@@ -1,8 +1,8 @@
 """Debian packages without installing them.
 
-A private apt configuration, with lists and state of its own, that reads from
-the mirror, through the proxy and with the keys the machine's own apt uses.
-The machine's package state is only read, to tell which libraries are there.
+A private apt configuration, with its own lists and state, that uses the mirror,
+the proxy and the keys of the machine's apt. The machine's package state is only
+read, to learn which libraries are there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEYRINGS = (
 
 
 class AptError(RuntimeError):
-    """An apt or dpkg command failed; the message is what it said."""
+    """An apt or dpkg command failed; the message is its output."""
 
 
 def _output(command: Sequence[str], env: Mapping[str, str], cwd: Path | None = None) -> str:
@@ -59,7 +59,7 @@ def mirrors() -> tuple[str, str]:
 
 
 def host_acquire_settings() -> str:
-    """How the machine's apt reaches its mirror: proxies, retries, certificates."""
+    """Returns the settings by which the machine's apt reaches its mirror: proxies, retries, certificates."""
     dump = _output(["apt-config", "dump"], {**os.environ, "LC_ALL": "C"})
     skipped = ("Acquire::IndexTargets", "Acquire::Changelogs", "Acquire::Languages")
     lines = (line for line in dump.splitlines() if line.startswith("Acquire"))
@@ -69,7 +69,7 @@ def host_acquire_settings() -> str:
 class PrivateApt:
     """apt over the given suites only, as a context manager.
 
-    Its state is in `folder`, which exists only meanwhile.
+    Its state is in `folder`, which is removed at the end.
     """
 
     def __init__(self, folder: Path, suites: Sequence[str]) -> None:
@@ -114,8 +114,8 @@ class PrivateApt:
         (self._folder / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _write_config(self) -> None:
-        # The machine's own parts are left out because of the hooks in them,
-        # which would act on its own lists and archives.
+        # Without the machine's own parts: hooks in them would act on the
+        # machine's lists and archives.
         config = self._folder / "apt.conf"
         config.touch(mode=0o600)  # a proxy's address may hold a password
         config.write_text(
@@ -144,10 +144,10 @@ class PrivateApt:
         return re.findall(r"^\s+\|?(?:Pre)?Depends: (\S+)$", listing, re.MULTILINE)
 
     def missing(self, packages: Sequence[str], suite: str | None) -> list[str]:
-        """`packages` and what else they need that the machine lacks, as name=version.
+        """Lists `packages` and their dependencies that the machine lacks, as name=version.
 
-        `packages` themselves are always listed, installed or not. `suite` is the
-        one to take them from, if not simply the newest.
+        `packages` themselves are always listed, installed or not. They come from
+        `suite`, or else in their newest version.
         """
         command = ["apt-get", "-s", "install", "--reinstall", "--no-install-recommends"]
         target = ["-t", suite] if suite else []

@@ -1,6 +1,6 @@
 """The cache folder: everything that is downloaded or built for guests.
 
-An entry appears in one rename when it is complete, so whatever exists can be
+An entry appears in one rename when it is complete, so every entry can be
 trusted, and an interrupted download leaves nothing that looks like one.
 """
 
@@ -31,7 +31,7 @@ def locked(name: str) -> Iterator[None]:
 
 
 def _forget_partial(path: Path) -> None:
-    """Removes what a killed process had begun to fill for `path`."""
+    """Removes the unfinished folders that killed processes left for `path`."""
     for partial in path.parent.glob(f".{path.name}-*"):
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)
@@ -42,7 +42,7 @@ def _forget_partial(path: Path) -> None:
 def complete_folder(path: Path, fill: Callable[[Path], None]) -> Path:
     """Returns the folder `path`, filling it first if it is not there yet.
 
-    To be called with a lock held that all who fill this path take.
+    The caller holds a lock that everybody takes who fills this path.
     """
     if path.is_dir():
         return path

@@ -20,7 +20,7 @@ class GuestDied(GuestError):
 
 
 class GuestTimeout(GuestError):
-    """A script ran too long and was killed. `out` is what it had written."""
+    """A script ran too long and was killed. `out` is its output until then."""
 
     def __init__(self, message: str, out: str = "") -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class GuestTimeout(GuestError):
 
 @dataclass(frozen=True)
 class Result:
-    """What a script did: its exit code, and its output with errors among it."""
+    """A script's exit code, and its output with errors among it."""
 
     rc: int
     raw: bytes
@@ -41,7 +41,7 @@ class Result:
         return self.raw.decode(errors="replace")
 
     def check(self) -> Result:
-        """This, if the script succeeded; otherwise an error that shows its output."""
+        """Returns this result if the script succeeded; otherwise raises an error that shows the output."""
         if self.rc != 0:
             raise GuestError(f"exit code {self.rc} from {self.script!r}:\n{self.out}")
         return self

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 def terminate_cleanly() -> Iterator[None]:
     """Within this block SIGTERM and SIGHUP end the program by SystemExit.
 
-    QEMU never outlives its starter in any case; a TestNet does without this.
-    For the main thread only.
+    Otherwise a TestNet would outlive its process; QEMU never does. For the
+    main thread only.
     """
 
     def leave(number: int, _frame: object) -> None:

@@ -48,7 +48,7 @@ class CpioWriter:
 
     def _entry(self, path: str, mode: int, data: bytes) -> None:
         name = path.lstrip("/").encode() + b"\0"
-        # Each entry has an inode of its own: equal ones would be hard links.
+        # Each entry has another inode: equal ones would be hard links.
         self._inode += 1
         numbers = (self._inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0)
         self._out.write(b"070701" + b"".join(b"%08X" % number for number in numbers) + name)

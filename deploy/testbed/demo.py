@@ -1,8 +1,7 @@
-"""The show that deploy/quickstart ends with: a guest, real packets, three resizes, one table.
+"""The last step of deploy/quickstart: a guest, real packets, three resizes, one table.
 
-Two kinds of traffic go through the guest the whole time. A steady stream is counted across the resizes:
-it is what could be lost. Fresh flows come in every phase: where they land shows what the device does with
-its queue pairs.
+Two kinds of traffic go through the guest. A steady stream is counted across the resizes, since its packets
+could be lost in them. Fresh flows are sent in every phase; the table shows on which queue pairs they land.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ class Phase:
 
 
 def say(text: str) -> None:
-    """A line of progress, at once."""
+    """Prints a line of progress, at once."""
     print(text, flush=True)
 
 
 class Generator:
-    """flowgen, sending into the guest's first tap and counting what comes back."""
+    """flowgen, which sends into the guest's first tap and counts the packets that come back."""
 
     def __init__(self, build: Path, net: TestNet, *options: str) -> None:
         program = build / "tests/traffic/flowgen"
@@ -54,19 +53,19 @@ class Generator:
         return self.wait()
 
     def wait(self) -> dict[str, Any]:
-        """The totals, once it has ended by itself."""
+        """Returns the totals, once it has ended by itself."""
         output, _ = self._process.communicate(timeout=120)
         total = json.loads(output)["total"]
         return {key: int(value) for key, value in total.items()}
 
 
 def queue_packets(function: NetworkFunction) -> list[int]:
-    """Packets each queue pair has received so far."""
+    """Returns the packets that each queue pair has received so far."""
     return [queue["rx_packets"] for queue in function.status()["ports"][0]["queues"]]
 
 
 def run_phase(number: int, build: Path, net: TestNet, function: NetworkFunction) -> Phase:
-    """Resizes to the phase's pairs, sends fresh flows, looks where they land."""
+    """Resizes to the phase's pairs, sends fresh flows, and counts them by queue pair."""
     pairs = _PHASES[number]
     resize = None
     if number > 0:
@@ -85,7 +84,7 @@ def run_phase(number: int, build: Path, net: TestNet, function: NetworkFunction)
 
 
 def print_table(phases: list[Phase], steady: dict[str, Any]) -> None:
-    """The table a newcomer reads."""
+    """Prints the table."""
     say("\n            packets per queue pair, in 3 seconds       resize")
     say("  pairs     q0      q1      q2      q3        took    XDP off   over the bridge")
     for phase in phases:
@@ -105,7 +104,7 @@ def print_table(phases: list[Phase], steady: dict[str, Any]) -> None:
 
 
 def show(build: Path, net: TestNet, function: NetworkFunction) -> None:
-    """Traffic, resizes, table."""
+    """Sends traffic, resizes, and prints the table."""
     say(f"   steady stream of {_STEADY['rate']} packets/s in {_STEADY['flows']} flows starts")
     steady = Generator(build, net, "--flows", str(_STEADY["flows"]), "--rate", str(_STEADY["rate"]))
     time.sleep(1)
@@ -115,7 +114,7 @@ def show(build: Path, net: TestNet, function: NetworkFunction) -> None:
     balance = function.status()["balance"]
     say(
         f"\n  The dataplane's balance: received {balance['received']} + originated {balance['originated']}"
-        f" = transmitted {balance['transmitted']}"
+        f" = transmitted {balance['transmitted']} + passed {balance['passed']} + offloaded {balance['offloaded']}"
         f" + dropped {balance['dropped']} + held {balance['held']}"
         + ("" if balance["unaccounted"] == 0 else f", {balance['unaccounted']} UNACCOUNTED")
     )

@@ -21,8 +21,8 @@ OLDEST_FIT_QEMU = 10
 _QEMU_PACKAGES = ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
 CODENAMES = {12: "bookworm", 13: "trixie"}
 
-# Where each kernel series comes from. The suites of one series must hold no
-# later kernel that the pattern would take too.
+# The suites that have each kernel series. They must hold no later kernel that
+# the pattern would take too.
 SERIES: dict[str, Sequence[str]] = {
     "6.1": ("bookworm", "bookworm-security"),
     "6.12": ("bookworm-backports",),
@@ -32,14 +32,14 @@ SERIES: dict[str, Sequence[str]] = {
 
 @dataclass(frozen=True)
 class Qemu:
-    """A QEMU to run: its program, and what it needs when it is not installed."""
+    """A QEMU to run: its program, and the libraries that it needs when it is not installed."""
 
     program: Path
     libraries: tuple[Path, ...] = ()
     data: tuple[Path, ...] = ()
 
     def command(self) -> list[str]:
-        """The start of the command line. The libraries are for QEMU alone."""
+        """Returns the start of the command line. The libraries are for QEMU alone."""
         prefix: list[str] = []
         if self.libraries:
             prefix = ["env", "LD_LIBRARY_PATH=" + ":".join(map(str, self.libraries))]
@@ -82,7 +82,7 @@ def fetch_qemu(refresh: bool = False) -> Qemu:
 
 def _cached_qemu(folder: Path) -> Qemu:
     libraries = [folder / "usr/lib/x86_64-linux-gnu", folder / "lib/x86_64-linux-gnu"]
-    # Plug-in libraries sit one level down.
+    # Plug-in libraries are one level down.
     libraries += [path.parent for path in libraries[0].glob("*/lib*.so.*")]
     data = [folder / "usr/share" / name for name in ("qemu", "seabios")]
     return Qemu(
@@ -127,7 +127,7 @@ def fetch_kernel(series: str, refresh: bool = False) -> Kernel:
 
 
 def _download_kernel(series: str, into: Path) -> None:
-    # Neither the real-time nor the cloud flavour: both have a word before amd64.
+    # Not the real-time and cloud flavours, which have a word before amd64.
     pattern = rf"linux-image-{re.escape(series)}\.[0-9.]+(-\d+)?(\+[a-z0-9.]+)?-amd64"
     unpacked = into / "packages"
     unpacked.mkdir()
@@ -140,8 +140,8 @@ def _download_kernel(series: str, into: Path) -> None:
         # Newer kernels come as several packages, each with the release in its name.
         parts = [name for name in apt.depends(newest) if name.endswith(release)]
         apt.unpack([newest, *parts], unpacked)
-    # Where image and modules are in the packages, and where depmod looks for
-    # them, differs between releases.
+    # The place of image and modules in the packages, and the place where depmod
+    # expects them, differ between releases.
     tree = next(path for path in unpacked.glob(f"**/modules/{release}") if path.is_dir())
     images = (unpacked / f"boot/vmlinuz-{release}", tree / "vmlinuz")
     next(path for path in images if path.is_file()).rename(into / "vmlinuz")

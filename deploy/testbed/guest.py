@@ -23,7 +23,7 @@ from .qemu import Machine, Nic, detect_accel, end_kept, kept
 from .terminal import attach
 
 _CHANNELS = 4
-_ANSWER_SECONDS = 60  # for what the guest does beside the script itself
+_ANSWER_SECONDS = 60  # for the guest's work around the script itself
 _POWEROFF_SECONDS = 10
 # Under emulation QEMU itself may abort while the guest's kernel starts.
 _BOOT_ATTEMPTS = 3
@@ -35,7 +35,7 @@ _TROUBLE = re.compile(
 
 
 class Guest:
-    """A stock kernel in QEMU with the given files and devices, or with an initramfs of one's own.
+    """A stock kernel in QEMU with the given files and devices, or with the caller's initramfs.
 
     Such an `image` has to serve the command ports (`serve`), and to start all CPUs but the first if it is emulated.
     Scripts may be run from several threads at once, up to one per channel.
@@ -110,7 +110,7 @@ class Guest:
         image = self._image or build_image(kernel, self._files, self._modules)
         self.accel = self._accel or detect_accel(qemu, kernel)
         self.release = kernel.release
-        # Not below the caller's folders: a socket's path may have 107 characters.
+        # Not below the caller's folders, since a socket's path may have 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="sluice-guest-"))
         logs = self._log_folder or self._folder
         logs.mkdir(parents=True, exist_ok=True)
@@ -168,7 +168,7 @@ class Guest:
         return "\n".join(found).strip()
 
     def alive(self) -> bool:
-        """Whether QEMU is running."""
+        """Tells whether QEMU is running."""
         return self._process is not None and self._process.poll() is None
 
     def keeper_pid(self) -> int:
@@ -177,7 +177,7 @@ class Guest:
         return self._process.pid
 
     def _qemu_crashed(self) -> bool:
-        """Whether QEMU ended by a signal, as opposed to the guest by a panic."""
+        """Tells whether QEMU ended by a signal, and not the guest by a panic."""
         if self._process is None:
             return False
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -185,7 +185,7 @@ class Guest:
         return False
 
     def close(self) -> None:
-        """Powers the guest off, and sees to it that QEMU is gone. May be called twice."""
+        """Powers the guest off, and waits until QEMU has gone. May be called twice."""
         try:
             if self.alive() and self._channels and not self._free.empty():
                 self._power_off()
@@ -213,7 +213,7 @@ class Guest:
             channel = self._free.get(timeout=_ANSWER_SECONDS if self.alive() else 0)
         except queue.Empty:
             raise GuestDied(f"no channel to the guest is left:\n{self._last_words()}") from None
-        # Given back only after an answer: otherwise that may still come.
+        # Given back only after an answer, which might otherwise still come.
         try:
             yield channel
         except GuestDied as error:
@@ -221,7 +221,7 @@ class Guest:
         self._free.put(channel)
 
     def run(self, script: str, timeout: float = 120) -> Result:
-        """Runs a shell script. Killed at the timeout with all it has started."""
+        """Runs a shell script. At the timeout it is killed, with all processes that it started."""
         body = script.encode()
         seconds = math.ceil(timeout)
         began = time.monotonic()
@@ -266,14 +266,14 @@ class Guest:
         self.run(f"stty -F /dev/hvc0 rows {rows} cols {columns}")
 
     def trouble(self) -> list[str]:
-        """Lines of the kernel that tell of a crash or a broken assertion."""
+        """Returns lines of the kernel that report a crash or a broken assertion."""
         text = self.console_log.read_text(errors="replace")
         with contextlib.suppress(GuestDied):
             text += "\n" + self.run("dmesg").out
         return list(dict.fromkeys(_TROUBLE.findall(text)))
 
     def assert_healthy(self) -> None:
-        """Raises unless the guest is up and its kernel has nothing to complain of."""
+        """Raises unless the guest is up and its kernel has reported no crash."""
         found = self.trouble()
         if found:
             raise AssertionError("the guest's kernel is in trouble:\n" + "\n".join(found))
@@ -290,15 +290,15 @@ class Background:
         self.log = log
 
     def output(self) -> str:
-        """What it has written so far."""
+        """Returns its output so far."""
         return self._guest.get(self.log).decode(errors="replace")
 
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Tells whether it still runs."""
         return self._guest.run(f"[ ! -e {self.log}.exit ] && kill -0 {self.pid}").rc == 0
 
     def stop(self, signal: str = "TERM") -> None:
-        """Signals it and all it has started."""
+        """Signals it and all processes that it started."""
         self._guest.run(f"kill -s {signal} -- -{self.pid}")
 
     def wait(self, timeout: float = 120) -> Result:

@@ -1,8 +1,8 @@
 """Builds the initramfs a guest runs from.
 
-Two archives, one after the other: the base (busybox, kernel modules, network
-tools), made once per kernel, and the caller's files, made anew in a moment
-whenever they change. Uncompressed, because unpacking costs more than loading.
+It consists of two archives: the base (busybox, kernel modules, network tools),
+made once per kernel, and the caller's files, made again in a moment whenever
+they change. Uncompressed, because unpacking costs more than loading.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .fetch import Kernel
 from .modules import AT_BOOT, ON_DEMAND, ModuleTree
 
 TOOLS = ("ip", "tc", "ss", "ethtool", "xdp-loader", "xdp-filter", "bpftool")
-# busybox runs its own ip and tc whatever PATH says: as a shell, and by its
-# programs that run others. So the real ones of these, and dash for sh.
+# As a shell, and in programs that run others, busybox takes its own ip and tc
+# whatever PATH says. So the guest gets the real ip and tc, and dash for sh.
 _RUNNERS = (
     "dash",
     "env",
@@ -43,7 +43,7 @@ _HERE = Path(__file__).parent
 _SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _LIBRARIES = "/usr/lib/x86_64-linux-gnu"
-_KEPT_SECONDS = 2 * 3600  # long after the QEMU that was given it has read it
+_KEPT_SECONDS = 2 * 3600  # long after QEMU has read it
 
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\n"
@@ -62,8 +62,8 @@ _MOUNT_POINTS = ("dev", "proc", "sys", "run", "root", "etc", "var/log", "var/tmp
 class GuestFile:
     """A file for the guest: `source` is a path on this machine, or the content.
 
-    A program's shared libraries come along by themselves. The mode is the
-    source's, unless given.
+    A program's shared libraries are added. The mode is the source's, unless
+    given.
     """
 
     guest_path: str
@@ -104,7 +104,7 @@ def _with_libraries(files: Iterable[GuestFile]) -> list[GuestFile]:
             continue
         with open(file.source, "rb") as handle:
             magic = handle.read(18)
-        # Only programs and shared objects: BPF objects are ELF files, too.
+        # Only of programs and shared objects: BPF objects are ELF files, too.
         if magic[:4] == b"\x7fELF" and magic[16] in (2, 3):
             for library in _libraries(Path(file.source)):
                 chosen.setdefault(_merged(library.guest_path), library)
@@ -136,7 +136,7 @@ def _tools() -> list[GuestFile]:
 
 
 def _base_key(kernel: Kernel, tools: Sequence[GuestFile], modules: Sequence[str]) -> str:
-    """Names the base layer by what goes into it; installed files by size and time."""
+    """Returns the base layer's name, made of all inputs; of installed files, size and time."""
     digest = hashlib.sha256(repr((kernel.release, modules, _ETC)).encode())
     for script in sorted(path for path in _HERE.iterdir() if path.is_file()):
         digest.update(script.read_bytes())

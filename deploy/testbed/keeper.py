@@ -2,9 +2,9 @@
 
     python3 keeper.py COMMAND ...
 
-The asker holds the other end of standard input and never writes to it. Its
-end of file, however the asker came to its end, means: stop the command. Should
-this process itself be killed, the kernel kills the command.
+The asker holds the other end of standard input and never writes to it. The end
+of file, which comes however the asker ended, means: stop the command. If this
+process itself is killed, the kernel kills the command.
 """
 
 from __future__ import annotations

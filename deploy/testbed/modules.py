@@ -1,4 +1,4 @@
-"""Picks a guest's kernel modules, with all they depend on, in loading order."""
+"""Picks a guest's kernel modules, with all their dependencies, in loading order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AT_BOOT = (
     "act_bpf",
     "8021q",
 )
-# There for modprobe, and for the kernel's own requests.
+# For modprobe, and for the kernel's own requests.
 ON_DEMAND = (
     "act_gact",
     "act_mirred",
@@ -48,7 +48,7 @@ ON_DEMAND = (
 
 @dataclass(frozen=True)
 class Module:
-    """One module: where it is on this machine, and its path in modules.dep."""
+    """One module: its file on this machine, and its path in modules.dep."""
 
     name: str
     source: Path
@@ -74,7 +74,7 @@ def module_name(path: str) -> str:
 
 
 class ModuleTree:
-    """The modules of one kernel and how they depend on each other."""
+    """The modules of one kernel, and their dependencies."""
 
     def __init__(self, kernel: Kernel) -> None:
         self._folder = kernel.modules
@@ -90,7 +90,7 @@ class ModuleTree:
         return (self._folder / name).read_text(encoding="utf-8").splitlines()
 
     def closure(self, names: Iterable[str]) -> list[Module]:
-        """The named modules that this kernel has as modules, each after what it needs."""
+        """Lists the named modules that this kernel has as modules, each behind its dependencies."""
         ordered: dict[str, None] = {}
         for name in names:
             name = name.replace("-", "_")

@@ -22,7 +22,7 @@ def _ip(*words: str) -> str:
 
 
 def _forget_stale() -> None:
-    """Removes the namespaces of processes that ended without doing so."""
+    """Removes the namespaces that ended processes left behind."""
     for pid, rest in re.findall(rf"^{_PREFIX}-(\d+)(-\S+)", _ip("netns", "list"), re.MULTILINE):
         if not os.path.exists(f"/proc/{pid}"):
             subprocess.run(["ip", "netns", "del", f"{_PREFIX}-{pid}{rest}"], capture_output=True)
@@ -31,12 +31,12 @@ def _forget_stale() -> None:
 class TestNet:
     """A namespace with `taps` multiqueue tap devices, up, without IPv6.
 
-    `offloads` are those of the taps themselves; without them what is sent to
-    the guest has full checksums and fits the MTU. The guest's QEMU is to run
-    in the namespace `name`.
+    `offloads` are those of the taps themselves; without them packets to the
+    guest have full checksums and fit the MTU. The guest's QEMU has to run in
+    the namespace `name`.
     """
 
-    __test__ = False  # not a test case, whatever pytest makes of the name
+    __test__ = False  # not a test case, although pytest would take the name for one
 
     def __init__(self, taps: int = 2, queues: int = 4, offloads: bool = False) -> None:
         self.name = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
@@ -65,7 +65,7 @@ class TestNet:
         self.close()
 
     def close(self) -> None:
-        """Removes all of it. May be called twice."""
+        """Removes namespace and taps. May be called twice."""
         while self._namespaces:
             name = self._namespaces.pop()
             subprocess.run(["ip", "netns", "del", name], capture_output=True)
@@ -75,12 +75,12 @@ class TestNet:
         _ip("netns", "add", name)
         for scope in ("all", "default"):
             path = f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"
-            # Absent when the kernel has no IPv6, which is as good.
+            # Absent when the kernel has no IPv6, which will do.
             self.exec(["dd", f"of={path}", "status=none"], input=b"1", check=False, netns=name)
         _ip("-n", name, "link", "set", "lo", "up")
 
     def _add_tap(self, tap: str) -> None:
-        # QEMU opens a device of one queue in the other of the two modes.
+        # QEMU opens a device of one queue without multi_queue.
         queues = ["multi_queue"] if self._queues > 1 else []
         words = ["tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr", *queues]
         _ip("-n", self.name, *words)
@@ -90,10 +90,10 @@ class TestNet:
         _ip("-n", self.name, "link", "set", tap, "up")
 
     def isolate(self, tap: str) -> str:
-        """Moves a tap into a namespace of its own and returns that one's name.
+        """Moves a tap into another namespace and returns that one's name.
 
-        So that traffic between two taps has to go through the guest. Only once
-        the guest runs: QEMU opens the taps in the namespace `name`.
+        Then traffic between two taps has to go through the guest. Call it only
+        once the guest runs: QEMU opens the taps in the namespace `name`.
         """
         name = f"{self.name}-{tap}"
         self._add_namespace(name)
@@ -104,7 +104,7 @@ class TestNet:
     def exec(
         self, command: Sequence[str], *, netns: str | None = None, check: bool = True, **more: Any
     ) -> subprocess.CompletedProcess[bytes]:
-        """Runs a command in the namespace and returns what it wrote."""
+        """Runs a command in the namespace and returns its output."""
         more.setdefault("capture_output", True)
         return subprocess.run(self.command(command, netns), check=check, **more)
 

@@ -21,7 +21,7 @@ _RESIZE_SECONDS = 180
 
 
 def product_files(build: Path) -> list[GuestFile]:
-    """What a build folder gives a guest, where an installation would put it."""
+    """Lists the files of a build folder for a guest, at the paths of an installation."""
     objects = sorted((build / "bpf").glob("*.bpf.o"))
     return [
         GuestFile("/usr/sbin/sluice-agent", build / "control/agent/sluice-agent"),
@@ -34,7 +34,7 @@ def product_files(build: Path) -> list[GuestFile]:
 def config(
     function: str, ports: int, queue_pairs: int = 1, mode: str = "auto", extra: str = "", port_extra: str = ""
 ) -> str:
-    """A configuration for the guest's first `ports` devices, called wan, lan, ..."""
+    """Returns a configuration for the guest's first `ports` devices, called wan, lan, ..."""
     names = ["wan", "lan", "dmz", "mgmt"]
     tables = "".join(
         f'[[port]]\nname = "{names[i]}"\nnetdev = "eth{i}"\n{port_extra}\n' for i in range(ports)
@@ -64,9 +64,9 @@ class NetworkFunction:
             time.sleep(0.2)
 
     def stop(self) -> Result:
-        """SIGTERM to the agent; waits until it has put everything back."""
+        """Sends SIGTERM to the agent, and waits until it has put everything back."""
         assert self.agent is not None
-        # Not Background.stop(): that would end the shell that notes the exit code, too.
+        # Not Background.stop(), which would also end the shell that notes the exit code.
         self.guest.run("kill -TERM $(pidof sluice-agent)").check()
         return self.agent.wait()
 
@@ -76,7 +76,7 @@ class NetworkFunction:
 
     @staticmethod
     def resize_command(pairs: int, *options: str) -> str:
-        """`sluicectl queues set`, with as much time as an emulated guest needs on a starved machine."""
+        """Returns `sluicectl queues set`, with the time that an emulated guest needs on a starved machine."""
         return " ".join(["sluicectl queues set", str(pairs), "--timeout", f"{_RESIZE_SECONDS}s", *options])
 
     def resize(self, pairs: int, *options: str) -> Result:

@@ -19,8 +19,8 @@ _PROBE_SECONDS = 12
 _PROBE_MARK = "sluice-kvm-works"
 _KEEPER = Path(__file__).parent / "keeper.py"
 
-# With these on, the device queues super-packets and partial checksums, which
-# the kernel drops when XDP is attached again. A guest cannot turn them off.
+# With these offloads on, the device queues super-packets and partial checksums,
+# which the kernel drops when XDP is attached again. A guest cannot turn them off.
 _GUEST_OFFLOADS = ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6")
 
 
@@ -42,7 +42,7 @@ class Nic:
     extra: str = ""
 
     def arguments(self, index: int) -> list[str]:
-        """The QEMU arguments for this as the guest's device number `index`."""
+        """Returns the QEMU arguments for this device as the guest's number `index`."""
         netdev = f"tap,id=net{index},ifname={self.tap},script=no,downscript=no"
         netdev += f",vhost={'on' if self.vhost else 'off'}"
         mac = self.mac or f"52:54:00:51:1c:{index:02x}"
@@ -55,7 +55,7 @@ class Nic:
         if not self.offloads:
             device += "".join(f",guest_{name}=off" for name in _GUEST_OFFLOADS)
         if self.rss:
-            # Without hash reporting everything lands on queue 0.
+            # Without hash reporting all packets land on queue 0.
             device += ",rss=on,hash=on"
         if self.iommu_platform:
             device += ",disable-legacy=on,iommu_platform=on"
@@ -66,13 +66,13 @@ class Nic:
 
 @dataclass(frozen=True)
 class Machine:
-    """All that makes up one guest, as QEMU is told it."""
+    """All that QEMU needs to know of one guest."""
 
     qemu: Qemu
     kernel: Kernel
     image: Path
     accel: str
-    thread_per_cpu: bool  # of an emulated machine: faster, and not quite right (_plain_machine)
+    thread_per_cpu: bool  # of an emulated machine: faster, but not quite right (_plain_machine)
     cpus: int
     memory_mb: int
     nics: Sequence[Nic]
@@ -91,7 +91,7 @@ class Machine:
         words += ["-device", "virtio-rng-pci"]
         words += ["-device", "virtio-serial-pci,id=ports"]
         words += _socket("terminal", self.terminal_socket)
-        # Port 0 is the one that a kernel may make a console of.
+        # A kernel may make a console of port 0.
         words += ["-device", "virtconsole,bus=ports.0,nr=0,chardev=terminal"]
         for number, path in enumerate(self.command_sockets, start=1):
             name = f"command{number}"
@@ -112,7 +112,7 @@ def _plain_machine(accel: str, thread_per_cpu: bool = False) -> list[str]:
     if accel == "kvm":
         return [*words, "-accel", "kvm", "-cpu", "host"]
     # With a thread for each CPU guests' kernels were twice seen to panic with "Oops: int3" in a resize (QEMU 10.0.2):
-    # kernels patch themselves when XDP comes or goes, and a CPU seems to have run code that was long patched back.
+    # kernels patch themselves when XDP comes or goes, and a CPU seems to have run code that had been patched back.
     threads = "multi" if thread_per_cpu else "single"
     return [*words, "-accel", f"tcg,thread={threads}", "-cpu", "max,la57=off"]
 
@@ -120,7 +120,7 @@ def _plain_machine(accel: str, thread_per_cpu: bool = False) -> list[str]:
 def _kernel_options(accel: str, ports: int) -> list[str]:
     # Log level 5 shows warnings and worse; all of it would slow the boot down.
     words = ["console=ttyS0", "loglevel=5", "panic=1", "net.ifnames=0", "mitigations=off"]
-    words.append(f"guest.ports={ports}")  # init waits for as many
+    words.append(f"guest.ports={ports}")  # init waits for this number of ports
     if accel != "kvm":
         # An emulated CPU may stand still for long when the machine is busy.
         words += ["nowatchdog", "rcupdate.rcu_cpu_stall_suppress=1", "tsc=nowatchdog", "no_timer_check"]
@@ -129,27 +129,27 @@ def _kernel_options(accel: str, ports: int) -> list[str]:
         # QEMU may abort (iotlb_to_section) when one CPU maps a PCI device while
         # another uses its interrupt controller: init starts the others later.
         # Measuring the delay loop would then take seconds for each; this is
-        # what it comes to for 2 GHz, and no device here needs exact delays.
+        # the value at 2 GHz, and no device here needs exact delays.
         words += ["maxcpus=1", "lpj=8000000"]
     return words
 
 
 def kept(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts a command that ends when this process does; its words go to `log`."""
+    """Starts a command that ends when this process does; its output goes to `log`."""
     with log.open("wb") as out:
         return subprocess.Popen(
             [sys.executable, "-I", str(_KEEPER), *command],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=subprocess.STDOUT,
-            # Ctrl-C is for whoever started the guest, who then ends it in order.
+            # Ctrl-C goes to the guest's starter, which then ends it in order.
             start_new_session=True,
         )
 
 
 def end_kept(process: subprocess.Popen[bytes]) -> None:
     """Ends a kept command, if it has not ended, and waits for that."""
-    # The end of its input tells the keeper to stop the command. The signal is
+    # The end of the input tells the keeper to stop the command. The signal is
     # for the case that a forked process has that input open, too.
     assert process.stdin is not None
     process.stdin.close()
@@ -159,7 +159,7 @@ def end_kept(process: subprocess.Popen[bytes]) -> None:
 
 
 def detect_accel(qemu: Qemu, kernel: Kernel) -> str:
-    """ "kvm" if a guest boots with it, else "tcg". Found out once per boot of the machine."""
+    """Returns "kvm" if a guest boots with it, else "tcg". Tried once per boot of the machine."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "tcg"
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -177,7 +177,7 @@ def _write_answer(path: Path, qemu: Qemu, kernel: Kernel) -> None:
 
 
 def _kvm_boots(qemu: Qemu, kernel: Kernel) -> bool:
-    """Opening /dev/kvm proves little: boots a kernel whose init says a word and powers off."""
+    """Boots a kernel whose init prints a word and powers off, since opening /dev/kvm proves little."""
     image = cache_folder() / "kvm-probe.cpio"
     script = f"#!/busybox sh\n/busybox echo {_PROBE_MARK}\n/busybox poweroff -f\n"
     with image.open("wb") as out:

@@ -65,7 +65,7 @@ def _copy(keyboard: int, screen: int, shell: socket.socket) -> None:
 
 
 def _split_at_end(data: bytes) -> tuple[bytes, bytes, bool]:
-    """What to show, what may be the mark's first part, and whether the mark came."""
+    """Splits output into the text to show and a possible first part of the mark; and tells whether the mark came."""
     shown, mark, _ = data.partition(_ENDED)
     if mark:
         return shown, b"", True

@@ -1,7 +1,7 @@
-"""The frequency of this machine's time-stamp counter, which an emulated x86 guest reads as it is.
+"""The frequency of this machine's time-stamp counter, which an emulated x86 guest reads unchanged.
 
 QEMU's rdtsc is the host's (accel/tcg: cpus_get_elapsed_ticks), and a guest that boots on a busy machine measures it
-badly (arch/x86/kernel/tsc.c: pit_calibrate): its clock has then run at up to ten times the right speed.
+badly (arch/x86/kernel/tsc.c: pit_calibrate): its clock then ran at up to ten times the right speed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TRIES = 50
 
 
 def tsc_khz() -> int | None:
-    """Measured against the monotonic clock, which takes a twentieth of a second; None if this is no x86 machine."""
+    """Measures it against the monotonic clock, for a twentieth of a second; None if this is no x86 machine."""
     if platform.machine() != "x86_64":
         return None
     with mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC) as code:
@@ -33,7 +33,7 @@ def tsc_khz() -> int | None:
 
 
 def _both(read_tsc: Callable[[], int]) -> tuple[int, int]:
-    """Both clocks at nearly the same time: of some readings the one that was interrupted least."""
+    """Reads both clocks at nearly the same time; of some readings returns the one that was interrupted least."""
     best = None
     for _ in range(_TRIES):
         before = time.monotonic_ns()

@@ -89,7 +89,7 @@ TEST(RenderTest, StatusNamesWhatIsSeldom) {
               testing::HasSubstr("copy: device has no zero-copy (wan 0, wan 1)\n"
                                  "wan: rx_drops 12, xdp_drops 0 by virtio_net's own count; `sluicectl doctor wan` says "
                                  "more\n"
-                                 "wan: 42 packets came with a partial checksum, which was completed\n\n"));
+                                 "wan: 42 packets had a partial checksum, which was completed\n\n"));
 }
 
 TEST(RenderTest, StatusNamesTheQueuesWithHugePages) {
@@ -153,6 +153,13 @@ TEST(RenderTest, TextKeepsToANarrowTerminal) {
   }
 }
 
+TEST(RenderTest, BalanceNamesEveryTerm) {
+  EXPECT_EQ(RenderBalance(Message<wire::Balance>("received: 10 originated: 2 transmitted: 3 passed: 4 offloaded: 1 "
+                                                 "dropped: 2 held: 2"),
+                          kPlain),
+            "received 10 + originated 2 = transmitted 3 + passed 4 + offloaded 1 + dropped 2 + held 2\nbalanced\n");
+}
+
 TEST(RenderTest, BalanceThatDoesNotAddUp) {
   EXPECT_THAT(RenderBalance(Message<wire::Balance>("received: 5 unaccounted: -2"), kPlain),
               testing::EndsWith("\nunaccounted: -2\n"));
@@ -170,7 +177,8 @@ TEST(RenderTest, Plan) {
 }
 
 TEST(RenderTest, NothingToDo) {
-  EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>("method: 'none'"), kPlain), "nothing to do: it is so already\n");
+  EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>("method: 'none'"), kPlain),
+            "nothing to do: this is the current state\n");
 }
 
 TEST(RenderTest, Outcome) {
@@ -293,15 +301,15 @@ TEST(RenderTest, ConfigChanges) {
   EXPECT_EQ(RenderChanges(Message<wire::ConfigResponse>(R"(
       changes { key: "dataplane.queue_pairs" before: "1" after: "2" }
       changes { key: "function.type" before: "reflect" after: "forward" needs_restart: true }
-      rules { change: "removed" from: 3 rule: "proto = tcp -> pass" }
-      rules { change: "added" to: 1 rule: "anything -> drop" }
+      rules { change: "removed" from: 3 rule: "proto=tcp -> pass" }
+      rules { change: "added" to: 1 rule: "everything -> drop" }
       rules { change: "moved" from: 1 to: 2 rule: "vlan = 7 -> pass" })"),
                           kPlain),
             R"(KEY                    RUNNING  FILE     CHANGES
 dataplane.queue_pairs  1        2        live
 function.type          reflect  forward  by a restart
-- rule 3: proto = tcp -> pass
-+ rule 1: anything -> drop
+- rule 3: proto=tcp -> pass
++ rule 1: everything -> drop
   rule 1 becomes rule 2: vlan = 7 -> pass
 )");
   EXPECT_EQ(RenderChanges(wire::ConfigResponse(), kPlain), "no differences\n");

@@ -44,8 +44,8 @@ std::vector<std::string> Words(const ConfigDiff& diff) {
   }
   for (const RuleChange& change : diff.rules) {
     const char* kinds[] = {"added", "removed", "moved"};
-    // Turns "proto = udp, dst_port = 97 -> drop" back into its letter, a.
-    const size_t number = change.rule.find("dst_port = ") + 11;
+    // The port is the letter: "proto=udp dst_port=97 -> drop" is a.
+    const size_t number = change.rule.find("dst_port=") + 9;
     words.push_back(absl::StrCat(kinds[static_cast<size_t>(change.kind)], " ", change.from, " ", change.to, " ",
                                  std::string(1, static_cast<char>(std::stoi(change.rule.substr(number))))));
   }
@@ -104,8 +104,8 @@ TEST(ConfigDiff, RulesThatCameWentAndMoved) {
 }
 
 TEST(ConfigText, RulesReadInTheOrderOfTheirFields) {
-  EXPECT_EQ(RuleText({{"action", "drop"}, {"dst_port", "53"}, {"proto", "udp"}}), "proto = udp, dst_port = 53 -> drop");
-  EXPECT_EQ(RuleText({{"action", "pass"}}), "anything -> pass");
+  EXPECT_EQ(RuleText({{"action", "drop"}, {"dst_port", "53"}, {"proto", "udp"}}), "proto=udp dst_port=53 -> drop");
+  EXPECT_EQ(RuleText({{"action", "pass"}}), "everything -> pass");
 }
 
 TEST(ConfigText, WhatIsWrittenReadsAsTheSame) {

@@ -225,5 +225,11 @@ TEST(RuleTest, KeepsTheFieldsAsWritten) {
   EXPECT_EQ(Compiled(fields).fields, fields);
 }
 
+TEST(MatchText, IsInTheOrderOfTheFieldsAndLeavesTheActionOut) {
+  EXPECT_EQ(MatchText({{"in_port", "wan"}, {"dst_port", "1-2"}, {"proto", "udp"}, {"action", "drop"}}),
+            "proto=udp dst_port=1-2 in_port=wan");
+  EXPECT_EQ(MatchText({{"action", "pass"}}), "everything");
+}
+
 }  // namespace
 }  // namespace sluice

@@ -131,7 +131,7 @@ const Case kCases[] = {
      "older than 6.1", "not tested", "6.1"},
     {"KernelMinimum", "kernel", [](M& m, P&) { m.kernel_release = "6.1.0-18-amd64"; }, SEVERITY_OK, "6.1.0", "", ""},
     {"KernelTwoDigitMinor", "kernel", [](M& m, P&) { m.kernel_release = "6.12.1"; }, SEVERITY_OK, "6.12", "", ""},
-    {"KernelUnreadable", "kernel", [](M& m, P&) { m.kernel_release = "mine"; }, SEVERITY_NOTE, "mine", "nothing",
+    {"KernelUnreadable", "kernel", [](M& m, P&) { m.kernel_release = "mine"; }, SEVERITY_NOTE, "mine", "too old",
      "6.1"},
     {"NoBtf", "btf", [](M& m, P&) { m.has_btf = false; }, SEVERITY_WARNING, "no BTF", "dispatcher",
      "CONFIG_DEBUG_INFO_BTF"},
@@ -260,7 +260,7 @@ const Case kCases[] = {
        p.rx_drops = RxDrops{15, 15};
        p.dropped_in_xdp.reset();
      },
-     SEVERITY_WARNING, "what rules drop is included", "partial checksum", "guest_csum=off"},
+     SEVERITY_WARNING, "only the agent can tell", "partial checksum", "guest_csum=off"},
     {"DropsThatWereNoPartialChecksums", "rx_drops",
      [](M&, P& p) {
        p.rx_drops = RxDrops{1, 1};
@@ -324,7 +324,7 @@ const Case kCases[] = {
      [](M&, P& p) {
        p.irq_cpus = {{}, {}, {}, {}};
      },
-     SEVERITY_NOTE, "no queue has an interrupt", "one CPU", "vectors=10"},
+     SEVERITY_NOTE, "no queue has its own interrupt", "one CPU", "vectors=10"},
     {"NoIrqsElsewhere", "irq_affinity",
      [](M&, P& p) {
        p.irq_cpus = {{}, {}};

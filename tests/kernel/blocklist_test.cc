@@ -65,7 +65,7 @@ TEST_F(BlocklistTest, AMillionPrefixes) {
 
 TEST_F(BlocklistTest, APortHasOneOrNone) {
   MakePort("port0", "wire0", 1);
-  ASSERT_OK(XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, XdpWish::kNative));
+  ASSERT_OK(XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, ModeSetting::kCopy));
   absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
   ASSERT_OK(maps);
   ASSERT_OK(maps->SetBlocklist(-1));

@@ -61,7 +61,7 @@ class BridgeTest : public NetnsTest {
     }
     MakePort("port0", "wire0", 2);
     absl::StatusOr<XdpAttachment> xdp =
-        XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, XdpWish::kNative);
+        XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, ModeSetting::kCopy);
     ASSERT_OK(xdp);
     xdp_.emplace(std::move(*xdp));
   }
@@ -101,7 +101,7 @@ class BridgeTest : public NetnsTest {
   }
   // Binds it and enters it in the bridge's XSKMAP.
   static void LetIn(const Bridge& bridge, LaneSockets& lane) {
-    ASSERT_OK(BindLaneSockets(lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
+    ASSERT_OK(BindLaneSockets(lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
     const uint32_t key = 0;
     const int socket = lane.sockets[0].get();
     ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);

@@ -68,7 +68,7 @@ TEST_F(HugePagesTest, AreTakenWhenTheyAreFree) {
 
     absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kTwoPages, kLaneRings, {{"port0", 0}});
     ASSERT_OK(lane);
-    ASSERT_OK(BindLaneSockets(*lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
+    ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
   }
   // Mapped or pinned by nobody any more; the kernel lets go of a closed socket's UMEM in a while.
   for (int i = 0; i < 3000 && ReadPool("free_hugepages") != free; ++i) {

@@ -30,7 +30,7 @@ constexpr XskRingSizes kRings{128, 128, 128, 128};
 class LaneSocketsTest : public NetnsTest {
  protected:
   static absl::StatusOr<LaneSockets> Open(const std::vector<QueueAddress>& queues,
-                                          WantedXskMode wanted = WantedXskMode::kAuto, bool skb = false,
+                                          ModeSetting wanted = ModeSetting::kAuto, bool skb = false,
                                           absl::Duration patience = absl::Seconds(30)) {
     absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
     if (!umem.ok()) {
@@ -41,7 +41,7 @@ class LaneSocketsTest : public NetnsTest {
 
   // XDP on `netdev` that gives everything to the queue's socket.
   void SteerEverything(const std::string& netdev, const std::string& pins) {
-    ASSERT_OK(XdpAttachment::AttachOrAdopt(netdev, SteerObject(), pins, XdpWish::kNativeElseSkb));
+    ASSERT_OK(XdpAttachment::AttachOrAdopt(netdev, SteerObject(), pins, ModeSetting::kAuto));
     absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pins);
     ASSERT_OK(maps);
     sluice_config config{};
@@ -68,7 +68,7 @@ TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
   EXPECT_NE(ftruncate(umem->get(), 0), 0);
 }
 
-// The doctor's figure (checks_machine.cc) is what the kernel charges a user for: the frames, and nothing beside them.
+// The doctor's figure (checks_machine.cc) is what the kernel charges a user for: the frames, and nothing else.
 TEST_F(LaneSocketsTest, KernelChargesTheFramesToTheMemlockLimit) {
   MakePort("port0", "wire0", 1);
   const UmemLayout layout = LaneLayout(1, 2048);
@@ -105,7 +105,7 @@ TEST_F(LaneSocketsTest, OneThatIsNotBoundCanBeTold) {
   absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kLayout, kRings, {{"port0", 0}});
   ASSERT_OK(lane);
   EXPECT_FALSE(IsBound(lane->sockets[0].get()));
-  ASSERT_OK(BindLaneSockets(*lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
+  ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
   EXPECT_TRUE(IsBound(lane->sockets[0].get()));
   ASSERT_OK(SetLinkUp("port0", false));
   EXPECT_TRUE(IsBound(lane->sockets[0].get())) << "a link that is down is another matter";
@@ -123,7 +123,7 @@ TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
   ASSERT_EQ(lane->sockets.size(), 2u);
   XskUser wan(*lane, 0, 0, 128);
   XskUser lan(*lane, 1, 128, 128);
-  ASSERT_OK(BindLaneSockets(*lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
+  ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
   EXPECT_EQ(lane->mode, XskMode::kCopy);
   EXPECT_NE(lane->mode_reason.find("wan0 offers no zero-copy"), std::string::npos) << lane->mode_reason;
   Enter(pin_dir_ + "wan", 0, wan.fd());
@@ -171,7 +171,7 @@ TEST_F(LaneSocketsTest, StatisticsCountWhatFoundNoFrame) {
 
 TEST_F(LaneSocketsTest, ZeroCopyThatIsDemandedIsRefusedWhereThereIsNone) {
   MakePort("port0", "wire0", 1);
-  const absl::Status status = Open({{"port0", 0}}, WantedXskMode::kZeroCopy).status();
+  const absl::Status status = Open({{"port0", 0}}, ModeSetting::kZeroCopy).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_NE(status.message().find("queue 0 of port0: Operation not supported; the device does not offer this mode"),
             absl::string_view::npos)
@@ -181,16 +181,16 @@ TEST_F(LaneSocketsTest, ZeroCopyThatIsDemandedIsRefusedWhereThereIsNone) {
 TEST_F(LaneSocketsTest, ModesAndTheirReasons) {
   MakePort("port0", "wire0", 1);
   const struct {
-    WantedXskMode wanted;
+    ModeSetting wanted;
     bool skb;
     XskMode mode;
     const char* reason;
   } cases[] = {
-      {WantedXskMode::kAuto, false, XskMode::kCopy,
+      {ModeSetting::kAuto, false, XskMode::kCopy,
        "port0 offers no zero-copy on this kernel (sluicectl doctor says more)"},
-      {WantedXskMode::kCopy, false, XskMode::kCopy, "asked for by the configuration"},
-      {WantedXskMode::kAuto, true, XskMode::kSkb, "XDP runs in skb mode"},
-      {WantedXskMode::kSkb, true, XskMode::kSkb, "XDP runs in skb mode"},
+      {ModeSetting::kCopy, false, XskMode::kCopy, "asked for by the configuration"},
+      {ModeSetting::kAuto, true, XskMode::kSkb, "XDP runs in skb mode"},
+      {ModeSetting::kSkb, true, XskMode::kSkb, "XDP runs in skb mode"},
   };
   for (const auto& c : cases) {
     const absl::StatusOr<LaneSockets> lane = Open({{"port0", 0}}, c.wanted, c.skb);
@@ -201,8 +201,7 @@ TEST_F(LaneSocketsTest, ModesAndTheirReasons) {
     ASSERT_OK(zero_copy);
     EXPECT_FALSE(*zero_copy);
   }
-  EXPECT_EQ(Open({{"port0", 0}}, WantedXskMode::kZeroCopy, true).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Open({{"port0", 0}}, ModeSetting::kZeroCopy, true).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(LaneSocketsTest, BusyQueueIsRetriedUntilItIsFree) {
@@ -214,7 +213,7 @@ TEST_F(LaneSocketsTest, BusyQueueIsRetriedUntilItIsFree) {
     first->sockets.clear();
   });
   const absl::Time start = absl::Now();
-  const absl::StatusOr<LaneSockets> second = Open({{"port0", 0}}, WantedXskMode::kCopy, false, absl::Seconds(5));
+  const absl::StatusOr<LaneSockets> second = Open({{"port0", 0}}, ModeSetting::kCopy, false, absl::Seconds(5));
   closer.join();
   ASSERT_OK(second);
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(150));
@@ -229,7 +228,7 @@ TEST_F(LaneSocketsTest, BusySecondPortIsRetriedToo) {
     absl::SleepFor(absl::Milliseconds(100));
     first->sockets.clear();
   });
-  const absl::StatusOr<LaneSockets> second = Open({{"wan0", 0}, {"lan0", 0}}, WantedXskMode::kCopy);
+  const absl::StatusOr<LaneSockets> second = Open({{"wan0", 0}, {"lan0", 0}}, ModeSetting::kCopy);
   closer.join();
   EXPECT_OK(second);
 }
@@ -240,7 +239,7 @@ TEST_F(LaneSocketsTest, QueueThatStaysBusyIsNamedAndNothingStaysBound) {
   const absl::StatusOr<LaneSockets> holder = Open({{"lan0", 0}});
   ASSERT_OK(holder);
   const absl::Status status =
-      Open({{"wan0", 0}, {"lan0", 0}}, WantedXskMode::kCopy, false, absl::Milliseconds(50)).status();
+      Open({{"wan0", 0}, {"lan0", 0}}, ModeSetting::kCopy, false, absl::Milliseconds(50)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(status.message().find("queue 0 of lan0"), absl::string_view::npos) << status;
   EXPECT_NE(status.message().find("still holds the queue"), absl::string_view::npos) << status;

@@ -11,7 +11,7 @@
 namespace sluice {
 
 inline absl::StatusOr<LaneSockets> OpenLaneSockets(UniqueFd umem, const UmemLayout& layout, const XskRingSizes& rings,
-                                                   std::vector<QueueAddress> queues, WantedXskMode wanted,
+                                                   std::vector<QueueAddress> queues, ModeSetting wanted,
                                                    bool xdp_is_skb, absl::Time deadline) {
   absl::StatusOr<LaneSockets> lane = MakeLaneSockets(std::move(umem), layout, rings, std::move(queues));
   if (lane.ok()) {

@@ -24,7 +24,7 @@ class SteeringMapsTest : public NetnsTest {
       return;
     }
     MakePort("port0", "wire0", 1);
-    ASSERT_OK(XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, XdpWish::kNative));
+    ASSERT_OK(XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, ModeSetting::kCopy));
     absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
     ASSERT_OK(maps);
     maps_.emplace(std::move(*maps));

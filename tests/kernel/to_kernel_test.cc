@@ -276,7 +276,7 @@ TEST_F(ToKernelTest, GoesOnWithoutTheAgentAndIsAdopted) {
 // Generic XDP sees what is on its way to the kernel.
 TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   ASSERT_OK(xdp_->Remove(false));
-  absl::StatusOr<XdpAttachment> generic = XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, XdpWish::kSkb);
+  absl::StatusOr<XdpAttachment> generic = XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, ModeSetting::kSkb);
   ASSERT_OK(generic);
   xdp_.emplace(*std::move(generic));
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
@@ -288,7 +288,7 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   ASSERT_OK(memory);
   const absl::StatusOr<LaneSockets> pairs =
       OpenLaneSockets(*std::move(memory), kBridgeLayout, kBridgeRings, {{"port0", 0}, {"port0", 1}},
-                      WantedXskMode::kSkb, true, absl::Now() + kPatience);
+                      ModeSetting::kSkb, true, absl::Now() + kPatience);
   ASSERT_OK(pairs);
   absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
   ASSERT_OK(maps);

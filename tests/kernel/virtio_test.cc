@@ -53,10 +53,10 @@ class VirtioTest : public testing::Test {
   }
 
   absl::StatusOr<XdpAttachment> Attach() {
-    return XdpAttachment::AttachOrAdopt(netdev_, SteerObject(), pin_dir_, XdpWish::kNative);
+    return XdpAttachment::AttachOrAdopt(netdev_, SteerObject(), pin_dir_, ModeSetting::kCopy);
   }
 
-  static absl::StatusOr<LaneSockets> Open(const std::vector<QueueAddress>& queues, WantedXskMode wanted) {
+  static absl::StatusOr<LaneSockets> Open(const std::vector<QueueAddress>& queues, ModeSetting wanted) {
     absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
     if (!umem.ok()) {
       return umem.status();
@@ -108,7 +108,7 @@ TEST_F(VirtioTest, ChannelsChangeOnlyWhileXdpIsSuspended) {
 TEST_F(VirtioTest, ShrinkingBelowASocketIsRefusedUntilItIsReleased) {
   absl::StatusOr<XdpAttachment> attachment = Attach();
   ASSERT_OK(attachment);
-  absl::StatusOr<LaneSockets> lane = Open({{netdev_, max_ - 1}}, WantedXskMode::kCopy);
+  absl::StatusOr<LaneSockets> lane = Open({{netdev_, max_ - 1}}, ModeSetting::kCopy);
   ASSERT_OK(lane);
   ASSERT_OK(attachment->Suspend());
   const absl::Status refused = SetChannels(netdev_, 1);
@@ -130,7 +130,7 @@ TEST_F(VirtioTest, ShrinkingBelowASocketIsRefusedUntilItIsReleased) {
 
 TEST_F(VirtioTest, ClosedQueueCanBeBoundAgain) {
   for (int round = 0; round < 5; ++round) {
-    ASSERT_OK(Open({{netdev_, 0}}, WantedXskMode::kAuto)) << "round " << round;
+    ASSERT_OK(Open({{netdev_, 0}}, ModeSetting::kAuto)) << "round " << round;
   }
 }
 
@@ -141,7 +141,7 @@ TEST_F(VirtioTest, ZeroCopyIsWhatTheKernelSaysItIs) {
   for (const bool suspended : {false, true}) {  // in a channels resize sockets are bound before XDP is back
     SCOPED_TRACE(suspended ? "XDP suspended" : "XDP attached");
     ASSERT_OK(suspended ? attachment->Suspend() : absl::OkStatus());
-    const absl::StatusOr<LaneSockets> lane = Open({{netdev_, 0}}, WantedXskMode::kAuto);
+    const absl::StatusOr<LaneSockets> lane = Open({{netdev_, 0}}, ModeSetting::kAuto);
     ASSERT_OK(lane);
     EXPECT_EQ(lane->mode, expected ? XskMode::kZeroCopy : XskMode::kCopy) << lane->mode_reason;
     EXPECT_EQ(*IsZeroCopy(lane->sockets[0].get()), expected);
@@ -157,7 +157,7 @@ TEST_F(VirtioTest, TwoDevicesShareOneUmemInTheSameMode) {
     GTEST_SKIP() << "SLUICE_VIRTIO_SECOND_NETDEV names no second device";
   }
   ASSERT_OK(SetLinkUp(second, true));
-  const absl::StatusOr<LaneSockets> lane = Open({{netdev_, 0}, {second, 0}}, WantedXskMode::kAuto);
+  const absl::StatusOr<LaneSockets> lane = Open({{netdev_, 0}, {second, 0}}, ModeSetting::kAuto);
   ASSERT_OK(lane);
   ASSERT_EQ(lane->sockets.size(), 2u);
   const bool expected = getenv("SLUICE_VIRTIO_ZEROCOPY") != nullptr;

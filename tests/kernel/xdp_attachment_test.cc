@@ -44,8 +44,8 @@ class XdpAttachmentTest : public NetnsTest {
     return pins;
   }
 
-  absl::StatusOr<XdpAttachment> Attach(XdpWish wish = XdpWish::kNative) {
-    return XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, wish);
+  absl::StatusOr<XdpAttachment> Attach(ModeSetting setting = ModeSetting::kCopy) {
+    return XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, setting);
   }
 
   // Attaches sluice_steer as an agent with another ABI version would have.
@@ -187,7 +187,7 @@ TEST_F(XdpAttachmentTest, AdoptsTheSameAbiVersionWithoutDispatcher) {
 TEST_F(XdpAttachmentTest, RefusesAForeignProgramThatLeavesNoRoom) {
   Shell("ip link set dev port0 xdpdrv obj " + ObjectDir() + "/sluice_bridge_rx.bpf.o sec xdp");
   const uint32_t id = IdOnDevice("port0");
-  const absl::Status status = Attach(XdpWish::kNativeElseSkb).status();
+  const absl::Status status = Attach(ModeSetting::kAuto).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(status.message().find("sluice_bridge_r"), absl::string_view::npos) << "names it: " << status;
   EXPECT_NE(status.message().find("unload it first"), absl::string_view::npos) << status;
@@ -196,14 +196,14 @@ TEST_F(XdpAttachmentTest, RefusesAForeignProgramThatLeavesNoRoom) {
 }
 
 TEST_F(XdpAttachmentTest, FallsBackToSkbModeOnlyWhenAllowed) {  // loopback has no native XDP
-  const absl::Status refused = XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, XdpWish::kNative).status();
+  const absl::Status refused = XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, ModeSetting::kCopy).status();
   EXPECT_FALSE(refused.ok());
   EXPECT_NE(refused.message().find("in native mode"), absl::string_view::npos) << refused;
   EXPECT_NE(refused.message().find("(kernel: "), absl::string_view::npos) << refused;
   EXPECT_FALSE(std::filesystem::exists(pin_dir_)) << "nothing is left of a failed attach";
 
   absl::StatusOr<XdpAttachment> attachment =
-      XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, XdpWish::kNativeElseSkb);
+      XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, ModeSetting::kAuto);
   ASSERT_OK(attachment);
   EXPECT_EQ(attachment->mode(), XdpMode::kSkb);
   EXPECT_OK(attachment->Suspend());
@@ -362,10 +362,10 @@ TEST_F(DispatcherTest, SaysWhenItsPinsWereCleanedUpWhileItWasOff) {
 }
 
 TEST_F(XdpAttachmentTest, UnknownNetdevAndMissingObjectAreNamed) {
-  EXPECT_EQ(XdpAttachment::AttachOrAdopt("nothing0", SteerObject(), pin_dir_, XdpWish::kNative).status().code(),
+  EXPECT_EQ(XdpAttachment::AttachOrAdopt("nothing0", SteerObject(), pin_dir_, ModeSetting::kCopy).status().code(),
             absl::StatusCode::kNotFound);
   const absl::Status status =
-      XdpAttachment::AttachOrAdopt("port0", "/nowhere/x.bpf.o", pin_dir_, XdpWish::kNative).status();
+      XdpAttachment::AttachOrAdopt("port0", "/nowhere/x.bpf.o", pin_dir_, ModeSetting::kCopy).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_NE(status.message().find("/nowhere/x.bpf.o"), absl::string_view::npos) << status;
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));
@@ -374,7 +374,8 @@ TEST_F(XdpAttachmentTest, UnknownNetdevAndMissingObjectAreNamed) {
 TEST_F(XdpAttachmentTest, PinFolderOutsideABpfFilesystemIsRefused) {
   // The latter is where one is usually mounted: nobody can make folders there.
   for (const char* folder : {"/tmp/sluice-no-bpffs", "/sys/fs/sluice-no-bpffs"}) {
-    const absl::Status status = XdpAttachment::AttachOrAdopt("port0", SteerObject(), folder, XdpWish::kNative).status();
+    const absl::Status status =
+        XdpAttachment::AttachOrAdopt("port0", SteerObject(), folder, ModeSetting::kCopy).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
     EXPECT_NE(status.message().find("mount -t bpf"), absl::string_view::npos) << status;
   }

@@ -31,6 +31,10 @@ class Programs:
         return self._find("tests/bench/wakeup/wakeup")
 
     @property
+    def lane_size(self):
+        return self._find("tests/bench/lane_size/lane_size")
+
+    @property
     def flow_lookup(self):
         return self._find("tests/bench/lookup/flow_lookup")
 

@@ -125,18 +125,19 @@ TEST(MetricFamilies, DataplaneUpOrDown) {
 
 TEST(MetricFamilies, BalanceIsTheAccountingLaw) {
   wire::StatusResponse status = RunningStatus();
-  status.mutable_balance()->set_received(30);
+  status.mutable_balance()->set_received(33);
   status.mutable_balance()->set_originated(1);
   status.mutable_balance()->set_transmitted(15);
   status.mutable_balance()->set_passed(4);
+  status.mutable_balance()->set_offloaded(3);
   status.mutable_balance()->set_dropped(7);
   status.mutable_balance()->set_held(6);
   status.mutable_balance()->set_unaccounted(-1);
   const std::string text = TextOf(status);
-  for (const char* line :
-       {"sluice_received_packets_total 30\n", "sluice_originated_packets_total 1\n",
-        "sluice_transmitted_packets_total 15\n", "sluice_passed_packets_total 4\n", "sluice_dropped_packets_total 7\n",
-        "sluice_held_packets 6\n", "sluice_unaccounted_packets -1\n"}) {
+  for (const char* line : {"sluice_received_packets_total 33\n", "sluice_originated_packets_total 1\n",
+                           "sluice_transmitted_packets_total 15\n", "sluice_passed_packets_total 4\n",
+                           "sluice_offloaded_packets_total 3\n", "sluice_dropped_packets_total 7\n",
+                           "sluice_held_packets 6\n", "sluice_unaccounted_packets -1\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
 }

@@ -15,7 +15,7 @@ from tests.style import sources
 
 
 def in_parallel(function, paths):
-    """The failures, as text: `function` answers what is wrong with a path, or nothing."""
+    """Lists the failures, as text: `function` returns a path's problem, or nothing."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return [answer for answer in pool.map(function, paths) if answer]
 
@@ -31,7 +31,7 @@ def test_clang_format():
 
 
 def test_mypy():
-    """Calls that do not fit what they call, in code that seldom runs above all."""
+    """Finds calls that do not fit the function they call, above all in code that seldom runs."""
     options = ["--python-executable", "/usr/bin/python3", "--explicit-package-bases", "--scripts-are-modules",
                "--check-untyped-defs", "--no-strict-optional", "--ignore-missing-imports",
                "--disable-error-code", "var-annotated", "--cache-dir", os.devnull]
@@ -54,7 +54,7 @@ def test_shellcheck():
 
 
 def compile_flags():
-    """Folder at the top of the tree -> the flags its sources are compiled with; of a macro, one definition."""
+    """Returns the compile flags by folder at the top of the tree; of each macro one definition."""
     commands = json.loads((build.folder() / "compile_commands.json").read_text())
     flags = {}
     for command in commands:
@@ -69,7 +69,7 @@ def compile_flags():
 
 
 def is_included_first(header):
-    """By the source of its name: then every build checks it."""
+    """Tells whether the source with the header's name includes it first: then every build checks it."""
     source = header.with_suffix(".cc")
     if not source.exists():
         return False
@@ -93,6 +93,6 @@ def test_headers_are_self_contained():
 
 
 def _pairs(words):
-    """-isystem belongs before each of its folders, which are listed once."""
+    """Puts -isystem before each system folder; each is listed once."""
     return [part for word in words if word != "-isystem"
             for part in (("-isystem", word) if word.startswith("/") else (word,))]

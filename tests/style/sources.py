@@ -1,4 +1,4 @@
-"""Which files the checks look at: what git would commit."""
+"""The files that the checks look at: those that git would commit."""
 
 import functools
 import pathlib
@@ -12,7 +12,7 @@ BINARY = (".png", ".svg", ".gz", ".xz", ".bin", ".pcap", ".pcapng")
 
 @functools.cache
 def all_files():
-    """Tracked, or new and not ignored; everything in a tree without git."""
+    """Lists tracked files, and new ones that are not ignored; in a tree without git, every file."""
     listed = subprocess.run(["git", "-C", REPOSITORY, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
                             capture_output=True, text=True)
     if listed.returncode == 0:
@@ -34,8 +34,12 @@ def is_bpf(path):
     return path.relative_to(REPOSITORY).parts[0] == "bpf"
 
 
+def is_product(path):
+    return path.relative_to(REPOSITORY).parts[0] in ("control", "dataplane")
+
+
 def is_corpus(path):
-    """Inputs of fuzzers are as they are."""
+    """Tells inputs of fuzzers, which are left as they are."""
     return "corpus" in path.relative_to(REPOSITORY).parts
 
 

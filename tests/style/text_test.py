@@ -1,19 +1,18 @@
-"""What .editorconfig says and the house rules on files, for every text file."""
+"""The rules of .editorconfig and the house rules on files, for every text file."""
 
 import re
 
 from tests.style import sources
 
-MAX_LINES = 450
 MAX_COLUMNS = 120
 # Spelled so that this file does not find itself.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
-# Where a line is not ours to break.
+# In these a line cannot be broken freely.
 FREE_WIDTH = (".md", ".json", ".xml")
 
 
 def problems(check):
-    """Each file's problems by `check`, which answers (line, what) pairs for a file's text."""
+    """Fails with each file's problems: `check` yields (line, problem) pairs for a file's text."""
     found = []
     for path in sources.text_files():
         text = path.read_bytes().decode("utf-8", errors="surrogateescape")
@@ -47,9 +46,11 @@ def test_line_width():
                                  if path.suffix not in FREE_WIDTH and len(line) > MAX_COLUMNS))
 
 
-def test_length():
-    problems(lambda path, text: [(text.count("\n"), f"more than {MAX_LINES} lines: split it")]
-             if path.suffix not in FREE_WIDTH and text.count("\n") > MAX_LINES else [])
+def test_sources_have_a_header_with_their_name():
+    """Else a class or a concept is cut over several files. A program's main is the exception."""
+    problems(lambda path, text: [(1, "no header with its name, and no main")]
+             if path.suffix == ".cc" and sources.is_product(path) and not path.with_suffix(".h").exists()
+             and not re.search(r"^int main\(", text, re.MULTILINE) else [])
 
 
 def test_nothing_is_left_to_do():

@@ -1,8 +1,8 @@
 """clang-tidy on the product's sources, within a budget of time.
 
-A file that was found good, with everything it includes, is not looked at again: what is remembered is a hash of
-its preprocessed text, in the build folder. Files that git says have changed come first; when the time is over,
-the rest is left for another run, and skipped by name.
+A file that was found good, with everything it includes, is not checked again: the build folder keeps a hash of its
+preprocessed text. Files that git reports as changed come first. When the time is over, the rest is skipped by name, for
+another run.
 """
 
 import concurrent.futures
@@ -24,14 +24,14 @@ FOLDERS = ("dataplane", "control")
 
 
 def changed_files():
-    """Of the working tree and the last commit."""
+    """Lists the files that changed in the working tree and in the last commit."""
     done = subprocess.run(["git", "-C", build.REPOSITORY, "diff", "--name-only", "HEAD~1"], capture_output=True,
                           text=True)
     return set(done.stdout.split())
 
 
 def commands():
-    """Product source -> its compile command."""
+    """Returns each product source's compile command."""
     listed = json.loads((build.folder() / "compile_commands.json").read_text())
     wanted = {str(path) for path in sources.with_suffix(".cc") if sources.name(path).split(os.sep)[0] in FOLDERS}
     return {command["file"]: command for command in listed if command["file"] in wanted}

@@ -12,13 +12,14 @@ meanwhile. The test bed's own veth queues are made before, and are in none.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from typing import Any
 
 from tests.bench.lib import figures, memory
 from tests.bench.lib.report import Report
 from tests.bench.lib.table import Table
-from tests.lib import build
+from tests.lib import build, command
 from tests.lib.agent import Agent, config
 from tests.lib.command import wait_until
 from tests.lib.world import World
@@ -31,17 +32,7 @@ _SETTLE_SECONDS = 1.0
 _COLUMNS = ("lanes' memfds", "rings", "dataplane private", "agent private", "BPF maps", "slab", "vmalloc", "percpu",
             "page tables", "machine")
 
-# The layout of a lane of one port; each line says where it is decided.
-_RING_ENTRIES = 2048  # control/kernel/lane_sockets.h: XskRingSizes
-_FRAMES = 2 * _RING_ENTRIES  # Instance::LaneLayout: every fill and transmit ring full at once
-_FRAME_BYTES = 2048  # at an MTU of 1500
-_DESCRIPTOR_BYTES, _ADDRESS_BYTES = 16, 8  # linux/if_xdp.h: xdp_desc of receive and transmit, addresses of the others
 _RING_HEADER_BYTES = 320  # net/xdp/xsk_queue.h: struct xdp_ring, each index on its own cache lines
-_LANE_BYTES = 15424 + 288  # sizeof(Lane) and sizeof(QueuePair)
-_POOL_BYTES = 4 * _FRAMES  # dataplane/io/umem.h: pool_
-_MOVED_FLOWS_BYTES = 1024 * 16 + 512 * 40  # dataplane/lane/reorder_hold.h: slots_, ring_
-_PROBED_FLOWS_BYTES = 1024 * 8  # dataplane/lane/steering_probe.h: slots_
-_HANDOFF_RING_BYTES = 12480  # dataplane/lane/handoff.h, from the bridge lane
 
 
 def _pages(size: int) -> int:
@@ -49,12 +40,12 @@ def _pages(size: int) -> int:
 
 
 def stated() -> dict[str, int]:
-    """Bytes of one lane of one port, as the layout has it."""
-    entries = (_DESCRIPTOR_BYTES, _DESCRIPTOR_BYTES, _ADDRESS_BYTES, _ADDRESS_BYTES)
-    rings = [_pages(_RING_HEADER_BYTES + _RING_ENTRIES * each) for each in entries]
-    private = _LANE_BYTES + _POOL_BYTES + _MOVED_FLOWS_BYTES + _PROBED_FLOWS_BYTES + _HANDOFF_RING_BYTES
-    return {"lanes' memfds": _pages(_FRAMES * _FRAME_BYTES + _FRAMES), "rings": sum(rings),
-            "dataplane private": private}
+    """Bytes of one lane of one port, as the product's types have it (tests/bench/lane_size)."""
+    layout = json.loads(command.run(build.Programs().lane_size).stdout)
+    rings = [_pages(_RING_HEADER_BYTES + entries) for entries in layout["ring_entries_bytes"]]
+    # The bridge lane has a hand-off ring to every other lane.
+    private = layout["private_bytes"] + layout["handoff_ring_bytes"]
+    return {"lanes' memfds": layout["memfd_bytes"], "rings": sum(rings), "dataplane private": private}
 
 
 def options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,138 @@
+"""Arrows between rooms: a folder of the product includes only from the rooms below it.
+
+So a reader finds a line's place from the things it needs. `python3 -m tests.style.arrows_test` draws all arrows.
+"""
+
+import collections
+import fnmatch
+import re
+
+from tests.style import sources
+
+# From the bottom up. The reasons for this order:
+#   dataplane  utilities of any process (base), memory and messages that agent and dataplane agree on (contract), packet
+#              headers (net), the interface of network functions (function) and the functions themselves, sockets (io),
+#              flows that XDP handles (offload), a lane of all these, the thread that polls lanes (worker), and the
+#              process with its control thread.
+#   control    messages (wire), calls to the kernel, the user's wishes (rules, config), reports about them (doctor,
+#              metrics), files that outlive the agent (state), objects that the agent holds (port, dataplane, lanes),
+#              changes to them (resize, apply), answers to sluicectl (serve), and the loop (agent).
+FLOORS = {
+    "dataplane": ("base", "contract", "net", "function", "functions", "io", "offload", "lane", "worker", "process"),
+    "control": ("wire", "kernel", "rules", "config", "doctor", "metrics", "state", "port", "dataplane", "lanes",
+                "resize", "apply", "serve", "agent"),
+    "bpf": ("",),
+}
+# Rooms outside of that order: each with the only rooms that it may know; no room may know it. sluicectl needs the
+# messages, and the rooms that work without an agent.
+APART = {"control/cli": ("control/wire", "control/kernel", "control/rules", "control/config", "control/doctor")}
+# All that control may know of the dataplane: utilities, the contract, headers, and the functions' descriptors.
+SHARED = ("dataplane/base/*", "dataplane/contract/*", "dataplane/net/*", "dataplane/function/descriptor.h",
+          "dataplane/functions/catalog.h", "dataplane/functions/*/descriptor.h")
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+def room(name):
+    """Returns the room of a file or an include: "control/kernel"; "bpf" is one room; None: not of the product."""
+    parts = name.split("/")
+    if parts[0] not in FLOORS:
+        return None
+    return parts[0] if FLOORS[parts[0]] == ("",) else "/".join(parts[:2])
+
+
+def floor(place):
+    """Returns a room's height in its house; LookupError when FLOORS does not have it."""
+    house, _, name = place.partition("/")
+    if name not in FLOORS[house]:
+        raise LookupError(f"{place} has no floor: FLOORS in {sources.name(sources.REPOSITORY / 'tests/style')}"
+                          "/arrows_test.py")
+    return FLOORS[house].index(name)
+
+
+def includes():
+    """Yields (file, line, included name) of every include in the product."""
+    for path in sources.with_suffix(".h", ".cc", ".c"):
+        if room(sources.name(path)) is not None:
+            text = path.read_text(encoding="utf-8")
+            for found in _INCLUDE.finditer(text):
+                yield sources.name(path), text.count("\n", 0, found.start()) + 1, found[1]
+
+
+def wrong(file, included):
+    """Returns why the file must not include that; nothing when it may."""
+    source, target = room(file), room(included)
+    if source == target:
+        return ""
+    if source == "bpf":
+        return "bpf knows nothing outside of itself"
+    if target in (None, "bpf"):
+        return ""  # a test's or a generated file; the maps' layout, which everybody may know
+    if source in APART and target.startswith("control/"):
+        return "" if target in APART[source] else f"{source} may only know of {', '.join(APART[source])}"
+    if source.split("/")[0] == target.split("/")[0]:
+        return "" if target not in APART and floor(target) < floor(source) else f"{target} is not below {source}"
+    if source.startswith("dataplane/"):
+        return "the dataplane knows nothing of control"
+    return "" if any(fnmatch.fnmatchcase(included, name) for name in SHARED) else \
+        f"of the dataplane control may only know {', '.join(SHARED)}"
+
+
+def arrows():
+    """Counts the includes by (room, included room)."""
+    return collections.Counter((room(file), room(included)) for file, _, included in includes()
+                               if room(included) not in (None, room(file)))
+
+
+def test_no_arrow_runs_up():
+    problems = []
+    for file, line, included in includes():
+        if why := wrong(file, included):
+            problems.append(f"{file}:{line}: includes {included}: {why}")
+    assert not problems, "\n" + "\n".join(problems)
+
+
+def test_every_room_has_a_floor():
+    rooms = {room(sources.name(path)) for path in sources.with_suffix(".h", ".cc", ".c")} - {None, *APART}
+    assert rooms, "no file of the product was found"
+    for place in sorted(rooms):
+        floor(place if "/" in place else f"{place}/")
+
+
+def test_wrong_arrows_are_seen():
+    """Tests the rule itself, by arrows that are and are not allowed."""
+    for file, included in (
+            ("dataplane/lane/lane.h", "dataplane/worker/worker.h"),
+            ("dataplane/base/mapping.h", "dataplane/contract/umem_layout.h"),
+            ("dataplane/process/main.cc", "control/wire/framing.h"),
+            ("control/port/port.cc", "control/agent/agent.h"),
+            ("control/kernel/links.cc", "control/cli/table.h"),
+            ("control/cli/main.cc", "control/agent/agent.h"),
+            ("control/agent/main.cc", "dataplane/lane/lane.h"),
+            ("control/agent/main.cc", "dataplane/functions/forward/forward.h"),
+            ("control/agent/main.cc", "dataplane/function/burst.h"),
+            ("bpf/flows.h", "dataplane/net/headers.h")):
+        assert wrong(file, included), (file, included)
+    for file, included in (
+            ("dataplane/worker/worker.h", "dataplane/lane/lane.h"),
+            ("dataplane/lane/lane.h", "bpf/sluice_abi.h"),
+            ("control/agent/main.cc", "control/wire/framing.h"),
+            ("control/agent/main.cc", "dataplane/contract/umem_layout.h"),
+            ("control/config/keys.cc", "dataplane/functions/catalog.h"),
+            ("control/config/keys.cc", "dataplane/functions/forward/descriptor.h"),
+            ("control/cli/main.cc", "control/doctor/doctor.h"),
+            ("bpf/flows.h", "bpf/maps.h")):
+        assert not wrong(file, included), (file, included)
+
+
+def draw():
+    """Prints all arrows, by the room at which they begin."""
+    found = arrows()
+    for source in sorted({source for source, _ in found}):
+        targets = (f"{target} ({count})" for (begin, target), count in sorted(found.items()) if begin == source)
+        print(f"{source} -> {', '.join(targets)}")
+    print(f"{len(found)} arrows between {len({place for arrow in found for place in arrow})} rooms")
+
+
+if __name__ == "__main__":
+    draw()
