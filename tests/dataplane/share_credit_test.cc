@@ -11,14 +11,14 @@
 namespace sluice {
 namespace {
 
-class ShareMarksTest : public DataplaneTest {
+class ShareCreditTest : public DataplaneTest {
  protected:
   void SetUp() override {
     for (uint32_t port = 0; port < kPorts; ++port) {
       memories_.push_back(std::make_unique<FlowMemory>(1));
     }
   }
-  std::vector<UniqueFd> MarksFds() const {
+  std::vector<UniqueFd> CreditFds() const {
     std::vector<UniqueFd> fds;
     for (const auto& memory : memories_) {
       fds.push_back(Duplicate(memory->credit_fd));
@@ -49,10 +49,10 @@ class ShareMarksTest : public DataplaneTest {
   std::vector<std::unique_ptr<FlowMemory>> memories_;  // by port
 };
 
-TEST_F(ShareMarksTest, LanesThereAreAndThoseToComeBeginWithoutLimit) {
+TEST_F(ShareCreditTest, LanesThereAreAndThoseToComeBeginWithoutLimit) {
   Start(2);
   LeaveLimits();
-  ASSERT_TRUE(Send(MarksFds()).ok());
+  ASSERT_TRUE(Send(CreditFds()).ok());
   EXPECT_FALSE(Limited(0));
   EXPECT_FALSE(Limited(1));
   EXPECT_TRUE(Limited(2)) << "nobody's queue";
@@ -60,35 +60,35 @@ TEST_F(ShareMarksTest, LanesThereAreAndThoseToComeBeginWithoutLimit) {
   EXPECT_FALSE(Limited(2));
 }
 
-TEST_F(ShareMarksTest, TheBridgesLaneHasNoQueueOfTheDevice) {
+TEST_F(ShareCreditTest, TheBridgesLaneHasNoQueueOfTheDevice) {
   Start(1);
   ASSERT_TRUE(Add(MakeLane(kBridgeLane, dataplane::LANE_KIND_BRIDGE)).ok());
-  ASSERT_TRUE(Send(MarksFds()).ok());
+  ASSERT_TRUE(Send(CreditFds()).ok());
   ASSERT_TRUE(socket(kBridgeLane, 0).Deliver(UdpPacket(1, 1)));
   EXPECT_TRUE(Settled(1)) << Balance::Of(*stats_);
 }
 
-TEST_F(ShareMarksTest, OtherMarksTakeTheirPlace) {
+TEST_F(ShareCreditTest, OtherMemoryTakesItsPlace) {
   Start(1);
-  ASSERT_TRUE(Send(MarksFds()).ok());
+  ASSERT_TRUE(Send(CreditFds()).ok());
   const auto former = std::exchange(memories_, {});
   SetUp();
   LeaveLimits();
-  ASSERT_TRUE(Send(MarksFds()).ok());
+  ASSERT_TRUE(Send(CreditFds()).ok());
   EXPECT_FALSE(Limited(0));
   ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, 1)));
   EXPECT_TRUE(Settled(1)) << Balance::Of(*stats_);
 }
 
-TEST_F(ShareMarksTest, WhatDoesNotFitIsRefused) {
-  EXPECT_EQ(Send(MarksFds()).code(), absl::StatusCode::kFailedPrecondition) << "not configured yet";
+TEST_F(ShareCreditTest, WhatDoesNotFitIsRefused) {
+  EXPECT_EQ(Send(CreditFds()).code(), absl::StatusCode::kFailedPrecondition) << "not configured yet";
   Start(1);
   LeaveLimits();
   EXPECT_EQ(Send({}).code(), absl::StatusCode::kInvalidArgument);
-  std::vector<UniqueFd> fds = MarksFds();
+  std::vector<UniqueFd> fds = CreditFds();
   fds.pop_back();
   EXPECT_EQ(Send(std::move(fds)).code(), absl::StatusCode::kInvalidArgument) << "a port too few";
-  fds = MarksFds();
+  fds = CreditFds();
   fds.back().Reset();
   EXPECT_FALSE(Send(std::move(fds)).ok());
   EXPECT_TRUE(Limited(0)) << "nothing was changed";
