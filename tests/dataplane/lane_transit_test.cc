@@ -25,9 +25,11 @@ class FakeQueues final : public LaneQueues {
   FramesByPort Transmit(Burst& burst) override {
     FramesByPort count{};
     for (const Frame& frame : burst) {
-      const uint32_t port = frame.verdict.transmits() ? frame.verdict.port() : kMaxPorts;
-      if (port >= kMaxPorts) {
-        Drop(frame, frame.verdict.transmits() ? DropReason::kNoRoute : frame.verdict.reason());
+      const uint32_t port = frame.verdict.port();
+      if (!frame.verdict.transmits()) {
+        Settle(frame);
+      } else if (port >= kMaxPorts) {
+        Drop(frame, DropReason::kNoRoute);
       } else if (room[port] == 0) {
         Drop(frame, DropReason::kTxRingFull);
       } else {
@@ -40,6 +42,10 @@ class FakeQueues final : public LaneQueues {
     return count;
   }
   uint32_t TransmitRoom(uint32_t port, uint32_t most) override { return std::min(most, room[port]); }
+  void Settle(const Frame& frame) override {
+    stats_.ports[frame.in_port].drops[frame.verdict.drop_index()].Add(1);
+    umem_.Give(frame.address);
+  }
   void Drop(const Frame& frame, DropReason reason) override {
     stats_.ports[frame.in_port].CountDrops(reason);
     umem_.Give(frame.address);

@@ -87,7 +87,7 @@ class BridgeTest : public NetnsTest {
       }
     }
     ASSERT_OK(maps->SetConfig(config));
-    ASSERT_OK(maps->FillIdleRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
+    ASSERT_OK(maps->FillIdleRules({ActiveRule{.config = {.action = SLUICE_ACTION_DATAPLANE}}}));
     ASSERT_OK(maps->FlipRules());
   }
 
