@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Decides whose a packet is. The same code runs in XDP and in clsact, so a packet gets the same
-// answer wherever it is asked; what the hook then does about it is the hook's.
+// Decides whose a packet is. The same code runs in XDP and in clsact, so a packet gets the same answer in both; each
+// hook acts on it in its own way.
 //
 //   1. its source is on the blocklist -> DROP
 //   2. the rules of the active bank, first match wins
-//   3. one of the guest's own addresses is the destination, or is what ARP or ND asks for -> PASS
+//   3. one of the guest's own addresses is the destination, or the address that ARP or ND asks for -> PASS
 //      (an operator's ssh, ARP, ND and BGP survive the attach)
 //   4. OWN_MAC_ONLY, and not sent to the port's MAC, or ARP or ND at all -> PASS
 //   5. the dataplane's
@@ -24,13 +24,6 @@ struct decision {
   __u32 hits;    // the deciding rule's index into sluice_rulehits, or NO_HITS
   bool blocked;  // the source is on the blocklist; the action is DROP
 };
-
-// The configuration, or NULL while no agent has activated it.
-static __always_inline const struct sluice_config* active_config(void) {
-  __u32 zero = 0;
-  const struct sluice_config* config = bpf_map_lookup_elem(&sluice_config, &zero);
-  return config && (config->flags & SLUICE_CONFIG_ACTIVE) ? config : NULL;
-}
 
 static __always_inline bool is_blocked(const struct packet* packet) {
   __u32 zero = 0;

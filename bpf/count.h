@@ -15,19 +15,24 @@
 // attached or not, and a rule's hits obey the same law. Nothing is counted while no agent has
 // activated the configuration.
 //
+// A frame that the dataplane gives to the kernel passes clsact on its way into the stack (to_kernel.h), and gets no
+// verdict there: it was received once, and counted then as DATAPLANE or BRIDGED. The dataplane counts it as `passed`
+// (dataplane/contract/stats_segment.h), and the bridge's near end counts what it let through
+// (struct sluice_to_kernel_counters); when nothing is on its way, these two numbers are the same.
+//
 // The elements are per CPU and both hooks run in softirq, which does not nest on one CPU: no atomics.
 #ifndef SLUICE_BPF_COUNT_H_
 #define SLUICE_BPF_COUNT_H_
 
 #include "bpf/maps.h"
 
-// How much one run of a hook stands for: in XDP always one frame, in clsact what GRO merged.
+// The traffic that one run of a hook stands for: in XDP always one frame, in clsact the frames that GRO merged.
 struct amount {
   __u64 packets;
   __u64 bytes;
 };
 
-// A device may have more queues than we have elements: the last element takes the rest.
+// Returns the queue's element. A device may have more queues than there are elements: the last one takes the rest.
 static __always_inline __u32 counter_index(__u32 queue) {
   return queue < SLUICE_MAX_QUEUES ? queue : SLUICE_MAX_QUEUES - 1;
 }

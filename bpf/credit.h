@@ -4,8 +4,8 @@
 // The element is struct sluice_queue_credit (sluice_abi.h).
 //
 // A socket without room drops the packet itself, at a higher price than XDP: it counts the drop in the cache line that
-// it reads for each frame it sends (include/net/xdp_sock.h: rx_dropped beside tx), and it asks the pool, whose lines
-// the sender needs too. With ten times the load the dataplane can take, receiving on another core, that made the
+// it reads for each frame it sends (include/net/xdp_sock.h: rx_dropped is next to tx), and it asks the pool, whose
+// lines the sender needs too. With ten times the load the dataplane can take, receiving on another core, that made the
 // dataplane a tenth slower (tests/bench/README.md). So a dataplane that is behind publishes a limit, and XDP drops the
 // excess before it reaches the socket.
 //

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Changing a packet as its flow's decision says. The packet has a flow key (flow_key.h), so its headers are where they
-// are without options or extensions, and all of them are within the first buffer.
+// Changes a packet as the action of its offloaded flow says. The packet has a flow key (flow_key.h), so its headers
+// have no options or extensions, and all of them are within the first buffer.
 //
 // Tags are neither pushed nor popped: since 6.13, and in stable kernels before (kernel/bpf/verifier.c: "Extension
 // program changes packet data, while original does not"), a program in libxdp 1.3's dispatcher may not move a frame's
 // start.
 //
-// Checksums are kept by adding what changed (RFC 1624, equation 3), so a wrong one stays wrong.
+// Checksums are updated by the difference (RFC 1624, equation 3), so a wrong one stays wrong.
 #ifndef SLUICE_BPF_FLOW_REWRITE_H_
 #define SLUICE_BPF_FLOW_REWRITE_H_
 
@@ -119,7 +119,7 @@ static __always_inline __u8* network_header(__u8* data) {
   return data + SLUICE_FLOW_ETHERNET_BYTES + (data[12] == 0x81 && data[13] == 0 ? SLUICE_FLOW_TAG_BYTES : 0);
 }
 
-// Looks at the packet's end, here and below, are for the verifier: what has a key is long enough.
+// The comparisons with the packet's end, here and below, are for the verifier: a packet with a key is long enough.
 static __always_inline bool swap_macs(struct xdp_md* ctx) {
   __u8* data = (__u8*)(long)ctx->data;
   if (data + SLUICE_FLOW_ETHERNET_BYTES > (__u8*)(long)ctx->data_end) {
@@ -129,7 +129,7 @@ static __always_inline bool swap_macs(struct xdp_md* ctx) {
   return true;
 }
 
-// False: not a byte was changed, and the packet is the dataplane's.
+// Returns false, with the packet as it was, when the dataplane has to handle it.
 static __always_inline bool rewrite(struct xdp_md* ctx, const struct sluice_flow_action* action, __u8 family) {
   __u8* data = (__u8*)(long)ctx->data;
   __u8* end = (__u8*)(long)ctx->data_end;

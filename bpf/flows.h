@@ -2,7 +2,7 @@
 //
 // Offloaded flows: XDP rewrites and sends their packets without asking the dataplane (the entries: sluice_abi.h).
 //
-// Order. The dataplane offloads a flow while some of its packets are still on their way through userspace; packets that
+// Order. The dataplane offloads a flow while some of its packets are still passing through userspace; packets that
 // XDP sends must not overtake those. So an entry starts PENDING: XDP still delivers the flow's packets to the
 // dataplane and notes the sequence number of the last one. The dataplane publishes up to which number every packet of
 // the queue has been sent and completed. The first packet to find the flow's last number covered turns the entry
@@ -44,7 +44,7 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_details SEC(".maps");
 
-// An entry and its place. `flow` is NULL when the packet's flow has none.
+// An entry and its place in the table. `flow` is NULL when the packet's flow has no entry.
 struct flow_entry {
   struct sluice_flow* flow;
   __u32 bucket;
@@ -58,7 +58,7 @@ static __always_inline bool same_key(const struct sluice_flow_key* a, const stru
 }
 
 static __always_inline struct flow_entry find_entry(const struct sluice_config* config,
-                                                   const struct sluice_flow_key* key) {
+                                                    const struct sluice_flow_key* key) {
   struct flow_entry entry = {};
   __u32 hash = sluice_flow_hash(key);
 #pragma unroll
@@ -90,7 +90,8 @@ static __always_inline struct sluice_flow_detail* detail_of(const struct flow_en
   return bucket ? &bucket->details[entry->way & (SLUICE_FLOW_WAYS - 1)] : NULL;
 }
 
-// True when every packet of the flow that was delivered on this queue has left the dataplane. False if there was none.
+// Returns true when every packet of the flow that was delivered on this queue has left the dataplane, and false if
+// there was none.
 static __always_inline bool all_completed(const struct flow_entry* entry, __u32 queue) {
   const struct sluice_flow_detail* detail = detail_of(entry);
   const struct sluice_queue_credit* credit = bpf_map_lookup_elem(&sluice_credit, &queue);
@@ -160,7 +161,7 @@ static __always_inline bool rewrite_packet(struct xdp_md* ctx, const struct flow
 static __always_inline int transmit_offloaded(struct xdp_md* ctx, const struct sluice_config* config,
                                               const struct flow_entry* entry, struct amount frame) {
   struct sluice_flow* flow = entry->flow;
-  // Masked: a comparison is forgotten where clang spills the number (kernel 6.1's verifier).
+  // Masked: kernel 6.1's verifier forgets a comparison where clang spills the number.
   __u32 out_port = flow->out_port & (SLUICE_MAX_PORTS - 1);
   __u32 ifindex = config->ifindex[out_port];
   if (!ifindex || !rewrite_packet(ctx, entry)) {

@@ -4,7 +4,8 @@
 // is pinned by name, so whichever object is loaded second into the same bpffs folder finds the
 // first one's maps, and the agent opens the very same ones.
 //
-//   sluice_config ──► which bank, which policy      written by the agent, read here
+//   sluice_config (config.h) ──► which bank, which policy
+//                                                   written by the agent, read here
 //   sluice_banks, sluice_rules, sluice_rulesets, sluice_values, sluice_prefixes
 //                                                   the rules, see rules.h; written by the agent
 //   sluice_blocked ──► a trie of sources            the agent swaps the trie, or changes it
@@ -17,15 +18,8 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "bpf/config.h"
 #include "bpf/sluice_abi.h"
-
-struct {
-  __uint(type, BPF_MAP_TYPE_ARRAY);
-  __uint(max_entries, 1);
-  __type(key, __u32);
-  __type(value, struct sluice_config);
-  __uint(pinning, LIBBPF_PIN_BY_NAME);
-} sluice_config SEC(".maps");
 
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY);
@@ -107,10 +101,5 @@ struct {
   __type(value, struct sluice_counters);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_counters SEC(".maps");
-
-// Read by the agent, before it adopts a program that it did not load itself. volatile keeps it in
-// .rodata; libbpf binds .rodata to every program of the object (bpf_object_load_prog), so it is
-// found from the program's fd although no instruction reads it.
-const volatile __u32 sluice_abi_version = SLUICE_ABI_VERSION;
 
 #endif  // SLUICE_BPF_MAPS_H_

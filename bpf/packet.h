@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// What the parser is given (frame_view) and what it makes of it (packet). The parser does not know
-// whether the frame sits in an xdp_buff or an sk_buff. The hook says so, before it includes parse.h:
+// The parser's input (frame_view) and its result (packet). The parser does not know whether the frame is an xdp_buff or
+// an sk_buff. The hook defines that before it includes parse.h:
 //
 //   typedef struct xdp_md frame_ctx;                                     its context
-//   static __always_inline struct frame_view view_of(frame_ctx *ctx);    how to look at it
+//   static __always_inline struct frame_view view_of(frame_ctx *ctx);    its view of the frame
 #ifndef SLUICE_BPF_PACKET_H_
 #define SLUICE_BPF_PACKET_H_
 
@@ -15,9 +15,9 @@
 
 #include "bpf/sluice_abi.h"
 
-// Headers are looked for in this many bytes from the frame's start. Ethernet, three tags, IPv6,
-// eight ordinary extension headers and a full TCP header take about 250; what lies beyond is
-// treated as a packet without those fields. It also bounds what clsact pulls into the linear part.
+// Headers are looked for in this many bytes from the frame's start. Ethernet, three tags, IPv6, eight ordinary
+// extension headers and a full TCP header take about 250; a packet whose headers lie beyond is treated as one without
+// those fields. It also bounds the bytes that clsact pulls into the linear part.
 #define HEADER_REACH_BYTES 512
 // Tags in one frame, in the data and in the skb's metadata taken together, so that XDP (all in the
 // data) and clsact (the outermost in metadata) see the same packet. QinQ has two.
@@ -35,7 +35,7 @@ struct frame_view {
   __u16 metadata_vlan;   // ...but here (VLAN id, host order)
 };
 
-// What rules and defaults compare. `fields` says which members are there; a packet without ports
+// The fields that rules and defaults compare. `fields` says which members are there; a packet without ports
 // has no SLUICE_MATCH_*_PORT bit. Address keys are those of sluice_locals.
 struct packet {
   __u32 fields;  // enum sluice_match bits; all parsed frames have ETHERTYPE
@@ -58,7 +58,7 @@ enum parse_result {
   PARSE_OUT_OF_REACH,  // a header lies behind the linear part; the fields before it are good
 };
 
-// `mac`: the six bytes of a frame's destination.
+// Returns whether a frame's destination, six bytes, is the port's own address.
 static __always_inline bool is_own_mac(const __u8* mac, const struct sluice_config* config) {
   __u8 difference = 0;
   for (int i = 0; i < 6; i++) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Which rule is the first that matches a packet, in bounded time for up to SLUICE_MAX_RULES rules.
+// Finds the first rule that matches a packet, in bounded time for up to SLUICE_MAX_RULES rules.
 //
 // Each field's value leads to the set of rules that it leaves possible: those that name this value, and those that
 // do not name the field. The intersection of the seven sets is the rules that match; its lowest bit is the first.
 //
 //   number fields  one lookup in an array by the value
 //   addresses      one lookup in a trie; the longest prefix's set has the rules of all shorter ones, too
-//   a field that the packet has not got: the set of rules that do not name it
+//   a field that the packet does not have: the set of rules that do not name it
 //
 // The bound: 5 array and 2 trie lookups (a trie's path is at most as long as the address has bits), then 7 words of
 // 64 rules for each of the words that are used in all seven sets, at most SLUICE_RULE_WORDS.
@@ -21,8 +21,8 @@
 
 #define NO_RULE SLUICE_MAX_RULES
 
-// The __noinline functions are global: the verifier proves each once, for any arguments, and goes on behind a call
-// with one unknown number instead of with each way that led to it.
+// The __noinline functions are global: the verifier proves each once, for any arguments, and knows of a call only that
+// it returned some number, instead of following each path through the function again.
 
 __noinline __u32 sluice_set_of_value(__u32 bank, __u32 field, __u32 value) {
   __u32 index = bank * SLUICE_FIELD_VALUES + value;
@@ -46,7 +46,7 @@ __noinline __u32 sluice_set_of_address(const struct sluice_address* address, __u
   return set ? *set & 0xffff : absent;
 }
 
-// BPF has no instruction for it.
+// Returns the number of the lowest bit that is set. BPF has no instruction for it.
 static __always_inline __u32 lowest_bit(__u64 word) {
   __u32 bit = 0;
   for (__u32 half = 32; half; half /= 2) {
@@ -63,7 +63,7 @@ static __always_inline const struct sluice_rule_set* rule_set(__u32 bank, __u32 
   return bpf_map_lookup_elem(&sluice_rulesets, &index);
 }
 
-// The number of the first rule of the bank that matches, or NO_RULE.
+// Returns the number of the first rule of the bank that matches, or NO_RULE.
 __noinline __u32 sluice_find_rule(const struct packet* packet, __u32 bank) {
   if (!packet || bank >= SLUICE_RULE_BANKS) {
     return NO_RULE;

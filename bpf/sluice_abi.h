@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// What the BPF programs and the two C++ daemons agree on: map names, and the layout of every
+// The interface between the BPF programs and the two C++ daemons: map names, and the layout of every
 // map's key and value. Compiled by clang for BPF (C) and by g++ (C++); nothing else is shared.
 //
 // Compatibility: a running program may be older than the agent that adopts it. The agent reads
@@ -14,33 +14,36 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 6
+#define SLUICE_ABI_VERSION 7
 
-// Queue pairs a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
+// Queue pairs that a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
 // cores than this does not exist yet, and every per-queue map is sized by it.
 #define SLUICE_MAX_QUEUES 64
-// Rules of a port. The walk (bpf/rules.h) takes one bit of a word for each.
+// Rules of a port. A set of rules (struct sluice_rule_set) has one bit for each.
 #define SLUICE_MAX_RULES 1024
 #define SLUICE_RULE_WORDS (SLUICE_MAX_RULES / 64)
 // Two banks: the agent fills the idle one, then flips `rule_bank`, so no packet sees half a set.
 #define SLUICE_RULE_BANKS 2
-// Different sets of rules that the values of all fields lead to. N port ranges cut the ports into at most 2N + 1
+// Different sets of rules to which the values of all fields lead. N port ranges cut the ports into at most 2N + 1
 // intervals, N prefixes, VLANs or ethertypes make at most N + 1 sets, and there are 256 protocols: 8N + some.
 #define SLUICE_MAX_RULE_SETS 8704
 // Values of a 16-bit field.
 #define SLUICE_FIELD_VALUES 65536
-// Hit counters: one for each rule in force, and as many for those that take their place.
+// Hit counters: one for each rule in force, and as many for the rules that will replace them.
 #define SLUICE_RULE_HITS (2 * SLUICE_MAX_RULES)
 // The guest's own addresses (all interfaces, both families).
 #define SLUICE_MAX_LOCAL_ADDRESSES 256
 // Buckets of a port's flow table, a power of two; the agent sets another number when it loads the program.
 #define SLUICE_FLOW_BUCKETS 16384
 #define SLUICE_FLOW_WAYS 4
-// Buckets that a flow may be in: its own, or the one behind. In a table that is half full of flows one in 27 finds its
-// own bucket full, one in 200 both.
+// Buckets that a flow may be in: its own, or the next one. In a table that is half full, one flow in 27 finds its own
+// bucket full, one in 200 both.
 #define SLUICE_FLOW_PROBES 2
 // Ports of one network function.
 #define SLUICE_MAX_PORTS 4
+
+// Words of the secret that marks frames on their way to the kernel; an skb's control block has room for five.
+#define SLUICE_TOKEN_WORDS 4
 
 // Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).
 #define SLUICE_MAP_XSKS "sluice_xsks"
@@ -59,12 +62,13 @@
 #define SLUICE_MAP_CREDIT "sluice_credit"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
+#define SLUICE_MAP_TO_KERNEL "sluice_tokernel"
 
-// What becomes of a packet. The order is the index into sluice_counters.packets.
+// The outcomes for a packet. The order is the index into sluice_counters.packets.
 //
-// A packet is counted where it leaves our hands, once: what XDP passes meets clsact next, so PASS is counted
+// A packet is counted where it leaves our hands, once: packets that XDP passes meet clsact next, so PASS is counted
 // there and only there. Hence, with XDP attached or not: received = the sum of all verdicts but NO_SOCKET,
-// which says why XDP left a packet to the bridge.
+// which says why XDP left a packet to the bridge (count.h).
 enum sluice_verdict {
   SLUICE_VERDICT_DATAPLANE = 0,  // redirected into the queue's AF_XDP socket
   SLUICE_VERDICT_PASS = 1,       // to the kernel stack, by rule or default; counted by clsact
@@ -82,7 +86,7 @@ enum sluice_verdict {
   SLUICE_VERDICT_COUNT = 11,
 };
 
-// What the clsact program does with a packet that is meant for the function and that XDP did not
+// The clsact program's ways to treat a packet that is meant for the function and that XDP did not
 // take. All-zero (a map that no agent has filled) passes everything.
 enum sluice_bridge_mode {
   SLUICE_BRIDGE_PASS = 0,
@@ -98,6 +102,9 @@ enum sluice_config_flags {
   SLUICE_CONFIG_ACTIVE = 1 << 1,
   // XDP sends the packets of offloaded flows.
   SLUICE_CONFIG_OFFLOAD = 1 << 2,
+  // The port's XDP program runs in generic mode: it also sees frames on their way from the dataplane to the kernel
+  // (to_kernel.h).
+  SLUICE_CONFIG_GENERIC_XDP = 1 << 3,
 };
 
 // The one element of SLUICE_MAP_CONFIG. The agent replaces it whole.
@@ -110,8 +117,11 @@ struct sluice_config {
   __u32 flow_buckets;               // of SLUICE_MAP_FLOWS, a power of two
   __u32 port;                       // the port's own number
   __u32 ifindex[SLUICE_MAX_PORTS];  // of all ports, by number; 0: none
+  __u32 own_ifindex;                // the port's
+  __u64 bridge_socket;              // SO_COOKIE of the bridge lane's socket on this port; 0 while there is none
   __u8 mac[6];                      // the port's own address
   __u8 pad[2];
+  __u32 token[SLUICE_TOKEN_WORDS];  // a secret: tells clsact which frames come from the bridge (to_kernel.h)
 };
 
 enum sluice_action {
@@ -120,8 +130,8 @@ enum sluice_action {
   SLUICE_ACTION_DROP = 2,
 };
 
-// What a rule can compare. A field that a rule does not name matches anything; one that it names does not match a
-// packet that has no such field (ports of a later fragment, say).
+// The fields that a rule can compare. A field that a rule does not name matches anything; a field that it names does
+// not match a packet without that field (ports of a later fragment, say).
 enum sluice_field {
   SLUICE_FIELD_ETHERTYPE = 0,  // the ethertype behind all VLAN tags
   SLUICE_FIELD_VLAN = 1,       // the outermost tag's VLAN id
@@ -133,7 +143,7 @@ enum sluice_field {
   SLUICE_FIELD_COUNT = 7,
 };
 
-// The same as bits: the fields a packet has, a rule names, or any rule of a bank names.
+// The same fields as bits: those that a packet has, that a rule names, or that any rule of a bank names.
 enum sluice_match {
   SLUICE_MATCH_ETHERTYPE = 1 << SLUICE_FIELD_ETHERTYPE,
   SLUICE_MATCH_VLAN = 1 << SLUICE_FIELD_VLAN,
@@ -148,7 +158,7 @@ enum sluice_match {
 // elements of SLUICE_MAP_RULE_SETS.
 struct sluice_bank {
   __u32 rules;                           // 0: no rule is looked for
-  __u32 fields;                          // enum sluice_match: what at least one rule names
+  __u32 fields;                          // enum sluice_match: those that at least one rule names
   __u16 absent_set[SLUICE_FIELD_COUNT];  // the rules a packet without the field may still match: those not naming it
   __u16 pad;
 };
@@ -174,7 +184,7 @@ struct sluice_prefix {
   __u32 table;      // SLUICE_PREFIX_TABLE
   __be32 addr_be[4];
 };
-// Separates what shares the trie: family 4 or 6, a field, a bank.
+// The table of a family (4 or 6), a field and a bank; all of them share the trie.
 #define SLUICE_PREFIX_TABLE(family, field, bank) ((__u32)(family) | (__u32)(field) << 8 | (__u32)(bank) << 16)
 #define SLUICE_PREFIX_TABLE_BITS 32
 
@@ -225,7 +235,7 @@ enum sluice_flow_change {
   SLUICE_FLOW_SET_VLAN = 1 << 5,  // of the tag there is; priority bits stay
 };
 
-// What XDP does to each packet of a flow.
+// The changes that XDP makes to each packet of a flow, and where it sends them.
 struct sluice_flow_action {
   __u32 changes;   // enum sluice_flow_change
   __u32 out_port;  // a port's number
@@ -261,10 +271,10 @@ struct sluice_flow_bucket {
 // The rest of an entry. Rewriting IPv4 takes its first cache line.
 struct sluice_flow_detail {
   struct sluice_flow_action action;
-  __u32 last_delivered;            // while PENDING: the number of the last packet that XDP gave to the dataplane...
+  __u32 last_delivered;  // while PENDING: the number of the last packet that XDP gave to the dataplane...
   __u32 last_queue;      // ...on this queue, plus one; 0: none yet
-  __u32 packets_before;  // those of the dataplane's last look, and in how many looks...
-  __u32 idle_looks;      // ...they stayed the same
+  __u32 packets_before;  // `packets` of the entry at the dataplane's last look, and in how many looks...
+  __u32 idle_looks;      // ...it stayed the same
   __u8 pad[44];
 };
 
@@ -296,7 +306,14 @@ struct sluice_counters {
   __u64 bytes[SLUICE_VERDICT_COUNT];
 };
 
-// Per-CPU element of SLUICE_MAP_RULE_HITS. Which is whose is the agent's to say; a rule keeps its own over changes.
+// The one per-CPU element of SLUICE_MAP_TO_KERNEL. Monotonic.
+struct sluice_to_kernel_counters {
+  __u64 packets;  // of the dataplane, sent on into the port's ingress
+  __u64 bytes;
+  __u64 strays;  // from anybody else: dropped
+};
+
+// Per-CPU element of SLUICE_MAP_RULE_HITS. The agent assigns them to rules; a rule keeps its own over changes.
 struct sluice_rule_hits {
   __u64 packets;
   __u64 bytes;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The bridge: clsact ingress of a port, always attached. What is the dataplane's and was not taken
-// by XDP (no program, or no socket on the queue) goes into the bridge's veth pair, whose far end
-// has an AF_XDP socket (sluice_bridge_rx.bpf.c); the kernel stack never sees it. Everything else
-// that ends here is counted here (count.h).
+// The bridge: clsact ingress of a port, always attached. Redirects the dataplane's packets that XDP did not take (no
+// program, or no socket on the queue) into the bridge's veth pair, whose far end has an AF_XDP socket
+// (sluice_bridge_rx.bpf.c); the kernel stack never sees them. Counts every packet whose way ends here (count.h).
 //
-// Frames that the dataplane sends through the port do not pass ingress, so there is no loop.
+// Frames that the dataplane gives to the kernel come by here, too, and are let through (to_kernel.h). Frames that it
+// sends out of the port do not pass ingress, so nothing goes round in circles.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
@@ -13,8 +13,10 @@
 
 #include "bpf/classify.h"
 #include "bpf/count.h"
+#include "bpf/generic_xdp.h"
 #include "bpf/maps.h"
 #include "bpf/packet.h"
+#include "bpf/to_kernel.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -41,7 +43,7 @@ static __always_inline __u32 rx_queue(const struct __sk_buff* skb) {
   return skb->queue_mapping ? skb->queue_mapping - 1 : 0;
 }
 
-// The wire frames that this skb stands for: GRO merges before clsact, XDP counted before GRO.
+// Returns the wire frames that this skb stands for: GRO merges before clsact, and XDP counted before GRO.
 // Each frame had the headers that the merged packet has once.
 static __always_inline struct amount wire_amount(const struct __sk_buff* skb, const struct packet* packet) {
   __u32 tag_bytes = skb->vlan_present ? VLAN_TAG_BYTES : 0;
@@ -75,6 +77,17 @@ int sluice_bridge(struct __sk_buff* skb) {
   const struct sluice_config* config = active_config();
   if (!config) {
     return TC_ACT_OK;
+  }
+  bool after_generic_xdp = config->flags & SLUICE_CONFIG_GENERIC_XDP;
+  if (after_generic_xdp && !restore_ethernet_header(skb)) {
+    count_verdict(rx_queue(skb), SLUICE_VERDICT_MALFORMED, (struct amount){.packets = 1, .bytes = skb->len});
+    return TC_ACT_SHOT;
+  }
+  if (take_token(skb, config)) {
+    if (after_generic_xdp) {
+      invert_group_source(skb);
+    }
+    return TC_ACT_OK;  // counted when it came in, see count.h
   }
 
   struct packet packet;

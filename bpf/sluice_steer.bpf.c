@@ -12,6 +12,7 @@
 #include "bpf/count.h"
 #include "bpf/credit.h"
 #include "bpf/flows.h"
+#include "bpf/generic_xdp.h"
 #include "bpf/maps.h"
 #include "bpf/packet.h"
 
@@ -19,8 +20,8 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 
 typedef struct xdp_md frame_ctx;
 
-// In a frame of several buffers data_end is the end of the first; bpf_xdp_get_buff_len (kernel
-// 5.18) knows them all.
+// In a frame of several buffers data_end is the end of the first; bpf_xdp_get_buff_len (kernel 5.18) counts all of
+// them.
 static __always_inline struct frame_view view_of(frame_ctx* ctx) {
   return (struct frame_view){
       .data = (const void*)(long)ctx->data,
@@ -39,9 +40,9 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_xsks SEC(".maps");
 
-// For libxdp's dispatcher. Programs of smaller priority run first: filters (xdp-filter has 10) and
-// whatever keeps the default of 50 see the frames before we take them off the wire. What we leave
-// to the stack, later programs see too.
+// For libxdp's dispatcher. Programs of smaller priority run first: filters (xdp-filter has 10) and programs that keep
+// the default of 50 see the frames before we take them off the wire. Later programs see the frames that we leave to the
+// stack.
 struct {
   __uint(priority, 60);
   __uint(XDP_PASS, 1);
@@ -76,6 +77,9 @@ int sluice_steer(struct xdp_md* ctx) {
   const struct sluice_config* config = active_config();
   if (!config) {
     return XDP_PASS;
+  }
+  if ((config->flags & SLUICE_CONFIG_GENERIC_XDP) && has_group_source(ctx)) {
+    return XDP_PASS;  // on its way from the dataplane to the kernel, or clsact's to judge (generic_xdp.h)
   }
 
   struct amount frame = {.packets = 1, .bytes = bpf_xdp_get_buff_len(ctx)};

@@ -97,8 +97,9 @@ absl::Status Instance::BindLane(uint32_t index, absl::Time deadline) {
   if (s.ok() && !is_bridge && copy_because_.has_value()) {
     lanes_.FindSockets(index)->mode_reason = *copy_because_;
   }
-  for (size_t port = 0; s.ok() && !is_bridge && port < ports_.size(); ++port) {
-    s = ports_[port].SetCreditBase(index);
+  for (size_t port = 0; s.ok() && port < ports_.size(); ++port) {
+    s = is_bridge ? ports_[port].SetBridgeSocket(lanes_.FindSockets(index)->sockets[port].get())
+                  : ports_[port].SetCreditBase(index);
   }
   return s;
 }

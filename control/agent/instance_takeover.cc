@@ -103,6 +103,14 @@ absl::Status Instance::AdoptSurvivor(Greeting greeting) {
     }
   }
   KeepModeOfLanes();
+  // Their maps may be new: a port's program that could not be adopted was loaded again.
+  if (const LaneSockets* bridge = lanes_.FindSockets(kBridgeLane); bridge != nullptr) {
+    for (size_t port = 0; port < std::min(ports_.size(), bridge->sockets.size()); ++port) {
+      if (absl::Status s = ports_[port].SetBridgeSocket(bridge->sockets[port].get()); !s.ok()) {
+        return s;
+      }
+    }
+  }
   transmit_lanes_ = greeting.hello.transmit_lanes();
   worker_cores_.assign(greeting.hello.cores().begin(), greeting.hello.cores().end());
   if (absl::Status s = ShareCredit(); !s.ok()) {

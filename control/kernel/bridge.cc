@@ -26,11 +26,12 @@
 namespace sluice {
 namespace {
 
-constexpr char kFilterProgram[] = "sluice_bridge";
-constexpr char kFarProgram[] = "sluice_bridge_rx";
-constexpr size_t kKernelNameBytes = BPF_OBJ_NAME_LEN - 1;  // what the kernel keeps of a program's name
+constexpr char kPortProgram[] = "sluice_bridge";           // clsact ingress of the port
+constexpr char kNearProgram[] = "sluice_to_kernel";        // clsact ingress of the near end
+constexpr char kFarProgram[] = "sluice_bridge_rx";         // XDP of the far end
+constexpr size_t kKernelNameBytes = BPF_OBJ_NAME_LEN - 1;  // the kernel cuts a program's name off behind them
 
-// Our place among a port's clsact filters: first, since what is the function's must reach nobody else.
+// Our place among a device's clsact filters: first, since the function's packets must reach nobody else.
 constexpr uint32_t kFilterPriority = 1;
 constexpr uint32_t kFilterHandle = 0x51;
 
@@ -38,8 +39,8 @@ constexpr uint32_t kFilterHandle = 0x51;
 // is_skb_forwardable).
 constexpr uint32_t kSecondTagBytes = 4;
 
-// The near end's alias says what it is to whoever lists links, and to the next agent whether the clsact
-// qdisc is ours to remove.
+// The near end's alias tells people who list links what it is, and the next agent whether the port's clsact qdisc is
+// ours to remove.
 constexpr char kAliasClsactIsOurs[] = ", made clsact";
 
 std::string AliasOf(const std::string& netdev, bool made_clsact) {
@@ -79,9 +80,9 @@ bool IsOurs(const absl::StatusOr<BpfProgram>& program, absl::string_view name) {
   return program.ok() && program->name == name.substr(0, kKernelNameBytes);
 }
 
-// The program of the filter at our place; an error when there is none.
-absl::StatusOr<BpfProgram> FilterProgram(int port_ifindex) {
-  const bpf_tc_hook hook = IngressHook(port_ifindex);
+// Returns the program of the filter at our place; an error when there is none.
+absl::StatusOr<BpfProgram> FilterProgram(int ifindex) {
+  const bpf_tc_hook hook = IngressHook(ifindex);
   bpf_tc_opts place = FilterPlace();
   if (const int error = bpf_tc_query(&hook, &place); error != 0) {
     return KernelError(-error, "looking for the bridge's filter");
@@ -113,7 +114,7 @@ absl::Status CheckProgram(const absl::StatusOr<BpfProgram>& program, absl::strin
 
 absl::Status RemoveFilter(int port_ifindex, const std::string& netdev) {
   const absl::StatusOr<BpfProgram> program = FilterProgram(port_ifindex);
-  if (!IsOurs(program, kFilterProgram)) {
+  if (!IsOurs(program, kPortProgram)) {
     return absl::OkStatus();
   }
   BpfMessages messages;
@@ -125,7 +126,7 @@ absl::Status RemoveFilter(int port_ifindex, const std::string& netdev) {
              : messages.Error(error, absl::StrCat("removing the bridge's filter of ", netdev));
 }
 
-// Whether anybody still has a filter on the port's clsact qdisc.
+// Returns whether anybody still has a filter on the port's clsact qdisc.
 absl::StatusOr<bool> HasFilters(int port_ifindex) {
   absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_ROUTE);
   if (!netlink.ok()) {
@@ -159,8 +160,8 @@ absl::Status RemoveClsact(int port_ifindex, const std::string& netdev) {
                                         : messages.Error(error, absl::StrCat("removing clsact from ", netdev));
 }
 
-// Offloads that let a super-packet, a partial checksum or a tag beside the data pass the veth. By what
-// their names say, since each kernel has other ones.
+// Switches off the offloads that let a super-packet, a partial checksum or a tag beside the data pass the veth. Finds
+// them by words in their names, since each kernel has other ones.
 absl::Status SwitchOffloadsOff(const std::string& near) {
   const absl::StatusOr<std::vector<std::string>> active = ActiveFeatures(near);
   if (!active.ok()) {
@@ -182,7 +183,7 @@ struct ObjectClose {
 };
 using Object = std::unique_ptr<bpf_object, ObjectClose>;
 
-// Loads `program`'s object, its maps pinned in, or taken from, `pin_dir`.
+// Loads `program`'s object; its maps are taken from `pin_dir`, or pinned there.
 absl::StatusOr<Object> LoadObject(const std::string& object_dir, const char* program, const std::string& pin_dir) {
   const std::string path = absl::StrCat(object_dir, "/", program, ".bpf.o");
   BpfMessages messages;
@@ -207,7 +208,7 @@ absl::StatusOr<int> ProgramFd(const Object& object, const char* name) {
   return bpf_program__fd(program);
 }
 
-// Far end: XDP in native mode, without a dispatcher, since nobody else has business there.
+// Attaches the far end's program: XDP in native mode, without a dispatcher, since nobody else has business there.
 absl::Status AttachFar(const std::string& far, const std::string& object_dir, const std::string& pin_dir) {
   const absl::StatusOr<Object> object = LoadObject(object_dir, kFarProgram, pin_dir);
   if (!object.ok()) {
@@ -223,32 +224,43 @@ absl::Status AttachFar(const std::string& far, const std::string& object_dir, co
   return error == 0 ? absl::OkStatus() : messages.Error(error, absl::StrCat("attaching ", kFarProgram, " to ", far));
 }
 
-// Near end's filter on the port. Sets `made_clsact` when the port had no clsact qdisc before.
-absl::Status AttachFilter(const Link& port, const std::string& object_dir, const std::string& pin_dir,
+// Adds `name`'s program as a filter at our place on a device's clsact ingress. Sets `made_clsact` when the device had
+// no clsact qdisc before.
+absl::Status AttachFilter(const Link& link, const char* name, const std::string& object_dir, const std::string& pin_dir,
                           bool& made_clsact) {
-  const absl::StatusOr<Object> object = LoadObject(object_dir, kFilterProgram, pin_dir);
+  const absl::StatusOr<Object> object = LoadObject(object_dir, name, pin_dir);
   if (!object.ok()) {
     return object.status();
   }
-  const absl::StatusOr<int> program = ProgramFd(*object, kFilterProgram);
+  const absl::StatusOr<int> program = ProgramFd(*object, name);
   if (!program.ok()) {
     return program.status();
   }
   BpfMessages messages;
-  bpf_tc_hook hook = IngressHook(port.ifindex);
+  bpf_tc_hook hook = IngressHook(link.ifindex);
   const int made = bpf_tc_hook_create(&hook);
   if (made != 0 && made != -EEXIST) {
-    return messages.Error(made, absl::StrCat("adding clsact to ", port.name));
+    return messages.Error(made, absl::StrCat("adding clsact to ", link.name));
   }
   made_clsact = made_clsact || made == 0;
   bpf_tc_opts place = FilterPlace();
   place.prog_fd = *program;
   const int error = bpf_tc_attach(&hook, &place);
-  return error == 0 ? absl::OkStatus()
-                    : messages.Error(error, absl::StrCat("adding the bridge's filter to ", port.name));
+  return error == 0 ? absl::OkStatus() : messages.Error(error, absl::StrCat("adding ", name, " to ", link.name));
 }
 
-// Whether everything an earlier agent left is there and fits: only then traffic may go on through it.
+// The near end's filter. To be attached before either end is up: without it the near end would give frames to the stack
+// as its own.
+absl::Status AttachNear(const std::string& near, const std::string& object_dir, const std::string& pin_dir) {
+  const absl::StatusOr<Link> link = GetLink(near);
+  if (!link.ok()) {
+    return link.status();
+  }
+  bool made_clsact = false;  // it goes with the veth
+  return AttachFilter(*link, kNearProgram, object_dir, pin_dir, made_clsact);
+}
+
+// Returns OK if everything an earlier agent left is there and fits: only then traffic may go on through it.
 absl::Status CheckExisting(const Link& port, const std::string& near, const std::string& far,
                            const std::string& pin_dir) {
   const absl::StatusOr<Link> near_link = GetLink(near);
@@ -259,11 +271,20 @@ absl::Status CheckExisting(const Link& port, const std::string& near, const std:
   if (!near_link->up || !far_link->up || near_link->mtu_bytes < port.mtu_bytes) {
     return absl::FailedPreconditionError(absl::StrCat(near, " is down or too small for ", port.name));
   }
-  absl::Status status = CheckProgram(FilterProgram(port.ifindex), kFilterProgram, pin_dir);
+  absl::Status status = CheckProgram(FilterProgram(port.ifindex), kPortProgram, pin_dir);
+  if (status.ok()) {
+    status = CheckProgram(FilterProgram(near_link->ifindex), kNearProgram, pin_dir);
+  }
   return status.ok() ? CheckProgram(FarProgram(far_link->ifindex), kFarProgram, pin_dir) : status;
 }
 
-// What is left of an incomplete bridge. A link that has our name and is no veth is not ours to delete.
+void UnlinkMaps(const std::string& pin_dir) {
+  for (const char* map : {SLUICE_MAP_BRIDGE_XSKS, SLUICE_MAP_TO_KERNEL}) {
+    unlink(absl::StrCat(pin_dir, "/", map).c_str());
+  }
+}
+
+// Removes whatever there is of a bridge. A link that has our name and is no veth is not ours to delete.
 absl::Status RemoveRemains(const Link& port, const std::string& near, const std::string& pin_dir) {
   absl::Status status = RemoveFilter(port.ifindex, port.name);
   if (!status.ok()) {
@@ -277,7 +298,7 @@ absl::Status RemoveRemains(const Link& port, const std::string& near, const std:
     }
     status = DeleteLink(near);
   }
-  unlink(absl::StrCat(pin_dir, "/", SLUICE_MAP_BRIDGE_XSKS).c_str());
+  UnlinkMaps(pin_dir);
   return status;
 }
 
@@ -290,7 +311,7 @@ absl::StatusOr<Bridge> Bridge::CreateOrAdopt(const std::string& netdev, const st
   if (!port.ok()) {
     return port.status();
   }
-  // Else the filter would make, and pin, maps that nobody fills.
+  // Without them the filter would make, and pin, maps that nobody fills.
   if (absl::StatusOr<UniqueFd> config = OpenPinnedMap(pin_dir, SLUICE_MAP_CONFIG); !config.ok()) {
     return config.status();
   }
@@ -316,7 +337,12 @@ absl::StatusOr<Bridge> Bridge::CreateOrAdopt(const std::string& netdev, const st
   if (!xsks.ok()) {
     return xsks.status();
   }
+  absl::StatusOr<UniqueFd> to_kernel = OpenPinnedMap(pin_dir, SLUICE_MAP_TO_KERNEL);
+  if (!to_kernel.ok()) {
+    return to_kernel.status();
+  }
   bridge.xsks_ = std::move(*xsks);
+  bridge.to_kernel_ = std::move(*to_kernel);
   return bridge;
 }
 
@@ -337,6 +363,9 @@ absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
     status = SwitchOffloadsOff(near_);
   }
   if (status.ok()) {
+    status = AttachNear(near_, object_dir, pin_dir_);
+  }
+  if (status.ok()) {
     status = AttachFar(far_, object_dir, pin_dir_);
   }
   if (status.ok()) {
@@ -346,7 +375,7 @@ absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
     status = SetLinkUp(near_, true);
   }
   if (status.ok()) {
-    status = AttachFilter(port, object_dir, pin_dir_, made_clsact);
+    status = AttachFilter(port, kPortProgram, object_dir, pin_dir_, made_clsact);
   }
   if (status.ok()) {
     status = SetAlias(near_, AliasOf(port.name, made_clsact));
@@ -357,13 +386,33 @@ absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
   return status;
 }
 
+absl::StatusOr<sluice_to_kernel_counters> Bridge::ReadToKernel() const {
+  const absl::StatusOr<size_t> cpus = PossibleCpus();
+  if (!cpus.ok()) {
+    return cpus.status();
+  }
+  std::vector<sluice_to_kernel_counters> per_cpu(*cpus);
+  const uint32_t key = 0;
+  if (bpf_map_lookup_elem(to_kernel_.get(), &key, per_cpu.data()) != 0) {
+    return KernelError(errno, absl::StrCat("reading map ", SLUICE_MAP_TO_KERNEL, " of ", netdev_));
+  }
+  sluice_to_kernel_counters sum{};
+  for (const sluice_to_kernel_counters& one : per_cpu) {
+    sum.packets += one.packets;
+    sum.bytes += one.bytes;
+    sum.strays += one.strays;
+  }
+  return sum;
+}
+
 absl::Status Bridge::Remove() {
   const BpfMessages quiet;
   const bool made_clsact = MadeClsact(near_);
   xsks_.Reset();
+  to_kernel_.Reset();
   const absl::StatusOr<Link> port = GetLink(netdev_);
   if (!port.ok()) {  // the port has gone, and filter and qdisc with it
-    unlink(absl::StrCat(pin_dir_, "/", SLUICE_MAP_BRIDGE_XSKS).c_str());
+    UnlinkMaps(pin_dir_);
     return DeleteLink(near_);
   }
   absl::Status status = RemoveRemains(*port, near_, pin_dir_);

@@ -1,11 +1,13 @@
-// The bridge of one port: what XDP does not take goes through it to the dataplane all the same.
+// The bridge of one port: carries to the dataplane what XDP does not take, and to the kernel what the dataplane gives
+// it.
 //
-//   port ──clsact ingress: sluice_bridge──► near ═veth═ far ──XDP: sluice_bridge_rx──► AF_XDP socket
+//   port ──clsact ingress: sluice_bridge──► near ═veth═ far ──XDP: sluice_bridge_rx──► bridge lane's AF_XDP socket
+//   port ◄──clsact ingress: sluice_to_kernel── near ═veth═ far ◄── the same socket
 //
-// Attached from start to end, beside XDP: it sees only what XDP let through. The near end's TSO, GSO,
-// tx checksum and VLAN tx offloads are off, so that what arrives are ordinary frames (DESIGN.md 2).
+// Attached from start to end, beside XDP: it sees only what XDP let through. The near end's TSO, GSO, tx checksum and
+// VLAN tx offloads are off, so that ordinary frames arrive at the far end (bpf/to_kernel.h has the way back).
 //
-// Ownership: the destructor removes nothing; veth, filter and programs outlive the agent. One thread.
+// Ownership: the destructor removes nothing; veth, filters and programs outlive the agent. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_BRIDGE_H_
 #define SLUICE_CONTROL_KERNEL_BRIDGE_H_
 
@@ -14,6 +16,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "bpf/sluice_abi.h"
 #include "control/kernel/links.h"
 #include "dataplane/base/unique_fd.h"
 
@@ -29,11 +32,14 @@ class Bridge {
   const std::string& near_netdev() const { return near_; }
   int near_ifindex() const { return near_ifindex_; }
   const std::string& far_netdev() const { return far_; }
-  // XSKMAP of the far end's program; the bridge lane's socket goes in at key 0. Borrowed.
+  // XSKMAP of the far end's program; the bridge lane's socket goes in at key 0. Borrowed. What this socket sends goes
+  // to the kernel once sluice_config.bridge_socket names it.
   int xsks_fd() const { return xsks_.get(); }
   bool adopted() const { return adopted_; }
+  // Frames at the near end, summed over CPUs, since the bridge was made.
+  absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const;
 
-  // Removes filter, veth and programs; the clsact qdisc only if we had made it.
+  // Removes filters, veth and programs; the port's clsact qdisc only if we had made it.
   absl::Status Remove();
 
  private:
@@ -42,7 +48,7 @@ class Bridge {
 
   std::string netdev_, near_, far_, pin_dir_;
   int near_ifindex_ = 0;
-  UniqueFd xsks_;
+  UniqueFd xsks_, to_kernel_;
   bool adopted_ = false;
 };
 

@@ -268,6 +268,15 @@ bool IsBound(int socket) {
   return recv(socket, nullptr, 0, MSG_DONTWAIT) == 0 || errno != ENXIO;
 }
 
+absl::StatusOr<uint64_t> SocketCookie(int socket) {
+  uint64_t cookie = 0;
+  socklen_t length = sizeof(cookie);
+  if (getsockopt(socket, SOL_SOCKET, SO_COOKIE, &cookie, &length) != 0) {
+    return KernelError(errno, "reading SO_COOKIE");
+  }
+  return cookie;
+}
+
 absl::StatusOr<bool> IsZeroCopy(int socket) {
   xdp_options options{};
   socklen_t length = sizeof(options);

@@ -81,6 +81,9 @@ absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket);
 // zero-copy mode at most the driver, as the socket's user does it.
 bool IsBound(int socket);
 
+// The number that the kernel gives to this socket and to no other (SO_COOKIE).
+absl::StatusOr<uint64_t> SocketCookie(int socket);
+
 // Whether a bound socket is in zero-copy mode (XDP_OPTIONS), for adoption.
 absl::StatusOr<bool> IsZeroCopy(int socket);
 

@@ -61,6 +61,9 @@ class AgentPort {
   // `port` is this one's place among them.
   absl::Status CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch);
   absl::Status CarryNoFlows(uint32_t epoch);
+  // What the bridge lane's socket on this port sends is the kernel's from now on, and nobody else's frames are
+  // (bpf/to_kernel.h).
+  absl::Status SetBridgeSocket(int socket);
   absl::Status SetCreditBase(uint32_t queue) { return OnPort(netdev(), maps_.SetCreditBase(queue)); }
   // As the map has it, which may outlive an agent.
   struct FlowState {

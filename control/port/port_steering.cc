@@ -1,7 +1,12 @@
 // What a port's maps say of packets: rules, the guest's own addresses, what happens while no dataplane runs.
+#include <sys/random.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
+#include "control/kernel/kernel_error.h"
+#include "control/kernel/lane_sockets.h"
 #include "control/port/port.h"
 
 namespace sluice {
@@ -34,10 +39,30 @@ absl::Status AgentPort::Resteer() {
   if (!config.ok()) {
     return OnPort(netdev(), config.status());
   }
-  config->flags = SLUICE_CONFIG_ACTIVE | (own_mac_only_ ? SLUICE_CONFIG_OWN_MAC_ONLY : 0);
+  config->flags = SLUICE_CONFIG_ACTIVE | (own_mac_only_ ? SLUICE_CONFIG_OWN_MAC_ONLY : 0) |
+                  (xdp_.mode() == XdpMode::kSkb ? SLUICE_CONFIG_GENERIC_XDP : 0);
   config->bridge_mode = SLUICE_BRIDGE_REDIRECT;
   config->bridge_ifindex = static_cast<uint32_t>(bridge_.near_ifindex());
+  config->own_ifindex = static_cast<uint32_t>(link_.ifindex);
   std::copy(link_.mac.begin(), link_.mac.end(), config->mac);
+  return OnPort(netdev(), maps_.SetConfig(*config));
+}
+
+absl::Status AgentPort::SetBridgeSocket(int socket) {
+  const absl::StatusOr<uint64_t> cookie = SocketCookie(socket);
+  if (!cookie.ok()) {
+    return OnPort(netdev(), cookie.status());
+  }
+  absl::StatusOr<sluice_config> config = maps_.GetConfig();
+  if (!config.ok()) {
+    return OnPort(netdev(), config.status());
+  }
+  // One token for as long as the maps live: frames that have it may be between the near end and the stack.
+  if (config->bridge_socket == 0 &&
+      getrandom(config->token, sizeof(config->token), 0) != static_cast<ssize_t>(sizeof(config->token))) {
+    return OnPort(netdev(), KernelError(errno, "drawing a random token"));
+  }
+  config->bridge_socket = *cookie;
   return OnPort(netdev(), maps_.SetConfig(*config));
 }
 

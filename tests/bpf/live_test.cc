@@ -12,6 +12,7 @@
 #include "bpf/sluice_bridge.skel.h"
 #include "bpf/sluice_bridge_rx.skel.h"
 #include "bpf/sluice_steer.skel.h"
+#include "bpf/sluice_to_kernel.skel.h"
 #include "tests/bpf/network.h"
 #include "tests/bpf/programs.h"
 
@@ -228,12 +229,14 @@ TEST_F(Live, ObjectsLoadedIntoOneFolderShareTheirMaps) {
   struct sluice_steer* one = sluice_steer::open(&options);
   struct sluice_bridge* other = sluice_bridge::open(&options);
   struct sluice_bridge_rx* receiver = sluice_bridge_rx::open(&options);
-  ASSERT_TRUE(one && other && receiver);
+  struct sluice_to_kernel* near = sluice_to_kernel::open(&options);
+  ASSERT_TRUE(one && other && receiver && near);
   ASSERT_EQ(0, sluice_steer::load(one));
   ASSERT_EQ(0, sluice_bridge::load(other));
   ASSERT_EQ(0, sluice_bridge_rx::load(receiver));
+  ASSERT_EQ(0, sluice_to_kernel::load(near));
   for (const char* name : {SLUICE_MAP_XSKS, SLUICE_MAP_CONFIG, SLUICE_MAP_RULES, SLUICE_MAP_RULE_HITS,
-                           SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS, SLUICE_MAP_BRIDGE_XSKS}) {
+                           SLUICE_MAP_LOCALS, SLUICE_MAP_COUNTERS, SLUICE_MAP_BRIDGE_XSKS, SLUICE_MAP_TO_KERNEL}) {
     EXPECT_TRUE(Descriptor(bpf_obj_get((std::string("/sys/fs/bpf/port/") + name).c_str()))) << name;
   }
   const auto map_id = [](const bpf_map* map) {
@@ -243,17 +246,20 @@ TEST_F(Live, ObjectsLoadedIntoOneFolderShareTheirMaps) {
     return info.id;
   };
   EXPECT_EQ(map_id(one->maps.sluice_config), map_id(other->maps.sluice_config));
+  EXPECT_EQ(map_id(one->maps.sluice_config), map_id(near->maps.sluice_config));
   EXPECT_EQ(map_id(one->maps.sluice_counters), map_id(other->maps.sluice_counters));
   sluice_steer::destroy(one);
   sluice_bridge::destroy(other);
   sluice_bridge_rx::destroy(receiver);
+  sluice_to_kernel::destroy(near);
 }
 
 // How the agent checks a program that it did not load.
 TEST_F(Programs, TheAbiVersionIsFoundFromTheProgramAlone) {
   for (const int program :
        {bpf_program__fd(steer()->progs.sluice_steer), bpf_program__fd(bridge()->progs.sluice_bridge),
-        bpf_program__fd(bridge_receiver()->progs.sluice_bridge_rx)}) {
+        bpf_program__fd(bridge_receiver()->progs.sluice_bridge_rx),
+        bpf_program__fd(near_end()->progs.sluice_to_kernel)}) {
     __u32 ids[32];
     bpf_prog_info info = {};
     info.nr_map_ids = 32;

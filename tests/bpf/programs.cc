@@ -6,12 +6,14 @@
 #include <linux/pkt_cls.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <map>
 
 #include "bpf/sluice_bridge.skel.h"
 #include "bpf/sluice_bridge_rx.skel.h"
 #include "bpf/sluice_steer.skel.h"
+#include "bpf/sluice_to_kernel.skel.h"
 #include "control/rules/blocklist.h"
 #include "control/rules/blocklist_map.h"
 #include "control/rules/rule_maps.h"
@@ -27,6 +29,7 @@ struct Loaded {
   sluice_steer* steer = nullptr;
   sluice_bridge* bridge = nullptr;
   sluice_bridge_rx* bridge_rx = nullptr;
+  sluice_to_kernel* to_kernel = nullptr;
   std::string error;
 };
 
@@ -74,6 +77,17 @@ Loaded load() {
   without_pins(all.bridge_rx->obj);
   if (sluice_bridge_rx::load(all.bridge_rx)) {
     return failed("sluice_bridge_rx");
+  }
+
+  all.to_kernel = sluice_to_kernel::open();
+  if (!all.to_kernel) {
+    return failed("sluice_to_kernel");
+  }
+  without_pins(all.to_kernel->obj);
+  bpf_map__reuse_fd(all.to_kernel->maps.sluice_config,
+                    bpf_object__find_map_fd_by_name(all.steer->obj, SLUICE_MAP_CONFIG));
+  if (sluice_to_kernel::load(all.to_kernel)) {
+    return failed("sluice_to_kernel");
   }
   return all;
 }
@@ -257,6 +271,7 @@ std::string Programs::tc(const Bytes& packet, TcContext tc_context) {
   __sk_buff context = {};
   context.gso_segs = tc_context.gso_segs;
   context.gso_size = tc_context.gso_size;
+  std::copy(tc_context.token.begin(), tc_context.token.end(), context.cb);
   LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()),
               .ctx_in = &context, .ctx_size_in = sizeof(context));
   const sluice_counters before = all_counters();
@@ -307,6 +322,25 @@ std::string Programs::bridge_rx(const Bytes& packet, uint32_t ifindex) {
     return std::string("test_run: ") + strerror(-error);
   }
   return xdp_action(options.retval);
+}
+
+std::string Programs::to_kernel(const Bytes& packet) {
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = static_cast<__u32>(packet.size()));
+  const int error = bpf_prog_test_run_opts(bpf_program__fd(near_end()->progs.sluice_to_kernel), &options);
+  if (error) {
+    return std::string("test_run: ") + strerror(-error);
+  }
+  return name_of({{TC_ACT_OK, "OK"}, {TC_ACT_SHOT, "SHOT"}, {TC_ACT_REDIRECT, "REDIRECT"}}, options.retval);
+}
+
+sluice_to_kernel_counters Programs::to_kernel_counters() const {
+  sluice_to_kernel_counters sum = {};
+  for (const auto& one : per_cpu<sluice_to_kernel_counters>(near_end()->maps.sluice_tokernel, 0)) {
+    sum.packets += one.packets;
+    sum.bytes += one.bytes;
+    sum.strays += one.strays;
+  }
+  return sum;
 }
 
 sluice_counters Programs::counters(uint32_t queue) const {
@@ -371,6 +405,9 @@ sluice_bridge* Programs::bridge() const {
 }
 sluice_bridge_rx* Programs::bridge_receiver() const {
   return loaded().bridge_rx;
+}
+sluice_to_kernel* Programs::near_end() const {
+  return loaded().to_kernel;
 }
 
 }  // namespace sluice::bpf_test

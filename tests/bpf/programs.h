@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fixture of all BPF tests: the three objects loaded into the running kernel, sharing their
+// The fixture of all BPF tests: the four objects loaded into the running kernel, sharing their
 // maps as they do on a port, and run packet by packet with BPF_PROG_TEST_RUN.
 //
 // A run's outcome is a line: what the program returned and which counters moved, such as
@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@
 struct sluice_steer;
 struct sluice_bridge;
 struct sluice_bridge_rx;
+struct sluice_to_kernel;
 
 namespace sluice::bpf_test {
 
@@ -48,6 +50,7 @@ class Rule {
 struct TcContext {
   uint32_t gso_segs = 0;
   uint32_t gso_size = 0;
+  std::array<uint32_t, SLUICE_TOKEN_WORDS> token{};  // in the control block
 };
 
 class Programs : public ::testing::Test {
@@ -67,6 +70,7 @@ class Programs : public ::testing::Test {
   // What both hooks say, when they agree: "dataplane", "pass", "drop" or "malformed".
   std::string verdict(const Bytes& packet);
   std::string bridge_rx(const Bytes& packet, uint32_t ifindex = 0);
+  std::string to_kernel(const Bytes& packet);
 
   sluice_counters counters(uint32_t queue) const;  // summed over CPUs
   sluice_counters all_counters() const;            // ... and over queues
@@ -76,6 +80,8 @@ class Programs : public ::testing::Test {
   sluice_steer* steer() const;
   sluice_bridge* bridge() const;
   sluice_bridge_rx* bridge_receiver() const;
+  sluice_to_kernel* near_end() const;
+  sluice_to_kernel_counters to_kernel_counters() const;
 
  private:
   std::string counted_since(const sluice_counters& before) const;

@@ -1,6 +1,5 @@
 #include "control/kernel/bridge.h"
 
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -17,115 +16,13 @@
 #include "control/kernel/links.h"
 #include "control/kernel/xdp_attachment.h"
 #include "control/rules/steering_maps.h"
-#include "tests/kernel/netns_fixture.h"
+#include "tests/kernel/bridge_fixture.h"
 #include "tests/kernel/status_matchers.h"
 #include "tests/kernel/wire.h"
 #include "tests/kernel/xsk_user.h"
 
 namespace sluice {
 namespace {
-
-constexpr UmemLayout kLayout{256, 2048};
-constexpr XskRingSizes kRings{128, 128, 128, 128};
-
-class BridgeTest : public NetnsTest {
- protected:
-  void SetUp() override {
-    NetnsTest::SetUp();
-    if (IsSkipped()) {
-      return;
-    }
-    MakePort("port0", "wire0", 2);
-    absl::StatusOr<XdpAttachment> xdp =
-        XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, XdpWish::kNative);
-    ASSERT_OK(xdp);
-    xdp_.emplace(std::move(*xdp));
-  }
-
-  absl::StatusOr<Bridge> Make() { return Bridge::CreateOrAdopt("port0", ObjectDir(), pin_dir_); }
-
-  // Every packet is the function's, and what XDP leaves goes `mode`'s way.
-  void Steer(const Bridge& bridge, sluice_bridge_mode mode) {
-    absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
-    ASSERT_OK(maps);
-    sluice_config config{};
-    config.flags = SLUICE_CONFIG_ACTIVE;
-    config.bridge_mode = mode;
-    config.bridge_ifindex = static_cast<uint32_t>(bridge.near_ifindex());
-    ASSERT_OK(maps->SetConfig(config));
-    ASSERT_OK(maps->FillIdleRules({SteeringRule{.action = SLUICE_ACTION_DATAPLANE}}, {RuleHits{}}));
-    ASSERT_OK(maps->FlipRules());
-  }
-
-  // The bridge lane: one socket for the far end. Map its rings (XskUser), then let it in.
-  static absl::StatusOr<LaneSockets> MakeLane(const Bridge& bridge) {
-    absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "bridge-lane");
-    if (!umem.ok()) {
-      return umem.status();
-    }
-    return MakeLaneSockets(*std::move(umem), kLayout, kRings, {{bridge.far_netdev(), 0}});
-  }
-  // Binds it and enters it in the bridge's XSKMAP.
-  static void LetIn(const Bridge& bridge, LaneSockets& lane) {
-    ASSERT_OK(BindLaneSockets(lane, WantedXskMode::kAuto, false, absl::Now() + absl::Seconds(30)));
-    const uint32_t key = 0;
-    const int socket = lane.sockets[0].get();
-    ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);
-  }
-
-  // XDP is off, and user_ gets everything from the far end.
-  void SendAllOverTheBridge() {
-    absl::StatusOr<Bridge> bridge = Make();
-    ASSERT_OK(bridge);
-    bridge_ = *std::move(bridge);
-    absl::StatusOr<LaneSockets> lane = MakeLane(*bridge_);
-    ASSERT_OK(lane);
-    lane_ = *std::move(lane);
-    user_.emplace(*lane_, 0, 0, 256);
-    LetIn(*bridge_, *lane_);
-    Steer(*bridge_, SLUICE_BRIDGE_REDIRECT);
-    ASSERT_OK(xdp_->Suspend());
-  }
-
-  uint64_t Bridged() {
-    const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
-    EXPECT_OK(maps);
-    uint64_t sum = 0;
-    for (uint32_t queue = 0; queue < 2; ++queue) {
-      sum += maps->ReadCounters(queue)->packets[SLUICE_VERDICT_BRIDGED];
-    }
-    return sum;
-  }
-
-  std::optional<XdpAttachment> xdp_;
-  std::optional<Bridge> bridge_;
-  std::optional<LaneSockets> lane_;
-  std::optional<XskUser> user_;
-};
-
-// The guest's own stack behind the port: a UDP socket on its address.
-class StackListener {
- public:
-  explicit StackListener(const char* address) : socket_(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)) {
-    sockaddr_in where{};
-    where.sin_family = AF_INET;
-    where.sin_port = htons(9000);
-    inet_pton(AF_INET, address, &where.sin_addr);
-    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<const sockaddr*>(&where), sizeof(where)), 0);
-  }
-  bool GotOne(absl::Duration patience) {
-    char byte;
-    for (const absl::Time end = absl::Now() + patience; absl::Now() < end; absl::SleepFor(absl::Milliseconds(5))) {
-      if (recv(socket_.get(), &byte, 1, 0) >= 0) {
-        return true;
-      }
-    }
-    return false;
-  }
-
- private:
-  UniqueFd socket_;
-};
 
 TEST_F(BridgeTest, NearEndHasNoTransmitOffloadsAndBothEndsFitThePort) {
   Shell("ip link set wire0 mtu 2000 && ip link set port0 mtu 2000");
@@ -172,7 +69,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
     EXPECT_EQ(VlanOf(received[0]), spec.vlan);
   }
   EXPECT_FALSE(stack.GotOne(absl::Milliseconds(100)));
-  EXPECT_GE(Bridged(), 4u);
+  EXPECT_GE(Counted(SLUICE_VERDICT_BRIDGED), 4u);
 
   // The same frames do reach the stack when they are told to: the silence above means something.
   Steer(*bridge_, SLUICE_BRIDGE_PASS);
@@ -253,10 +150,12 @@ TEST_F(BridgeTest, IncompleteBridgeIsMadeAnew) {
     std::string damage;
   } cases[] = {
       {"no filter", "tc filter del dev port0 ingress"},
+      {"no filter at the near end", "tc filter del dev slu%n ingress"},
       {"no veth", "ip link del slu%n"},
       {"far end without program", "ip link set dev slu%f xdpdrv off"},
       {"near end down", "ip link set dev slu%n down"},
       {"map not pinned", "rm " + pin_dir_ + "/sluice_brxsks"},
+      {"counters not pinned", "rm " + pin_dir_ + "/sluice_tokernel"},
   };
   for (const auto& c : cases) {
     ASSERT_OK(Make()) << c.what;
@@ -282,6 +181,7 @@ TEST_F(BridgeTest, RemoveLeavesThePortAsItWas) {
   EXPECT_EQ(Output("tc filter show dev port0 ingress"), "");
   EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "");
   EXPECT_FALSE(std::filesystem::exists(pin_dir_ + "/sluice_brxsks"));
+  EXPECT_FALSE(std::filesystem::exists(pin_dir_ + "/sluice_tokernel"));
   EXPECT_TRUE(std::filesystem::exists(pin_dir_ + "/sluice_xsks")) << "the port's maps are not the bridge's";
   EXPECT_OK(xdp_->Remove(false));
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));

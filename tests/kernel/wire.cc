@@ -159,6 +159,12 @@ void Wire::Send(const Bytes& frame, uint16_t segment_bytes) {
       << std::strerror(errno);
 }
 
+void Wire::Mark(uint32_t value) {
+  for (const int option : {SO_MARK, SO_PRIORITY}) {
+    EXPECT_EQ(setsockopt(socket_.get(), SOL_SOCKET, option, &value, sizeof(value)), 0) << std::strerror(errno);
+  }
+}
+
 std::vector<Bytes> Wire::Receive(size_t count, absl::Duration patience) {
   std::vector<Bytes> received;
   const absl::Time end = absl::Now() + patience;

@@ -39,6 +39,8 @@ class Wire {
   // Sends with a virtio-net header that asks for the checksum, and for segmentation when
   // `segment_bytes` is not 0.
   void Send(const Bytes& frame, uint16_t segment_bytes = 0);
+  // From now on frames go out with this mark (SO_MARK) and priority (SO_PRIORITY).
+  void Mark(uint32_t value);
   std::vector<Bytes> Receive(size_t count, absl::Duration patience);
 
  private:

@@ -55,7 +55,8 @@ XskUser::XskUser(const LaneSockets& lane, size_t socket_index, uint32_t first_fr
     *xsk_ring_prod__fill_addr(&fill_, position + i) = uint64_t{first_frame + i} * frame_size_;
   }
   xsk_ring_prod__submit(&fill_, to_receive);
-  next_tx_address_ = uint64_t{first_frame + to_receive} * frame_size_;
+  first_tx_address_ = uint64_t{first_frame + to_receive} * frame_size_;
+  tx_frames_ = frame_count - to_receive;
 }
 
 XskUser::~XskUser() {
@@ -75,21 +76,27 @@ std::vector<Bytes> XskUser::Receive(size_t count, absl::Duration patience) {
       const xdp_desc* descriptor = xsk_ring_cons__rx_desc(&rx_, position);
       const uint8_t* start = frames_ + descriptor->addr;
       received.emplace_back(start, start + descriptor->len);
+      const uint64_t frame = descriptor->addr / frame_size_ * frame_size_;
       xsk_ring_cons__release(&rx_, 1);
+      uint32_t again = 0;
+      EXPECT_EQ(xsk_ring_prod__reserve(&fill_, 1, &again), 1u);
+      *xsk_ring_prod__fill_addr(&fill_, again) = frame;
+      xsk_ring_prod__submit(&fill_, 1);
     }
   }
   return received;
 }
 
 void XskUser::Send(const Bytes& frame) {
-  std::memcpy(frames_ + next_tx_address_, frame.data(), frame.size());
   uint32_t position = 0;
+  xsk_ring_cons__release(&completion_, xsk_ring_cons__peek(&completion_, tx_frames_, &position));
+  const uint64_t address = first_tx_address_ + uint64_t{sent_++ % tx_frames_} * frame_size_;
+  std::memcpy(frames_ + address, frame.data(), frame.size());
   ASSERT_EQ(xsk_ring_prod__reserve(&tx_, 1, &position), 1u);
   xdp_desc* descriptor = xsk_ring_prod__tx_desc(&tx_, position);
-  descriptor->addr = next_tx_address_;
+  descriptor->addr = address;
   descriptor->len = static_cast<uint32_t>(frame.size());
   xsk_ring_prod__submit(&tx_, 1);
-  next_tx_address_ += frame_size_;
   sendto(fd_, nullptr, 0, MSG_DONTWAIT, nullptr, 0);
 }
 

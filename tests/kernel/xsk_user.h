@@ -1,5 +1,5 @@
 // The dataplane's side of one AF_XDP socket, as far as tests need it: maps UMEM and rings, puts frames on
-// the fill ring, takes and sends frames. One thread.
+// the fill ring, again when they were received, and takes and sends frames. One thread.
 #ifndef SLUICE_TESTS_KERNEL_XSK_USER_H_
 #define SLUICE_TESTS_KERNEL_XSK_USER_H_
 
@@ -25,8 +25,9 @@ class XskUser {
   XskUser(const XskUser&) = delete;
   XskUser& operator=(const XskUser&) = delete;
 
-  // Frames received until there are `count` or the time is up.
+  // Returns the frames received until there are `count` or the time is up.
   std::vector<Bytes> Receive(size_t count, absl::Duration patience);
+  // Frames are used again in turn: no more than half of `frame_count` may be on their way.
   void Send(const Bytes& frame);
   int fd() const { return fd_; }
 
@@ -39,7 +40,9 @@ class XskUser {
 
   int fd_;
   uint32_t frame_size_;
-  uint64_t next_tx_address_;
+  uint64_t first_tx_address_;
+  uint32_t tx_frames_;
+  uint32_t sent_ = 0;
   uint8_t* frames_ = nullptr;
   xsk_ring_prod fill_{}, tx_{};
   xsk_ring_cons rx_{}, completion_{};

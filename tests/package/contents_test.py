@@ -14,6 +14,7 @@ usr/sbin/sluice-dataplane
 usr/lib/sluice/sluice_steer.bpf.o
 usr/lib/sluice/sluice_bridge.bpf.o
 usr/lib/sluice/sluice_bridge_rx.bpf.o
+usr/lib/sluice/sluice_to_kernel.bpf.o
 usr/lib/systemd/system/sluice-agent.service
 usr/lib/systemd/system/sluice-dataplane.service
 usr/lib/sysusers.d/sluice.conf

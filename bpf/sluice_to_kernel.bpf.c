@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+//
+// The near end of the bridge's veth pair, clsact ingress: sends what the bridge lane's socket sent at the far end on
+// into the port's ingress (to_kernel.h). Whatever else comes out here, such as frames that the stack itself sends on
+// the far end, is dropped and counted: it was received from nobody.
+//
+// Checksums: such a frame comes without offload information (CHECKSUM_NONE), so the stack verifies what it holds. A tag
+// in the data is in the skb's metadata by now (net/core/dev.c: skb_vlan_untag), where the port's VLAN devices look for
+// it. The port must be up, else the kernel drops the frame and counts it there (rx_dropped).
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/config.h"
+#include "bpf/generic_xdp.h"
+#include "bpf/to_kernel.h"
+
+char _license[] SEC("license") = "Dual BSD/GPL";
+
+#define VLAN_TAG_BYTES 4
+
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct sluice_to_kernel_counters);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_tokernel SEC(".maps");
+
+SEC("tc")
+int sluice_to_kernel(struct __sk_buff* skb) {
+  __u32 zero = 0;
+  struct sluice_to_kernel_counters* counters = bpf_map_lookup_elem(&sluice_tokernel, &zero);
+  if (!counters) {
+    return TC_ACT_SHOT;
+  }
+  const struct sluice_config* config = active_config();
+  if (!config || !is_from_dataplane(skb, config)) {
+    counters->strays++;
+    return TC_ACT_SHOT;
+  }
+  counters->packets++;
+  counters->bytes += skb->len + (skb->vlan_present ? VLAN_TAG_BYTES : 0);
+  put_token(skb, config);
+  if (config->flags & SLUICE_CONFIG_GENERIC_XDP) {
+    invert_group_source(skb);
+  }
+  return bpf_redirect(config->own_ifindex, BPF_F_INGRESS);
+}

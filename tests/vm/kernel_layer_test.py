@@ -1,0 +1,28 @@
+"""The agent's kernel layer on the kernels that guests run: what the bridge does is the kernel's behaviour, not ours."""
+
+import pytest
+
+from tests.lib import build
+from tests.lib.vm import GuestFile, booted
+
+PROGRAM = "SLUICE_BPF_OBJECT_DIR=/usr/lib/sluice kernel_netns_test"
+SUITES = ("BridgeTest", "ToKernelTest")
+
+
+@pytest.mark.parametrize("kernel", ["6.1", "6.12", "7"])
+def test_the_bridge_works_both_ways(kernel):
+    """Each test in a process of its own, as ctest runs it: a process keeps its namespaces. None may be skipped, as the
+    one of VLAN devices is where the kernel has none."""
+    program = GuestFile("/usr/bin/kernel_netns_test", build.folder() / "tests/kernel/kernel_netns_test")
+    with booted(kernel, files=[program]) as vm:
+        bad = []
+        for suite in SUITES:
+            listed = vm.guest.run(f"{PROGRAM} --gtest_list_tests --gtest_filter='{suite}.*'").check().out
+            names = [line.strip() for line in listed.splitlines() if line.startswith("  ")]
+            assert names, listed
+            for name in names:
+                done = vm.guest.run(f"{PROGRAM} --gtest_filter={suite}.{name}", timeout=300)
+                print(vm.guest.release, suite, name, done.rc)
+                if done.rc != 0 or "SKIPPED" in done.out:
+                    bad.append(done.out)
+        assert not bad, "\n".join(bad)
