@@ -123,6 +123,10 @@ void FillPort(const Instance& instance, uint32_t index, wire::Port& out) {
     }
   }
   FillQueue(instance, kBridgeLane, index, *out.mutable_bridge());
+  if (const absl::StatusOr<sluice_to_kernel_counters> counters = port.bridge().ReadToKernel(); counters.ok()) {
+    out.set_to_kernel(counters->packets);
+    out.set_to_kernel_strays(counters->strays);
+  }
   if (const std::optional<RxDrops> drops = port.rx_drops(); drops.has_value()) {
     out.set_rx_drops(drops->drops);
     out.set_rx_xdp_drops(drops->xdp_drops);
@@ -149,6 +153,7 @@ void FillBalance(const Instance& instance, wire::Balance& out) {
   out.set_offloaded(offloaded);
   out.set_originated(sums.originated);
   out.set_transmitted(sums.transmitted);
+  out.set_passed(sums.passed);
   out.set_dropped(sums.dropped);
   out.set_held(sums.held);
   out.set_unaccounted(sums.unaccounted());

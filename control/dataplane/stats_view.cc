@@ -15,11 +15,12 @@ namespace {
 BalanceSums SumOnce(const StatsSegment& segment) {
   BalanceSums sums;
   for (const LaneStats& lane : segment.lanes) {
-    sums.held += lane.handoff_held.Get();
+    sums.held += lane.handoff_held.Get() + lane.to_kernel_held.Get();
     for (const LanePortStats& port : lane.ports) {
       sums.received += port.rx_packets.Get();
       sums.originated += port.originated.Get();
       sums.transmitted += port.tx_packets.Get();
+      sums.passed += port.passed.Get();
       sums.held += port.held.Get();
       for (const StatsCounter& drop : port.drops) {
         sums.dropped += drop.Get();

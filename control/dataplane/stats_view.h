@@ -16,9 +16,12 @@ struct BalanceSums {
   uint64_t received = 0;
   uint64_t originated = 0;
   uint64_t transmitted = 0;
+  uint64_t passed = 0;
   uint64_t dropped = 0;
   uint64_t held = 0;
-  int64_t unaccounted() const { return static_cast<int64_t>(received + originated - transmitted - dropped - held); }
+  int64_t unaccounted() const {
+    return static_cast<int64_t>(received + originated - transmitted - passed - dropped - held);
+  }
 };
 
 class StatsView {

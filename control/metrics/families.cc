@@ -68,6 +68,8 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
   Family rx_drops =
       Counter("sluice_rx_drops_total", "The driver's `drops` on receive, by its own count; see sluicectl doctor.");
   Family rx_xdp_drops = Counter("sluice_rx_xdp_drops_total", "The driver's `xdp_drops` on receive.");
+  Family to_kernel = Counter("sluice_to_kernel_packets_total", "Packets of the dataplane that went on to the kernel.");
+  Family strays = Counter("sluice_to_kernel_strays_total", "Packets of others on the way to the kernel: dropped.");
   Family pairs = Gauge("sluice_queue_pairs",
                        "Queue pairs: with traffic (current), with a socket (open), asked for "
                        "(wanted), of the device (max).");
@@ -96,6 +98,8 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
     for (const auto& [verdict, count] : verdicts) {
       xdp.Add({{"port", port.name()}, {"verdict", verdict}}, count);
     }
+    to_kernel.Add({{"port", port.name()}}, port.to_kernel());
+    strays.Add({{"port", port.name()}}, port.to_kernel_strays());
     if (port.has_rx_drops()) {
       rx_drops.Add({{"port", port.name()}}, port.rx_drops());
       rx_xdp_drops.Add({{"port", port.name()}}, port.rx_xdp_drops());
@@ -108,7 +112,7 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
       pairs.Add({{"port", port.name()}, {"state", state}}, uint64_t{count});
     }
   }
-  for (Family* family : {&rx, &tx, &drops, &xdp, &checksums, &rx_drops, &rx_xdp_drops, &pairs}) {
+  for (Family* family : {&rx, &tx, &drops, &xdp, &checksums, &to_kernel, &strays, &rx_drops, &rx_xdp_drops, &pairs}) {
     out.push_back(family->Take());
   }
 }
@@ -124,6 +128,8 @@ void AddBalance(const wire::Balance& balance, std::vector<MetricFamily>& out) {
       static_cast<double>(balance.originated()));
   add(Counter("sluice_transmitted_packets_total", "The accounting law, right side: sent."),
       static_cast<double>(balance.transmitted()));
+  add(Counter("sluice_passed_packets_total", "The accounting law, right side: given to the kernel."),
+      static_cast<double>(balance.passed()));
   add(Counter("sluice_dropped_packets_total", "The accounting law, right side: dropped by the dataplane."),
       static_cast<double>(balance.dropped()));
   add(Counter("sluice_offloaded_packets_total", "The accounting law, right side: sent on by XDP, of offloaded flows."),

@@ -4,7 +4,8 @@
 // restart of agent or dataplane alone survives; those of resizes, and drops at sockets that an agent closed, start with
 // the agent. The accounting law:
 //   sluice_received_packets_total + sluice_originated_packets_total
-//     = sluice_transmitted_packets_total + sluice_dropped_packets_total + sluice_held_packets
+//     = sluice_transmitted_packets_total + sluice_passed_packets_total + sluice_offloaded_packets_total
+//       + sluice_dropped_packets_total + sluice_held_packets
 // and sluice_dropped_packets_total is the sum of sluice_drops_total over every reason that does not begin with
 // "kernel_": those the kernel dropped at a socket, before or behind the dataplane.
 #ifndef SLUICE_CONTROL_METRICS_FAMILIES_H_

@@ -25,7 +25,7 @@
 namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
-inline constexpr uint32_t kStatsVersion = 5;
+inline constexpr uint32_t kStatsVersion = 6;
 inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
@@ -35,21 +35,22 @@ inline constexpr size_t kStatsCacheLine = 64;
 
 // Why the dataplane dropped a frame. Names as users see them: DropReasonName.
 enum class DropReason : uint32_t {
-  kFunction = 0,     // the network function's own decision
-  kMalformed = 1,    // too short for what the function needs
-  kTxRingFull = 2,   // the transmit ring had no room
-  kHandoffFull = 3,  // the other lane's hand-off ring had no room
-  kNoFrame = 4,      // the destination lane had no free frame to copy into
-  kNoRoute = 5,      // the lane to leave by, or its port, is gone
-  kLaneClosed = 6,   // still under way when a lane's drain reached its bound
-  kCrash = 7,        // in the hands of a dataplane that died; fate unknown
-  kCount = 8,
+  kFunction = 0,      // the network function's own decision
+  kMalformed = 1,     // too short for what the function needs
+  kTxRingFull = 2,    // the transmit ring had no room
+  kHandoffFull = 3,   // the other lane's hand-off ring had no room
+  kNoFrame = 4,       // the destination lane had no free frame to copy into
+  kNoRoute = 5,       // the lane to leave by, or its port, is gone
+  kLaneClosed = 6,    // still under way when a lane's drain reached its bound
+  kCrash = 7,         // in the hands of a dataplane that died; fate unknown
+  kToKernelFull = 8,  // the way to the kernel had no room (dataplane/lane/kernel_path.h)
+  kCount = 9,
 };
 inline constexpr uint32_t kDropReasons = static_cast<uint32_t>(DropReason::kCount);
 
 constexpr const char* DropReasonName(DropReason reason) {
-  constexpr const char* kNames[kDropReasons] = {"function", "malformed", "tx_ring_full", "handoff_full",
-                                                "no_frame", "no_route",  "lane_closed",  "crash"};
+  constexpr const char* kNames[kDropReasons] = {"function", "malformed",   "tx_ring_full", "handoff_full",  "no_frame",
+                                                "no_route", "lane_closed", "crash",        "to_kernel_full"};
   return kNames[static_cast<uint32_t>(reason)];
 }
 
@@ -69,6 +70,7 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter rx_packets;  // taken from the receive ring
   StatsCounter rx_bytes;
   StatsCounter tx_packets;           // completed: the kernel gave the frame back
+  StatsCounter passed;               // the same of frames for the kernel itself; in the bridge lane only
   StatsCounter tx_bytes;             // of frames put on the transmit ring (completions carry no length)
   StatsCounter held;                 // gauge: on the transmit ring or with the kernel, not yet completed
   StatsCounter tx_wakeups;           // sendto() calls
@@ -84,6 +86,8 @@ struct alignas(kStatsCacheLine) LaneStats {
   // Gauge: frames received here that wait in another lane's hand-off ring, not yet copied there, or here for what
   // other lanes hand over (dataplane/lane/reorder_hold.h).
   StatsCounter handoff_held;
+  // Gauge: frames received here, for the kernel, that wait in the ring to the bridge lane.
+  StatsCounter to_kernel_held;
   StatsCounter handoff_out;  // frames given to other lanes
   StatsCounter free_frames;  // gauge: in the lane's pool
   // Frames that waited behind a fence (dataplane/process/fence.h) or for their flow's move, and those of them that were

@@ -23,11 +23,13 @@ uint32_t HeldByIndices(const XskSocket& socket) {
 
 }  // namespace
 
-QueuePair::QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats& stats, const QueuePairLimits& limits)
+QueuePair::QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats& stats, StatsCounter& sent,
+                     const QueuePairLimits& limits)
     : port_(port),
       socket_(std::move(socket)),
       umem_(umem),
       stats_(stats),
+      sent_(sent),
       posted_limit_(std::min(limits.posted, socket_.fill.size())),
       held_limit_(std::min(limits.held, socket_.completion.exists() ? socket_.completion.size() : 0)),
       posted_(PostedByIndices(socket_)),
@@ -77,7 +79,7 @@ uint32_t QueuePair::Reclaim() {
       parks ? Quarantine(addresses[i]) : umem_.Give(addresses[i]);
     }
     held_ -= count;
-    stats_.tx_packets.Add(count);
+    sent_.Add(count);
     stats_.held.Set(held_);
     reclaimed += count;
   }

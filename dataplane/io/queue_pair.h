@@ -43,8 +43,10 @@ struct QueuePairLimits {
 
 class QueuePair {
  public:
-  // Goes on where the rings stand: fresh ones, or a dead predecessor's.
-  QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats& stats, const QueuePairLimits& limits);
+  // Goes on where the rings stand: fresh ones, or a dead predecessor's. `sent` counts the frames that were sent and
+  // completed.
+  QueuePair(uint32_t port, XskSocket socket, Umem& umem, LanePortStats& stats, StatsCounter& sent,
+            const QueuePairLimits& limits);
 
   uint32_t port() const { return port_; }
   // From now on a frame goes back to the pool when so many more have been sent, though at most half of what may be
@@ -104,6 +106,7 @@ class QueuePair {
   XskSocket socket_;
   Umem& umem_;
   LanePortStats& stats_;
+  StatsCounter& sent_;
   const uint32_t posted_limit_;
   const uint32_t held_limit_;
   uint32_t posted_;                    // frames with the kernel to receive into, or received and waiting in the ring

@@ -22,12 +22,24 @@ constexpr absl::Duration kSleepWhileHeldBack = absl::Milliseconds(1);
 }  // namespace
 
 Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats& stats, AwakeClock::Source clock)
-    : index_(index), clock_(clock), umem_(std::move(umem)), stats_(stats), outbox_(index) {
+    : index_(index),
+      clock_(clock),
+      umem_(std::move(umem)),
+      stats_(stats),
+      kernel_path_(index, umem_, stats),
+      outbox_(index) {
   const QueuePairLimits limits = QueuePairLimits::Of(umem_.layout(), static_cast<uint32_t>(sockets.size()));
   pairs_.reserve(sockets.size());
   for (PortSocket& one : sockets) {
-    QueuePair& pair = pairs_.emplace_back(one.port, std::move(one.socket), umem_, stats_.ports[one.port], limits);
-    if (pair.can_transmit()) {
+    LanePortStats& port_stats = stats_.ports[one.port];
+    StatsCounter& sent = is_bridge() ? port_stats.passed : port_stats.tx_packets;
+    QueuePair& pair = pairs_.emplace_back(one.port, std::move(one.socket), umem_, port_stats, sent, limits);
+    if (!pair.can_transmit()) {
+      continue;
+    }
+    if (is_bridge()) {
+      kernel_path_.SetWayOut(pair);
+    } else {
       transmit_[one.port] = &pair;
     }
   }
@@ -39,14 +51,14 @@ Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats
 }
 
 uint32_t Lane::Poll(NetworkFunction& function) {
-  uint32_t moved = ReclaimHandoffs();
+  uint32_t moved = ReclaimHandoffs() + kernel_path_.Reclaim();
   for (QueuePair& pair : pairs_) {
     moved += pair.Reclaim();
   }
   if (!reorder_hold_.idle()) {
     reorder_hold_.Forget(clock_.Now_ns());
   }
-  moved += AcceptHandoffs();
+  moved += is_bridge() ? kernel_path_.Accept(inbox_) : AcceptHandoffs();
   moved += LetMovedFlowsGo(/*at_least=*/0);
   if (held_back_) {
     WatchRings();
@@ -180,7 +192,7 @@ uint32_t Lane::Send(Burst& burst, bool handed_in) {
   uint32_t count[kMaxPorts] = {};
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
-      Drop(frame, frame.verdict.reason());
+      NotTransmit(frame);
       continue;
     }
     const uint32_t port = frame.verdict.port();
@@ -203,7 +215,17 @@ uint32_t Lane::Send(Burst& burst, bool handed_in) {
       Drop(*leaving[port][i], DropReason::kTxRingFull);
     }
   }
+  kernel_path_.Flush();
   return sent_by_all;
+}
+
+// Drops the frame or gives it to the kernel, as its verdict says.
+void Lane::NotTransmit(const Frame& frame) {
+  if (frame.verdict.goes_to_kernel()) {
+    kernel_path_.Take(frame);
+  } else {
+    Drop(frame, frame.verdict.reason());
+  }
 }
 
 void Lane::GaugeHeld() {
@@ -220,9 +242,9 @@ void Lane::CountDrop(uint32_t in_port, DropReason reason) {
 }
 
 absl::Duration Lane::SleepBound() const {
-  absl::Duration bound = !receives() || !reorder_hold_.idle() ? kSleepWhileHeldBack
-                         : outbox_.in_flight() > 0            ? kSleepWhileHeld
-                                                              : absl::InfiniteDuration();
+  absl::Duration bound = !receives() || !reorder_hold_.idle()                 ? kSleepWhileHeldBack
+                         : outbox_.in_flight() + kernel_path_.in_flight() > 0 ? kSleepWhileHeld
+                                                                              : absl::InfiniteDuration();
   for (const QueuePair& pair : pairs_) {
     if (pair.unsent() > 0) {
       return kSleepWhileUnsent;
@@ -235,8 +257,9 @@ absl::Duration Lane::SleepBound() const {
 }
 
 bool Lane::Quiescent() const {
-  return NoHandoffs() && std::all_of(pairs_.begin(), pairs_.end(),
-                                     [](const QueuePair& pair) { return pair.rx_empty() && pair.held() == 0; });
+  return NoHandoffs() && kernel_path_.in_flight() == 0 && !inbox_.HasNews() &&
+         std::all_of(pairs_.begin(), pairs_.end(),
+                     [](const QueuePair& pair) { return pair.rx_empty() && pair.held() == 0; });
 }
 
 RingPositions Lane::rx_positions() const {

@@ -25,6 +25,7 @@
 #include "dataplane/io/umem.h"
 #include "dataplane/io/xsk_socket.h"
 #include "dataplane/lane/handoff.h"
+#include "dataplane/lane/kernel_path.h"
 #include "dataplane/lane/reorder_hold.h"
 #include "dataplane/lane/steering_probe.h"
 #include "dataplane/offload/lane_offload.h"
@@ -57,7 +58,10 @@ class Lane {
   // Nothing received and unhandled, nothing sent and not completed, no hand-off under way.
   bool Quiescent() const;
   // Nothing in another lane's hands, nothing handed in that is not on a transmit ring, nothing that waits for such.
-  bool NoHandoffs() const { return outbox_.in_flight() == 0 && !inbox_.HasNews() && reorder_hold_.waiting() == 0; }
+  // Frames for the kernel do not count.
+  bool NoHandoffs() const {
+    return outbox_.in_flight() == 0 && (is_bridge() || !inbox_.HasNews()) && reorder_hold_.waiting() == 0;
+  }
   // Where the receive rings end now, and whether everything up to such positions has been received and handled.
   RingPositions rx_positions() const;
   bool ReceivedUpTo(const RingPositions& positions) const;
@@ -82,6 +86,7 @@ class Lane {
   void TransmitByHandoff(uint32_t lane_count, bool probe);
   HandoffOutbox& outbox() { return outbox_; }
   HandoffInbox& inbox() { return inbox_; }
+  KernelPath& kernel_path() { return kernel_path_; }
   // Copies in and sends everything that `source` has handed over, dropping what has no room, and forgets its ring.
   void DrainInbox(uint32_t source);
   // Takes back every frame handed to `destination`, which has copied them all, and forgets the ring.
@@ -100,6 +105,7 @@ class Lane {
   LaneStats& stats() { return stats_; }
 
  private:
+  bool is_bridge() const { return index_ == kBridgeLane; }
   uint32_t ReceiveAndProcess(NetworkFunction& function);
   void Process(NetworkFunction& function);
   void AcknowledgeSent();
@@ -116,6 +122,7 @@ class Lane {
   void HoldMovedFlows(Burst& burst);
   uint32_t LetMovedFlowsGo(uint32_t at_least);
   void Leave(Burst& burst);
+  void NotTransmit(const Frame& frame);
   void HandOff(Burst& burst);
   uint32_t Send(Burst& burst, bool handed_in);
   void GaugeHeld();
@@ -134,7 +141,8 @@ class Lane {
   Umem umem_;
   LaneStats& stats_;
   std::vector<QueuePair> pairs_;
-  QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring for it
+  QueuePair* transmit_[kMaxPorts] = {};  // by port; none where the lane has no transmit ring to the wire
+  KernelPath kernel_path_;
   ProbedFlows probed_;
   ReorderHold reorder_hold_;
   LaneOffload offload_;

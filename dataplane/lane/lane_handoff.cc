@@ -137,7 +137,7 @@ void Lane::HandOff(Burst& burst) {
   uint32_t own = 0;
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
-      Drop(frame, frame.verdict.reason());
+      NotTransmit(frame);
       continue;
     }
     const uint32_t destination = FlowHash(frame.data, frame.length_bytes) % handoff_lanes_;
@@ -212,7 +212,8 @@ uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
 
 void Lane::DrainInbox(uint32_t source) {
   HandoffRing* ring = inbox_.ring(source);
-  while (ring != nullptr && AcceptFrom(source, *ring, /*all=*/true) > 0) {
+  while (ring != nullptr &&
+         (is_bridge() ? kernel_path_.AcceptFrom(*ring) : AcceptFrom(source, *ring, /*all=*/true)) > 0) {
     for (QueuePair& pair : pairs_) {
       pair.Reclaim();
       pair.Wake();
@@ -222,6 +223,11 @@ void Lane::DrainInbox(uint32_t source) {
 }
 
 void Lane::ForgetDestination(uint32_t destination) {
+  if (destination == kBridgeLane) {
+    kernel_path_.Reclaim();
+    kernel_path_.Disconnect();
+    return;
+  }
   ReclaimHandoffs();
   outbox_.Detach(destination);
 }

@@ -8,7 +8,8 @@ namespace sluice {
 CrashAccounting::CrashAccounting(const StatsSegment& stats) {
   for (uint32_t lane = 0; lane < kMaxLanes; ++lane) {
     for (const LanePortStats& port : stats.lanes[lane].ports) {
-      surplus_[lane] += static_cast<int64_t>(port.rx_packets.Get() + port.originated.Get() - port.tx_packets.Get());
+      surplus_[lane] += static_cast<int64_t>(port.rx_packets.Get() + port.originated.Get() - port.tx_packets.Get() -
+                                             port.passed.Get());
       for (const StatsCounter& drops : port.drops) {
         surplus_[lane] -= static_cast<int64_t>(drops.Get());
       }

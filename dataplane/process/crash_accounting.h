@@ -1,5 +1,5 @@
-// Puts the balance right after a dataplane died: rx + originated = tx + drops + held +
-// handoff_held.
+// Puts the balance right after a dataplane died: rx + originated = tx + passed + drops + held + handoff_held +
+// to_kernel_held.
 //
 // A crash loses what the dead process had in hand, and hand-offs. The counters survive in the stats
 // segment, and a lane's held gauge is computed anew from its rings (queue_pair.cc), so what is missing is

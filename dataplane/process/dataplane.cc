@@ -260,6 +260,7 @@ absl::Status Dataplane::SettleTakeover() {
     if (held == lanes_.end()) {
       // Nobody writes a lane that is not held; its gauges are the dead process's.
       stats.handoff_held.Set(0);
+      stats.to_kernel_held.Set(0);
       stats.free_frames.Set(0);
       for (LanePortStats& port : stats.ports) {
         port.held.Set(0);

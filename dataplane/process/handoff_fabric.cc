@@ -7,6 +7,7 @@
 namespace sluice {
 
 void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes& by) {
+  ConnectToKernel(lanes);
   std::vector<Lane*> sources;
   std::vector<Lane*> destinations;
   for (Lane* lane : lanes) {
@@ -58,10 +59,38 @@ void HandoffFabric::Connect(const std::vector<Lane*>& lanes, const TransmitLanes
   }
 }
 
-void HandoffFabric::Close(Lane& source, Lane& destination) {
-  if (rings_.contains({&source, &destination})) {
-    worker_pool_.RunFor(source, [&] { source.outbox().Close(destination.index()); });
+void HandoffFabric::ConnectToKernel(const std::vector<Lane*>& lanes) {
+  const auto bridge =
+      std::find_if(lanes.begin(), lanes.end(), [](const Lane* lane) { return lane->index() == kBridgeLane; });
+  if (bridge == lanes.end()) {
+    return;
   }
+  for (Lane* source : lanes) {
+    if (source == *bridge) {
+      continue;
+    }
+    auto [ring, made] = rings_.try_emplace({source, *bridge});
+    if (!made) {
+      continue;
+    }
+    ring->second = std::make_unique<HandoffRing>();
+    HandoffRing* const fresh = ring->second.get();
+    worker_pool_.RunFor(**bridge, [&] { (*bridge)->inbox().Attach(source->index(), fresh); });
+    worker_pool_.RunFor(*source, [&] { source->kernel_path().Connect(*fresh, (*bridge)->inbox()); });
+  }
+}
+
+void HandoffFabric::Close(Lane& source, Lane& destination) {
+  if (!rings_.contains({&source, &destination})) {
+    return;
+  }
+  worker_pool_.RunFor(source, [&] {
+    if (destination.index() == kBridgeLane) {
+      source.kernel_path().Close();
+    } else {
+      source.outbox().Close(destination.index());
+    }
+  });
 }
 
 void HandoffFabric::Disconnect(Lane& source, Lane& destination) {

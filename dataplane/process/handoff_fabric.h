@@ -1,8 +1,9 @@
 // Which lanes hand frames to which: makes the rings, attaches and detaches their ends (handoff.h).
 //
 // Destinations are the pair lanes below the count; sources the bridge lane and the pair lanes from there on, or
-// every lane. A ring once made stays until one of its lanes goes, since it may hold frames: 12 KB each, a lane's
-// with all others at most once in each direction.
+// every lane. Besides, every pair lane is always a source of the bridge lane, for frames that go to the kernel
+// (lane/kernel_path.h). A ring once made stays until one of its lanes goes, since it may hold frames: 12 KB each, a
+// lane's with all others at most once in each direction.
 //
 // Threads: the control thread. Every end is changed between two rounds of its lane's worker.
 #ifndef SLUICE_DATAPLANE_PROCESS_HANDOFF_FABRIC_H_
@@ -22,7 +23,7 @@ namespace sluice {
 
 // Which lanes frames leave by (contract/dataplane.proto: SetTransmitLanes).
 struct TransmitLanes {
-  uint32_t count = 0;       // 0: every pair lane sends by itself, and the bridge lane's frames have no route
+  uint32_t count = 0;       // 0: every pair lane sends by itself, and the bridge lane's frames have no way to the wire
   bool every_lane = false;  // the lanes below count are sources, too
   bool probe = false;       // Lane::TransmitByHandoff
 };
@@ -41,6 +42,8 @@ class HandoffFabric {
 
  private:
   using Key = std::pair<Lane*, Lane*>;  // source, destination
+
+  void ConnectToKernel(const std::vector<Lane*>& lanes);
 
   WorkerPool& worker_pool_;
   std::map<Key, std::unique_ptr<HandoffRing>> rings_;

@@ -11,8 +11,9 @@ namespace {
 
 TEST(CrashAccounting, OwesNothingAfterACleanEnd) {
   auto stats = std::make_unique<StatsSegment>();
-  stats->lanes[3].ports[0].rx_packets.Set(10);
+  stats->lanes[3].ports[0].rx_packets.Set(13);
   stats->lanes[3].ports[1].tx_packets.Set(8);
+  stats->lanes[kBridgeLane].ports[0].passed.Set(3);
   stats->lanes[3].ports[0].drops[2].Set(2);
   const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
   EXPECT_EQ(drops.by_lane, decltype(drops.by_lane){});

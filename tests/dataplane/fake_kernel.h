@@ -242,17 +242,19 @@ struct Balance {
   uint64_t rx = 0;
   uint64_t originated = 0;
   uint64_t tx = 0;
+  uint64_t passed = 0;
   uint64_t drops = 0;
   uint64_t held = 0;  // and in hand-offs
 
   static Balance Of(const StatsSegment& stats) {
     Balance sum;
     for (const LaneStats& lane : stats.lanes) {
-      sum.held += lane.handoff_held.Get();
+      sum.held += lane.handoff_held.Get() + lane.to_kernel_held.Get();
       for (const LanePortStats& port : lane.ports) {
         sum.rx += port.rx_packets.Get();
         sum.originated += port.originated.Get();
         sum.tx += port.tx_packets.Get();
+        sum.passed += port.passed.Get();
         sum.held += port.held.Get();
         for (const StatsCounter& drops : port.drops) {
           sum.drops += drops.Get();
@@ -261,12 +263,12 @@ struct Balance {
     }
     return sum;
   }
-  bool holds() const { return rx + originated == tx + drops + held; }
+  bool holds() const { return rx + originated == tx + passed + drops + held; }
 };
 
 inline std::ostream& operator<<(std::ostream& out, const Balance& sum) {
-  return out << "rx " << sum.rx << " originated " << sum.originated << " tx " << sum.tx << " drops " << sum.drops
-             << " held " << sum.held;
+  return out << "rx " << sum.rx << " originated " << sum.originated << " tx " << sum.tx << " passed " << sum.passed
+             << " drops " << sum.drops << " held " << sum.held;
 }
 
 inline uint64_t Drops(const LaneStats& stats, uint32_t port, DropReason reason) {

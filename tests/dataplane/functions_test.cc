@@ -28,6 +28,15 @@ TEST(Verdict, OfAnUndecidedFrameIsDrop) {
   EXPECT_EQ(Verdict::Drop(DropReason::kMalformed).reason(), DropReason::kMalformed);
 }
 
+TEST(Verdict, IsOfOneKind) {
+  const Verdict to_kernel = Verdict::ToKernel();
+  EXPECT_TRUE(to_kernel.goes_to_kernel());
+  EXPECT_FALSE(to_kernel.transmits() || to_kernel.drops());
+  EXPECT_FALSE(Verdict::Transmit(0).goes_to_kernel() || Verdict::Transmit(0).drops());
+  EXPECT_FALSE(Verdict().goes_to_kernel());
+  EXPECT_NE(to_kernel, Verdict::Transmit(0)) << "the same detail";
+}
+
 TEST(Burst, IteratesOverItsCountOnly) {
   Burst burst{};
   EXPECT_EQ(burst.begin(), burst.end());

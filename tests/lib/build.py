@@ -55,6 +55,11 @@ class Programs:
         return self._find("dataplane/process/sluice-dataplane")
 
     @property
+    def to_kernel_dataplane(self):
+        """sluice-dataplane with a function of the tests (tests/dataplane/to_kernel_function.cc)."""
+        return self._find("tests/dataplane/to_kernel_dataplane")
+
+    @property
     def bpf(self):
         """The folder of the .bpf.o files."""
         return self._find("bpf/sluice_steer.bpf.o").parent

@@ -82,6 +82,14 @@ TEST(MetricFamilies, DropsOfTheDriverWhereItCountsThem) {
   EXPECT_THAT(TextOf(status), HasSubstr("sluice_rx_xdp_drops_total{port=\"wan\"} 0\n"));
 }
 
+TEST(MetricFamilies, FramesToTheKernelByPort) {
+  wire::StatusResponse status = RunningStatus();
+  status.mutable_ports(0)->set_to_kernel(7);
+  status.mutable_ports(0)->set_to_kernel_strays(2);
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_to_kernel_packets_total{port=\"wan\"} 7\n"));
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_to_kernel_strays_total{port=\"wan\"} 2\n"));
+}
+
 TEST(MetricFamilies, ClosedQueuesKeepTheirCounters) {
   const std::string text = TextOf(RunningStatus());
   EXPECT_THAT(text, HasSubstr("sluice_rx_packets_total{port=\"wan\",queue=\"3\"} 13\n"));
@@ -117,16 +125,18 @@ TEST(MetricFamilies, DataplaneUpOrDown) {
 
 TEST(MetricFamilies, BalanceIsTheAccountingLaw) {
   wire::StatusResponse status = RunningStatus();
-  status.mutable_balance()->set_received(26);
+  status.mutable_balance()->set_received(30);
   status.mutable_balance()->set_originated(1);
   status.mutable_balance()->set_transmitted(15);
+  status.mutable_balance()->set_passed(4);
   status.mutable_balance()->set_dropped(7);
   status.mutable_balance()->set_held(6);
   status.mutable_balance()->set_unaccounted(-1);
   const std::string text = TextOf(status);
-  for (const char* line : {"sluice_received_packets_total 26\n", "sluice_originated_packets_total 1\n",
-                           "sluice_transmitted_packets_total 15\n", "sluice_dropped_packets_total 7\n",
-                           "sluice_held_packets 6\n", "sluice_unaccounted_packets -1\n"}) {
+  for (const char* line :
+       {"sluice_received_packets_total 30\n", "sluice_originated_packets_total 1\n",
+        "sluice_transmitted_packets_total 15\n", "sluice_passed_packets_total 4\n", "sluice_dropped_packets_total 7\n",
+        "sluice_held_packets 6\n", "sluice_unaccounted_packets -1\n"}) {
     EXPECT_THAT(text, HasSubstr(line));
   }
 }

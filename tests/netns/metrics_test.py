@@ -44,7 +44,8 @@ def test_prometheus_reads_what_status_says(wire, world, programs):
     counted |= {(("port", port["name"]), ("queue", "bridge")): port["bridge"]["rx_packets"] for port in status["ports"]}
     assert server.query("sluice_rx_packets_total") == counted
     assert server.query("sluice_received_packets_total + sluice_originated_packets_total == "
-                        "sluice_transmitted_packets_total + sluice_dropped_packets_total + sluice_held_packets")
+                        "sluice_transmitted_packets_total + sluice_passed_packets_total + "
+                        "sluice_offloaded_packets_total + sluice_dropped_packets_total + sluice_held_packets")
     assert server.query("sum(sluice_rx_packets_total) == sum(sluice_received_packets_total)")
     assert server.query("sum(sluice_drops_total{reason!~'kernel_.*'}) == sum(sluice_dropped_packets_total)")
     # Pairs that are closed take nothing with them.
