@@ -34,7 +34,7 @@ constexpr size_t kKernelNameBytes = BPF_OBJ_NAME_LEN - 1;  // the kernel cuts a 
 constexpr uint32_t kFilterPriority = 1;
 constexpr uint32_t kFilterHandle = 0x51;
 
-// A frame may have two VLAN tags; veth allows for one beside its MTU (include/linux/netdevice.h:
+// A frame may have two VLAN tags; veth allows for one in addition to its MTU (include/linux/netdevice.h:
 // is_skb_forwardable).
 constexpr uint32_t kSecondTagBytes = 4;
 
@@ -159,7 +159,7 @@ absl::Status RemoveClsact(int port_ifindex, const std::string& netdev) {
                                         : messages.Error(error, absl::StrCat("removing clsact from ", netdev));
 }
 
-// Switches off the offloads that let a super-packet, a partial checksum or a tag beside the data pass the veth. Finds
+// Switches off the offloads that let a super-packet, a partial checksum or a tag outside the data pass the veth. Finds
 // them by words in their names, since each kernel has other ones.
 absl::Status SwitchOffloadsOff(const std::string& near) {
   const absl::StatusOr<std::vector<std::string>> active = ActiveFeatures(near);

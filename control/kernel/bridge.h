@@ -4,8 +4,9 @@
 //   port ──clsact ingress: sluice_bridge──► near ═veth═ far ──XDP: sluice_bridge_rx──► bridge lane's AF_XDP socket
 //   port ◄──clsact ingress: sluice_to_kernel── near ═veth═ far ◄── the same socket
 //
-// Attached from start to end, beside XDP: it sees only what XDP let through. The near end's TSO, GSO, tx checksum and
-// VLAN tx offloads are off, so that ordinary frames arrive at the far end (bpf/to_kernel.h has the way back).
+// Attached from start to end, also while XDP is: it sees only the packets that XDP let through. The near end's TSO,
+// GSO, tx checksum and VLAN tx offloads are off, so that ordinary frames arrive at the far end (bpf/to_kernel.h has the
+// way back).
 //
 // Ownership: the destructor removes nothing; veth, filters and programs outlive the agent. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_BRIDGE_H_

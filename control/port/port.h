@@ -61,7 +61,7 @@ class AgentPort {
   // `port` is this one's place among them.
   absl::Status CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch);
   absl::Status CarryNoFlows(uint32_t epoch);
-  // What the bridge lane's socket on this port sends is the kernel's from now on, and nobody else's frames are
+  // Names the bridge lane's socket on this port: its frames, and nobody else's, go to the kernel from now on
   // (bpf/to_kernel.h).
   absl::Status SetBridgeSocket(int socket);
   absl::Status SetCreditBase(uint32_t queue) { return OnPort(netdev(), maps_.SetCreditBase(queue)); }

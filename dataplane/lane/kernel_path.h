@@ -4,8 +4,8 @@
 //      Take(frame) ──► HandoffRing L→bridge ──► Accept: copy, then as its own ──┐
 //                                               Take(frame) ────────────────────┴──► transmit ring, far end of in_port
 //
-// What the bridge lane's socket on a port sends enters the guest's stack through that port's ingress (bpf/to_kernel.h),
-// so these frames are all that may go out there: the bridge lane transmits nothing else by itself.
+// Every frame that the bridge lane's socket on a port sends enters the guest's stack through that port's ingress
+// (bpf/to_kernel.h). So nothing else may go out there: the bridge lane transmits no other frames by itself.
 //
 // It never waits. A frame that finds a ring full is dropped with kToKernelFull, so that a stack which is slow or
 // flooded holds up no lane. The frames of one lane keep their order; those of a flow that moves to another lane may

@@ -144,7 +144,7 @@ TEST_F(BridgeTest, NextAgentAdoptsItAndTrafficFlowsOnMeanwhile) {
   EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "the first agent had made it, and said so";
 }
 
-TEST_F(BridgeTest, IncompleteBridgeIsMadeAnew) {
+TEST_F(BridgeTest, IncompleteBridgeIsMadeAgain) {
   const struct {
     const char* what;
     std::string damage;

@@ -72,7 +72,7 @@ class ToKernelTest : public BridgeTest {
     return Output("ip netns exec client ping -q -c 3 -W 10 " + options + "; true");
   }
 
-  // Whether somebody on the wire could connect to the port's address and both got all of what the other sent.
+  // Returns whether a client on the wire could connect to the port's address, and both got all that the other sent.
   static bool TcpWorks() {
     constexpr size_t kBytes = 200'000;
     sockaddr_in where{};
@@ -255,7 +255,7 @@ TEST_F(ToKernelTest, NoMarkOrPriorityGetsAPacketFromTheWirePastTheFunction) {
   EXPECT_FALSE(stack.GotOne(kSilence));
 }
 
-// What the far end's socket sent goes on being the kernel's when the agent is another.
+// The kernel keeps getting the frames while no agent runs, and when another one takes over.
 TEST_F(ToKernelTest, GoesOnWithoutTheAgentAndIsAdopted) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");

@@ -95,7 +95,7 @@ def test_connections_outlive_resizes(reflector):
 
 
 def test_a_new_dataplane_and_a_new_agent_go_on(reflector):
-    device = host(reflector, queue_pairs=2)
+    device = host(reflector, queue_pairs=2, on_dataplane_down="hold")
     ping(device)
     old = device.agent.dataplane_pid()
     os.kill(old, signal.SIGKILL)
