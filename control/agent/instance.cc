@@ -67,6 +67,11 @@ absl::Status Instance::BringUp() {
       return s;
     }
   }
+  absl::StatusOr<RcuWaiter> rcu = RcuWaiter::Make();
+  if (!rcu.ok()) {
+    return rcu.status();
+  }
+  rcu_ = *std::move(rcu);
   absl::StatusOr<DataplaneLink> link =
       DataplaneLink::Listen(settings_.dataplane_socket, DataplaneUser(settings_.dataplane_user).uid);
   if (!link.ok()) {

@@ -33,6 +33,7 @@
 #include "control/rules/active_rules.h"
 #include "control/rules/blocklist_map.h"
 #include "control/state/saved_state.pb.h"
+#include "dataplane/base/rcu.h"
 
 namespace sluice {
 
@@ -241,6 +242,7 @@ class Instance {
   uint32_t next_rule_id_ = 0;  // 0: what an agent before us had is still to be read
   std::optional<Blocklist> blocklist_;
   LaneTable lanes_;
+  std::optional<RcuWaiter> rcu_;
   std::optional<DataplaneLink> link_;
   std::optional<StatsView> stats_;
   SavedState state_;

@@ -86,7 +86,7 @@ absl::Status Instance::ConfigureDataplane(uint32_t workers) {
     spec->set_name(port.config().name);
     spec->set_mtu_bytes(port.link().mtu_bytes);
   }
-  if (absl::Status s = Call(request, {stats_->fd()}); !s.ok()) {
+  if (absl::Status s = Call(request, {stats_->fd(), rcu_->outer_fd(), rcu_->inner_fd()}); !s.ok()) {
     return s;
   }
   workers = std::clamp<uint32_t>(workers, 1, static_cast<uint32_t>(usable_cores_.size()));

@@ -12,7 +12,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/agent/instance.h"
-#include "control/rules/rule_maps.h"
 #include "net/if.h"
 #include "spdlog/spdlog.h"
 
@@ -139,7 +138,7 @@ absl::Status Instance::StopOffload() {
     for (AgentPort& port : ports_) {
       s.Update(port.CarryNoFlows(flow_epoch_));
     }
-    s.Update(WaitForRcuGracePeriod());
+    s.Update(rcu_->Wait());
     return s;
   };
   absl::Status s = Fenced(AllLanes(), stop, {});
@@ -183,7 +182,7 @@ absl::Status Instance::Withdrawing(absl::FunctionRef<absl::Status()> change) {
     ++flow_epoch_;
     s = CarryFlows();
     if (s.ok()) {
-      s = WaitForRcuGracePeriod();
+      s = rcu_->Wait();
     }
     if (s.ok()) {
       s = SendFlowEpoch(flow_epoch_);

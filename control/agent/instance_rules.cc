@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/agent/instance.h"
-#include "control/rules/rule_maps.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -54,7 +53,7 @@ absl::Status Instance::MakeRules() {
 
 // On all ports or on none: what may fail comes before the first flip, and a flip is one write to an array.
 absl::Status Instance::PutRules(std::vector<ActiveRule> rules) {
-  if (absl::Status s = WaitForRcuGracePeriod(); !s.ok()) {
+  if (absl::Status s = rcu_->Wait(); !s.ok()) {
     return s;
   }
   for (AgentPort& port : ports_) {

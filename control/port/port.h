@@ -51,7 +51,7 @@ class AgentPort {
                                            const std::optional<SavedPort>& saved);
 
   // Those of them that are for this port, ready beside the ones in force; then in their place, in one step, or back.
-  // Between one flip and the next filling: WaitForRcuGracePeriod().
+  // Between one flip and the next filling: RcuWaiter::Wait().
   absl::Status FillIdleRules(const std::vector<ActiveRule>& rules);
   absl::Status FlipRules() { return OnPort(netdev(), maps_.FlipRules()); }
   // The guest's addresses, then everything in force at once.

@@ -39,7 +39,7 @@ class SteeringMaps {
   // Replaces the element whole.
   absl::Status SetConfig(const sluice_config& config);
   // Rules change in two steps: the idle bank is filled, in which no packet is looked up any more
-  // (WaitForRcuGracePeriod() since the last flip), then it becomes the one in force, for whole packets. A second flip
+  // (RcuWaiter::Wait() since the last flip), then it becomes the one in force, for whole packets. A second flip
   // takes the first back. `hits` has an element for each rule; a fresh counter must belong to no rule in force.
   absl::Status FillIdleRules(absl::Span<const SteeringRule> rules, absl::Span<const RuleHits> hits);
   absl::Status FlipRules();

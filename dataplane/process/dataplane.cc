@@ -92,8 +92,9 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   if (worker_pool_ != nullptr) {
     return absl::FailedPreconditionError("the dataplane is configured already");
   }
-  if (fds.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat("Configure came with ", fds.size(), " descriptors instead of 1"));
+  if (constexpr size_t kFds = 3; fds.size() != kFds) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Configure came with ", fds.size(), " descriptors instead of ", kFds));
   }
   absl::StatusOr<Polling> polling = PollingOf(request.poll());
   if (!polling.ok()) {
@@ -107,6 +108,9 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   absl::StatusOr<Mapping> memory = MapStats(fds[0].get());
   if (!memory.ok()) {
     return memory.status();
+  }
+  if (absl::Status s = kernel_.SetRcuWaiter(std::move(fds[1]), std::move(fds[2])); !s.ok()) {
+    return s;
   }
   configuration_ = request;
   stats_fd_ = std::move(fds[0]);

@@ -1,5 +1,6 @@
 // A Dataplane's lanes: taking them in, steering packets to them, letting them go.
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -77,8 +78,11 @@ absl::Status Dataplane::SetLaneSteering(const dataplane::SetLaneSteering& reques
   if (absl::Status status = Detach(**held); !status.ok()) {
     return status;
   }
-  kernel_.WaitForRcuGracePeriod();
-  return absl::OkStatus();
+  absl::Status waited = kernel_.WaitForRcuGracePeriod();
+  if (!waited.ok()) {
+    Attach(**held).IgnoreError();
+  }
+  return waited;
 }
 
 void Dataplane::Shutdown(absl::Duration drain) {
@@ -101,7 +105,9 @@ void Dataplane::LetGo(const std::vector<uint32_t>& indices, absl::Duration drain
     fence_->Forget(*lanes_.at(leaving).lane);
   }
   // No new frames: neither from the device, nor from lanes that stay.
-  kernel_.WaitForRcuGracePeriod();
+  if (absl::Status s = kernel_.WaitForRcuGracePeriod(); !s.ok()) {
+    spdlog::error("frames redirected to closing lanes may be lost: {}", std::string(s.message()));
+  }
   for (auto& [index, staying] : lanes_) {
     if (std::find(indices.begin(), indices.end(), index) == indices.end()) {
       for (const uint32_t leaving : indices) {

@@ -12,8 +12,8 @@
 //      the old way: XDP is set while NAPI is off (drivers/net/virtio_net.c: virtnet_xdp_set), or published and
 //      waited for (drivers/net/veth.c: veth_xdp_set).
 //   3. Lower: a poll that began before may not have given its redirected frames to the sockets; it runs with
-//      softirqs off, which is a reader's side for membarrier (Kernel::WaitForRcuGracePeriod). Now all that came the old
-//      way is before the ends of the old lanes' receive rings. They get there; then each lane is seen without
+//      softirqs off, which is a reader's side of RCU (Kernel::WaitForRcuGracePeriod). Now all that came the old way
+//      is before the ends of the old lanes' receive rings. They get there; then each lane is seen without
 //      a hand-off under way; then what stood on its transmit rings is sent, and given back by the device,
 //      since queues of a device do not wait for each other. Now everything that came the old way is on the
 //      wire, and the new lanes receive again.

@@ -43,7 +43,9 @@ class FlowAger {
     const absl::Duration every = look_every();
     if (const absl::Time now = absl::Now(); now - looked_ >= every) {
       looked_ = now;
-      kernel.WaitForRcuGracePeriod();
+      if (!kernel.WaitForRcuGracePeriod().ok()) {
+        return;  // no flow is known to be idle
+      }
       const auto idle_looks = static_cast<uint32_t>(std::max<int64_t>(1, kIdle / every));
       uint32_t carried = 0;
       for (FlowTable& table : *tables_) {
