@@ -12,11 +12,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/dataplane/dataplane_process.h"
-#include "control/serve/unix_socket.h"
+#include "control/wire/unix_socket.h"
 #include "dataplane/contract/fd_channel.h"
 
 namespace sluice {
@@ -78,8 +79,8 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
     return peer.status();
   }
   if (connected()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("process ", peer->pid, " wants to be a second dataplane beside ", pid_, "; it was sent away"));
+    return absl::AlreadyExistsError(absl::StrCat("process ", peer->pid, " wants to be a second dataplane while ", pid_,
+                                                 " is connected; it was sent away"));
   }
   if (peer->uid != uid_ && peer->uid != 0) {
     return absl::PermissionDeniedError(
@@ -122,6 +123,23 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
   pidfd_ = WatchProcess(pid_);
   connection_ = std::move(connection);
   return greeting;
+}
+
+absl::StatusOr<std::optional<Greeting>> DataplaneLink::AcceptSurvivor(pid_t pid, absl::Duration bound) {
+  const UniqueFd process = WatchProcess(pid);
+  pollfd either[] = {{listener_.get(), POLLIN, 0}, {process.get(), POLLIN, 0}};
+  if (!process || poll(either, std::size(either), static_cast<int>(absl::ToInt64Milliseconds(bound))) <= 0 ||
+      (either[0].revents & POLLIN) == 0) {
+    return std::optional<Greeting>();
+  }
+  absl::StatusOr<Greeting> greeting = Accept(absl::Now() + bound);
+  if (absl::IsDeadlineExceeded(greeting.status())) {
+    return std::optional<Greeting>();
+  }
+  if (!greeting.ok()) {
+    return greeting.status();
+  }
+  return greeting->hello.configured() ? std::optional<Greeting>(*std::move(greeting)) : std::optional<Greeting>();
 }
 
 absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline) {

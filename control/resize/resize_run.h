@@ -7,7 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "control/resize/call_log.h"
+#include "control/dataplane/call_log.h"
 #include "control/resize/resize_plan.h"
 
 namespace sluice {

@@ -33,7 +33,7 @@ _COLUMNS = ("lanes' memfds", "rings", "dataplane private", "agent private", "BPF
 
 # The layout of a lane of one port; each line says where it is decided.
 _RING_ENTRIES = 2048  # control/kernel/lane_sockets.h: XskRingSizes
-_FRAMES = 2 * _RING_ENTRIES  # Instance::LaneLayout: every fill and transmit ring full at once
+_FRAMES = 2 * _RING_ENTRIES  # LaneSet::Layout: every fill and transmit ring full at once
 _FRAME_BYTES = 2048  # at an MTU of 1500
 _DESCRIPTOR_BYTES, _ADDRESS_BYTES = 16, 8  # linux/if_xdp.h: xdp_desc of receive and transmit, addresses of the others
 _RING_HEADER_BYTES = 320  # net/xdp/xsk_queue.h: struct xdp_ring, each index on its own cache lines
