@@ -50,7 +50,7 @@ std::optional<SavedPort> FindSaved(const SavedState& state, const std::string& n
 
 }  // namespace
 
-// What can only be had when the kernel agrees.
+// The parts whose making may fail.
 struct Agent::Parts {
   StateFile state;
   RcuWaiter rcu;
@@ -249,7 +249,7 @@ absl::Status Agent::CheckSameFunction(const dataplane::Configure& running) const
                    link_.pid(), ") and start again"));
 }
 
-// Tells it function, ports and cores; it has workers then, and no lane.
+// Tells the dataplane function, ports and cores; it has workers then, and no lane.
 absl::Status Agent::Configure(uint32_t workers) {
   dataplane::Configure configuration;
   configuration.set_function(config_.function.type);
@@ -283,7 +283,7 @@ absl::Status Agent::OpenAllLanes(uint32_t pairs) {
 
 void Agent::DataplaneLost() {
   spdlog::error("the dataplane (pid {}) is gone", link_.pid());
-  // One that was told to end (systemctl restart) hangs up first, then sends what it still has: for at most 1 s
+  // A dataplane that was told to end (systemctl restart) hangs up first, then sends its last frames for at most 1 s
   // (dataplane/process/main.cc).
   constexpr absl::Duration kFarewell = absl::Seconds(2);
   link_.Drop(kFarewell);

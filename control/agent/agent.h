@@ -62,7 +62,7 @@ class Agent {
 
   // For requests and metrics.
   const Served& served() const { return served_; }
-  // The configuration as things are now, but for what the reporter knows (metrics).
+  // Returns the configuration with all changes since the start, but for [metrics], which the reporter knows.
   Config RunningConfig() const;
 
   // For the loop: a dataplane connects to the first; the second is readable when the one there is has gone. -1: none.

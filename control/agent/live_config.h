@@ -1,5 +1,4 @@
-// The configuration of the running agent: what it is now, and the steps that change it (config_run.h). One thread, the
-// agent's loop.
+// The configuration of the running agent, and the steps that change it (config_run.h). One thread, the agent's loop.
 #ifndef SLUICE_CONTROL_AGENT_LIVE_CONFIG_H_
 #define SLUICE_CONTROL_AGENT_LIVE_CONFIG_H_
 

@@ -9,10 +9,10 @@
 namespace sluice {
 namespace {
 
-// How long a lane that goes may wait for the kernel to give its last frames back.
+// Bound of the time that a closing lane waits for the kernel to give its last frames back.
 constexpr uint32_t kDrainMs = 1000;
-// How long lanes may be held back once the change is made. What the old lanes have to send takes microseconds, on an
-// emulated guest milliseconds, and more where the host gives it no time.
+// Bound of holding lanes back once the change is made. Sending the last frames of the old lanes takes microseconds, on
+// an emulated guest milliseconds, and more where the host gives it no time.
 constexpr uint32_t kFenceMs = 300;
 
 }  // namespace

@@ -4,7 +4,7 @@
 //            SetUp()                 a call finds it gone, or SetDown()
 //     down ───────────► answering ─────────────────────────────────────► down
 //
-// While it is down its lanes stay as the agent's descriptors; what changes meanwhile is told to its successor.
+// While it is down its lanes stay as the agent's descriptors, and its successor is told of every change since.
 //
 // Every call blocks, for at most kCallTimeout, and returns the dataplane's error as it is. Unavailable means that the
 // dataplane is gone: gone() is true then, until the agent's loop has taken note of it by SetDown(). One thread.
@@ -66,19 +66,20 @@ class DataplaneClient {
   absl::Status SetTransmitLanes(uint32_t count, bool every_lane, bool probe_flows);
   absl::Status SettleTakeover();
 
-  // Offloads flows in this epoch, to tables of so many buckets by port, three descriptors for each (the order is that
-  // of the contract).
+  // Offloads flows in this epoch. `buckets`: the size of each port's tables; `fds`: three for each port, in the order
+  // of the contract.
   absl::Status OffloadFlows(uint32_t epoch, absl::Span<const uint32_t> buckets, absl::Span<const int> fds);
   // Goes on in another epoch, in the same tables; 0: offloads none any more.
   absl::Status SetFlowEpoch(uint32_t epoch);
 
-  // Runs `change` behind a fence (dataplane/process/fence.h): `fresh` lanes receive nothing from before it until what
-  // came by the lanes `old` before it is out. Returns the status of `change`, or why the fence could not be raised;
-  // then `change` did not run. Without a dataplane there is nothing to put in order, and `change` runs all the same.
+  // Runs `change` behind a fence (dataplane/process/fence.h): from before it on the `fresh` lanes receive nothing,
+  // until every packet that came by the `old` lanes is out. Returns the status of `change`, or why the fence could not
+  // be raised; then `change` did not run. Without a dataplane there is nothing to put in order, and `change` runs all
+  // the same.
   absl::Status Fenced(absl::Span<const uint32_t> fresh, absl::FunctionRef<absl::Status()> change,
                       absl::Span<const uint32_t> old);
 
-  // Has it send what it still has, and end.
+  // Has it send its last frames, and end.
   absl::Status ShutDown();
 
  private:

@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-// One that ran for so long does not count as dying in a row.
+// After this time a dataplane counts as stable, and its predecessors' deaths are forgotten.
 constexpr absl::Duration kStable = absl::Seconds(10);
 
 absl::Duration RestartDelay(uint32_t restarts_in_a_row) {
@@ -75,7 +75,7 @@ void DataplaneSupervisor::Tick(absl::Time now) {
   }
 }
 
-// One that ended before it connected is started again, too.
+// A child that ended before it connected is started again, too.
 void DataplaneSupervisor::Reap(absl::Time now) {
   if (child_.has_value() && launcher_->HasEnded(*child_)) {
     child_.reset();

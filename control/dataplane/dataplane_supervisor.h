@@ -3,8 +3,8 @@
 //
 //   Start() ─► TakenIn() ─► Lost() ─► (delay) ─► Tick() starts it ─► TakenIn() or Refused() ...
 //
-// Ownership: the child is reaped here, and left running when the object goes. The pid of whoever runs is in the state
-// file from the start on, so that the next agent finds it. One thread; nothing blocks.
+// Ownership: the child is reaped here, and left running when the object goes. The state file has the pid of the
+// dataplane from its start on, so that the next agent finds it. One thread; nothing blocks but Stop().
 #ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_SUPERVISOR_H_
 #define SLUICE_CONTROL_DATAPLANE_DATAPLANE_SUPERVISOR_H_
 

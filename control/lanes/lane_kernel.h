@@ -1,5 +1,5 @@
-// What making and closing lanes takes of the kernel (control/kernel/lane_sockets.h). LinuxLaneKernel does it; tests put
-// a kernel in memory in its place. One thread.
+// The kernel's part of making and closing lanes (control/kernel/lane_sockets.h). LinuxLaneKernel is the real one; tests
+// put a kernel in memory in its place. One thread.
 #ifndef SLUICE_CONTROL_LANES_LANE_KERNEL_H_
 #define SLUICE_CONTROL_LANES_LANE_KERNEL_H_
 

@@ -92,10 +92,10 @@ class LaneSet {
   absl::Status HandOverPairs();
   absl::Status HandOverBridge();
 
-  // --- what the dataplane's lanes are told of the ports
+  // --- telling the dataplane about the ports
 
   absl::Status ShareCredit();
-  // What the ports found out about their drivers (Port::frames_sent_unread).
+  // Tells it of drivers that give frames back too early (Port::frames_sent_unread).
   absl::Status QuarantineSentFrames();
 
  private:

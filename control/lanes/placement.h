@@ -1,8 +1,8 @@
-// Which core does what: worker w runs on core w of the usable ones, polls the lanes whose index is w modulo the number
-// of workers, and handles the interrupts of their queues.
+// The placement of work on cores: worker w runs on core w of the usable ones, polls the lanes whose index modulo the
+// number of workers is w, and handles the interrupts of their queues.
 //
-// Usable are the cores that the configuration allows, as far as they are online; all that are online when none of those
-// is. One thread.
+// Usable are the cores that the configuration allows and that are online; all that are online when none of those is.
+// One thread.
 #ifndef SLUICE_CONTROL_LANES_PLACEMENT_H_
 #define SLUICE_CONTROL_LANES_PLACEMENT_H_
 
@@ -20,7 +20,7 @@
 
 namespace sluice {
 
-// What the configuration says; sluicectl may change it.
+// The wish of the configuration; sluicectl may change it.
 struct PlacementWish {
   std::optional<uint32_t> workers;  // nullopt: one for each active pair, as far as the cores go
   std::vector<uint32_t> cores;      // empty: every online CPU
@@ -57,10 +57,11 @@ class Placement {
 
   // Takes over the workers that a surviving dataplane has.
   void Adopt(std::vector<uint32_t> worker_cores) { worker_cores_ = std::move(worker_cores); }
-  // Has a dataplane without lanes make so many workers, or as many as there are usable cores.
+  // Has a dataplane without lanes make `workers` workers, or one for each usable core if those are fewer.
   absl::Status StartWorkers(uint32_t workers);
-  // Places these lanes on so many workers, or as many as there are usable cores, and interrupts and XPS of the ports'
-  // queues after them. Flows must not be offloaded: XDP would bring them to other queues. An error has changed nothing.
+  // Places these lanes on `workers` workers, or on one for each usable core if those are fewer, and the interrupts and
+  // XPS of the ports' queues after them. Flows must not be offloaded: XDP would bring them to other queues. An error
+  // has changed nothing.
   absl::Status Place(uint32_t workers, const std::vector<uint32_t>& lanes);
 
  private:

@@ -1,11 +1,12 @@
-// Offloaded flows as the agent sees them: when XDP may send their packets, and taking back what was decided of them.
+// Offloaded flows as the agent sees them: decides when XDP may send their packets, and withdraws the dataplane's
+// decisions.
 //
 // An entry of the offload tables is of an epoch (bpf/sluice_abi.h), and XDP follows those of one epoch only. So all of
 // them are withdrawn at once by a new epoch:
 //
 //   lanes held back ─► change, new epoch in every port's map ─► polls that began before have ended ─► lanes go on
 //
-// After the change every packet comes to the lanes, where it waits until what XDP sent before is out
+// After the change every packet comes to the lanes, where it waits until all packets that XDP sent before are out
 // (dataplane/process/fence.h). XDP sends nothing by itself while pairs are resized, without a dataplane, or where it
 // would bring flows to other queues than their lane's.
 //

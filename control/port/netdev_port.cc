@@ -40,7 +40,7 @@ absl::StatusOr<QueueFacts> ReadQueueFacts(const std::string& netdev, const std::
                     channels->max_combined == 1 ? "the device has one queue pair" : ""};
 }
 
-// Zero-copy and copy mode are what native XDP gives; generic XDP is the last resort of `auto`.
+// Zero-copy and copy mode need native XDP; generic XDP is the last resort of `auto`.
 XdpWish WishFor(ModeSetting mode) {
   switch (mode) {
     case ModeSetting::kSkb:
@@ -68,7 +68,7 @@ absl::Status CheckDevice(const std::string& netdev, const std::optional<VirtioDe
 
 }  // namespace
 
-// What was found out about a device before anything was changed on it.
+// Facts about a device, found before anything was changed on it.
 struct NetdevPort::Device {
   Link link;
   std::optional<VirtioDevice> virtio;
@@ -127,7 +127,8 @@ absl::StatusOr<NetdevPort::Device> NetdevPort::Check(const PortConfig& config, c
 }
 
 // The only part of BringUp() that packets notice. The program that is attached passes all of them until Activate(), but
-// attaching it and setting channels reset the device's queues, which loses what is in them. An error undoes every step.
+// attaching it and setting channels reset the device's queues, and packets in them are lost. An error undoes every
+// step.
 absl::StatusOr<NetdevPort::Attached> NetdevPort::Attach(const Device& device, const PortSettings& settings,
                                                         const std::optional<SavedPort>& saved) {
   const std::string& netdev = device.link.name;

@@ -1,5 +1,5 @@
-// A port on a network device: its steering program, the program's maps, its bridge, and what the device was like
-// before we came.
+// A port on a network device: its steering program, the program's maps, its bridge, and the device's state before we
+// came.
 //
 //   BringUp:  check ─ link up ─ XDP attached, inactive ─ channels ─ maps ─ bridge      (passes every packet)
 //   Activate: addresses, then ACTIVE in one map update                                 (steers)
@@ -42,8 +42,8 @@ struct PortSettings {
 
 class NetdevPort final : public Port {
  public:
-  // `saved`: what an agent that died before us had found on this netdev, if one did; its queue pairs are then left as
-  // they are. Errors leave the netdev as it was, and say what to do.
+  // `saved`: the device's state as an agent that died before us had found it; then the queue pairs are left as they
+  // are. Errors leave the netdev as it was, and say how to go on.
   static absl::StatusOr<std::unique_ptr<Port>> BringUp(const PortConfig& config, const PortSettings& settings,
                                                        const std::optional<SavedPort>& saved);
 
@@ -92,7 +92,7 @@ class NetdevPort final : public Port {
   absl::Status TakeDown() override;
 
  private:
-  // What BringUp() attached, and the device as it was.
+  // The kernel objects that BringUp() attached.
   struct Attached {
     XdpAttachment xdp;
     SteeringMaps maps;
@@ -113,7 +113,7 @@ class NetdevPort final : public Port {
   Bridge bridge_;
   PortSteering steering_;
   QueueAffinity affinity_;
-  mutable RxDropsWatch rx_drops_;  // keeps what it saw
+  mutable RxDropsWatch rx_drops_;  // keeps the counts of queues that were closed
   OnDataplaneDown down_policy_;
   std::optional<VirtioDevice> virtio_;
   uint32_t queue_pairs_ = 1;

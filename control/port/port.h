@@ -23,7 +23,7 @@
 
 namespace sluice {
 
-// What does not change while the port is up.
+// Facts that do not change while the port is up.
 struct PortInfo {
   std::string name;  // as the configuration calls it
   std::string netdev;
@@ -64,7 +64,7 @@ class Port {
   const std::string& name() const { return info_.name; }
   const std::string& netdev() const { return info_.netdev; }
   virtual PortFds fds() const = 0;
-  // What the device was like before the first agent, to be put back by whoever comes last.
+  // The device's state before the first agent; the last agent puts it back.
   virtual const SavedPort& saved() const = 0;
 
   // --- the device
@@ -84,7 +84,7 @@ class Port {
   virtual uint32_t frames_sent_unread() const = 0;
   // Has queues [0, count) share the RSS table evenly. Only where info().has_rss.
   virtual absl::Status SpreadOver(uint32_t count) = 0;
-  // Puts into saved() what PlaceQueues() will change for that many queues.
+  // Adds to saved() the settings that PlaceQueues() will change for that many queues.
   virtual void RememberPlacement(uint32_t queues) = 0;
   // Queue q's interrupts and its transmit queue go to cpus[q]. Queues that cannot be placed are named in the error,
   // the others are placed all the same.
@@ -113,8 +113,8 @@ class Port {
   virtual absl::Status SetLocals(const std::vector<sluice_address>& addresses) = 0;
 
   // Has XDP send the packets of flows that were offloaded in this epoch, or of none. One write to an array: a packet
-  // that XDP is looking at may still follow what was in force before. `ifindices`: of all ports; `index` is this
-  // one's place among them.
+  // that XDP is looking at may still follow the former state. `ifindices`: of all ports; `index` is this one's place
+  // among them.
   virtual absl::Status StartOffload(uint32_t index, const std::vector<uint32_t>& ifindices, uint32_t epoch) = 0;
   virtual absl::Status StopOffload(uint32_t epoch) = 0;
   struct OffloadState {
@@ -126,7 +126,7 @@ class Port {
   // Notes that no packet has been given to the queue's new socket yet, which must not be in the XSKMAP.
   virtual absl::Status SetCreditBase(uint32_t queue) = 0;
 
-  // What happens to the function's packets while no dataplane runs.
+  // The fate of the function's packets while no dataplane runs.
   virtual OnDataplaneDown down_policy() const = 0;
   virtual void SetDownPolicy(OnDataplaneDown policy) = 0;
   // Puts the policy in force for queues [0, queue_pairs).

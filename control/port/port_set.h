@@ -50,8 +50,8 @@ class PortSet {
   Iterator<const Port> end() const { return Iterator<const Port>(ports_.end()); }
   bool Any(absl::FunctionRef<bool(const Port&)> is) const;
 
-  // Changes every port in turn. When one fails, undoes those before it, newest first, and returns the error with what
-  // could not be undone.
+  // Changes every port in turn. When one fails, undoes those before it, newest first, and returns the error, followed
+  // by the errors of undoing.
   absl::Status ForAllOrNone(absl::FunctionRef<absl::Status(Port&)> change, absl::FunctionRef<absl::Status(Port&)> undo);
   // Goes on past errors and returns the first.
   absl::Status ForEach(absl::FunctionRef<absl::Status(Port&)> change);
@@ -75,9 +75,9 @@ class PortSet {
   // The largest of all, as one frame may leave by any port.
   uint32_t frame_size_bytes() const;
 
-  // What the next dataplane that ends leaves behind, by the ports' names.
+  // Sets, by the ports' names, the policies that hold from the next death of a dataplane on.
   void SetDownPolicies(const std::vector<PortConfig>& ports);
-  // Writes into `state` what is to be put back on every port.
+  // Writes every port's state as found into `state`.
   void Save(SavedState& state) const;
   // Puts every device back as it was found, and forgets the ports. Goes on past errors and returns the first.
   absl::Status TakeDown();

@@ -1,5 +1,5 @@
-// What a port's BPF maps tell its programs: rules, the guest's own addresses, offload, and what happens while no
-// dataplane runs. All of it but rules and addresses is one element of an array, the config, which is replaced whole.
+// A port's BPF configuration: rules, blocklist, local addresses, offload, and the policy while no dataplane runs. All
+// but the first three is one element of an array, the config, which is replaced as a whole.
 //
 // Errors name the port. One thread.
 #ifndef SLUICE_CONTROL_PORT_PORT_STEERING_H_
@@ -22,7 +22,7 @@
 
 namespace sluice {
 
-// What the programs are told when the port steers.
+// Facts that the programs need to steer.
 struct SteeringFacts {
   std::array<uint8_t, 6> mac{};
   bool own_mac_only = false;  // the function wants unicast frames to the port's own address only

@@ -1,4 +1,4 @@
-// What a resize can cost, as counted since the start: the difference over a resize is what it cost. Reads only.
+// The costs of resizes, as counted since the start: a resize cost the difference between two counts. Reads only.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_COSTS_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_COSTS_H_
 

@@ -1,4 +1,4 @@
-// The objects of the agent that a resize works on. Borrowed: whoever makes one of these keeps them alive.
+// The objects of the agent that a resize works on. All are borrowed: their owner outlives this struct.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_OBJECTS_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_OBJECTS_H_
 

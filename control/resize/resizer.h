@@ -1,5 +1,5 @@
 // Resizes the running network function: how many queue pairs get traffic, how many there are, and how many workers do
-// the work. Plans (resize_plan.h), runs the plan (live_resize.h), and reports what it cost.
+// the work. Plans (resize_plan.h), runs the plan (live_resize.h), and reports the costs.
 //
 // While a resize runs the state file says which one it is, so that the next agent can report one that a crash cut
 // short, after it has made things whole (lane_repair.h).
@@ -56,8 +56,8 @@ class Resizer {
   // Workers for that many pairs, by the configuration.
   uint32_t WorkersFor(uint32_t pairs) const { return sluice::WorkersFor(CurrentState(), pairs); }
 
-  // Plans and, unless `dry_run`, runs. Returns the plan in both cases; last_resize() says what became of it. An error
-  // is a refusal: nothing was begun.
+  // Plans and, unless `dry_run`, runs. Returns the plan in both cases; its outcome is last_resize(). An error is a
+  // refusal: nothing was begun.
   absl::StatusOr<ResizePlan> Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline);
   absl::StatusOr<ResizePlan> SetWorkers(uint32_t workers, absl::Time deadline);
   // Places workers and cores as wished, or changes nothing.

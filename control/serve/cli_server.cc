@@ -88,7 +88,7 @@ wire::Response Respond(absl::StatusOr<Message> answer, Message& place, wire::Res
   return std::move(response);
 }
 
-// Answers with the plan and, where it `ran` and was not empty, with what became of it.
+// Answers with the plan and, where it `ran` and was not empty, with its outcome.
 wire::Response AnswerResize(const absl::StatusOr<ResizePlan>& plan, bool ran, const Served& served) {
   if (!plan.ok()) {
     return Refuse(plan.status());
@@ -156,7 +156,7 @@ absl::StatusOr<CliServer> CliServer::Listen(const std::string& path) {
   if (!listener.ok()) {
     return listener.status();
   }
-  // Anyone may connect; CheckRights() decides what a client may ask for.
+  // Anyone may connect; CheckRights() decides which requests a client may make.
   constexpr mode_t kEveryone = 0666;
   if (chmod(path.c_str(), kEveryone) != 0 || fcntl(listener->get(), F_SETFL, O_NONBLOCK) != 0) {
     return absl::InternalError(absl::StrCat(path, ": ", strerror(errno)));

@@ -1,4 +1,4 @@
-// The objects of the agent that requests ask and change. Borrowed: whoever makes one of these keeps them alive.
+// The objects of the agent that requests ask and change. All are borrowed: their owner outlives this struct.
 #ifndef SLUICE_CONTROL_SERVE_SERVED_H_
 #define SLUICE_CONTROL_SERVE_SERVED_H_
 

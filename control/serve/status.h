@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// Busy and idle time of a worker as of the last answer: its share is what came since.
+// Busy and idle time of a worker as of the last answer: the next answer shows the share since then.
 struct WorkerTimes {
   uint64_t busy_ns = 0;
   uint64_t idle_ns = 0;

@@ -106,7 +106,8 @@ absl::Status StateDir::Write(const std::string& path, const std::string& text) {
     }
     written += static_cast<size_t>(n);
   }
-  // The text before its name, the name before we say so: whoever reads after a power cut finds the old or the new.
+  // The text is on the disk before its name, and the name before we return: after a power cut a reader finds the old
+  // file or the new one.
   if (fsync(file.get()) != 0 || rename(next.c_str(), path.c_str()) != 0 || fsync(folder_.get()) != 0) {
     return Failed("cannot write", path);
   }

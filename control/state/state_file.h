@@ -1,5 +1,5 @@
-// The state file, beside the agent's socket: what the agent that comes after a crash must know to put things back
-// (saved_state.proto, as JSON). It is there as long as something is to be put back.
+// The state file, next to the agent's socket: tells the agent that starts after a crash how to put things back
+// (saved_state.proto, as JSON). The file exists as long as something is to be put back.
 //
 // Each object of the agent writes its own part, when that changes. The file is replaced by rename, so that a reader
 // never sees half of it; a crash of the machine may lose the last change, but a reboot leaves nothing to put back.

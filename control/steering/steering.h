@@ -1,5 +1,5 @@
-// What is in force on all ports: steering rules, the blocklist, and the guest's own addresses. A change takes back the
-// decisions that were made of packets before it (Offload::Withdrawing).
+// Steering rules, blocklist and the guest's own addresses, in force on all ports. A change withdraws the decisions that
+// were made of packets before it (Offload::Withdrawing).
 //
 // Rules have ids and counters that survive changes of other rules and the agent itself: they are in the state file. The
 // blocklist survives in the ports' maps. One thread; a call blocks for a grace period, and for a blocklist as long as

@@ -1,5 +1,5 @@
 // A dataplane in memory, at the other end of a connection: keeps the lanes it is given, refuses requests by the rules
-// of the contract, writes down what it is asked, and dies when a test says.
+// of the contract, logs every request, and dies at the request that a test names.
 #ifndef SLUICE_TESTS_CONTROL_DATAPLANE_FAKE_DATAPLANE_H_
 #define SLUICE_TESTS_CONTROL_DATAPLANE_FAKE_DATAPLANE_H_
 

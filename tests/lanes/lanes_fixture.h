@@ -27,7 +27,7 @@ class LanesTest : public testing::Test {
  protected:
   static constexpr uint32_t kPorts = 2;
 
-  // Ports with so many queue pairs; lanes are made in `mode`.
+  // Makes ports with `pairs` queue pairs each; lanes are made in `mode`.
   explicit LanesTest(uint32_t pairs = 4, ModeSetting mode = ModeSetting::kCopy)
       : state_(*StateFile::Open(absl::StrCat(testing::TempDir(), "/lanes-state", getpid()))) {
     for (uint32_t index = 0; index < kPorts; ++index) {

@@ -1,5 +1,5 @@
-// A port in memory. It keeps the rules by which the kernel refuses a step, writes down what is done to it, and refuses
-// what a test says.
+// A port in memory. It keeps the rules by which the kernel refuses a step, logs every call, and refuses the calls that
+// a test names.
 #ifndef SLUICE_TESTS_PORT_FAKE_PORT_H_
 #define SLUICE_TESTS_PORT_FAKE_PORT_H_
 
@@ -18,7 +18,7 @@
 
 namespace sluice {
 
-// What happened to all fakes of a test, in order.
+// The calls to all fakes of a test, in order.
 using Log = std::vector<std::string>;
 
 class FakePort final : public Port {

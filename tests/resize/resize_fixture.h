@@ -33,7 +33,7 @@ class ResizeTest : public LanesTest {
   absl::StatusOr<ResizePlan> Resize(uint32_t pairs, std::optional<Lever> lever = std::nullopt, bool dry_run = false) {
     return resizer_->Resize({pairs, lever, /*force=*/false}, dry_run, absl::InfiniteFuture());
   }
-  // The ports, the lanes, the dataplane and the resizer all say that there are so many pairs, and XDP is on.
+  // The ports, the lanes, the dataplane and the resizer all agree on this number of pairs, and XDP is on.
   void ExpectPairs(uint32_t pairs) {
     for (const FakePort* port : fakes_) {
       EXPECT_EQ(port->pairs, pairs);

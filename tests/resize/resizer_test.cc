@@ -18,7 +18,7 @@ using ::testing::Not;
 class ResizerTest : public ResizeTest {
  protected:
   const FinishedResize& Last() { return *resizer_->last_resize(); }
-  // Lines of the log that say what became of the ports, in order.
+  // Returns the lines of the log that begin with one of `parts`, in order.
   std::vector<std::string> Where(const std::vector<std::string>& parts) const {
     std::vector<std::string> lines;
     for (const std::string& line : log_) {
@@ -247,7 +247,7 @@ TEST_F(ResizerTest, CountsWhatAResizeCost) {
 
 class TakeoverTest : public ResizerTest {
  protected:
-  // What an agent that died left: lanes of the dataplane, pairs of each port, and what it had written down.
+  // Sets up the remains of an agent that died: lanes of the dataplane, pairs of each port, and the saved resize.
   void Leave(uint32_t lanes, std::vector<uint32_t> pairs, uint32_t transmit, const std::string& method = "",
              uint32_t from = 0, uint32_t to = 0) {
     StartLanes(lanes);
