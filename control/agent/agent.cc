@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -25,18 +24,6 @@ constexpr absl::Duration kReconnectBound = absl::Seconds(20);
 // Whether the function looks at every frame on the wire; others look at frames sent to the port only.
 bool WantsEveryFrame(const FunctionConfig& function) {
   return function.type == "forward";
-}
-
-dataplane::PollMode WirePoll(PollSetting poll) {
-  switch (poll) {
-    case PollSetting::kBusy:
-      return dataplane::POLL_MODE_BUSY;
-    case PollSetting::kInterrupt:
-      return dataplane::POLL_MODE_INTERRUPT;
-    case PollSetting::kAdaptive:
-      break;
-  }
-  return dataplane::POLL_MODE_ADAPTIVE;
 }
 
 std::optional<SavedPort> FindSaved(const SavedState& state, const std::string& netdev) {
@@ -70,6 +57,7 @@ Agent::Agent(Config config, AgentSettings settings, Parts parts)
       placement_(ports_, dataplane_, state_, {config_.dataplane.workers, config_.dataplane.cores}, &OnlineCpus),
       lanes_(lane_kernel_, ports_, dataplane_, placement_, calls_, config_.dataplane.mode),
       transmit_(ports_, lanes_, dataplane_),
+      handover_(config_, rcu_, ports_, dataplane_, placement_, lanes_, transmit_),
       offload_(config_.dataplane.offload, ports_, lanes_, placement_, transmit_, dataplane_,
                [this] { return rcu_.Wait(); }),
       steering_(
@@ -167,25 +155,25 @@ absl::Status Agent::BringUpPorts() {
 
 absl::Status Agent::StartFresh() {
   absl::Status s = ports_.MakePairsAgree();
+  if (s.ok()) {
+    s = ConnectFresh();
+  }
   if (!s.ok()) {
     return s;
   }
-  absl::StatusOr<StatsView> stats = StatsView::Make();
-  if (!stats.ok()) {
-    return stats.status();
-  }
-  dataplane_.SetStats(*std::move(stats));
   const uint32_t pairs = ports_.queue_pairs();
   resizer_.StartWith(pairs);
-  transmit_.Adopt(pairs);
-  s = ConnectFresh();
-  if (s.ok()) {
-    s = Configure(resizer_.WorkersFor(pairs));
-  }
-  if (s.ok()) {
-    s = OpenAllLanes(pairs);
-  }
+  s = handover_.ToFresh(pairs, resizer_.WorkersFor(pairs));
   return s.ok() ? ports_.WriteRssTables(pairs) : s;
+}
+
+absl::Status Agent::TakeOver(Greeting greeting) {
+  absl::Status s = handover_.FromSurvivor(std::move(greeting));
+  if (s.ok()) {
+    supervisor_.Connected();
+    s = offload_.Adopt();
+  }
+  return s.ok() ? resizer_.TakeOver() : s;
 }
 
 absl::Status Agent::ConnectFresh() {
@@ -205,80 +193,6 @@ absl::Status Agent::ConnectFresh() {
   }
   supervisor_.Connected();
   return absl::OkStatus();
-}
-
-absl::Status Agent::TakeOver(Greeting greeting) {
-  if (absl::Status s = CheckSameFunction(greeting.hello.configuration()); !s.ok()) {
-    return s;
-  }
-  absl::StatusOr<StatsView> stats = StatsView::Adopt(std::move(greeting.stats));
-  if (!stats.ok()) {
-    return stats.status();
-  }
-  dataplane_.SetStats(*std::move(stats));
-  for (HeldLane& held : greeting.lanes) {
-    if (absl::Status s = lanes_.Adopt(std::move(held)); !s.ok()) {
-      return s;
-    }
-  }
-  lanes_.KeepModeOfAdopted();
-  transmit_.Adopt(greeting.hello.transmit_lanes());
-  placement_.Adopt({greeting.hello.cores().begin(), greeting.hello.cores().end()});
-  supervisor_.Connected();
-  absl::Status s = lanes_.ShareCredit();
-  if (s.ok()) {
-    s = lanes_.QuarantineSentFrames();
-  }
-  if (s.ok()) {
-    s = offload_.Adopt();
-  }
-  return s.ok() ? resizer_.TakeOver() : s;
-}
-
-absl::Status Agent::CheckSameFunction(const dataplane::Configure& running) const {
-  const bool same_ports =
-      std::equal(config_.ports.begin(), config_.ports.end(), running.ports().begin(), running.ports().end(),
-                 [](const PortConfig& wanted, const dataplane::PortSpec& runs) { return wanted.name == runs.name(); });
-  if (same_ports && running.function() == config_.function.type) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(
-      absl::StrCat("a dataplane is running function \"", running.function(),
-                   "\" with other ports or another function than the config asks for; it goes on as it is. End it "
-                   "(SIGTERM to pid ",
-                   link_.pid(), ") and start again"));
-}
-
-// Tells the dataplane function, ports and cores; it has workers then, and no lane.
-absl::Status Agent::Configure(uint32_t workers) {
-  dataplane::Configure configuration;
-  configuration.set_function(config_.function.type);
-  configuration.set_poll(WirePoll(config_.dataplane.poll));
-  for (const Port& port : ports_) {
-    dataplane::PortSpec* spec = configuration.add_ports();
-    spec->set_name(port.name());
-    spec->set_mtu_bytes(port.info().mtu_bytes);
-  }
-  absl::Status s = dataplane_.Configure(configuration, rcu_);
-  if (s.ok()) {
-    s = placement_.StartWorkers(workers);
-  }
-  if (s.ok()) {
-    s = lanes_.ShareCredit();
-  }
-  return s.ok() ? lanes_.QuarantineSentFrames() : s;
-}
-
-absl::Status Agent::OpenAllLanes(uint32_t pairs) {
-  absl::Status s = lanes_.Open(0, pairs, absl::Now() + DataplaneClient::kCallTimeout);
-  if (s.ok()) {
-    // Before the bridge lane, whose frames leave by pair lanes.
-    s = transmit_.Set(transmit_.count());
-  }
-  if (s.ok()) {
-    s = lanes_.OpenBridge();
-  }
-  return s.ok() ? placement_.Place(placement_.workers(), lanes_.All()) : s;
 }
 
 void Agent::DataplaneLost() {
@@ -304,7 +218,7 @@ absl::Status Agent::TakeInDataplane(absl::Time deadline) {
     link_.Drop(absl::ZeroDuration());
     return absl::FailedPreconditionError("a dataplane came with lanes of its own while ours were waiting; ended it");
   }
-  if (absl::Status s = HandOverLanes(); !s.ok()) {
+  if (absl::Status s = handover_.ToSuccessor(); !s.ok()) {
     link_.Drop(absl::ZeroDuration());
     supervisor_.Refused(absl::Now());
     return s;
@@ -317,36 +231,6 @@ absl::Status Agent::TakeInDataplane(absl::Time deadline) {
   }
   spdlog::info("dataplane {} took over {} lanes", link_.pid(), lanes_.lanes().size());
   return absl::OkStatus();
-}
-
-absl::Status Agent::HandOverLanes() {
-  // A resize that lost its dataplane may have left another number.
-  transmit_.Adopt(lanes_.pair_lanes());
-  if (absl::Status s = Configure(placement_.workers()); !s.ok()) {
-    return s;
-  }
-  absl::Status s = HandOverAllLanes();
-  if (absl::IsFailedPrecondition(s)) {
-    // A kernel before 6.4 does not let a process map a bound socket's rings: the frames that wait in them are lost, and
-    // counted by SettleTakeover.
-    spdlog::warn("{}; making other lanes in place of these", std::string(s.message()));
-    lanes_.Clear();
-    dataplane_.SetUp();
-    s = OpenAllLanes(ports_.queue_pairs());
-  }
-  return s.ok() ? dataplane_.SettleTakeover() : s;
-}
-
-absl::Status Agent::HandOverAllLanes() {
-  absl::Status s = lanes_.HandOverPairs();
-  if (s.ok() && lanes_.has_bridge_lane()) {
-    // Before the bridge lane, whose frames leave by pair lanes.
-    s = transmit_.Set(transmit_.count());
-  }
-  if (s.ok()) {
-    s = lanes_.HandOverBridge();
-  }
-  return s.ok() ? placement_.Place(placement_.workers(), lanes_.All()) : s;
 }
 
 void Agent::Tick() {

@@ -7,7 +7,7 @@
 // round:
 //
 //   state file, call log, link ─► ports ─► dataplane client, supervisor ─► placement ─► lanes ─► transmit spread
-//     ─► offload ─► steering ─► resizer
+//     ─► handover ─► offload ─► steering ─► resizer
 //
 // Forgetting the object leaves traffic running. One thread: the agent's loop. Blocking calls are bounded
 // (DataplaneClient::kCallTimeout and the bounds of the plans), but for a blocklist, which takes as long as it has
@@ -28,6 +28,7 @@
 #include "control/dataplane/dataplane_link.h"
 #include "control/dataplane/dataplane_process.h"
 #include "control/dataplane/dataplane_supervisor.h"
+#include "control/lanes/handover.h"
 #include "control/lanes/lane_kernel.h"
 #include "control/lanes/lane_set.h"
 #include "control/lanes/placement.h"
@@ -90,11 +91,6 @@ class Agent {
   absl::Status StartFresh();
   absl::Status ConnectFresh();
   absl::Status TakeOver(Greeting greeting);
-  absl::Status CheckSameFunction(const dataplane::Configure& running) const;
-  absl::Status Configure(uint32_t workers);
-  absl::Status OpenAllLanes(uint32_t pairs);
-  absl::Status HandOverLanes();
-  absl::Status HandOverAllLanes();
 
   const Config config_;
   const AgentSettings settings_;
@@ -110,6 +106,7 @@ class Agent {
   LinuxLaneKernel lane_kernel_;
   LaneSet lanes_;
   TransmitSpread transmit_;
+  Handover handover_;
   Offload offload_;
   Steering steering_;
   Resizer resizer_;
