@@ -7,30 +7,21 @@
 #include "control/config/config_diff.h"
 
 namespace sluice {
-namespace {
-
-// As for a resize whose caller names no bound (cli_server.cc).
-constexpr absl::Duration kStepBound = absl::Seconds(30);
-
-}  // namespace
-
 Config LiveConfig::Running() const {
-  Config config = instance_.config();
-  config.dataplane.queue_pairs = instance_.wanted_pairs();
+  Config config = agent_.RunningConfig();
   config.metrics = reporter_.config();
-  config.rules = instance_.rules();
   return config;
 }
 
 absl::Status LiveConfig::Check(ConfigStep step, const Config& wanted) {
   switch (step) {
     case ConfigStep::kPlacement:
-      return instance_.CheckCores(wanted.dataplane.cores);
+      return objects_.placement.CheckCores(wanted.dataplane.cores);
     case ConfigStep::kQueuePairs:
-      return instance_.Resize({wanted.dataplane.queue_pairs, {}, false}, /*dry_run=*/true, absl::InfiniteFuture())
+      return objects_.resizer
+          .Resize({wanted.dataplane.queue_pairs, {}, false}, /*dry_run=*/true, absl::InfiniteFuture())
           .status();
     case ConfigStep::kFunction:
-      return CheckFunction(wanted.function);
     case ConfigStep::kMetrics:
     case ConfigStep::kDownPolicies:
     case ConfigStep::kRules:
@@ -44,34 +35,28 @@ absl::Status LiveConfig::Do(ConfigStep step, const Config& wanted) {
     case ConfigStep::kMetrics:
       return reporter_.Listen(wanted.metrics);
     case ConfigStep::kDownPolicies:
-      instance_.SetDownPolicies(wanted.ports);
+      objects_.ports.SetDownPolicies(wanted.ports);
       return absl::OkStatus();
     case ConfigStep::kPlacement:
-      return instance_.SetPlacement(wanted.dataplane.workers, wanted.dataplane.cores, absl::Now() + kStepBound);
+      return objects_.resizer.SetPlacement({wanted.dataplane.workers, wanted.dataplane.cores},
+                                           absl::Now() + Resizer::kBound);
     case ConfigStep::kQueuePairs:
       return SetQueuePairs(wanted.dataplane.queue_pairs);
     case ConfigStep::kFunction:
-      return CheckFunction(wanted.function);
+      return agent_.ApplyFunctionSettings(wanted.function.settings);
     case ConfigStep::kRules:
-      return Compare(Running(), wanted).rules.empty() ? absl::OkStatus() : instance_.ReplaceRules(wanted.rules);
+      return Compare(Running(), wanted).rules.empty() ? absl::OkStatus() : objects_.steering.ReplaceRules(wanted.rules);
   }
   return absl::InternalError("a step of no known kind");
 }
 
-// A function that runs has its settings from the start only: the agent does not send ApplySettings yet.
-absl::Status LiveConfig::CheckFunction(const FunctionConfig& wanted) const {
-  return wanted.settings == instance_.config().function.settings
-             ? absl::OkStatus()
-             : absl::UnimplementedError("they change by a restart of the agent only (systemctl restart sluice-agent)");
-}
-
 absl::Status LiveConfig::SetQueuePairs(uint32_t pairs) {
   const absl::StatusOr<ResizePlan> plan =
-      instance_.Resize({pairs, {}, false}, /*dry_run=*/false, absl::Now() + kStepBound);
+      objects_.resizer.Resize({pairs, {}, false}, /*dry_run=*/false, absl::Now() + Resizer::kBound);
   if (!plan.ok() || plan->lever == Lever::kNone) {
     return plan.status();
   }
-  const ResizeOutcome& outcome = instance_.last_resize()->outcome;
+  const ResizeOutcome& outcome = objects_.resizer.last_resize()->outcome;
   if (outcome.state == ResizeOutcome::State::kRollbackFailed) {
     return absl::Status(outcome.error.code(),
                         absl::StrCat(outcome.error.message(), "; see sluicectl status and the agent's log"));

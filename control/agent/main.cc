@@ -1,6 +1,6 @@
 // sluice-agent: brings a network function up, serves sluicectl, restarts the dataplane, applies its configuration
-// anew at SIGHUP, and puts the kernel back as it was at SIGTERM or SIGINT. SIGUSR1 ends it alone: the dataplane goes
-// on, for the next agent.
+// again at SIGHUP, and puts the kernel back as it was at SIGTERM or SIGINT. SIGUSR1 ends only the agent: the dataplane
+// goes on, for the next agent.
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -24,14 +24,14 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "control/agent/cli_server.h"
-#include "control/agent/instance.h"
+#include "control/agent/agent.h"
 #include "control/agent/live_config.h"
-#include "control/agent/reporter.h"
-#include "control/agent/version.h"
 #include "control/apply/config_keeper.h"
 #include "control/apply/config_start.h"
 #include "control/config/config.h"
+#include "control/serve/cli_server.h"
+#include "control/serve/reporter.h"
+#include "control/serve/version.h"
 #include "control/state/state_dir.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
@@ -55,7 +55,7 @@ struct Options {
   bool verbose = false;
 };
 
-// What it is told by signals, as a descriptor, so that they are taken between steps, never inside one.
+// Turns the signals into a descriptor, so that they are taken between steps, never inside one.
 UniqueFd TakeSignals() {
   sigset_t set;
   sigemptyset(&set);
@@ -68,20 +68,20 @@ UniqueFd TakeSignals() {
   return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-// The one that has come; 0: none has.
+// Returns the signal that has come; 0: none has.
 uint32_t NextSignal(int signals) {
   signalfd_siginfo signal{};
   return read(signals, &signal, sizeof(signal)) == sizeof(signal) ? signal.ssi_signo : 0;
 }
 
-// Until a signal ends it, which is returned.
-uint32_t Loop(Instance& instance, ConfigKeeper& configs, CliServer& server, Reporter& reporter, int signals) {
+// Runs until a signal ends it, and returns that.
+uint32_t Loop(Agent& agent, ConfigKeeper& configs, CliServer& server, Reporter& reporter, int signals) {
   while (true) {
-    reporter.Report(instance, configs.Status());
+    reporter.Report(agent.served(), configs.Status());
     std::array<pollfd, 4> fds = {{{signals, POLLIN, 0},
                                   {server.fd(), POLLIN, 0},
-                                  {instance.link().listen_fd(), POLLIN, 0},
-                                  {instance.link().connection_fd(), POLLIN, 0}}};
+                                  {agent.listen_fd(), POLLIN, 0},
+                                  {agent.connection_fd(), POLLIN, 0}}};
     if (poll(fds.data(), fds.size(), kTickMs) < 0 && errno != EINTR) {
       spdlog::error("poll: {}", strerror(errno));
       return SIGTERM;
@@ -91,60 +91,59 @@ uint32_t Loop(Instance& instance, ConfigKeeper& configs, CliServer& server, Repo
     } else if (signal != 0) {
       return signal;
     }
-    if (fds[3].revents != 0 || instance.dataplane_gone()) {
-      instance.DataplaneLost();
+    if (fds[3].revents != 0 || agent.dataplane_gone()) {
+      agent.DataplaneLost();
     }
     if (fds[2].revents != 0) {
-      if (absl::Status s = instance.TakeInDataplane(absl::Now() + kGreetingBound); !s.ok()) {
+      if (absl::Status s = agent.TakeInDataplane(absl::Now() + kGreetingBound); !s.ok()) {
         spdlog::error("a dataplane that connected was not taken in: {}", std::string(s.message()));
       }
     }
     if (fds[1].revents != 0) {
-      server.ServeOne(instance, configs);
+      server.ServeOne(agent.served(), configs);
     }
-    instance.Tick();
+    agent.Tick();
     configs.Tick();
   }
 }
 
-// "/run/sluice/agent.sock" -> "/run/sluice/agent" + what
-std::string Beside(const std::string& socket, const char* what) {
-  return std::filesystem::path(socket).replace_extension().string() + what;
+// "/run/sluice/agent.sock" -> "/run/sluice/agent" + ending
+std::string NextTo(const std::string& socket, const char* ending) {
+  return std::filesystem::path(socket).replace_extension().string() + ending;
 }
 
-InstanceSettings SettingsFrom(const Options& options) {
-  InstanceSettings settings;
+AgentSettings SettingsFrom(const Options& options) {
+  AgentSettings settings;
   settings.object_dir = options.object_dir;
   settings.pin_root = options.pin_root;
   settings.dataplane_binary = options.external_dataplane ? "" : options.dataplane;
   settings.dataplane_user = options.user;
-  settings.dataplane_socket = Beside(options.socket, "-dataplane.sock");
-  settings.state_file = Beside(options.socket, "-state.json");
+  settings.dataplane_socket = NextTo(options.socket, "-dataplane.sock");
+  settings.state_file = NextTo(options.socket, "-state.json");
   return settings;
 }
 
-// What is brought up, and with which of the configurations there are.
+// The running agent, and the configuration it was started with.
 struct Started {
   StartConfig config;
   std::unique_ptr<Reporter> reporter;
-  std::unique_ptr<Instance> instance;
+  std::unique_ptr<Agent> agent;
 };
 
-absl::StatusOr<Started> StartWith(StartConfig config, const InstanceSettings& settings) {
+absl::StatusOr<Started> StartWith(StartConfig config, const AgentSettings& settings) {
   absl::StatusOr<Reporter> reporter = Reporter::Start(config.config.metrics);
   if (!reporter.ok()) {
     return reporter.status();
   }
-  absl::StatusOr<std::unique_ptr<Instance>> instance = Instance::Start(config.config, settings);
-  if (!instance.ok()) {
-    return instance.status();
+  absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Start(config.config, settings);
+  if (!agent.ok()) {
+    return agent.status();
   }
-  return Started{std::move(config), std::make_unique<Reporter>(*std::move(reporter)), *std::move(instance)};
+  return Started{std::move(config), std::make_unique<Reporter>(*std::move(reporter)), *std::move(agent)};
 }
 
-// With the first configuration that works. What is wrong with those before it is in the log, and in its source.
-std::optional<Started> StartWithAny(const Options& options, const StateDir& state_dir,
-                                    const InstanceSettings& settings) {
+// Starts with the first configuration that works. The problems of those before it are in the log, and in its source.
+std::optional<Started> StartWithAny(const Options& options, const StateDir& state_dir, const AgentSettings& settings) {
   const bool takes_over = std::filesystem::exists(settings.state_file);
   StartChoices choices = FindStartChoices(options.config, state_dir, takes_over);
   std::vector<std::string> problems = choices.problems;
@@ -187,24 +186,25 @@ int Run(const Options& options) {
     std::filesystem::remove(options.socket, error);
     return 1;
   }
-  const InstanceSettings settings = SettingsFrom(options);
+  const AgentSettings settings = SettingsFrom(options);
   std::optional<Started> started = StartWithAny(options, *state_dir, settings);
   if (!started.has_value()) {
     std::filesystem::remove(options.socket, error);
     return 1;
   }
-  Instance& instance = *started->instance;
+  Agent& agent = *started->agent;
   Reporter& reporter = *started->reporter;
-  LiveConfig live(instance, reporter);
+  LiveConfig live(agent, reporter);
   ConfigKeeper configs(live, *state_dir, std::move(started->config), options.config);
   spdlog::info("{} is running with {} queue pair(s) on {} port(s); sluicectl --socket {}",
-               instance.config().function.type, instance.active_pairs(), instance.ports().size(), options.socket);
+               agent.served().config.function.type, agent.served().resizer.active_pairs(), agent.served().ports.size(),
+               options.socket);
   (void)sd_notify(0, "READY=1");  // does nothing where no systemd waits for it
-  const uint32_t ended_by = Loop(instance, configs, *server, reporter, signals.get());
+  const uint32_t ended_by = Loop(agent, configs, *server, reporter, signals.get());
   (void)sd_notify(0, "STOPPING=1");
   int code = 0;
   if (ended_by != SIGUSR1 && !options.leave_running) {
-    if (absl::Status s = instance.Stop(); !s.ok()) {
+    if (absl::Status s = agent.Stop(); !s.ok()) {
       spdlog::error("not everything could be put back: {}", std::string(s.message()));
       code = 1;
     }

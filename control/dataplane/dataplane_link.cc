@@ -10,11 +10,12 @@
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/dataplane/dataplane_process.h"
-#include "control/serve/unix_socket.h"
+#include "control/wire/unix_socket.h"
 #include "dataplane/base/poll_until.h"
 #include "dataplane/contract/fd_channel.h"
 
@@ -58,8 +59,8 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
     return peer.status();
   }
   if (connected()) {
-    return absl::AlreadyExistsError(
-        absl::StrCat("process ", peer->pid, " wants to be a second dataplane beside ", pid_, "; it was sent away"));
+    return absl::AlreadyExistsError(absl::StrCat("process ", peer->pid, " wants to be a second dataplane while ", pid_,
+                                                 " is connected; it was sent away"));
   }
   if (peer->uid != uid_ && peer->uid != 0) {
     return absl::PermissionDeniedError(
@@ -82,10 +83,12 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
                      ") so that one of this version takes over its sockets"));
   }
   if (greeting.hello.configured()) {
-    if (fds->size() != 1) {
-      return absl::DataLossError("the dataplane's greeting came without its stats segment");
+    if (fds->empty() || fds->size() > 2) {
+      return absl::DataLossError(absl::StrCat("the dataplane's greeting came with ", fds->size(),
+                                              " descriptors instead of a stats segment and perhaps state memory"));
     }
     greeting.stats = std::move(fds->front());
+    greeting.state = fds->size() == 2 ? std::move(fds->back()) : UniqueFd();
   }
   for (uint32_t i = 0; i < greeting.hello.held_lanes(); ++i) {
     absl::StatusOr<std::vector<UniqueFd>> lane_fds = ReceiveReport(connection.get(), deadline, report);
@@ -104,7 +107,25 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
   return greeting;
 }
 
-absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline) {
+absl::StatusOr<std::optional<Greeting>> DataplaneLink::AcceptSurvivor(pid_t pid, absl::Duration bound) {
+  const UniqueFd process = WatchProcess(pid);
+  pollfd either[] = {{listener_.get(), POLLIN, 0}, {process.get(), POLLIN, 0}};
+  if (!process || poll(either, std::size(either), static_cast<int>(absl::ToInt64Milliseconds(bound))) <= 0 ||
+      (either[0].revents & POLLIN) == 0) {
+    return std::optional<Greeting>();
+  }
+  absl::StatusOr<Greeting> greeting = Accept(absl::Now() + bound);
+  if (absl::IsDeadlineExceeded(greeting.status())) {
+    return std::optional<Greeting>();
+  }
+  if (!greeting.ok()) {
+    return greeting.status();
+  }
+  return greeting->hello.configured() ? std::optional<Greeting>(*std::move(greeting)) : std::optional<Greeting>();
+}
+
+absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline,
+                                 dataplane::Reply& reply) {
   if (!connection_) {
     return absl::UnavailableError("no dataplane is connected");
   }
@@ -120,7 +141,7 @@ absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const in
   if (!report.has_reply() || report.reply().id() != request.id()) {
     return absl::DataLossError("the dataplane answered something else than it was asked");
   }
-  const dataplane::Reply& reply = report.reply();
+  reply = std::move(*report.mutable_reply());
   if (reply.code() == static_cast<uint32_t>(absl::StatusCode::kUnavailable)) {
     return absl::InternalError(reply.message());  // it is there: it answered
   }

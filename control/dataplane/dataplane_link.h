@@ -1,13 +1,14 @@
 // The agent's end of the socket to the dataplane (dataplane/contract/dataplane.proto).
 //
-// The agent listens, the dataplane connects: one that outlived the former agent comes back by itself and
-// gives us its descriptors. One connection at a time. Everything here is blocking and bounded; one thread.
+// The agent listens, the dataplane connects. A dataplane that outlived the former agent comes back by itself and
+// gives us its descriptors. One connection at a time. Every call blocks for a bounded time; one thread.
 #ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_LINK_H_
 #define SLUICE_CONTROL_DATAPLANE_DATAPLANE_LINK_H_
 
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "control/dataplane/dataplane_connection.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/dataplane.pb.h"
 
@@ -29,10 +31,11 @@ struct HeldLane {
 struct Greeting {
   dataplane::Hello hello;
   UniqueFd stats;  // when hello.configured()
+  UniqueFd state;  // the function's state memory, if it has any
   std::vector<HeldLane> lanes;
 };
 
-class DataplaneLink {
+class DataplaneLink final : public DataplaneConnection {
  public:
   // Only a process of `uid`, or of root, is let in.
   static absl::StatusOr<DataplaneLink> Listen(const std::string& path, uid_t uid);
@@ -40,10 +43,10 @@ class DataplaneLink {
   DataplaneLink& operator=(DataplaneLink&&) = default;
 
   int listen_fd() const { return listener_.get(); }
-  bool connected() const { return static_cast<bool>(connection_); }
+  bool connected() const override { return static_cast<bool>(connection_); }
   // Readable when the dataplane has gone (it never speaks unasked after its greeting). -1: none.
   int connection_fd() const { return connection_.get(); }
-  pid_t pid() const { return pid_; }
+  pid_t pid() const override { return pid_; }
   // Readable when the process has ended. -1: none.
   int pidfd() const { return pidfd_.get(); }
 
@@ -51,13 +54,14 @@ class DataplaneLink {
   // one is connected; PermissionDenied for somebody else; FailedPrecondition for another contract version.
   absl::StatusOr<Greeting> Accept(absl::Time deadline);
 
-  // Sends `request` (its id is set here) and waits for its reply. The reply's error comes back as it is.
-  // Unavailable when the dataplane is gone, DeadlineExceeded when it does not answer: Drop() it then.
-  absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline);
+  // Waits at most `bound` until the dataplane that served a former agent comes back, as it does unless it has ended:
+  // `pid` says which one that was. nullopt: there is none, or it holds no lanes. Errors are those of Accept().
+  absl::StatusOr<std::optional<Greeting>> AcceptSurvivor(pid_t pid, absl::Duration bound);
 
-  // Forgets the connection and sees to it that the process is gone: SIGKILL through its pidfd when it has not ended
-  // by itself within `grace`.
-  void Drop(absl::Duration grace = absl::ZeroDuration());
+  absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline,
+                    dataplane::Reply& reply) override;
+  // SIGKILL goes through the pidfd, so it meets no other process.
+  void Drop(absl::Duration grace) override;
 
  private:
   DataplaneLink() = default;

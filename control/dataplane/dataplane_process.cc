@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ UserIds DataplaneUser(const std::string& name) {
   return kNobody;
 }
 
-absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::string& socket_path, UserIds user) {
+absl::StatusOr<pid_t> ForkingLauncher::Launch() {
   // The child writes errno into the pipe when it fails before exec; exec itself closes it.
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -35,12 +36,12 @@ absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::strin
     return absl::InternalError(absl::StrCat("fork: ", strerror(errno)));
   }
   if (pid == 0) {
-    // Only async-signal-safe calls from here on. What other threads may have opened (the metrics server accepts
-    // connections) is not for the dataplane.
+    // Only async-signal-safe calls from here on. The dataplane gets none of the descriptors that other threads may have
+    // opened (the metrics server accepts connections).
     (void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
-    if (setsid() >= 0 && setgroups(0, nullptr) == 0 && setresgid(user.gid, user.gid, user.gid) == 0 &&
-        setresuid(user.uid, user.uid, user.uid) == 0) {
-      execl(binary.c_str(), binary.c_str(), "--socket", socket_path.c_str(), static_cast<char*>(nullptr));
+    if (setsid() >= 0 && setgroups(0, nullptr) == 0 && setresgid(user_.gid, user_.gid, user_.gid) == 0 &&
+        setresuid(user_.uid, user_.uid, user_.uid) == 0) {
+      execl(binary_.c_str(), binary_.c_str(), "--socket", socket_path_.c_str(), static_cast<char*>(nullptr));
     }
     const int error = errno;
     (void)!write(writer.get(), &error, sizeof(error));
@@ -55,9 +56,20 @@ absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::strin
   if (got == static_cast<ssize_t>(sizeof(error))) {
     (void)waitpid(pid, nullptr, 0);
     return absl::FailedPreconditionError(
-        absl::StrCat("cannot start ", binary, " as uid ", user.uid, ": ", strerror(error)));
+        absl::StrCat("cannot start ", binary_, " as uid ", user_.uid, ": ", strerror(error)));
   }
   return pid;
+}
+
+bool ForkingLauncher::HasEnded(pid_t child) {
+  return waitpid(child, nullptr, WNOHANG) == child;
+}
+
+void ForkingLauncher::End(pid_t child, bool kill) {
+  if (kill) {
+    (void)::kill(child, SIGKILL);
+  }
+  (void)waitpid(child, nullptr, 0);
 }
 
 UniqueFd WatchProcess(pid_t pid) {

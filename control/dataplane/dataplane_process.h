@@ -1,10 +1,12 @@
-// Starts sluice-dataplane as an unprivileged child, when nobody else (systemd) does.
+// The dataplane as a process: starts sluice-dataplane as an unprivileged child, when nobody else (systemd) does, and
+// sees when it ends. One thread.
 #ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_PROCESS_H_
 #define SLUICE_CONTROL_DATAPLANE_DATAPLANE_PROCESS_H_
 
 #include <sys/types.h>
 
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
@@ -19,11 +21,36 @@ struct UserIds {
 // The user the dataplane runs as: `name`, or nobody where there is no such user.
 UserIds DataplaneUser(const std::string& name);
 
-// Forks and executes `binary --socket socket_path` as `user`, in a session of its own: it outlives the
-// agent. Errors: NotFound or PermissionDenied when it cannot be executed.
-absl::StatusOr<pid_t> StartDataplane(const std::string& binary, const std::string& socket_path, UserIds user);
+// Makes child processes. ForkingLauncher does it; tests put one of their own in its place.
+class DataplaneLauncher {
+ public:
+  virtual ~DataplaneLauncher() = default;
+  // Returns the pid of a new child. FailedPrecondition when it cannot be executed.
+  virtual absl::StatusOr<pid_t> Launch() = 0;
+  // Reaps the child if it has ended, and says so. Does not block.
+  virtual bool HasEnded(pid_t child) = 0;
+  // Waits until the child ends, which it does at once when it is killed.
+  virtual void End(pid_t child, bool kill) = 0;
+};
 
-// A descriptor that is readable when the process has ended, also while nobody has waited for it; none for no process.
+class ForkingLauncher final : public DataplaneLauncher {
+ public:
+  ForkingLauncher(std::string binary, std::string socket_path, UserIds user)
+      : binary_(std::move(binary)), socket_path_(std::move(socket_path)), user_(user) {}
+
+  // Forks and executes `binary --socket socket_path` as `user`, in a session of its own: it outlives the agent.
+  absl::StatusOr<pid_t> Launch() override;
+  bool HasEnded(pid_t child) override;
+  void End(pid_t child, bool kill) override;
+
+ private:
+  std::string binary_;
+  std::string socket_path_;
+  UserIds user_;
+};
+
+// Returns a descriptor that is readable when the process has ended, also while nobody has waited for it; none for no
+// process.
 UniqueFd WatchProcess(pid_t pid);
 
 }  // namespace sluice

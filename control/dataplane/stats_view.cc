@@ -15,7 +15,7 @@ namespace {
 BalanceSums SumOnce(const StatsSegment& segment) {
   BalanceSums sums;
   for (const LaneStats& lane : segment.lanes) {
-    sums.held += lane.handoff_held.Get() + lane.to_kernel_held.Get();
+    sums.held += lane.handoff_held.Get() + lane.to_kernel_held.Get() + lane.function_held.Get();
     for (const LanePortStats& port : lane.ports) {
       sums.received += port.rx_packets.Get();
       sums.originated += port.originated.Get();

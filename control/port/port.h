@@ -1,153 +1,159 @@
-// One port of the network function, as the agent holds it: netdev, steering program, its maps, bridge,
-// and what the device was like before we came.
+// One port of the network function, as the agent's other objects see it: the device (XDP, channels, RSS table,
+// interrupts) and its BPF maps (rules, addresses, blocklist, offload, policy while no dataplane runs).
 //
-//   BringUp: link up ─ channels ─ XDP attached, inactive ─ maps ─ bridge      (passes everything)
-//   Activate: rules, addresses, then ACTIVE in one map update                 (steers)
-//   TakeDown: the reverse, and the device as it was found
-//
-// Ownership: nothing in the kernel goes when the object goes (traffic flows on without the agent);
-// TakeDown() is what removes. One thread.
+// NetdevPort is the real one; tests put ports in memory in its place. Errors name the port and carry the kernel's
+// reason; a call that fails has changed nothing, unless it says otherwise. One thread.
 #ifndef SLUICE_CONTROL_PORT_PORT_H_
 #define SLUICE_CONTROL_PORT_PORT_H_
 
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "control/config/config.h"
-#include "control/kernel/affinity.h"
-#include "control/kernel/bridge.h"
-#include "control/kernel/links.h"
 #include "control/kernel/rx_drops.h"
-#include "control/kernel/virtio_device.h"
-#include "control/kernel/xdp_attachment.h"
 #include "control/rules/active_rules.h"
-#include "control/rules/steering_maps.h"
 #include "control/state/saved_state.pb.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 
-struct PortSettings {
-  std::string object_dir;  // of the .bpf.o files
-  std::string pin_root;    // maps are pinned in pin_root/NETDEV
-  uint32_t queue_pairs = 1;
-  bool own_mac_only = false;  // the function wants unicast frames to the port's own address only
-  bool promiscuous = false;   // the function wants every frame on the wire
-  ModeSetting mode = ModeSetting::kAuto;
-  uint32_t flow_buckets = SLUICE_FLOW_BUCKETS;
+// Facts that do not change while the port is up.
+struct PortInfo {
+  std::string name;  // as the configuration calls it
+  std::string netdev;
+  std::string driver;
+  std::string bridge_netdev;  // the bridge's far end, where the bridge lane's socket is bound
+  uint32_t ifindex = 0;
+  uint32_t mtu_bytes = 0;
+  uint32_t frame_size_bytes = 2048;  // a UMEM chunk that holds a frame of that MTU
+  uint32_t max_pairs = 1;
+  std::string why_one_pair;   // when max_pairs is 1: the reason users are told
+  uint32_t flow_buckets = 0;  // of the offload table; 0: a table of odd size, which cannot be used
+  bool is_virtio = false;
+  bool has_rss = false;
+  bool offers_guest_offloads = false;          // virtio_device.h
+  bool sends_stray_zero_copy_headers = false;  // virtio_device.h
+  bool adopted_xdp = false;                    // the steering program was there before us, and stays when we go
+  bool xdp_was_off = false;  // an agent that died had taken the program off; bringing the port up put it on again
+
+  // The device gives a flow to the pair that its other direction was last sent on (drivers/net/tun.c:
+  // tun_flow_update).
+  bool FlowsFollowTransmit() const { return is_virtio && !has_rss; }
+};
+
+// Descriptors for the dataplane. Borrowed; they live as long as the port.
+struct PortFds {
+  int xsks = -1;         // the XSKMAP, keyed by receive queue
+  int bridge_xsks = -1;  // the XSKMAP of the bridge's far end; the socket goes in at key 0
+  int flows = -1;        // the offload table's two maps
+  int details = -1;
+  int credit = -1;  // bpf/credit.h
+};
+
+class Port {
+ public:
+  virtual ~Port() = default;
+
+  const PortInfo& info() const { return info_; }
+  const std::string& name() const { return info_.name; }
+  const std::string& netdev() const { return info_.netdev; }
+  virtual PortFds fds() const = 0;
+  // The device's state before the first agent; the last agent puts it back.
+  virtual const SavedPort& saved() const = 0;
+
+  // --- the device
+
+  virtual uint32_t queue_pairs() const = 0;
+  // DeadlineExceeded or FailedPrecondition while a closed socket still holds a queue that is to go.
+  virtual absl::Status SetQueuePairs(uint32_t count, absl::Time deadline) = 0;
+  // Takes the steering program off the device and puts it back. Doing either twice is no error.
+  virtual absl::Status SuspendXdp() = 0;
+  virtual absl::Status ResumeXdp() = 0;
+  // Looks again who else is in the dispatcher.
+  virtual absl::Status RefreshXdp() = 0;
+  virtual uint32_t other_xdp_programs() const = 0;
+  virtual bool xdp_is_native() const = 0;
+  // Frames of a transmit queue that count as sent before the device has read them, as of the last time XDP came or
+  // went (virtio_device.h); mostly 0.
+  virtual uint32_t frames_sent_unread() const = 0;
+  // Has queues [0, count) share the RSS table evenly. Only where info().has_rss.
+  virtual absl::Status SpreadOver(uint32_t count) = 0;
+  // Adds to saved() the settings that PlaceQueues() will change for that many queues.
+  virtual void RememberPlacement(uint32_t queues) = 0;
+  // Queue q's interrupts and its transmit queue go to cpus[q]. Queues that cannot be placed are named in the error,
+  // the others are placed all the same.
+  virtual absl::Status PlaceQueues(const std::vector<uint32_t>& cpus) = 0;
+  // Frames that the driver dropped; nullopt: it does not count them.
+  virtual std::optional<RxDrops> rx_drops() const = 0;
+
+  // --- its maps
+
+  // Writes the local addresses and starts steering, in one map update.
+  virtual absl::Status Activate() = 0;
+  // Steers again after ApplyDownPolicy().
+  virtual absl::Status Resteer() = 0;
+  // Fills the bank of rules that is not in force with those for this port. Between the last FlipRules() and this, a
+  // grace period must have passed (RcuWaiter::Wait).
+  virtual absl::Status FillIdleRules(const std::vector<ActiveRule>& rules) = 0;
+  // Puts the other bank in force: one write to an array. A second call takes the first back.
+  virtual absl::Status FlipRules() = 0;
+  virtual absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const = 0;
+  // The trie of blocked sources; -1: none. Returns when no packet is looked up in the former one any more.
+  virtual absl::Status SetBlocklist(int trie) = 0;
+  // The trie in force; an empty descriptor when there is none.
+  virtual absl::StatusOr<UniqueFd> OpenBlocklist() const = 0;
+  // Makes the set of the guest's own addresses exactly this. Cheap when nothing changed.
+  virtual bool HasLocals(const std::vector<sluice_address>& addresses) const = 0;
+  virtual absl::Status SetLocals(const std::vector<sluice_address>& addresses) = 0;
+
+  // Has XDP send the packets of flows that were offloaded in this epoch, or of none. One write to an array: a packet
+  // that XDP is looking at may still follow the former state. `ifindices`: of all ports; `index` is this one's place
+  // among them.
+  virtual absl::Status StartOffload(uint32_t index, const std::vector<uint32_t>& ifindices, uint32_t epoch) = 0;
+  virtual absl::Status StopOffload(uint32_t epoch) = 0;
+  struct OffloadState {
+    bool on = false;
+    uint32_t epoch = 0;  // the last one there was
+  };
+  // As the map has it, which may outlive an agent.
+  virtual absl::StatusOr<OffloadState> GetOffloadState() const = 0;
+  // Notes that no packet has been given to the queue's new socket yet, which must not be in the XSKMAP.
+  virtual absl::Status SetCreditBase(uint32_t queue) = 0;
+
+  // Lets frames that the dataplane gives to the kernel pass: `socket` is the bridge lane's, bound to the far end of this
+  // port's bridge (bpf/to_kernel.h).
+  virtual absl::Status SetBridgeSocket(int socket) = 0;
+  // Frames at the near end of the bridge: those that went on to the kernel, and strays. Since the program was loaded.
+  virtual absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const = 0;
+
+  // The fate of the function's packets while no dataplane runs.
+  virtual OnDataplaneDown down_policy() const = 0;
+  virtual void SetDownPolicy(OnDataplaneDown policy) = 0;
+  // Puts the policy in force for queues [0, queue_pairs).
+  virtual absl::Status ApplyDownPolicy(uint32_t queue_pairs) = 0;
+
+  // Summed over CPUs, since the program was loaded.
+  virtual absl::StatusOr<sluice_counters> ReadCounters(uint32_t queue) const = 0;
+  // Packets of queues [first, end) that ended in `verdict`; queues that cannot be read count as none.
+  uint64_t Packets(sluice_verdict verdict, uint32_t first, uint32_t end) const;
+
+  // Puts the device back as it was found. Goes on past errors and returns the first.
+  virtual absl::Status TakeDown() = 0;
+
+ protected:
+  explicit Port(PortInfo info) : info_(std::move(info)) {}
+
+  PortInfo info_;
 };
 
 // The error, with the port it was on.
 absl::Status OnPort(const std::string& netdev, const absl::Status& s);
-
-class AgentPort {
- public:
-  // `saved`: what an agent that died before us had found on this netdev, if one did; its queue pairs are
-  // then left as they are. Errors leave the netdev as it was, and say what to do.
-  static absl::StatusOr<AgentPort> BringUp(const PortConfig& config, const PortSettings& settings,
-                                           const std::optional<SavedPort>& saved);
-
-  // Those of them that are for this port, ready beside the ones in force; then in their place, in one step, or back.
-  // Between one flip and the next filling: WaitForRcuGracePeriod().
-  absl::Status FillIdleRules(const std::vector<ActiveRule>& rules);
-  absl::Status FlipRules() { return OnPort(netdev(), maps_.FlipRules()); }
-  // The guest's addresses, then everything in force at once.
-  absl::Status Activate();
-  // XDP carries the flows that are offloaded in this epoch (dataplane/offload/flow_table.h), or none at all. One write
-  // to an array: packets that are under way may still follow what was in force before. `ifindices`: of all ports;
-  // `port` is this one's place among them.
-  absl::Status CarryFlows(uint32_t port, const std::vector<uint32_t>& ifindices, uint32_t epoch);
-  absl::Status CarryNoFlows(uint32_t epoch);
-  // Names the bridge lane's socket on this port: its frames, and nobody else's, go to the kernel from now on
-  // (bpf/to_kernel.h).
-  absl::Status SetBridgeSocket(int socket);
-  absl::Status SetCreditBase(uint32_t queue) { return OnPort(netdev(), maps_.SetCreditBase(queue)); }
-  // As the map has it, which may outlive an agent.
-  struct FlowState {
-    bool carries = false;
-    uint32_t epoch = 0;  // the last one there was
-  };
-  absl::StatusOr<FlowState> GetFlowState() const;
-  // What happens to the function's packets while the dataplane is down; Resteer() ends it.
-  absl::Status ApplyDownPolicy(uint32_t queue_pairs);
-  void SetDownPolicy(OnDataplaneDown policy) { config_.on_dataplane_down = policy; }
-  absl::Status Resteer();
-  // Keeps the map of the guest's own addresses true. Cheap when nothing changed.
-  bool HasLocals(const std::vector<sluice_address>& addresses) const;
-  absl::Status RefreshLocals(const std::vector<sluice_address>& addresses);
-
-  // Looks again who else is in the dispatcher.
-  absl::Status RefreshXdp() { return xdp_.Refresh(); }
-  absl::Status SuspendXdp();
-  absl::Status ResumeXdp();
-  absl::Status SetQueuePairs(uint32_t count, absl::Time deadline);
-  // Queues [0, count) share the RSS table evenly.
-  absl::Status SpreadOver(uint32_t count);
-  // What PlaceQueues() will change for that many queues is in saved() from now on.
-  void RememberPlacement(uint32_t queues);
-  absl::Status PlaceQueues(const std::vector<uint32_t>& cpus);
-  // Frames of queues [first, end) that went to the bridge, since the program was loaded.
-  uint64_t BridgedFrames(uint32_t first, uint32_t end) const;
-
-  absl::Status TakeDown();
-
-  const PortConfig& config() const { return config_; }
-  const std::string& netdev() const { return config_.netdev; }
-  const std::string& driver() const { return driver_; }
-  const Link& link() const { return link_; }
-  const XdpAttachment& xdp() const { return xdp_; }
-  const SteeringMaps& maps() const { return maps_; }
-  // The trie of blocked sources; -1: none.
-  absl::Status SetBlocklist(int trie) { return OnPort(netdev(), maps_.SetBlocklist(trie)); }
-  const Bridge& bridge() const { return bridge_; }
-  const std::optional<VirtioDevice>& virtio() const { return virtio_; }
-  bool SendsStrayZeroCopyHeaders() const { return virtio_.has_value() && virtio_->SendsStrayZeroCopyHeaders(); }
-  uint32_t max_pairs() const { return max_pairs_; }
-  uint32_t queue_pairs() const { return queue_pairs_; }
-  const std::string& why_one_pair() const { return why_one_pair_; }
-  bool has_rss() const { return has_rss_; }
-  // An agent that died had taken the program off, and BringUp put it on again.
-  bool xdp_was_off() const { return xdp_was_off_; }
-  // As found when XDP was last taken off or put on (virtio_device.h).
-  uint32_t frames_sent_unread() const { return frames_sent_unread_; }
-  uint32_t frame_size_bytes() const { return frame_size_bytes_; }
-  const SavedPort& saved() const { return saved_; }
-  std::optional<RxDrops> rx_drops() const { return rx_drops_.Read(); }
-
- private:
-  void LookForUnreadFrames();
-
-  AgentPort(PortConfig config, XdpAttachment xdp, SteeringMaps maps, Bridge bridge)
-      : config_(std::move(config)),
-        xdp_(std::move(xdp)),
-        maps_(std::move(maps)),
-        bridge_(std::move(bridge)),
-        affinity_(config_.netdev),
-        rx_drops_(config_.netdev) {}
-
-  PortConfig config_;
-  XdpAttachment xdp_;
-  SteeringMaps maps_;
-  Bridge bridge_;
-  QueueAffinity affinity_;
-  mutable RxDropsWatch rx_drops_;  // keeps what it saw
-  std::string driver_;
-  Link link_;
-  std::optional<VirtioDevice> virtio_;
-  uint32_t max_pairs_ = 1;
-  uint32_t queue_pairs_ = 1;
-  std::string why_one_pair_;
-  bool has_rss_ = false;
-  bool xdp_was_off_ = false;
-  bool own_mac_only_ = false;
-  uint32_t frame_size_bytes_ = 2048;
-  uint32_t frames_sent_unread_ = 0;
-  SavedPort saved_;
-  std::optional<std::vector<sluice_address>> locals_;  // as written
-};
 
 }  // namespace sluice
 

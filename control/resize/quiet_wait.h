@@ -1,10 +1,10 @@
-// When lanes that go have received the last of what was under way to them.
+// Decides when lanes that are about to close have stopped receiving.
 //
-// A flow moves as soon as one packet of its other direction left by its new lane (drivers/net/tun.c:
-// tun_flow_update). What still comes by a lane that goes after kBound are flows that nothing answers; they fall to the
-// bridge, or to the tap's purge.
+// A flow moves as soon as one packet of its other direction left by its new lane (drivers/net/tun.c: tun_flow_update).
+// Packets that still come by a closing lane after kBound belong to flows that nothing answers; they fall to the bridge,
+// or to the tap's purge.
 //
-// Counts are looked at again and again; nothing here sleeps or reads a clock. Not thread-safe.
+// Fed with packet counts and the time; nothing here sleeps or reads a clock. Not thread-safe.
 #ifndef SLUICE_CONTROL_RESIZE_QUIET_WAIT_H_
 #define SLUICE_CONTROL_RESIZE_QUIET_WAIT_H_
 
@@ -14,7 +14,7 @@
 
 namespace sluice {
 
-// Packets received so far, by the lanes that go and by those that stay.
+// Packets received so far, by the lanes that close and by those that stay.
 struct LaneCounts {
   uint64_t going = 0;
   uint64_t staying = 0;
@@ -24,17 +24,17 @@ class QuietWait {
  public:
   static constexpr absl::Duration kBound = absl::Milliseconds(500);
   static constexpr absl::Duration kQuiet = absl::Milliseconds(20);
-  // A host that is not running brings nothing either. Where it queues packets by pair, quiet counts only when the
-  // lanes that stay were seen to receive so often meanwhile, or for longer.
+  // A host that is not running brings nothing either. Where it queues packets by pair, kQuiet is enough only when the
+  // lanes that stay were seen to receive at this many looks in that time; otherwise kLongQuiet is needed.
   static constexpr int kSigns = 3;
   static constexpr absl::Duration kLongQuiet = absl::Milliseconds(200);
 
   QuietWait(bool host_queues_by_pair, LaneCounts counts, absl::Time now);
 
-  // Whether waiting is over, by what is counted now: quiet, or kBound passed.
+  // Returns true when waiting is over: it was quiet, or kBound passed.
   bool Over(LaneCounts counts, absl::Time now);
 
-  // Whether it ended at the bound: flows that the device does not bring elsewhere.
+  // It ended at the bound: the device does not bring some flows elsewhere.
   bool still_receiving() const { return still_receiving_; }
 
  private:
@@ -43,7 +43,7 @@ class QuietWait {
   LaneCounts last_;
   absl::Time quiet_since_;
   int signs_ = 0;
-  bool received_ = false;  // by the lanes that go
+  bool received_ = false;  // by the lanes that close
   bool still_receiving_ = false;
 };
 

@@ -87,7 +87,7 @@ void AddGrow(const ResizeState& state, uint32_t pairs, ResizePlan& plan) {
   plan.steps.push_back(MakeStep(StepKind::kSuspendXdp, 0, 0, "take XDP off (the bridge takes over)"));
   AddChannelSteps(state, pairs, plan);
   if (state.zero_copy) {
-    // What the host put there is answered by the lanes that stay, and that brings its flow back to them.
+    // Replies through a lane that stays move the flow back to it.
     plan.steps.push_back(
         MakeStep(StepKind::kWaitQuiet, open, pairs, absl::StrCat("wait until queues of ", fresh, " receive nothing")));
   }

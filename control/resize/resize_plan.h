@@ -2,8 +2,8 @@
 //
 //   PlanResize(state, wish) ──► ResizePlan ──► RunPlan(plan, actions)      (resize_run.h)
 //
-// Nothing here asks or changes the kernel: what it may know is in ResizeState, so that every plan can be
-// tested, and shown by `sluicectl queues set N --dry-run` exactly as it would be run.
+// Nothing here asks or changes the kernel: a plan depends on ResizeState alone. So every plan can be tested, and
+// `sluicectl queues set N --dry-run` shows exactly the steps that would run.
 //
 // The levers, cheapest first (DESIGN.md section 4):
 //   cores     which worker polls which lane; the device is left alone
@@ -24,10 +24,10 @@ namespace sluice {
 enum class Lever { kNone, kCores, kSpread, kChannels };
 
 const char* LeverName(Lever lever);
-// "" is no wish (nullopt). InvalidArgument names the three values.
+// Parses a lever's name; "" is no wish (nullopt). InvalidArgument names the three values.
 absl::StatusOr<std::optional<Lever>> ParseLever(const std::string& name);
 
-// What one port is like, as far as a resize is concerned.
+// Facts about one port that plans depend on.
 struct ResizePort {
   std::string netdev;
   uint32_t max_pairs = 1;
@@ -64,7 +64,7 @@ enum class StepKind {
   kSpreadFlows,       // for a while, each flow leaves by its own of lanes [0, to), so that the device moves it there
   kWaitQuiet,         // until the queues that go, [to, from), or are new, [from, to), receive nothing, or a bound
   kSuspendXdp,        // every port; the bridge takes over
-  kCloseLanes,        // lanes [to, from): drain, close, forget; the bridge takes what still comes for them
+  kCloseLanes,        // lanes [to, from): drain, close, forget; packets that still come for them go to the bridge
   kSetChannels,       // port: from -> to
   kBindLanes,         // lanes [from, to), to the queues that now exist
   kResumeXdp,         // every port
@@ -85,21 +85,21 @@ struct ResizePlan {
   uint32_t from = 0;  // active pairs before and after
   uint32_t to = 0;
   std::vector<Step> steps;
-  std::vector<std::string> warnings;  // what it is expected to cost
+  std::vector<std::string> warnings;  // expected costs
 };
 
 // Errors: InvalidArgument for 0 or more pairs than a port has, FailedPrecondition for a lever that cannot
-// reach the wish here; both say why, on which port, and what can be done.
+// reach the wish here; both say why, on which port, and how to go on.
 absl::StatusOr<ResizePlan> PlanResize(const ResizeState& state, const ResizeWish& wish);
 
 // `workers set N`: the cores lever alone.
 absl::StatusOr<ResizePlan> PlanWorkers(const ResizeState& state, uint32_t workers);
 
-// Do the devices give a flow to the pair that its other direction was last sent on (virtio without RSS,
-// drivers/net/tun.c: tun_flow_update)?
+// Returns whether the devices give a flow to the pair that its other direction was last sent on (virtio without RSS,
+// drivers/net/tun.c: tun_flow_update).
 bool FlowsFollowTransmit(const ResizeState& state);
 
-// Workers for that many active pairs.
+// Returns the number of workers for that many active pairs.
 uint32_t WorkersFor(const ResizeState& state, uint32_t active_pairs);
 
 }  // namespace sluice

@@ -7,14 +7,6 @@
 
 namespace sluice {
 
-std::vector<uint32_t> PairsToTry(const std::vector<uint32_t>& port_pairs) {
-  const auto [lowest, highest] = std::minmax_element(port_pairs.begin(), port_pairs.end());
-  if (lowest == port_pairs.end()) {
-    return {};
-  }
-  return *lowest == *highest ? std::vector<uint32_t>{*lowest} : std::vector<uint32_t>{*lowest, *highest};
-}
-
 LaneRepair PlanLaneRepair(const FoundLanes& found, uint32_t pairs) {
   LaneRepair repair;
   const auto stays = [&](uint32_t lane) {

@@ -1,13 +1,14 @@
-// What a resize that its agent did not live to end left behind, and how it is made whole: pure, like the plan.
+// Plans the repair of a resize that a crash of the agent interrupted. Pure, like the plan of a resize; lane_repair.h
+// carries it out:
 //
-//   close what does not fit ─► ports agree (PairsToTry) ─► open what is missing        (instance_takeover.cc)
+//   close the lanes that do not fit ─► ports agree (PortSet::MakePairsAgree) ─► open those that are missing
 //
-// The devices decide. So many channels as they have, so many lanes there shall be: that is always the state
-// before the resize or the one after it, since lanes never go before, and never come after, all of their queues.
-// Ports that disagree (the agent died between two `ethtool -L`) become equal first.
+// The devices decide: there are to be as many lanes as they have channels. That is always the state before the resize
+// or the one after it, since lanes never go before all of their queues, and never come after them. Ports that disagree
+// (the agent died between two `ethtool -L`) are made equal first.
 //
-// Nothing here asks or changes the kernel. Where nothing is wrong nothing is to be done, so it is looked at in
-// every takeover; what was written down (SavedState.resize) only says which resize it was.
+// Where nothing is wrong there is nothing to do, so every takeover looks. The saved state (SavedState.resize) only says
+// which resize it was.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_REPAIR_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_REPAIR_H_
 
@@ -20,12 +21,8 @@
 
 namespace sluice {
 
-// The numbers of queue pairs to make all ports agree on, best first: the lowest, for which every lane is there
-// already, and the highest, for a kernel that refuses to take queues away. One when they agree.
-std::vector<uint32_t> PairsToTry(const std::vector<uint32_t>& port_pairs);
-
-// A lane whose sockets are not all bound was on its way when the agent died: nothing can bind them now without
-// knowing how far it had come, so it is made anew.
+// A lane whose sockets are not all bound was being opened when the agent died. Nothing can bind them now without
+// knowing how far it had come, so another is made in its place.
 struct FoundLanes {
   std::map<uint32_t, bool> pair_lanes;  // lane -> whether it is bound
   std::optional<bool> bridge;           // nullopt: there is none
@@ -33,7 +30,7 @@ struct FoundLanes {
 };
 
 struct LaneRepair {
-  std::optional<uint32_t> transmit_first;  // before lanes go, flows leave by so many that stay
+  std::optional<uint32_t> transmit_first;  // before lanes close: how many of those that stay flows are to leave by
   std::vector<uint32_t> close;             // highest first
   std::vector<uint32_t> open;              // lowest first
   bool remake_bridge = false;
@@ -42,7 +39,7 @@ struct LaneRepair {
 // For devices with `pairs` queue pairs each.
 LaneRepair PlanLaneRepair(const FoundLanes& found, uint32_t pairs);
 
-// What is reported of a resize from `from` to `to` that was found to have come to `now`.
+// Returns the report of a resize from `from` to `to` that was found to have come to `now`.
 ResizeOutcome OutcomeOfInterrupted(uint32_t from, uint32_t to, uint32_t now);
 
 }  // namespace sluice

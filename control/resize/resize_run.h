@@ -1,4 +1,4 @@
-// Runs a resize plan step by step; when one fails, undoes those done in reverse order.
+// Runs a resize plan step by step; when a step fails, undoes those before it in reverse order. One thread.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_RUN_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_RUN_H_
 
@@ -7,18 +7,18 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
-#include "control/resize/call_log.h"
+#include "control/dataplane/call_log.h"
 #include "control/resize/resize_plan.h"
 
 namespace sluice {
 
-// What the steps do. A failed Do() has changed nothing, or has put back what it changed.
+// Carries out the steps. A failed Do() has changed nothing, or has undone its changes.
 class ResizeActions {
  public:
   virtual ~ResizeActions() = default;
   virtual absl::Status Do(const Step& step, absl::Time deadline) = 0;
   virtual absl::Status Undo(const Step& step) = 0;
-  // What the last of these spent its time on, as far as it says.
+  // Returns the calls that the last Do() or Undo() spent its time on, as far as they were timed, and forgets them.
   virtual std::vector<TimedCall> TakeCalls() { return {}; }
 };
 
@@ -37,7 +37,7 @@ struct ResizeOutcome {
   absl::Duration blocked;
 };
 
-// `deadline` is looked at between steps and passed to each; rolling back has no deadline.
+// Checks `deadline` between steps and passes it to each; rolling back has no deadline.
 ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, absl::Time deadline);
 
 }  // namespace sluice

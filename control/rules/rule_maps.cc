@@ -131,21 +131,4 @@ absl::StatusOr<sluice_rule_hits> RuleMaps::ReadHits(uint32_t index) const {
   return sum;
 }
 
-// Writing to a map of maps ends with synchronize_rcu() (kernel/bpf/syscall.c: maybe_wait_bpf_programs), and both hooks
-// run within a reader's side. membarrier(2) would do the same, but not on machines with nohz_full CPUs.
-absl::Status WaitForRcuGracePeriod() {
-  constexpr uint32_t kOnlyKey = 0;
-  const UniqueFd inner(
-      bpf_map_create(BPF_MAP_TYPE_ARRAY, "sluice_nothing", sizeof(uint32_t), sizeof(uint32_t), 1, nullptr));
-  bpf_map_create_opts options{.sz = sizeof(bpf_map_create_opts)};
-  options.inner_map_fd = static_cast<uint32_t>(inner.get());
-  const UniqueFd outer(
-      bpf_map_create(BPF_MAP_TYPE_ARRAY_OF_MAPS, "sluice_wait", sizeof(uint32_t), sizeof(uint32_t), 1, &options));
-  const int value = inner.get();
-  if (!inner || !outer || bpf_map_update_elem(outer.get(), &kOnlyKey, &value, BPF_ANY) != 0) {
-    return KernelError(errno, "waiting for packets under way, by a map of maps");
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace sluice

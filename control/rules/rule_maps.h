@@ -34,9 +34,6 @@ class RuleMaps {
   RuleMapFds maps_;
 };
 
-// Returns when every packet that was being looked at when it was called is done with.
-absl::Status WaitForRcuGracePeriod();
-
 }  // namespace sluice
 
 #endif  // SLUICE_CONTROL_RULES_RULE_MAPS_H_

@@ -70,7 +70,7 @@ absl::StatusOr<wire::Response> Apply(const wire::ConfigApplyRequest& request, co
   return response;
 }
 
-// What comes with a file: `answer(Config)`, unless the file has problems.
+// Returns `answer(config)` for the file that came with the request, unless it has problems.
 template <typename FileRequest, typename MakeResponse>
 absl::StatusOr<wire::Response> AnswerFile(const FileRequest& request, const ConfigKeeper& configs,
                                           MakeResponse answer) {

@@ -1,4 +1,4 @@
-// Answers to what sluicectl asks about configurations.
+// Answers requests about configurations. One thread, the agent's loop.
 #ifndef SLUICE_CONTROL_SERVE_CONFIG_ANSWERS_H_
 #define SLUICE_CONTROL_SERVE_CONFIG_ANSWERS_H_
 
@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-// `request` is one of the config requests. A file with problems is answered with a refusal that lists them; errors are
-// the keeper's.
+// `request` is one of the config requests. The answer to a file with problems is a refusal that lists them; errors are
+// those of ConfigKeeper.
 absl::StatusOr<wire::Response> AnswerConfig(const wire::Request& request, ConfigKeeper& configs);
 
 }  // namespace sluice

@@ -1,5 +1,5 @@
-// The folder of what must outlive the agent, and the machine's being switched off: the last good configuration, and an
-// apply that is not final. Every file is replaced as a whole and is on the disk when the call returns.
+// The folder of files that must outlive the agent and a power cut: the last good configuration, and an apply that is
+// not final. Every file is replaced as a whole and is on the disk when the call returns.
 //
 // One agent at a time: the folder is locked (flock) while the object lives, and the kernel unlocks it when the agent
 // dies. One thread.

@@ -1,20 +1,45 @@
-// Reads and writes saved_state.proto as JSON, beside the agent's socket.
+// The state file, next to the agent's socket: tells the agent that starts after a crash how to put things back
+// (saved_state.proto, as JSON). The file exists as long as something is to be put back.
+//
+// Each object of the agent writes its own part, when that changes. The file is replaced by rename, so that a reader
+// never sees half of it; a crash of the machine may lose the last change, but a reboot leaves nothing to put back.
+// One thread.
 #ifndef SLUICE_CONTROL_STATE_STATE_FILE_H_
 #define SLUICE_CONTROL_STATE_STATE_FILE_H_
 
 #include <string>
+#include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "control/state/saved_state.pb.h"
 
 namespace sluice {
 
-// NotFound when there is none: no agent ran, or the last one put everything back.
-absl::StatusOr<SavedState> ReadStateFile(const std::string& path);
-// Published by rename: a reader never sees half.
-absl::Status WriteStateFile(const std::string& path, const SavedState& state);
-absl::Status RemoveStateFile(const std::string& path);
+class StateFile {
+ public:
+  // Reads the file. Where there is none the state is empty: no agent ran, or the last one put everything back.
+  // DataLoss when it cannot be read.
+  static absl::StatusOr<StateFile> Open(std::string path);
+
+  // There was a file: an agent before us did not put everything back.
+  bool found() const { return found_; }
+  const SavedState& state() const { return state_; }
+  // Changes the state and writes the file. That it cannot be written is only logged: the agent goes on.
+  void Update(absl::FunctionRef<void(SavedState&)> change);
+  // Removes the file; none is no error.
+  absl::Status Remove();
+
+ private:
+  StateFile(std::string path, bool found, SavedState state)
+      : path_(std::move(path)), found_(found), state_(std::move(state)) {}
+  absl::Status Write() const;
+
+  std::string path_;
+  bool found_ = false;
+  SavedState state_;
+};
 
 }  // namespace sluice
 

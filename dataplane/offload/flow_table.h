@@ -10,7 +10,7 @@
 //                                                └─────────────────────────────────────────────────┘
 //
 // An entry of another epoch counts as free, whatever its state: since the epoch changed, every poll that may have
-// looked at it has ended (control/agent/instance_offload.cc).
+// looked at it has ended (control/offload/offload.h).
 //
 // Threads: the workers, each for packets of its lanes, and the control thread (Age) at the same time. States change by
 // compare-and-swap; who made an entry CLAIMED writes the rest of it, and publishes by a release store of the next

@@ -84,7 +84,7 @@ absl::Status AgentLink::Greet(int socket) const {
   dataplane::Report report;
   *report.mutable_hello() = dataplane_.hello();
   std::vector<int> fds;
-  for (const UniqueFd& fd : dataplane_.configured_fds()) {
+  for (const UniqueFd& fd : dataplane_.memory_fds()) {
     fds.push_back(fd.get());
   }
   absl::Status status = SendMessage(socket, report, fds);

@@ -2,7 +2,6 @@
 
 #include <cap-ng.h>
 #include <linux/bpf.h>
-#include <linux/membarrier.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -57,7 +56,6 @@ constexpr int kAllowed[] = {
     SCMP_SYS(sched_yield),
     SCMP_SYS(gettid),
     SCMP_SYS(getpid),
-    SCMP_SYS(membarrier),
     SCMP_SYS(exit),
     SCMP_SYS(exit_group),
     // Time.

@@ -141,7 +141,7 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
     return settings.status();
   }
   const bool has_state = descriptor.state_bytes != nullptr;
-  const size_t wanted_fds = has_state ? 2 : 1;
+  const size_t wanted_fds = has_state ? 4 : 3;
   if (fds.size() != wanted_fds) {
     return absl::InvalidArgumentError(
         absl::StrCat("Configure came with ", fds.size(), " descriptors instead of ", wanted_fds));
@@ -150,7 +150,9 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   if (!memory.ok()) {
     return memory.status();
   }
-  absl::StatusOr<Mapping> state = has_state ? MapState(fds[1].get(), descriptor.state_bytes(*settings)) : Mapping();
+  constexpr size_t kStateFd = 3;
+  absl::StatusOr<Mapping> state =
+      has_state ? MapState(fds[kStateFd].get(), descriptor.state_bytes(*settings)) : Mapping();
   if (!state.ok()) {
     return state.status();
   }
@@ -159,8 +161,15 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   if (absl::Status started = made->function->Start(*settings, state_memory); !started.ok()) {
     return started;
   }
+  if (absl::Status s = kernel_.SetRcuWaiter(std::move(fds[1]), std::move(fds[2])); !s.ok()) {
+    return s;
+  }
   configuration_ = request;
-  configured_fds_ = std::move(fds);
+  memory_fds_.clear();
+  memory_fds_.push_back(std::move(fds[0]));
+  if (has_state) {
+    memory_fds_.push_back(std::move(fds[kStateFd]));
+  }
   state_memory_ = *std::move(state);
   descriptor_ = &descriptor;
   stats_memory_ = *std::move(memory);

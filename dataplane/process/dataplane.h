@@ -68,7 +68,8 @@ class Dataplane {
 
   // A new connection's greeting: Hello, its descriptor (-1 before Configure), and a report for each held lane.
   dataplane::Hello hello() const;
-  const std::vector<UniqueFd>& configured_fds() const { return configured_fds_; }  // those of Configure
+  // The stats segment, and the function's state memory if it has any; none before Configure.
+  const std::vector<UniqueFd>& memory_fds() const { return memory_fds_; }
   std::vector<HeldLanes::Report> held_lanes() const;
 
  private:
@@ -96,7 +97,7 @@ class Dataplane {
 
   // Set by Configure. Lanes go first, then workers, then what both use.
   dataplane::Configure configuration_;
-  std::vector<UniqueFd> configured_fds_;
+  std::vector<UniqueFd> memory_fds_;
   Mapping stats_memory_;
   StatsSegment* stats_ = nullptr;
   Mapping state_memory_;  // the function's, if it has any

@@ -1,10 +1,12 @@
 #include "dataplane/process/fence.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "dataplane/io/ring_positions.h"
+#include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
@@ -25,7 +27,11 @@ void Fence::Raise(const std::vector<Lane*>& fresh) {
 
 bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound) {
   const absl::Time end = absl::Now() + bound;
-  kernel_.WaitForRcuGracePeriod();
+  if (absl::Status s = kernel_.WaitForRcuGracePeriod(); !s.ok()) {
+    spdlog::error("fence: {}", std::string(s.message()));
+    Release(false);
+    return false;
+  }
   std::vector<RingPositions> positions(all.size());
   ComesTrue(old, end, [&positions](size_t i, const Lane& lane) {
     positions[i] = RxPositions(lane.pairs());

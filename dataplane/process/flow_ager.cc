@@ -29,7 +29,9 @@ void FlowAger::Look(Kernel& kernel, absl::Time now) {
     return;
   }
   looked_at_ = now;
-  kernel.WaitForRcuGracePeriod();
+  if (!kernel.WaitForRcuGracePeriod().ok()) {
+    return;  // no flow is known to be idle
+  }
   const auto idle_looks = static_cast<uint32_t>(std::max<int64_t>(1, kIdle / every));
   uint32_t offloaded = 0;
   for (FlowTable& table : *tables_) {

@@ -1,6 +1,7 @@
 #include "dataplane/process/held_lanes.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -102,8 +103,11 @@ absl::Status HeldLanes::SetSteering(uint32_t index, bool attached) {
   if (absl::Status status = Detach(**held); !status.ok()) {
     return status;
   }
-  kernel_.WaitForRcuGracePeriod();
-  return absl::OkStatus();
+  absl::Status waited = kernel_.WaitForRcuGracePeriod();
+  if (!waited.ok()) {
+    Attach(**held).IgnoreError();
+  }
+  return waited;
 }
 
 // --- settings ---
@@ -155,7 +159,9 @@ void HeldLanes::LetGo(absl::Span<const uint32_t> leaving, absl::Duration drain) 
     fence_.Forget(*lanes_.at(index).lane);
   }
   // No new frames: neither from the device, nor from lanes that stay.
-  kernel_.WaitForRcuGracePeriod();
+  if (absl::Status waited = kernel_.WaitForRcuGracePeriod(); !waited.ok()) {
+    spdlog::error("frames redirected to closing lanes may be lost: {}", std::string(waited.message()));
+  }
   CloseWaysTo(leaving);
   while (!AllQuiescent(leaving) && absl::Now() < bound) {
     absl::SleepFor(kDrainPause);

@@ -4,9 +4,12 @@
 #define SLUICE_DATAPLANE_PROCESS_KERNEL_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "dataplane/base/rcu.h"
+#include "dataplane/base/unique_fd.h"
 #include "dataplane/io/xsk_socket.h"
 
 namespace sluice {
@@ -20,8 +23,11 @@ class Kernel {
   virtual absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int socket_fd) = 0;
   // Takes it out again; no error when there is none. Redirects already under way still arrive.
   virtual absl::Status LeaveXskMap(int map_fd, uint32_t key) = 0;
-  // Returns when every redirect that began before the call has put its packet on its receive ring.
-  virtual void WaitForRcuGracePeriod() = 0;
+  // Takes the descriptors that the agent made for RcuWaiter (dataplane/base/rcu.h), and waits by them once.
+  virtual absl::Status SetRcuWaiter(UniqueFd outer, UniqueFd inner) = 0;
+  // Returns when every redirect that began before the call has put its packet on its receive ring. An error means that
+  // nothing was waited for; FailedPrecondition before SetRcuWaiter().
+  virtual absl::Status WaitForRcuGracePeriod() = 0;
 };
 
 class LinuxKernel final : public Kernel {
@@ -29,7 +35,11 @@ class LinuxKernel final : public Kernel {
   absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes& sizes) override;
   absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int socket_fd) override;
   absl::Status LeaveXskMap(int map_fd, uint32_t key) override;
-  void WaitForRcuGracePeriod() override;
+  absl::Status SetRcuWaiter(UniqueFd outer, UniqueFd inner) override;
+  absl::Status WaitForRcuGracePeriod() override;
+
+ private:
+  std::optional<RcuWaiter> rcu_;
 };
 
 }  // namespace sluice

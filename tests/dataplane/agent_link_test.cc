@@ -93,8 +93,8 @@ TEST_F(AgentLinkTest, TriesUntilTheAgentIsThereAndAnswersInOrder) {
 
   const UniqueFd stats(memfd_create("stats", MFD_CLOEXEC));
   ASSERT_EQ(ftruncate(stats.get(), sizeof(StatsSegment)), 0);
-  ASSERT_TRUE(SendMessage(connection_.get(), Configure(7), {stats.get()}).ok());
-  ASSERT_TRUE(SendMessage(connection_.get(), Configure(8), {stats.get()}).ok());
+  ASSERT_TRUE(SendMessage(connection_.get(), Configure(7), {stats.get(), stats.get(), stats.get()}).ok());
+  ASSERT_TRUE(SendMessage(connection_.get(), Configure(8), {stats.get(), stats.get(), stats.get()}).ok());
   const dataplane::Reply first = Receive().reply();
   EXPECT_EQ(first.id(), 7U);
   EXPECT_EQ(first.code(), 0U) << first.message();

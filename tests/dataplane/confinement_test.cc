@@ -13,6 +13,8 @@
 #include <functional>
 #include <thread>
 
+#include "dataplane/base/rcu.h"
+
 namespace sluice {
 namespace {
 
@@ -66,6 +68,14 @@ TEST(Confinement, LeavesWhatTheDataplaneNeeds) {
               return answer;
             }),
             0);
+}
+
+TEST(Confinement, AllowsWaitingForRcu) {
+  const absl::StatusOr<RcuWaiter> rcu = RcuWaiter::Make();
+  if (!rcu.ok()) {
+    GTEST_SKIP() << "making maps needs root: " << rcu.status();
+  }
+  EXPECT_EQ(Confined([&] { return rcu->Wait().ok() ? 0 : 1; }), 0);
 }
 
 TEST(Confinement, AllowsMapElementsAndNoPrograms) {

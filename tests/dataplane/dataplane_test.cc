@@ -108,6 +108,10 @@ TEST_F(DataplaneTest, SteeringIsTakenOutAndPutBackWithoutClosing) {
   request.mutable_set_lane_steering()->set_attached(true);
   ASSERT_TRUE(dataplane_->Execute(request, {}).ok());
   EXPECT_EQ(kernel_.entries.size(), 2 * kPorts);
+  kernel_.rcu_error = absl::InternalError("no grace period");
+  request.mutable_set_lane_steering()->set_attached(false);
+  EXPECT_EQ(dataplane_->Execute(request, {}), kernel_.rcu_error);
+  EXPECT_EQ(kernel_.entries.size(), 2 * kPorts) << "a request that fails has changed nothing";
   request.mutable_set_lane_steering()->set_index(5);
   EXPECT_FALSE(dataplane_->Execute(request, {}).ok());
 }

@@ -86,6 +86,8 @@ class DataplaneTest : public ::testing::Test {
     request.mutable_configure()->set_poll(dataplane::POLL_MODE_ADAPTIVE);
     std::vector<UniqueFd> fds;
     fds.push_back(Duplicate(stats_fd_));
+    fds.emplace_back(memfd_create("outer", MFD_CLOEXEC));  // as no map is asked for
+    fds.emplace_back(memfd_create("inner", MFD_CLOEXEC));
     return dataplane_->Execute(request, std::move(fds));
   }
   absl::Status Place(uint32_t workers, const std::vector<std::pair<uint32_t, uint32_t>>& placements = {}) {

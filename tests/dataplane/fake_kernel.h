@@ -332,11 +332,18 @@ class FakeKernel final : public Kernel {
     entries.erase({FileOf(map_fd), key});
     return absl::OkStatus();
   }
-  void WaitForRcuGracePeriod() override { ++fences; }
+  absl::Status SetRcuWaiter(UniqueFd outer, UniqueFd inner) override {
+    return outer && inner ? absl::OkStatus() : absl::InvalidArgumentError("no maps to wait by");
+  }
+  absl::Status WaitForRcuGracePeriod() override {
+    ++fences;
+    return rcu_error;
+  }
 
   std::set<std::pair<ino_t, uint32_t>> entries;  // of all XSKMAPs
   std::set<uint32_t> refused_keys;
   int fences = 0;
+  absl::Status rcu_error;  // of waiting
 
  private:
   static ino_t FileOf(int fd) {

@@ -78,15 +78,18 @@ class Switch : public Kernel {
   absl::StatusOr<XskSocket> MapSocket(int, const XskRingSizes&) override { return absl::UnimplementedError(""); }
   absl::StatusOr<bool> EnterXskMap(int, uint32_t, int) override { return absl::UnimplementedError(""); }
   absl::Status LeaveXskMap(int, uint32_t) override { return absl::UnimplementedError(""); }
-  void WaitForRcuGracePeriod() override {
+  absl::Status SetRcuWaiter(UniqueFd, UniqueFd) override { return absl::UnimplementedError(""); }
+  absl::Status WaitForRcuGracePeriod() override {
     while (next_old_ < kOldFrames) {
       Happen(Event::kArriveOld);
     }
     if (workers_go_on) {
       GoOn();
     }
+    return rcu_error;
   }
   bool workers_go_on = true;
+  absl::Status rcu_error;
 
  private:
   void Arrive(uint32_t lane, uint64_t sequence) {
@@ -149,7 +152,7 @@ TEST_F(FenceTest, TheSameInterleavingsReorderWithoutIt) {
     for (const Event event : events) {
       both.Happen(event);
     }
-    both.WaitForRcuGracePeriod();
+    ASSERT_TRUE(both.WaitForRcuGracePeriod().ok());
     both.GoOn();
     const std::vector<uint64_t> sequences = both.OnTheWire();
     ASSERT_EQ(sequences.size(), 3U);
@@ -169,6 +172,16 @@ TEST_F(FenceTest, AtTheBoundEverythingGoesOnAndIsCounted) {
   EXPECT_EQ(fresh().fence_unproven.Get(), 1U);
   both.GoOn();
   EXPECT_EQ(both.OnTheWire().size(), 3U);
+}
+
+TEST_F(FenceTest, ProvesNothingWithoutAGracePeriod) {
+  Switch both(*stats_);
+  both.Raise();
+  both.rcu_error = absl::InternalError("no grace period");
+  both.Happen(Event::kArriveNew);
+  EXPECT_FALSE(both.Lower());
+  EXPECT_FALSE(both.held_back());
+  EXPECT_EQ(fresh().fence_unproven.Get(), 1U);
 }
 
 TEST_F(FenceTest, ARingThatFillsUpIsNotHeldAnyLonger) {

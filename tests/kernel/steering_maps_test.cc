@@ -10,6 +10,7 @@
 #include "control/kernel/bpf_programs.h"
 #include "control/kernel/xdp_attachment.h"
 #include "control/rules/rule_maps.h"
+#include "dataplane/base/rcu.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
 
@@ -73,7 +74,8 @@ class SteeringMapsTest : public NetnsTest {
   }
 
   absl::Status SetRules(absl::Span<const ActiveRule> rules) {
-    absl::Status s = WaitForRcuGracePeriod();
+    const absl::StatusOr<RcuWaiter> rcu = RcuWaiter::Make();
+    absl::Status s = rcu.ok() ? rcu->Wait() : rcu.status();
     s.Update(maps_->FillIdleRules(rules));
     return s.ok() ? maps_->FlipRules() : s;
   }

@@ -17,7 +17,7 @@ from tests.lib.fault import KILL, Fault, refusal
 
 FEW, MANY = 2, 4
 FOUND = 3
-# Dataplanes that die are restarted at once so many times (instance_recovery.cc); a new agent counts anew.
+# Dataplanes that die are restarted at once so many times (dataplane_supervisor.cc); a new agent counts anew.
 FORGIVEN = 3
 # To the dataplane; to the kernel by netlink (XDP, channels); a lane's socket to its queue.
 CALLS_OF_THE_AGENT = ["sendmsg", "sendto", "bind"]

@@ -1,0 +1,105 @@
+// The dataplane as the agent's other objects see it: one function for each request of the contract
+// (dataplane/contract/dataplane.proto), its counters, and whether there is a dataplane at all.
+//
+//            SetUp()                 a call finds it gone, or SetDown()
+//     down ───────────► answering ─────────────────────────────────────► down
+//
+// While it is down its lanes stay as the agent's descriptors, and its successor is told of every change since.
+//
+// Every call blocks, for at most kCallTimeout, and returns the dataplane's error as it is. Unavailable means that the
+// dataplane is gone: gone() is true then, until the agent's loop has taken note of it by SetDown(). One thread.
+#ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_CLIENT_H_
+#define SLUICE_CONTROL_DATAPLANE_DATAPLANE_CLIENT_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "control/dataplane/call_log.h"
+#include "control/dataplane/dataplane_connection.h"
+#include "control/dataplane/stats_view.h"
+#include "dataplane/base/rcu.h"
+#include "dataplane/contract/dataplane.pb.h"
+
+namespace sluice {
+
+class DataplaneClient {
+ public:
+  // A dataplane that answers at all does so in microseconds, or when its starved machine lets it: seconds were seen on
+  // an emulated guest. Draining a lane has a bound of its own below this.
+  static constexpr absl::Duration kCallTimeout = absl::Seconds(20);
+
+  // Borrows both. `calls` gets the time that a fence takes.
+  DataplaneClient(DataplaneConnection& connection, CallLog& calls) : connection_(connection), calls_(calls) {}
+
+  bool down() const { return down_; }
+  // A call found the dataplane gone, and SetDown() was not called since.
+  bool gone() const { return gone_; }
+  void SetDown();
+  void SetUp();
+  // FailedPrecondition, for users, while it is down.
+  absl::Status CheckUp() const;
+  pid_t pid() const { return connection_.pid(); }
+
+  // The counters; there are some from SetStats() on.
+  void SetStats(StatsView stats) { stats_ = std::move(stats); }
+  const StatsView& stats() const { return *stats_; }
+
+  // Passes the counters, the maps of `rcu` and the function's state memory with it; -1: it has none.
+  absl::Status Configure(const dataplane::Configure& configuration, const RcuWaiter& rcu, int state_fd);
+  // The function's settings, all of them.
+  absl::Status ApplySettings(const std::map<std::string, std::string>& settings);
+  // A command of the function's descriptor. Returns a page of the answer.
+  absl::StatusOr<dataplane::FunctionPage> QueryFunction(const dataplane::QueryFunction& query);
+  // One descriptor for each port (SLUICE_MAP_CREDIT).
+  absl::Status ShareCredit(absl::Span<const int> fds);
+  absl::Status QuarantineSentFrames(uint32_t port, uint32_t frames);
+
+  // `fds` in the order of LaneSpec's comment. Not `steered`: its sockets are still to be bound.
+  absl::Status AddLane(const dataplane::LaneSpec& lane, uint32_t worker, bool steered, absl::Span<const int> fds);
+  absl::Status SteerLane(uint32_t lane);
+  // Ok also when the dataplane never had it, or is gone, and its descriptors with it.
+  absl::Status RemoveLane(uint32_t lane);
+  // Worker w is to run on cores[w]; each placement is a lane and its worker.
+  absl::Status PlaceLanes(absl::Span<const uint32_t> cores, absl::Span<const std::pair<uint32_t, uint32_t>> placements);
+  absl::Status SetTransmitLanes(uint32_t count, bool every_lane, bool probe_flows);
+  absl::Status SettleTakeover();
+
+  // Offloads flows in this epoch. `buckets`: the size of each port's tables; `fds`: three for each port, in the order
+  // of the contract.
+  absl::Status OffloadFlows(uint32_t epoch, absl::Span<const uint32_t> buckets, absl::Span<const int> fds);
+  // Goes on in another epoch, in the same tables; 0: offloads none any more.
+  absl::Status SetFlowEpoch(uint32_t epoch);
+
+  // Runs `change` behind a fence (dataplane/process/fence.h): from before it on the `fresh` lanes receive nothing,
+  // until every packet that came by the `old` lanes is out. Returns the status of `change`, or why the fence could not
+  // be raised; then `change` did not run. Without a dataplane there is nothing to put in order, and `change` runs all
+  // the same.
+  absl::Status Fenced(absl::Span<const uint32_t> fresh, absl::FunctionRef<absl::Status()> change,
+                      absl::Span<const uint32_t> old);
+
+  // Has it send its last frames, and end.
+  absl::Status ShutDown();
+
+ private:
+  absl::Status Call(const dataplane::Request& request, absl::Span<const int> fds = {},
+                    dataplane::Reply* reply = nullptr);
+
+  DataplaneConnection& connection_;
+  CallLog& calls_;
+  std::optional<StatsView> stats_;
+  bool down_ = false;
+  bool gone_ = false;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_DATAPLANE_DATAPLANE_CLIENT_H_

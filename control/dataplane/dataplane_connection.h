@@ -1,0 +1,34 @@
+// A connection to a dataplane, as far as requests go. DataplaneLink is the real one; tests put one of their own in its
+// place. One thread.
+#ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_CONNECTION_H_
+#define SLUICE_CONTROL_DATAPLANE_DATAPLANE_CONNECTION_H_
+
+#include <sys/types.h>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "dataplane/contract/dataplane.pb.h"
+
+namespace sluice {
+
+class DataplaneConnection {
+ public:
+  virtual ~DataplaneConnection() = default;
+
+  virtual bool connected() const = 0;
+  // The dataplane's process; 0 while none is connected.
+  virtual pid_t pid() const = 0;
+  // Sends `request` (its id is set here) and waits for the reply. Returns the reply's error as it is, Unavailable when
+  // the dataplane is gone, and DeadlineExceeded when it does not answer: Drop() it then. `fds` stay the caller's.
+  // `reply` gets the answer.
+  virtual absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline,
+                            dataplane::Reply& reply) = 0;
+  // Forgets the connection and makes sure that the process is gone: kills it when it has not ended by itself within
+  // `grace`.
+  virtual void Drop(absl::Duration grace) = 0;
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_DATAPLANE_DATAPLANE_CONNECTION_H_

@@ -1,0 +1,59 @@
+// The network function as the agent keeps it: its descriptor, the settings in force, and its state memory.
+//
+// State memory outlives dataplanes: the agent makes it (a memfd of zeros), gives it to each dataplane it configures, and
+// gets it back from one that outlived a former agent. It goes with the last process that has it.
+//
+// One thread.
+#ifndef SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
+#define SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
+
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "control/config/config.h"
+#include "control/dataplane/dataplane_client.h"
+#include "dataplane/base/unique_fd.h"
+#include "dataplane/contract/dataplane.pb.h"
+#include "dataplane/function/descriptor.h"
+#include "dataplane/function/settings.h"
+
+namespace sluice {
+
+class FunctionHost {
+ public:
+  // `config` must have been checked, as ParseConfig() does. InvalidArgument if it was not.
+  static absl::StatusOr<FunctionHost> Make(const FunctionConfig& config);
+
+  const FunctionDescriptor& descriptor() const { return *descriptor_; }
+  // The settings in force, all of them.
+  const SettingTexts& settings() const { return settings_; }
+  bool wants_every_frame() const { return descriptor_->admission == Admission::kEveryFrame; }
+
+  // Configures a dataplane that has none, with `configuration` completed by function, settings and state memory. A
+  // state memory that the function refuses is replaced by a fresh one, which the log says.
+  absl::Status Configure(dataplane::Configure configuration, const RcuWaiter& rcu, DataplaneClient& dataplane);
+  // Takes over from a dataplane that runs: checks that it runs this function, with these settings as far as only a
+  // restart changes them, and gives it the live ones where they differ. `state`: its state memory.
+  // FailedPrecondition when it runs another function or has another such setting; DataLoss when the memory is missing.
+  absl::Status Adopt(const dataplane::Configure& running, UniqueFd state, DataplaneClient& dataplane);
+
+  // Puts other values of live settings in force, or changes nothing. While no dataplane runs, its successor gets them.
+  absl::Status Apply(const SettingTexts& settings, DataplaneClient& dataplane);
+
+ private:
+  explicit FunctionHost(const FunctionDescriptor& descriptor, SettingTexts settings)
+      : descriptor_(&descriptor), settings_(std::move(settings)) {}
+
+  absl::Status MakeState();
+
+  const FunctionDescriptor* descriptor_;
+  SettingTexts settings_;
+  UniqueFd state_;           // none: the function has none, or no dataplane was configured yet
+  bool state_used_ = false;  // a dataplane has had it
+};
+
+}  // namespace sluice
+
+#endif  // SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_

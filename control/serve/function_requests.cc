@@ -1,0 +1,109 @@
+#include "control/serve/function_requests.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "dataplane/function/settings.h"
+
+namespace sluice {
+namespace {
+
+const CommandSpec* FindCommand(const FunctionDescriptor& function, const std::string& name) {
+  const auto found = std::find_if(function.commands.begin(), function.commands.end(),
+                                  [&](const CommandSpec& command) { return name == command.name; });
+  return found == function.commands.end() ? nullptr : &*found;
+}
+
+std::string CommandNames(const FunctionDescriptor& function) {
+  return function.commands.empty()
+             ? "none"
+             : absl::StrJoin(function.commands.begin(), function.commands.end(), ", ",
+                             [](std::string* out, const CommandSpec& command) { out->append(command.name); });
+}
+
+const char* TypeName(ColumnType type) {
+  switch (type) {
+    case ColumnType::kText:
+      return "text";
+    case ColumnType::kCount:
+      return "count";
+    case ColumnType::kBytes:
+      return "bytes";
+    case ColumnType::kSeconds:
+      return "seconds";
+  }
+  return "";
+}
+
+}  // namespace
+
+bool Changes(const wire::FunctionRequest& request, const Served& served) {
+  const CommandSpec* command = FindCommand(served.function.descriptor(), request.command());
+  return command != nullptr && command->access == Access::kChange;
+}
+
+absl::StatusOr<wire::FunctionResponse> AnswerFunction(const wire::FunctionRequest& request, const Served& served) {
+  const FunctionDescriptor& function = served.function.descriptor();
+  const CommandSpec* command = FindCommand(function, request.command());
+  if (command == nullptr) {
+    return absl::NotFoundError(absl::StrCat("function \"", function.name, "\" has no command ", request.command(),
+                                            "; it has: ", CommandNames(function)));
+  }
+  const absl::StatusOr<Settings> arguments =
+      Settings::Read(command->arguments, {request.arguments().begin(), request.arguments().end()});
+  if (!arguments.ok()) {
+    return arguments.status();
+  }
+  if (absl::Status s = served.dataplane.CheckUp(); !s.ok()) {
+    return s;
+  }
+  dataplane::QueryFunction query;
+  query.set_command(command->name);
+  query.mutable_arguments()->insert(arguments->texts().begin(), arguments->texts().end());
+  query.set_cursor(request.cursor());
+  query.set_most_rows(request.most_rows());
+  const absl::StatusOr<dataplane::FunctionPage> page = served.dataplane.QueryFunction(query);
+  if (!page.ok()) {
+    return page.status();
+  }
+  wire::FunctionResponse response;
+  response.set_function(function.name);
+  for (const ColumnSpec& column : command->columns) {
+    wire::FunctionResponse::Column& out = *response.add_columns();
+    out.set_name(column.name);
+    out.set_type(TypeName(column.type));
+  }
+  for (const dataplane::FunctionPage::Row& row : page->rows()) {
+    wire::FunctionResponse::Row& out = *response.add_rows();
+    for (const dataplane::FunctionPage::Value& value : row.values()) {
+      wire::FunctionResponse::Value& one = *out.add_values();
+      if (value.has_text()) {
+        one.set_text(value.text());
+      } else if (value.has_seconds()) {
+        one.set_seconds(value.seconds());
+      } else {
+        one.set_number(value.number());
+      }
+    }
+  }
+  response.set_next_cursor(page->next_cursor());
+  return response;
+}
+
+void FillFunction(const Served& served, wire::Function& out) {
+  const FunctionDescriptor& function = served.function.descriptor();
+  out.set_name(function.name);
+  out.set_summary(function.summary);
+  out.mutable_settings()->insert(served.function.settings().begin(), served.function.settings().end());
+  for (size_t index = 0; index < function.counters.size(); ++index) {
+    uint64_t sum = 0;
+    for (const LaneStats& lane : served.dataplane.stats()->lanes) {
+      sum += lane.function_counters[index].Get();
+    }
+    (*out.mutable_counters())[function.counters[index].name] = sum;
+  }
+}
+
+}  // namespace sluice

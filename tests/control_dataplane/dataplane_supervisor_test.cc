@@ -1,0 +1,171 @@
+#include "control/dataplane/dataplane_supervisor.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/control_dataplane/fake_dataplane.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::ElementsAre;
+
+class FakeLauncher final : public DataplaneLauncher {
+ public:
+  absl::StatusOr<pid_t> Launch() override {
+    if (!error.ok()) {
+      return error;
+    }
+    return ++launched;
+  }
+  bool HasEnded(pid_t child) override { return ended.contains(child); }
+  void End(pid_t child, bool kill) override { killed.emplace_back(child, kill); }
+
+  pid_t launched = 0;
+  std::set<pid_t> ended;
+  std::vector<std::pair<pid_t, bool>> killed;
+  absl::Status error;
+};
+
+class DataplaneSupervisorTest : public testing::Test {
+ protected:
+  DataplaneSupervisorTest() { fake_.alive = false; }
+  ~DataplaneSupervisorTest() override { (void)state_.Remove(); }
+
+  // The child with this number dies, and the loop hears of it.
+  void Die(pid_t child) {
+    launcher_.ended.insert(child);
+    fake_.alive = false;
+    supervisor_.Lost(now_);
+  }
+  // Time passes until the next child is started.
+  absl::Duration TimeToStart() {
+    const pid_t before = launcher_.launched;
+    const absl::Time start = now_;
+    for (int tick = 0; tick < 100; ++tick) {
+      supervisor_.Tick(now_);
+      if (launcher_.launched != before) {
+        return now_ - start;
+      }
+      now_ += absl::Milliseconds(100);
+    }
+    return absl::InfiniteDuration();
+  }
+  void TakeIn() {
+    fake_.alive = true;
+    supervisor_.TakenIn(now_);
+  }
+
+  std::vector<std::string> log_;
+  FakeDataplane fake_{log_};
+  CallLog calls_;
+  DataplaneClient client_{fake_, calls_};
+  FakeLauncher launcher_;
+  StateFile state_ = *StateFile::Open(absl::StrCat(testing::TempDir(), "/supervisor", getpid()));
+  DataplaneSupervisor supervisor_{&launcher_, client_, state_};
+  absl::Time now_ = absl::UnixEpoch();
+};
+
+TEST_F(DataplaneSupervisorTest, WritesDownWhomItStartedAndWhoConnected) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  EXPECT_EQ(state_.state().dataplane_pid(), 1U);
+  fake_.alive = true;
+  supervisor_.Connected();
+  EXPECT_EQ(state_.state().dataplane_pid(), static_cast<uint32_t>(FakeDataplane::kPid));
+}
+
+TEST_F(DataplaneSupervisorTest, RestartsAtOnceAndThenEverMoreSlowly) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  std::vector<absl::Duration> waits;
+  for (pid_t child = 1; child <= 11; ++child) {
+    TakeIn();
+    EXPECT_FALSE(client_.down());
+    Die(child);
+    EXPECT_TRUE(client_.down());
+    waits.push_back(TimeToStart());
+  }
+  const auto ms = [](int64_t n) { return absl::Milliseconds(n); };
+  EXPECT_THAT(waits, ElementsAre(ms(0), ms(0), ms(0), ms(100), ms(200), ms(400), ms(800), ms(1600), ms(3200), ms(6400),
+                                 ms(6400)));
+  EXPECT_EQ(supervisor_.restarts(), 11U);
+}
+
+TEST_F(DataplaneSupervisorTest, OneThatRanForAWhileIsForgivenItsPredecessors) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  for (pid_t child = 1; child <= 5; ++child) {
+    TakeIn();
+    Die(child);
+    (void)TimeToStart();
+  }
+  TakeIn();
+  now_ += absl::Seconds(11);
+  supervisor_.Tick(now_);
+  Die(launcher_.launched);
+  EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
+}
+
+TEST_F(DataplaneSupervisorTest, OneThatStillEndsIsWaitedFor) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  TakeIn();
+  fake_.alive = false;
+  supervisor_.Lost(now_);
+  EXPECT_EQ(TimeToStart(), absl::InfiniteDuration()) << "two would work on the same rings";
+  launcher_.ended.insert(1);
+  EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
+}
+
+TEST_F(DataplaneSupervisorTest, OneThatEndsBeforeItConnectsIsStartedAgain) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  TakeIn();
+  Die(1);
+  EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
+  launcher_.ended.insert(2);
+  EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
+  EXPECT_EQ(launcher_.launched, 3);
+}
+
+TEST_F(DataplaneSupervisorTest, TriesAgainWhenItCannotBeStarted) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  TakeIn();
+  launcher_.error = absl::FailedPreconditionError("cannot be executed");
+  Die(1);
+  EXPECT_EQ(TimeToStart(), absl::InfiniteDuration());
+  launcher_.error = absl::OkStatus();
+  EXPECT_LE(TimeToStart(), absl::Seconds(7));
+}
+
+TEST_F(DataplaneSupervisorTest, OneThatIsRefusedIsFollowedByAnother) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  fake_.alive = true;
+  launcher_.ended.insert(1);
+  fake_.alive = false;
+  supervisor_.Refused(now_);
+  EXPECT_TRUE(client_.down());
+  EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
+}
+
+TEST_F(DataplaneSupervisorTest, LeavesStartingToOthersWhenItHasNoLauncher) {
+  DataplaneSupervisor external(nullptr, client_, state_);
+  ASSERT_TRUE(external.Start().ok());
+  external.Lost(now_);
+  external.Tick(now_ + absl::Seconds(60));
+  external.Stop(/*asked_to_end=*/false);
+  EXPECT_EQ(launcher_.launched, 0);
+  EXPECT_TRUE(launcher_.killed.empty());
+}
+
+TEST_F(DataplaneSupervisorTest, KillsAChildThatWasNotAskedToEnd) {
+  ASSERT_TRUE(supervisor_.Start().ok());
+  supervisor_.Stop(/*asked_to_end=*/false);
+  ASSERT_TRUE(supervisor_.Start().ok());
+  supervisor_.Stop(/*asked_to_end=*/true);
+  supervisor_.Stop(/*asked_to_end=*/true);
+  EXPECT_THAT(launcher_.killed, ElementsAre(std::pair(1, true), std::pair(2, false)));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,356 @@
+#include "control/resize/resizer.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "control/resize/lane_repair.h"
+#include "tests/resize/resize_fixture.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+class ResizerTest : public ResizeTest {
+ protected:
+  const FinishedResize& Last() { return *resizer_->last_resize(); }
+  // Returns the lines of the log that begin with one of `parts`, in order.
+  std::vector<std::string> Where(const std::vector<std::string>& parts) const {
+    std::vector<std::string> lines;
+    for (const std::string& line : log_) {
+      if (std::any_of(parts.begin(), parts.end(), [&](const std::string& part) { return line.find(part) == 0; })) {
+        lines.push_back(line);
+      }
+    }
+    return lines;
+  }
+};
+
+TEST_F(ResizerTest, GrowsAndShrinks) {
+  Start(2);
+  ASSERT_TRUE(Resize(4).ok());
+  EXPECT_TRUE(Last().outcome.error.ok()) << Last().outcome.error;
+  ExpectPairs(4);
+  EXPECT_TRUE(transmit_->spreading()) << "flows move to the fresh lanes";
+  EXPECT_EQ(placement_->workers(), 4U);
+  ASSERT_TRUE(Resize(1).ok());
+  EXPECT_TRUE(Last().outcome.error.ok()) << Last().outcome.error;
+  ExpectPairs(1);
+  EXPECT_EQ(resizer_->totals().at({Lever::kChannels, ResizeOutcome::State::kDone}).count, 2U);
+  EXPECT_FALSE(state_.state().has_resize());
+  EXPECT_EQ(state_.state().active_pairs(), 1U);
+}
+
+TEST_F(ResizerTest, TheWindowIsBehindFences) {
+  Start(2);
+  ASSERT_TRUE(Resize(3).ok());
+  EXPECT_THAT(Where({"dataplane: hold", "dataplane: release", "eth0: xdp", "eth0: pairs"}),
+              ElementsAre("dataplane: hold 64", "eth0: xdp off", "dataplane: release after 0,1,2",  // lane 2 is made
+                          "eth0: pairs 3",                                                          //
+                          "dataplane: hold 0,1,2", "eth0: xdp on", "dataplane: release after 64",   //
+                          "dataplane: hold 0,1,2,64", "dataplane: release after ",                  // transmit by 3
+                          "dataplane: hold 0,1,2,64", "dataplane: release after "));                // spread flows
+}
+
+TEST_F(ResizerTest, TheStepsSayWhatTheyTook) {
+  Start(2);
+  ASSERT_TRUE(Resize(3).ok());
+  const auto step = std::find_if(Last().outcome.steps.begin(), Last().outcome.steps.end(),
+                                 [](const TimedStep& one) { return one.text == "put XDP back"; });
+  ASSERT_NE(step, Last().outcome.steps.end());
+  std::vector<std::string> calls;
+  for (const TimedCall& call : step->calls) {
+    calls.push_back(call.name);
+    EXPECT_EQ(call.times, call.name == "XDP on" ? kPorts : 1U);
+  }
+  EXPECT_THAT(calls, ElementsAre("hold lanes back", "XDP on", "wait until the bridge is empty",
+                                 "wait until the old way is empty"));
+  EXPECT_GT(Last().outcome.blocked, absl::ZeroDuration());
+}
+
+TEST_F(ResizerTest, ADryRunOnlyLooks) {
+  Start(2);
+  const absl::StatusOr<ResizePlan> plan = Resize(4, std::nullopt, /*dry_run=*/true);
+  ASSERT_TRUE(plan.ok());
+  EXPECT_THAT(plan->steps, Not(IsEmpty()));
+  EXPECT_THAT(log_, ElementsAre("eth0: refresh", "eth1: refresh"));
+  EXPECT_FALSE(resizer_->last_resize().has_value());
+  ASSERT_TRUE(Resize(2).ok()) << "as it is";
+  EXPECT_FALSE(resizer_->last_resize().has_value());
+}
+
+TEST_F(ResizerTest, RefusesWhileTheDataplaneIsDown) {
+  Start(2);
+  Die();
+  EXPECT_THAT(std::string(Resize(4).status().message()), HasSubstr("it is being restarted"));
+  EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetWorkers(1, absl::InfiniteFuture()).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetPlacement({3, {}}, absl::InfiniteFuture())));
+  EXPECT_TRUE(Resize(4, std::nullopt, /*dry_run=*/true).ok()) << "a plan needs none";
+  EXPECT_FALSE(placement_->wish().workers.has_value());
+}
+
+// Each call of a resize to a port, refused in turn.
+TEST_F(ResizerTest, WhateverAPortRefusesIsRolledBack) {
+  for (const auto& [from, to] : {std::pair(2U, 4U), std::pair(4U, 2U)}) {
+    Start(from);
+    for (FakePort* port : fakes_) {
+      port->pairs = from;
+    }
+    for (const std::string call : {"xdp off", "xdp on", to > from ? "pairs 4" : "pairs 2"}) {
+      fakes_[1]->refused = {call};
+      ASSERT_TRUE(Resize(to).ok());
+      if (call == "xdp on") {
+        // It cannot be put back either, so no port has it: the bridge goes on for all of them.
+        EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRollbackFailed);
+        EXPECT_FALSE(fakes_[0]->xdp);
+        fakes_[0]->xdp = fakes_[1]->xdp = true;
+      } else {
+        EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRolledBack) << Last().outcome.error;
+      }
+      EXPECT_THAT(std::string(Last().outcome.error.message()), HasSubstr("eth1 refuses " + call));
+      fakes_[1]->refused.clear();
+      ExpectPairs(from);
+      EXPECT_FALSE(state_.state().has_resize());
+    }
+    lanes_->Clear();
+    connection_.lanes.clear();
+  }
+}
+
+TEST_F(ResizerTest, ALaneThatCannotBeMadeOrBoundIsRolledBack) {
+  Start(2);
+  kernel_.refuses_to_make = "sluice-lane-3";
+  ASSERT_TRUE(Resize(4).ok());
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRolledBack);
+  ExpectPairs(2);
+  EXPECT_THAT(Logged("xdp off"), IsEmpty()) << "the window was not opened for it";
+  kernel_.refuses_to_make.clear();
+  kernel_.refuses_to_bind = "eth0/3";
+  ASSERT_TRUE(Resize(4).ok());
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRolledBack);
+  ExpectPairs(2);
+}
+
+// In each request of a shrink in turn, as the fault tests in tests/netns do with processes.
+TEST_F(ResizerTest, ADataplaneThatDiesInTheMiddleLeavesOneStateOrTheOther) {
+  std::vector<std::string> requests;
+  for (size_t request = 0; request == 0 || request < requests.size(); ++request) {
+    connection_.alive = true;
+    connection_.lanes.clear();
+    connection_.dies_at.reset();
+    lanes_->Clear();
+    dataplane_.SetUp();
+    for (FakePort* port : fakes_) {
+      port->pairs = 3;
+    }
+    Start(3);
+    if (request > 0) {
+      connection_.dies_at = requests[request];
+    }
+    ASSERT_TRUE(Resize(1).ok());
+    if (request == 0) {
+      for (const std::string& line : Logged("dataplane: ")) {
+        requests.push_back(line.substr(std::string("dataplane: ").size()));
+      }
+    }
+    const uint32_t now = fakes_[0]->pairs;
+    EXPECT_EQ(now, Last().outcome.state == ResizeOutcome::State::kDone ? 1U : 3U) << requests[request];
+    EXPECT_NE(Last().outcome.state, ResizeOutcome::State::kRollbackFailed)
+        << requests[request] << ": " << Last().outcome.error;
+    EXPECT_EQ(fakes_[1]->pairs, now);
+    EXPECT_EQ(lanes_->pair_lanes(), now) << requests[request];
+    for (const auto& [index, lane] : lanes_->lanes()) {
+      EXPECT_TRUE(lanes_->IsBound(lane)) << requests[request] << ", lane " << index;
+    }
+    EXPECT_TRUE(fakes_[0]->xdp && fakes_[1]->xdp) << requests[request];
+  }
+  EXPECT_GT(requests.size(), 10U);
+}
+
+TEST_F(ResizerTest, SpreadChangesTablesAloneAndIsUndoneByThem) {
+  for (FakePort* port : fakes_) {
+    port->info().has_rss = true;
+  }
+  Start(2);
+  ASSERT_TRUE(Resize(1, Lever::kSpread).ok());
+  EXPECT_EQ(resizer_->active_pairs(), 1U);
+  EXPECT_EQ(lanes_->pair_lanes(), 2U);
+  EXPECT_THAT(Where({"eth0: spread", "dataplane: hold", "eth0: xdp"}),
+              ElementsAre("dataplane: hold 0", "eth0: spread 1"));
+  fakes_[1]->refused = {"spread 2"};
+  ASSERT_TRUE(Resize(2, Lever::kSpread).ok());
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRolledBack);
+  EXPECT_EQ(fakes_[0]->spread_over, 1U);
+  EXPECT_EQ(resizer_->active_pairs(), 1U);
+}
+
+TEST_F(ResizerTest, WorkersAreSetAndStaySetOverResizes) {
+  Start(2);
+  ASSERT_TRUE(resizer_->SetWorkers(1, absl::InfiniteFuture()).ok());
+  EXPECT_EQ(placement_->workers(), 1U);
+  EXPECT_EQ(resizer_->WorkersFor(4), 1U);
+  EXPECT_EQ(Last().lever, Lever::kCores);
+  ASSERT_TRUE(Resize(4).ok());
+  EXPECT_EQ(placement_->workers(), 1U);
+  EXPECT_TRUE(absl::IsInvalidArgument(resizer_->SetWorkers(5, absl::InfiniteFuture()).status()));
+}
+
+TEST_F(ResizerTest, APlacementIsMadeAsWishedOrNotAtAll) {
+  Start(2);
+  ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, absl::InfiniteFuture()).ok());
+  EXPECT_THAT(placement_->worker_cores(), ElementsAre(3));
+  connection_.refused["cores 2 lanes 0:0 1:0 64:0"] = absl::InternalError("no thread");
+  EXPECT_EQ(resizer_->SetPlacement({1, {2}}, absl::InfiniteFuture()).message(), "no thread");
+  EXPECT_THAT(placement_->worker_cores(), ElementsAre(3));
+  EXPECT_THAT(placement_->usable_cores(), ElementsAre(3));
+  EXPECT_THAT(placement_->wish().cores, ElementsAre(3));
+  log_.clear();
+  ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, absl::InfiniteFuture()).ok());
+  EXPECT_THAT(log_, IsEmpty()) << "as it is";
+}
+
+TEST_F(ResizerTest, FollowsCpusThatComeAndGo) {
+  Start(2);
+  resizer_->FollowCpus();
+  EXPECT_THAT(log_, IsEmpty());
+  online_ = std::vector<uint32_t>{2};
+  resizer_->FollowCpus();
+  EXPECT_THAT(placement_->worker_cores(), ElementsAre(2));
+  online_ = std::vector<uint32_t>{0, 1, 2};
+  connection_.refused["cores 0,1 lanes 0:0 1:1 64:0"] = absl::InternalError("no thread");
+  resizer_->FollowCpus();
+  EXPECT_THAT(placement_->worker_cores(), ElementsAre(2));
+  connection_.refused.clear();
+  resizer_->FollowCpus();
+  EXPECT_THAT(placement_->worker_cores(), ElementsAre(0, 1)) << "tried again";
+}
+
+TEST_F(ResizerTest, CountsWhatAResizeCost) {
+  Start(2);
+  stats_->lanes[0].fence_held.Add(5);
+  stats_->lanes[kBridgeLane].ports[1].rx_packets.Add(7);
+  const ResizeCosts before = CountCosts(Objects());
+  EXPECT_EQ(before.held, 5U);
+  EXPECT_EQ(before.bridged, 7U);
+  fakes_[0]->counters[1].packets[SLUICE_VERDICT_BRIDGED] = 9;
+  EXPECT_EQ(FramesOnBridges(Objects()), 2);
+  kernel_.drops_of_each.rx_ring_full = 1;
+  stats_->lanes[1].ports[0].drops[0].Add(3);
+  const ResizeCosts costs = CountCosts(Objects()) - before;
+  EXPECT_EQ(costs.lost, 3 + 3 * kPorts) << "by the dataplane, and at each of three lanes' sockets";
+  EXPECT_EQ(costs.held, 0U);
+}
+
+class TakeoverTest : public ResizerTest {
+ protected:
+  // Sets up the remains of an agent that died: lanes of the dataplane, pairs of each port, and the saved resize.
+  void Leave(uint32_t lanes, std::vector<uint32_t> pairs, uint32_t transmit, const std::string& method = "",
+             uint32_t from = 0, uint32_t to = 0) {
+    StartLanes(lanes);
+    transmit_->Adopt(transmit);
+    for (uint32_t port = 0; port < kPorts; ++port) {
+      fakes_[port]->pairs = pairs[port];
+    }
+    state_.Update([&](SavedState& state) {
+      state.set_active_pairs(lanes);
+      if (!method.empty()) {
+        state.mutable_resize()->set_method(method);
+        state.mutable_resize()->set_from(from);
+        state.mutable_resize()->set_to(to);
+        state.mutable_resize()->set_held_before(10);
+      }
+    });
+    log_.clear();
+  }
+};
+
+TEST_F(TakeoverTest, WhereNothingIsWrongNothingIsPlacedAgain) {
+  Leave(2, {2, 2}, 2);
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  ExpectPairs(2);
+  EXPECT_THAT(log_,
+              ElementsAre("dataplane: hold 0,1,64", "dataplane: transmit by 2, probing", "dataplane: release after "));
+  resizer_->ReportInterrupted();
+  EXPECT_FALSE(resizer_->last_resize().has_value());
+}
+
+TEST_F(TakeoverTest, LanesFollowTheDevices) {
+  Leave(4, {2, 4}, 4, "channels", 4, 2);
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  ExpectPairs(2);
+  EXPECT_THAT(Where({"dataplane: transmit", "dataplane: remove", "eth1: pairs"}),
+              ElementsAre("dataplane: transmit by 2, probing", "dataplane: remove lane 3", "dataplane: remove lane 2",
+                          "eth1: pairs 2", "dataplane: transmit by 2, probing"));
+  resizer_->ReportInterrupted();
+  EXPECT_EQ(Last().lever, Lever::kChannels);
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kDone);
+  EXPECT_THAT(std::string(Last().outcome.error.message()), HasSubstr("the agent died"));
+  EXPECT_FALSE(state_.state().has_resize()) << "reported once";
+}
+
+TEST_F(TakeoverTest, MissingLanesAreOpened) {
+  Leave(2, {3, 3}, 2, "channels", 2, 4);
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  ExpectPairs(3);
+  resizer_->ReportInterrupted();
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRollbackFailed) << "neither 2 nor 4";
+}
+
+TEST_F(TakeoverTest, ABridgeLaneThatWasNotReadyIsMadeAgain) {
+  Leave(2, {2, 2}, 2);
+  ASSERT_TRUE(lanes_->Remove(kBridgeLane).ok());
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  ExpectPairs(2);
+}
+
+TEST_F(TakeoverTest, FewerPairsGetTrafficAfterTheSpreadLever) {
+  Leave(4, {4, 4}, 4);
+  state_.Update([](SavedState& state) { state.set_active_pairs(3); });
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  EXPECT_EQ(resizer_->active_pairs(), 3U);
+  EXPECT_EQ(resizer_->wanted_pairs(), 3U);
+}
+
+TEST_F(TakeoverTest, ASpreadThatWasCutShortGoesBackToWhatItWas) {
+  for (FakePort* port : fakes_) {
+    port->info().has_rss = true;
+  }
+  Leave(4, {4, 4}, 4, "spread", 3, 2);
+  state_.Update([](SavedState& state) { state.set_active_pairs(3); });
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  EXPECT_EQ(resizer_->active_pairs(), 3U);
+  EXPECT_EQ(fakes_[1]->spread_over, 3U) << "whichever table the device has";
+}
+
+TEST_F(TakeoverTest, AMoveBetweenCoresIsAsTheDataplaneHasIt) {
+  Leave(2, {2, 2}, 2, "cores", 2, 1);
+  placement_->Adopt({1});
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  EXPECT_EQ(placement_->workers(), 1U);
+  resizer_->ReportInterrupted();
+  EXPECT_EQ(Last().lever, Lever::kCores);
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kDone);
+}
+
+TEST_F(TakeoverTest, AReportCountsFromTheStartOfTheResize) {
+  Leave(2, {2, 2}, 2, "channels", 2, 4);
+  stats_->lanes[0].fence_held.Add(12);
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  resizer_->ReportInterrupted();
+  EXPECT_EQ(Last().costs.held, 2U);
+  EXPECT_EQ(Last().costs.bridged, 0U);
+  EXPECT_EQ(Last().outcome.blocked, absl::ZeroDuration());
+}
+
+TEST_F(TakeoverTest, WhatCannotBeRepairedIsSaid) {
+  Leave(4, {2, 4}, 4);
+  connection_.refused["remove lane 3"] = absl::InternalError("stuck");
+  EXPECT_EQ(resizer_->TakeOver().message(), "stuck");
+}
+
+}  // namespace
+}  // namespace sluice
