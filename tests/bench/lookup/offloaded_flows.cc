@@ -16,7 +16,7 @@ constexpr uint32_t kFirstPort = 1024;
 constexpr uint32_t kFlowsPerAddress = 60000;
 
 constexpr uint8_t kIpBytes = 46;
-constexpr uint8_t kUdpBytes = kIpBytes - SLUICE_FLOW_IPV4_BYTES;
+constexpr uint8_t kUdpBytes = kIpBytes - SLUICE_IPV4_BYTES;
 constexpr size_t kSourceAt = 26;
 constexpr size_t kPortAt = 34;
 // Checksums are not looked at.
