@@ -6,6 +6,8 @@
 // length field is smaller than its own header or larger than the frame. The kernel would drop all of these too
 // (ip_rcv_core, ip6_rcv_core, tcp_v4_rcv, __udp4_lib_rcv, icmpv6_rcv, ndisc_rcv), so nothing is lost that the stack
 // would have taken. An unknown ethertype or protocol is not malformed.
+//
+// dataplane/net/headers.h reads frames by the same rules; tests/bpf/headers_test.cc compares the two.
 #ifndef SLUICE_BPF_PARSE_H_
 #define SLUICE_BPF_PARSE_H_
 

@@ -45,8 +45,9 @@ struct HandoffFrame {
   const uint8_t* data;  // in the source's UMEM
   uint64_t address;     // there
   uint32_t length_bytes;
-  uint8_t in_port;   // the drop, if any, is counted under it
-  uint8_t out_port;  // the function's verdict
+  uint32_t flow_hash;  // of the frame as the source received it
+  uint8_t in_port;     // the drop, if any, is counted under it
+  uint8_t out_port;    // the function's verdict
 };
 
 // Padded on purpose: what each side writes has a cache line of its own.

@@ -75,10 +75,13 @@ uint32_t Lane::ReceiveAndProcess(NetworkFunction& function) {
     if (burst_.count > 0) {
       burst_.lane = index_;
       received += burst_.count;
-      stats_.ports[pair.port()].checksums_completed.Add(CompletePartialChecksums(burst_));
+      stats_.ports[pair.port()].checksums_completed.Add(ParseAndCompleteChecksums(burst_));
       stats_.fence_unproven.Add(ahead_of_fence_ ? burst_.count : 0);
-      if (probe_) {
-        ProbeFlows(burst_);
+      if (handoff_lanes_ != 0 || !reorder_hold_.idle()) {
+        burst_.HashFlows();
+        if (probe_) {
+          ProbeFlows(burst_);
+        }
       }
       Process(function);
       Dispatch(burst_);
@@ -266,7 +269,8 @@ bool Lane::SentUpTo(const RingPositions& positions) const {
 void Lane::CloseAccounts() {
   while (reorder_hold_.waiting() > 0) {
     Frame frame;
-    reorder_hold_.Next(0, /*forced=*/true, frame);
+    uint32_t flow_hash;
+    reorder_hold_.Next(0, /*forced=*/true, frame, flow_hash);
     Drop(frame, DropReason::kLaneClosed);
   }
   GaugeHeld();

@@ -3,7 +3,6 @@
 #include <cstring>
 
 #include "dataplane/lane/lane.h"
-#include "dataplane/net/flow_hash.h"
 
 namespace sluice {
 namespace {
@@ -77,7 +76,7 @@ uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
       break;
     }
     if (moves_flows) {
-      reorder_hold_.HandedIn(FlowHash(theirs.data, theirs.length_bytes), now_ns);
+      reorder_hold_.HandedIn(theirs.flow_hash, now_ns);
     }
     if (no_frame || theirs.length_bytes > umem_.layout().frame_size_bytes) {
       CountDrop(theirs.in_port, DropReason::kNoFrame);
@@ -93,7 +92,7 @@ uint32_t Lane::AcceptFrom(uint32_t source, HandoffRing& ring, bool all) {
     handed_in_waits_ = true;
     // Their flows are not quiet while they wait.
     for (uint32_t i = accepted; moves_flows && i < ring.Peek(kHandoffFrames); ++i) {
-      reorder_hold_.HandedIn(FlowHash(ring.At(i).data, ring.At(i).length_bytes), now_ns);
+      reorder_hold_.HandedIn(ring.At(i).flow_hash, now_ns);
     }
   }
   ring.Release(accepted);
@@ -113,15 +112,17 @@ void Lane::TransmitByHandoff(uint32_t lane_count, bool probe) {
 // own hand-offs; one that finds no frame or no room is not sent.
 void Lane::ProbeFlows(const Burst& burst) {
   uint32_t probes = 0;
-  for (const Frame& frame : burst) {
-    const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const Frame& frame = burst.frames[i];
+    const uint32_t hash = burst.headers[i].flow_hash;
     const uint32_t destination = hash % handoff_lanes_;
     if (destination == index_ || !probed_.Due(hash) || umem_.free_frames() == 0) {
       continue;
     }
     const uint64_t address = umem_.Take();
-    const uint32_t length_bytes = MakeSteeringProbe(frame.data, frame.length_bytes, umem_.Data(address));
-    const HandoffFrame handed = {umem_.Data(address), address, length_bytes, frame.in_port, frame.in_port};
+    const uint32_t length_bytes =
+        MakeSteeringProbe(frame.data, frame.length_bytes, burst.headers[i], umem_.Data(address));
+    const HandoffFrame handed = {umem_.Data(address), address, length_bytes, hash, frame.in_port, frame.in_port};
     if (length_bytes == 0 || outbox_.Push(destination, handed) != HandoffOutbox::Outcome::kPushed) {
       umem_.Give(address);
       continue;
@@ -135,18 +136,20 @@ void Lane::ProbeFlows(const Burst& burst) {
 void Lane::HandOff(Burst& burst) {
   const uint32_t before = outbox_.in_flight();
   uint32_t own = 0;
-  for (const Frame& frame : burst) {
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const Frame& frame = burst.frames[i];
     if (!frame.verdict.transmits()) {
       Drop(frame, frame.verdict.reason());
       continue;
     }
-    const uint32_t destination = FlowHash(frame.data, frame.length_bytes) % handoff_lanes_;
+    const uint32_t hash = burst.headers[i].flow_hash;
+    const uint32_t destination = hash % handoff_lanes_;
     if (destination == index_) {
-      burst.frames[own++] = frame;
+      burst.Move(i, own++);
       continue;
     }
-    const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes, frame.in_port,
-                                 static_cast<uint8_t>(frame.verdict.port())};
+    const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes,
+                                 hash,       frame.in_port, static_cast<uint8_t>(frame.verdict.port())};
     switch (outbox_.Push(destination, handed)) {
       case HandoffOutbox::Outcome::kPushed:
         break;
@@ -172,12 +175,13 @@ void Lane::HoldMovedFlows(Burst& burst) {
   }
   const int64_t now_ns = clock_.Now_ns();
   uint32_t in_turn = 0;
-  for (const Frame& frame : burst) {
-    const uint32_t hash = FlowHash(frame.data, frame.length_bytes);
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const Frame& frame = burst.frames[i];
+    const uint32_t hash = burst.headers[i].flow_hash;
     if (frame.verdict.transmits() && reorder_hold_.MustWait(hash, now_ns)) {
       reorder_hold_.Wait(frame, hash, now_ns);
     } else {
-      burst.frames[in_turn++] = frame;
+      burst.Move(i, in_turn++);
     }
   }
   stats_.fence_held.Add(burst.count - in_turn);
@@ -196,7 +200,8 @@ uint32_t Lane::LetMovedFlowsGo(uint32_t at_least) {
   uint32_t unproven = 0;
   while (waited_.count < kBurstFrames) {
     const bool forced = waited_.count < at_least;
-    const ReorderHold::Go go = reorder_hold_.Next(now_ns, forced, waited_.frames[waited_.count]);
+    const ReorderHold::Go go =
+        reorder_hold_.Next(now_ns, forced, waited_.frames[waited_.count], waited_.headers[waited_.count].flow_hash);
     if (go == ReorderHold::Go::kNobody) {
       break;
     }

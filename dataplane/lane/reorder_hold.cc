@@ -22,22 +22,22 @@ bool ReorderHold::MustWait(uint32_t flow_hash, int64_t now_ns) const {
 }
 
 void ReorderHold::Wait(const Frame& frame, uint32_t flow_hash, int64_t now_ns) {
-  const uint32_t slot = flow_hash % kSlots;
-  ++slots_[slot].waiting;
-  ring_[pushed_++ % kCapacity] = {frame, slot, now_ns};
+  ++slots_[flow_hash % kSlots].waiting;
+  ring_[pushed_++ % kCapacity] = {frame, flow_hash, now_ns};
 }
 
-ReorderHold::Go ReorderHold::Next(int64_t now_ns, bool forced, Frame& frame) {
+ReorderHold::Go ReorderHold::Next(int64_t now_ns, bool forced, Frame& frame, uint32_t& flow_hash) {
   if (waiting() == 0) {
     return Go::kNobody;
   }
   const Waiting& first = ring_[popped_ % kCapacity];
-  Slot& slot = slots_[first.slot];
+  Slot& slot = slots_[first.flow_hash % kSlots];
   const bool settled = now_ns - slot.last_ns >= kSettleNs;
   if (!settled && !forced && now_ns - first.since_ns < kMostNs) {
     return Go::kNobody;
   }
   frame = first.frame;
+  flow_hash = first.flow_hash;
   --slot.waiting;
   ++popped_;
   return settled ? Go::kSettled : Go::kUnproven;

@@ -46,7 +46,7 @@ class ReorderHold {
 
   enum class Go { kNobody, kSettled, kUnproven };
   // What becomes of the first that waits, and that one if it goes. `forced`: it goes in any case.
-  Go Next(int64_t now_ns, bool forced, Frame& frame);
+  Go Next(int64_t now_ns, bool forced, Frame& frame, uint32_t& flow_hash);
 
  private:
   struct Slot {
@@ -55,7 +55,7 @@ class ReorderHold {
   };
   struct Waiting {
     Frame frame;
-    uint32_t slot;
+    uint32_t flow_hash;
     int64_t since_ns;
   };
 

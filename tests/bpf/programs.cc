@@ -118,7 +118,7 @@ void set_prefix(const std::string& prefix, __be32* address_be, __be32* mask_be, 
   const size_t slash = prefix.find('/');
   const std::string host = prefix.substr(0, slash);
   family = host.find(':') == std::string::npos ? 4 : 6;
-  const Bytes bytes = address(family == 4 ? AF_INET : AF_INET6, host);
+  const Bytes bytes = AddressBytes(family == 4 ? AF_INET : AF_INET6, host);
   std::memcpy(address_be, bytes.data(), bytes.size());
   unsigned bits = slash == std::string::npos ? bytes.size() * 8 : std::stoul(prefix.substr(slash + 1));
   Bytes mask(bytes.size(), 0);
@@ -174,7 +174,7 @@ void Programs::SetUp() {
   }
   config_ = {};
   config_.flags = SLUICE_CONFIG_ACTIVE;
-  std::memcpy(config_.mac, kPortMac, sizeof(config_.mac));
+  std::memcpy(config_.mac, kPortMac.data(), sizeof(config_.mac));
   apply();
   clear_counters();
   for (uint32_t bank = 0; bank < SLUICE_RULE_BANKS; ++bank) {
@@ -232,7 +232,7 @@ void Programs::block(const std::vector<std::string>& texts) {
 void Programs::add_local(const std::string& text) {
   sluice_address key = {};
   key.family = text.find(':') == std::string::npos ? 4 : 6;
-  const Bytes bytes = address(key.family == 4 ? AF_INET : AF_INET6, text);
+  const Bytes bytes = AddressBytes(key.family == 4 ? AF_INET : AF_INET6, text);
   std::memcpy(key.addr_be, bytes.data(), bytes.size());
   const uint8_t one = 1;
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_locals, &key, sizeof(key), &one, 1, 0));

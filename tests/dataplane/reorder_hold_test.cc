@@ -17,10 +17,11 @@ Frame Numbered(uint64_t number) {
 class MovedFlowsTest : public ::testing::Test {
  protected:
   void Wait(uint64_t number, uint32_t flow, int64_t now_ns) { flows_.Wait(Numbered(number), flow, now_ns); }
-  ReorderHold::Go Next(int64_t now_ns, bool forced = false) { return flows_.Next(now_ns, forced, frame_); }
+  ReorderHold::Go Next(int64_t now_ns, bool forced = false) { return flows_.Next(now_ns, forced, frame_, flow_hash_); }
 
   ReorderHold flows_;
   Frame frame_{};
+  uint32_t flow_hash_ = 0;
 };
 
 TEST_F(MovedFlowsTest, NobodyWaitsWhereNothingIsHandedIn) {
