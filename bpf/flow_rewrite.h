@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Changes a packet as the action of its offloaded flow says. The packet has a flow key (flow_key.h), so its headers
-// have no options or extensions, and all of them are within the first buffer.
+// Rewrites a packet of an offloaded flow by the flow's action. The packet has a flow key (flow_key.h): its headers have
+// neither options nor extensions, so their places are known, and all of them are within the first buffer.
 //
 // Tags are neither pushed nor popped: since 6.13, and in stable kernels before (kernel/bpf/verifier.c: "Extension
 // program changes packet data, while original does not"), a program in libxdp 1.3's dispatcher may not move a frame's
@@ -18,19 +18,16 @@
 
 #include "bpf/flow_key.h"
 
-#define PRIORITY_BITS 0xf000
-
+// `delta` is in host order, not necessarily folded.
 static __always_inline __be16 checksum_plus(__be16 checksum_be, __u32 delta) {
   __u32 sum = (__u16)~bpf_ntohs(checksum_be) + delta;
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return bpf_htons((__u16)~sum);
+  return bpf_htons((__u16)~sluice_fold(sum));
 }
 
 static __always_inline void rewrite_tag(__u8* data, const struct sluice_flow_action* action) {
   if (action->changes & SLUICE_FLOW_SET_VLAN) {
-    __be16* tag = (__be16*)(data + SLUICE_FLOW_ETHERNET_BYTES);
-    *tag = bpf_htons((bpf_ntohs(*tag) & PRIORITY_BITS) | action->vlan);
+    __be16* tag = (__be16*)(data + SLUICE_ETHERNET_BYTES);
+    *tag = bpf_htons((bpf_ntohs(*tag) & SLUICE_VLAN_PRIORITY_MASK) | action->vlan);
   }
 }
 
@@ -64,27 +61,27 @@ static __always_inline void rewrite_transport(__u8* l4, const __u8* end, __u8 pr
   if (!(action->changes & (SLUICE_FLOW_SET_ADDRESSES | SLUICE_FLOW_SET_PORTS))) {
     return;
   }
-  if (proto == 6) {
-    if (l4 + SLUICE_FLOW_TCP_BYTES <= end) {
+  if (proto == SLUICE_PROTO_TCP) {
+    if (l4 + SLUICE_TCP_BYTES <= end) {
       rewrite_ports(l4, action);
       __be16* checksum = (__be16*)(l4 + 16);
       *checksum = checksum_plus(*checksum, action->l4_delta);
     }
     return;
   }
-  if (l4 + SLUICE_FLOW_UDP_BYTES > end) {
+  if (l4 + SLUICE_UDP_BYTES > end) {
     return;
   }
   rewrite_ports(l4, action);
   __be16* checksum = (__be16*)(l4 + 6);
-  if (*checksum != 0) {  // 0: a packet without one; a sum of 0 is written as 0xffff (RFC 768)
+  if (*checksum != 0) {  // 0: the packet has none; a sum of 0 is written as 0xffff (RFC 768)
     __be16 updated = checksum_plus(*checksum, action->l4_delta);
     *checksum = updated ? updated : 0xffff;
   }
 }
 
 static __always_inline void rewrite_ipv4(__u8* l3, const __u8* end, const struct sluice_flow_action* action) {
-  if (l3 + SLUICE_FLOW_IPV4_BYTES > end) {
+  if (l3 + SLUICE_IPV4_BYTES > end) {
     return;
   }
   __u32 delta = action->ip_delta;
@@ -98,11 +95,11 @@ static __always_inline void rewrite_ipv4(__u8* l3, const __u8* end, const struct
   }
   __be16* checksum = (__be16*)(l3 + 10);
   *checksum = checksum_plus(*checksum, delta);
-  rewrite_transport(l3 + SLUICE_FLOW_IPV4_BYTES, end, l3[9], action);
+  rewrite_transport(l3 + SLUICE_IPV4_BYTES, end, l3[9], action);
 }
 
 static __always_inline void rewrite_ipv6(__u8* l3, const __u8* end, const struct sluice_flow_action* action) {
-  if (l3 + SLUICE_FLOW_IPV6_BYTES > end) {
+  if (l3 + SLUICE_IPV6_BYTES > end) {
     return;
   }
   if (action->changes & SLUICE_FLOW_SET_ADDRESSES) {
@@ -112,17 +109,17 @@ static __always_inline void rewrite_ipv6(__u8* l3, const __u8* end, const struct
   if (action->changes & SLUICE_FLOW_DEC_TTL) {
     l3[7]--;
   }
-  rewrite_transport(l3 + SLUICE_FLOW_IPV6_BYTES, end, l3[6], action);
+  rewrite_transport(l3 + SLUICE_IPV6_BYTES, end, l3[6], action);
 }
 
 static __always_inline __u8* network_header(__u8* data) {
-  return data + SLUICE_FLOW_ETHERNET_BYTES + (data[12] == 0x81 && data[13] == 0 ? SLUICE_FLOW_TAG_BYTES : 0);
+  return data + SLUICE_ETHERNET_BYTES + (sluice_load16(data + 12) == SLUICE_ETHERTYPE_VLAN ? SLUICE_TAG_BYTES : 0);
 }
 
 // The comparisons with the packet's end, here and below, are for the verifier: a packet with a key is long enough.
 static __always_inline bool swap_macs(struct xdp_md* ctx) {
   __u8* data = (__u8*)(long)ctx->data;
-  if (data + SLUICE_FLOW_ETHERNET_BYTES > (__u8*)(long)ctx->data_end) {
+  if (data + SLUICE_ETHERNET_BYTES > (__u8*)(long)ctx->data_end) {
     return false;
   }
   swap_mac_words(data);
@@ -133,7 +130,7 @@ static __always_inline bool swap_macs(struct xdp_md* ctx) {
 static __always_inline bool rewrite(struct xdp_md* ctx, const struct sluice_flow_action* action, __u8 family) {
   __u8* data = (__u8*)(long)ctx->data;
   __u8* end = (__u8*)(long)ctx->data_end;
-  if (data + SLUICE_FLOW_ETHERNET_BYTES + SLUICE_FLOW_TAG_BYTES + SLUICE_FLOW_IPV4_BYTES > end) {
+  if (data + SLUICE_ETHERNET_BYTES + SLUICE_TAG_BYTES + SLUICE_IPV4_BYTES > end) {
     return false;
   }
   if (!(action->changes & ~(SLUICE_FLOW_SWAP_MACS | SLUICE_FLOW_SET_MACS))) {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The parser's input (frame_view) and its result (packet). The parser does not know whether the frame is an xdp_buff or
-// an sk_buff. The hook defines that before it includes parse.h:
+// The parser's input (frame_view) and output (packet). The parser does not know whether the frame sits in an xdp_buff
+// or an sk_buff. The hook defines both of these before it includes parse.h:
 //
 //   typedef struct xdp_md frame_ctx;                                     its context
-//   static __always_inline struct frame_view view_of(frame_ctx *ctx);    its view of the frame
+//   static __always_inline struct frame_view view_of(frame_ctx *ctx);    how the parser reads it
 #ifndef SLUICE_BPF_PACKET_H_
 #define SLUICE_BPF_PACKET_H_
 
@@ -13,18 +13,13 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
+#include "bpf/headers.h"
 #include "bpf/sluice_abi.h"
 
-// Headers are looked for in this many bytes from the frame's start. Ethernet, three tags, IPv6, eight ordinary
-// extension headers and a full TCP header take about 250; a packet whose headers lie beyond is treated as one without
-// those fields. It also bounds the bytes that clsact pulls into the linear part.
+// The parser reads headers within this many bytes from the frame's start. Ethernet, three tags, IPv6, eight ordinary
+// extension headers and a full TCP header take about 250. A packet whose headers lie beyond counts as one without those
+// fields. clsact pulls at most as many bytes into the linear part.
 #define HEADER_REACH_BYTES 512
-// Tags in one frame, in the data and in the skb's metadata taken together, so that XDP (all in the
-// data) and clsact (the outermost in metadata) see the same packet. QinQ has two.
-#define VLAN_TAGS_MAX 3
-#define VLAN_ID_MASK 0x0fff
-// Extension headers of one IPv6 packet. RFC 8200 lists seven, each at most once but one.
-#define IPV6_EXTENSIONS_MAX 8
 
 struct frame_view {
   const void* data;      // the Ethernet header
@@ -35,7 +30,7 @@ struct frame_view {
   __u16 metadata_vlan;   // ...but here (VLAN id, host order)
 };
 
-// The fields that rules and defaults compare. `fields` says which members are there; a packet without ports
+// The fields that rules and defaults compare. `fields` says which members are set; a packet without ports
 // has no SLUICE_MATCH_*_PORT bit. Address keys are those of sluice_locals.
 struct packet {
   __u32 fields;  // enum sluice_match bits; all parsed frames have ETHERTYPE
@@ -46,7 +41,7 @@ struct packet {
   __u16 src_port;
   __u16 dst_port;
   __u8 dst_mac[6];
-  __u32 payload_offset;       // end of the last header that was understood
+  __u32 payload_offset;       // end of the last header that the parser knows
   struct sluice_address src;  // of IPv4 or IPv6
   struct sluice_address dst;
   struct sluice_address asked_for;  // ARP or ND target; family 0 if there is none
@@ -58,7 +53,7 @@ enum parse_result {
   PARSE_OUT_OF_REACH,  // a header lies behind the linear part; the fields before it are good
 };
 
-// Returns whether a frame's destination, six bytes, is the port's own address.
+// `mac` points to a frame's destination.
 static __always_inline bool is_own_mac(const __u8* mac, const struct sluice_config* config) {
   __u8 difference = 0;
   for (int i = 0; i < 6; i++) {

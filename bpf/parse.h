@@ -2,11 +2,12 @@
 //
 // The parser that XDP and clsact share: Ethernet, VLAN tags, then ARP, IPv4 or IPv6 (parse_ip.h).
 //
-// Malformed is a frame whose lengths contradict each other: a header that does not fit into what
-// contains it, or a length field smaller than its own header or larger than the frame. The kernel
-// would drop all of these too (ip_rcv_core, ip6_rcv_core, tcp_v4_rcv, __udp4_lib_rcv, icmpv6_rcv,
-// ndisc_rcv), so nothing is lost that the stack would have taken. What we merely do not know,
-// an ethertype or a protocol, is not malformed.
+// A frame is malformed when its lengths contradict each other: a header does not fit into the packet around it, or a
+// length field is smaller than its own header or larger than the frame. The kernel would drop all of these too
+// (ip_rcv_core, ip6_rcv_core, tcp_v4_rcv, __udp4_lib_rcv, icmpv6_rcv, ndisc_rcv), so nothing is lost that the stack
+// would have taken. An unknown ethertype or protocol is not malformed.
+//
+// dataplane/net/headers.h reads frames by the same rules; tests/bpf/headers_test.cc compares the two.
 #ifndef SLUICE_BPF_PARSE_H_
 #define SLUICE_BPF_PARSE_H_
 
@@ -22,6 +23,9 @@ struct vlan_tag {
   __be16 ethertype_be;
 };
 
+_Static_assert(sizeof(struct ethhdr) == SLUICE_ETHERNET_BYTES && sizeof(struct vlan_tag) == SLUICE_TAG_BYTES,
+               "sizes of the link layer's headers");
+
 // RFC 826. (linux/if_arp.h would pull in libc.)
 struct arp_header {
   __be16 hardware_be;
@@ -31,18 +35,13 @@ struct arp_header {
   __be16 operation_be;
 };
 
-// What follows for IPv4 over Ethernet.
+// The addresses behind an arp_header of IPv4 over Ethernet.
 struct arp_addresses {
   __u8 sender_mac[ETH_ALEN];
   __u8 sender_ip[4];
   __u8 target_mac[ETH_ALEN];
   __u8 target_ip[4];
 };
-
-// The two ids that skb_vlan_untag moves into the metadata (eth_type_vlan).
-static __always_inline bool is_vlan(__be16 ethertype_be) {
-  return ethertype_be == bpf_htons(ETH_P_8021Q) || ethertype_be == bpf_htons(ETH_P_8021AD);
-}
 
 __noinline enum parse_result sluice_parse_arp(frame_ctx* ctx, struct packet* packet, __u32 offset) {
   if (!packet) {
@@ -62,7 +61,8 @@ __noinline enum parse_result sluice_parse_arp(frame_ctx* ctx, struct packet* pac
   if (offset + addresses_bytes > view.length) {
     return PARSE_MALFORMED;
   }
-  if (arp->protocol_be != bpf_htons(ETH_P_IP) || arp->hardware_bytes != ETH_ALEN || arp->protocol_bytes != 4) {
+  if (arp->protocol_be != bpf_htons(SLUICE_ETHERTYPE_IPV4) || arp->hardware_bytes != ETH_ALEN ||
+      arp->protocol_bytes != 4) {
     return PARSED;
   }
 
@@ -79,7 +79,7 @@ __noinline enum parse_result sluice_parse_arp(frame_ctx* ctx, struct packet* pac
 // Fills *packet, which the caller need not have initialised.
 static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* packet) {
   struct frame_view view = view_of(ctx);
-  // All of it, padding too: kernel 6.1 lets a global function have only fully written stack memory.
+  // Clears the padding too: kernel 6.1 gives a global function only stack memory that is fully written.
   __builtin_memset(packet, 0, sizeof(*packet));
 
   __u32 offset = sizeof(struct ethhdr);
@@ -99,8 +99,8 @@ static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* pa
     packet->fields |= SLUICE_MATCH_VLAN;
     tags = 1;
   }
-  for (int i = 0; i < VLAN_TAGS_MAX; i++) {
-    if (!is_vlan(ethertype_be) || tags >= VLAN_TAGS_MAX) {
+  for (int i = 0; i < SLUICE_VLAN_TAGS_MAX; i++) {
+    if (!sluice_is_tag(bpf_ntohs(ethertype_be)) || tags >= SLUICE_VLAN_TAGS_MAX) {
       break;
     }
     if (offset + sizeof(struct vlan_tag) > view.length) {
@@ -111,7 +111,7 @@ static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* pa
       return PARSE_OUT_OF_REACH;
     }
     if (tags == 0) {
-      packet->vlan = bpf_ntohs(tag->tci_be) & VLAN_ID_MASK;
+      packet->vlan = bpf_ntohs(tag->tci_be) & SLUICE_VLAN_ID_MASK;
       packet->fields |= SLUICE_MATCH_VLAN;
     }
     ethertype_be = tag->ethertype_be;
@@ -122,13 +122,13 @@ static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* pa
   packet->fields |= SLUICE_MATCH_ETHERTYPE;
   packet->payload_offset = offset;
 
-  if (ethertype_be == bpf_htons(ETH_P_IP)) {
+  if (ethertype_be == bpf_htons(SLUICE_ETHERTYPE_IPV4)) {
     return sluice_parse_ipv4(ctx, packet, offset);
   }
-  if (ethertype_be == bpf_htons(ETH_P_IPV6)) {
+  if (ethertype_be == bpf_htons(SLUICE_ETHERTYPE_IPV6)) {
     return sluice_parse_ipv6(ctx, packet, offset);
   }
-  if (ethertype_be == bpf_htons(ETH_P_ARP)) {
+  if (ethertype_be == bpf_htons(SLUICE_ETHERTYPE_ARP)) {
     return sluice_parse_arp(ctx, packet, offset);
   }
   return PARSED;

@@ -2,17 +2,16 @@
 //
 // IPv4, IPv6 with its extension headers, and the transport header behind either.
 //
-// `end` is where the IP packet ends in the frame: Ethernet pads short frames, so a header must fit
-// in front of `end`, not merely of the frame's end. It is checked before header_at(), whose failure
-// then only means that the bytes are not in the linear part.
+// `end` is where the IP packet ends in the frame. Ethernet pads short frames, so a header must end before `end`, not
+// merely before the frame's end. Callers check that first: header_at() then fails only when the bytes are not in the
+// linear part.
 //
-// The __noinline functions are global: the verifier proves each once, for any arguments, where
-// inlined it would walk every tail of the parser for every head and run out of its million
-// instructions. Their `packet` is never NULL; the checks are what that proof needs.
+// The __noinline functions are global: the verifier proves each one once, for any arguments. Inlined, they would make
+// it walk every tail of the parser for every head and run out of its million instructions. Their `packet` is never
+// NULL; the verifier's proof needs the checks.
 #ifndef SLUICE_BPF_PARSE_IP_H_
 #define SLUICE_BPF_PARSE_IP_H_
 
-#include <linux/in.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 
@@ -21,10 +20,6 @@
 
 #include "bpf/packet.h"
 
-#define IPV4_MORE_FRAGMENTS 0x2000
-#define IPV4_FRAGMENT_OFFSET 0x1fff
-#define IPV6_MORE_FRAGMENTS 0x0001
-#define IPV6_FRAGMENT_OFFSET 0xfff8
 #define ICMPV6_ROUTER_SOLICITATION 133
 #define ICMPV6_NEIGHBOUR_SOLICITATION 135
 #define ICMPV6_NEIGHBOUR_ADVERTISEMENT 136
@@ -66,7 +61,7 @@ struct icmp_header {
   __be32 body_be;
 };
 
-// Hop-by-hop, routing, destination options and AH have their length in the same place.
+// Hop-by-hop, routing, destination options and AH have their length in one place.
 struct ipv6_extension {
   __u8 next;
   __u8 length;  // in units of 8 bytes without the first 8; AH: of 4 bytes without the first 8
@@ -80,7 +75,14 @@ struct ipv6_fragment {
   __be32 id_be;
 };
 
-// The `size` bytes at `offset`, or NULL if they are not in the linear part or out of reach. The
+_Static_assert(sizeof(struct iphdr) == SLUICE_IPV4_BYTES && sizeof(struct ipv6hdr) == SLUICE_IPV6_BYTES &&
+                   sizeof(struct ipv6_fragment) == SLUICE_IPV6_FRAGMENT_BYTES,
+               "sizes of the network headers");
+_Static_assert(sizeof(struct tcp_header) == SLUICE_TCP_BYTES && sizeof(struct udp_header) == SLUICE_UDP_BYTES &&
+                   sizeof(struct sctp_header) == SLUICE_SCTP_BYTES && sizeof(struct icmp_header) == SLUICE_ICMP_BYTES,
+               "sizes of the transport headers");
+
+// Returns the `size` bytes at `offset`, or NULL if they are out of reach or not in the linear part. The
 // reach also gives the verifier its bound on the variable part of a packet pointer.
 static __always_inline const void* header_at(const struct frame_view* view, __u32 offset, __u32 size) {
   __u64 bounded = offset;
@@ -195,7 +197,7 @@ static __always_inline enum parse_result parse_icmp(const struct frame_view* vie
   return PARSED;
 }
 
-// `fragment`: the first of several; it has the header, but its lengths are those of the whole.
+// `fragment`: the packet is the first of several fragments. It has the header, whose lengths are those of the whole.
 __noinline enum parse_result sluice_parse_transport(frame_ctx* ctx, struct packet* packet, __u32 offset, __u32 end,
                                                     __u32 fragment) {
   if (!packet) {
@@ -204,17 +206,17 @@ __noinline enum parse_result sluice_parse_transport(frame_ctx* ctx, struct packe
   struct frame_view view = view_of(ctx);
   packet->payload_offset = offset;
   switch (packet->proto) {
-    case IPPROTO_TCP:
+    case SLUICE_PROTO_TCP:
       return parse_tcp(&view, offset, end, fragment, packet);
-    case IPPROTO_UDP:
+    case SLUICE_PROTO_UDP:
       return parse_udp(&view, offset, end, fragment, packet);
-    case IPPROTO_SCTP:
+    case SLUICE_PROTO_SCTP:
       return parse_ports(&view, offset, end, sizeof(struct sctp_header), packet);
-    case IPPROTO_UDPLITE:
+    case SLUICE_PROTO_UDPLITE:
       return parse_ports(&view, offset, end, sizeof(struct udp_header), packet);
-    case IPPROTO_ICMP:
+    case SLUICE_PROTO_ICMP:
       return packet->dst.family == 4 ? parse_icmp(&view, offset, end, packet) : PARSED;
-    case IPPROTO_ICMPV6:
+    case SLUICE_PROTO_ICMPV6:
       return packet->dst.family == 6 ? parse_icmp(&view, offset, end, packet) : PARSED;
     default:
       return PARSED;
@@ -253,19 +255,14 @@ __noinline enum parse_result sluice_parse_ipv4(frame_ctx* ctx, struct packet* pa
   packet->payload_offset = offset;
 
   __u32 fragment = bpf_ntohs(ip->frag_off);
-  if (fragment & IPV4_FRAGMENT_OFFSET) {
-    return PARSED;  // the transport header is in the first one
+  if (fragment & SLUICE_IPV4_FRAGMENT_OFFSET) {
+    return PARSED;  // the transport header is in the first fragment
   }
-  return sluice_parse_transport(ctx, packet, offset, end, fragment & IPV4_MORE_FRAGMENTS);
+  return sluice_parse_transport(ctx, packet, offset, end, fragment & SLUICE_IPV4_MORE_FRAGMENTS);
 }
 
-static __always_inline bool is_ipv6_extension(__u8 next) {
-  return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS || next == IPPROTO_AH ||
-         next == IPPROTO_FRAGMENT;
-}
-
-// Walks to the last header. A packet with more extension headers than we walk, and a later fragment
-// whose first bytes are those of an extension header, stay without a protocol.
+// Walks to the last header. Leaves out the protocol of a packet with too many extension headers, and of a later
+// fragment that begins within one.
 __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct packet* packet, __u32 offset, __u32 end,
                                                      __u8 next) {
   if (!packet) {
@@ -273,7 +270,7 @@ __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct pack
   }
   struct frame_view view = view_of(ctx);
   __u32 fragment = 0;
-  for (int i = 0; i < IPV6_EXTENSIONS_MAX && is_ipv6_extension(next); i++) {
+  for (int i = 0; i < SLUICE_IPV6_EXTENSIONS_MAX && sluice_is_ipv6_extension(next); i++) {
     if (offset + sizeof(struct ipv6_extension) > end) {
       return PARSE_MALFORMED;
     }
@@ -282,23 +279,20 @@ __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct pack
       return PARSE_OUT_OF_REACH;
     }
 
-    __u32 header_bytes = 8 + extension->length * 8;
-    if (next == IPPROTO_AH) {
-      header_bytes = 8 + extension->length * 4;
-    }
-    if (next == IPPROTO_FRAGMENT) {
-      header_bytes = sizeof(struct ipv6_fragment);
+    __u32 header_bytes = sluice_ipv6_extension_bytes(next, extension->length);
+    if (next == SLUICE_PROTO_FRAGMENT) {
+      header_bytes = SLUICE_IPV6_FRAGMENT_BYTES;
       __u32 position = bpf_ntohs(((const struct ipv6_fragment*)extension)->offset_be);
-      if (position & IPV6_FRAGMENT_OFFSET) {
+      if (position & SLUICE_IPV6_FRAGMENT_OFFSET) {
         packet->payload_offset = offset + header_bytes;
-        if (is_ipv6_extension(extension->next)) {
+        if (sluice_is_ipv6_extension(extension->next)) {
           return PARSED;
         }
         packet->proto = extension->next;
         packet->fields |= SLUICE_MATCH_PROTO;
         return PARSED;
       }
-      fragment = position & IPV6_MORE_FRAGMENTS;
+      fragment = position & SLUICE_IPV6_MORE_FRAGMENTS;
     }
     next = extension->next;
     offset += header_bytes;
@@ -307,7 +301,7 @@ __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct pack
     }
   }
   packet->payload_offset = offset;
-  if (is_ipv6_extension(next)) {
+  if (sluice_is_ipv6_extension(next)) {
     return PARSED;
   }
   packet->proto = next;
@@ -339,7 +333,7 @@ __noinline enum parse_result sluice_parse_ipv6(frame_ctx* ctx, struct packet* pa
 
   __u32 payload_bytes = bpf_ntohs(ip->payload_len);
   // Payload length 0 before hop-by-hop options is a jumbogram (RFC 2675, ip6_rcv_core).
-  bool jumbo = payload_bytes == 0 && ip->nexthdr == IPPROTO_HOPOPTS;
+  bool jumbo = payload_bytes == 0 && ip->nexthdr == SLUICE_PROTO_HOP_BY_HOP;
   __u8 next = ip->nexthdr;
   offset += sizeof(*ip);
   packet->payload_offset = offset;

@@ -30,13 +30,11 @@ static __always_inline struct frame_view view_of(frame_ctx* skb) {
       .merged = skb->gso_size != 0,
       // __netif_receive_skb_core untags before clsact (skb_vlan_untag), so this is the usual place.
       .tag_in_metadata = skb->vlan_present,
-      .metadata_vlan = skb->vlan_tci & VLAN_ID_MASK,
+      .metadata_vlan = skb->vlan_tci & SLUICE_VLAN_ID_MASK,
   };
 }
 
 #include "bpf/parse.h"
-
-#define VLAN_TAG_BYTES 4
 
 // skb_record_rx_queue stores the RX queue plus one; 0 is a packet that came by no queue.
 static __always_inline __u32 rx_queue(const struct __sk_buff* skb) {
@@ -46,7 +44,7 @@ static __always_inline __u32 rx_queue(const struct __sk_buff* skb) {
 // Returns the wire frames that this skb stands for: GRO merges before clsact, and XDP counted before GRO.
 // Each frame had the headers that the merged packet has once.
 static __always_inline struct amount wire_amount(const struct __sk_buff* skb, const struct packet* packet) {
-  __u32 tag_bytes = skb->vlan_present ? VLAN_TAG_BYTES : 0;
+  __u32 tag_bytes = skb->vlan_present ? SLUICE_TAG_BYTES : 0;
   __u64 frames = skb->gso_segs ? skb->gso_segs : 1;
   return (struct amount){
       .packets = frames,

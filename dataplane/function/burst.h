@@ -10,6 +10,8 @@
 
 #include "bpf/sluice_abi.h"
 #include "dataplane/function/verdict.h"
+#include "dataplane/net/flow_hash.h"
+#include "dataplane/net/headers.h"
 
 namespace sluice {
 
@@ -23,13 +25,44 @@ struct Frame {
   uint32_t length_bytes;
   uint8_t in_port;
   Verdict verdict;
-  bool may_offload = false;  // the function may decide for all of its flow (Burst::Decide)
+  bool may_offload = false;  // the function may decide for all of its flow (Burst::Offload)
 };
 
 struct Burst {
   uint32_t lane;
   uint32_t count;
   Frame frames[kBurstFrames];
+  // Of the frame with the same index, as received: offsets, and the hash that its lane goes by (net/flow_hash.h), do
+  // not follow when the function rewrites or moves the frame. A frame that changes its index takes its headers along
+  // (Move), which happens only while flows move; an index in Frame would cost every frame.
+  Headers headers[kBurstFrames];
+
+  // Fills in the headers of all frames. The lane does it as it receives them.
+  void ParseHeaders() {
+    for (uint32_t i = 0; i < count; ++i) {
+      headers[i] = Parse(frames[i].data, frames[i].length_bytes);
+    }
+  }
+  uint32_t IndexOf(const Frame& frame) const { return static_cast<uint32_t>(&frame - frames); }
+  // Returns the hash of the frame as received. Computed at the first call, which must come before the frame is
+  // rewritten: 100 instructions that most frames do without. While frames leave by other lanes all have it before the
+  // function runs.
+  uint32_t FlowHashOf(uint32_t index) {
+    if (headers[index].flow_hash == 0) {
+      headers[index].flow_hash = FlowHash(frames[index].data, frames[index].length_bytes, headers[index]);
+    }
+    return headers[index].flow_hash;
+  }
+  void HashFlows() {
+    for (uint32_t i = 0; i < count; ++i) {
+      FlowHashOf(i);
+    }
+  }
+  // Moves a frame to a lower index, whose frame has left.
+  void Move(uint32_t from, uint32_t to) {
+    frames[to] = frames[from];
+    headers[to] = headers[from];
+  }
 
   // What XDP may do with each packet of this frame's flow and direction, from now on and without asking again. Only
   // for a frame that asks and is transmitted, and only if no later packet could get another answer. It lasts until the
@@ -37,7 +70,7 @@ struct Burst {
   uint64_t offloaded;  // bit i: actions[i] is frame i's
   sluice_flow_action actions[kBurstFrames];
   void Offload(const Frame& frame, const sluice_flow_action& action) {
-    const auto index = static_cast<uint32_t>(&frame - frames);
+    const uint32_t index = IndexOf(frame);
     offloaded |= uint64_t{1} << index;
     actions[index] = action;
   }

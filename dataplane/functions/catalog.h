@@ -17,7 +17,8 @@
 // clang-format off
 #define SLUICE_FUNCTIONS(FUNCTION) \
   FUNCTION(reflect)                \
-  FUNCTION(forward)
+  FUNCTION(forward)                \
+  FUNCTION(count)
 // clang-format on
 
 namespace sluice {

@@ -45,8 +45,9 @@ struct HandoffFrame {
   const uint8_t* data;  // in the source's UMEM
   uint64_t address;     // of `data`, there
   uint32_t length_bytes;
-  uint8_t in_port;   // a drop counts under this port
-  uint8_t out_port;  // by the function's verdict
+  uint32_t flow_hash;  // of the frame as the source received it
+  uint8_t in_port;     // a drop counts under this port
+  uint8_t out_port;    // by the function's verdict
 };
 
 // Padded on purpose: each side writes to cache lines of its own.

@@ -21,7 +21,7 @@ void KernelPath::Push(const Frame& frame) {
     Drop(frame, DropReason::kToKernelFull);
     return;
   }
-  ring_->Push({frame.data, frame.address, frame.length_bytes, frame.in_port, frame.in_port});
+  ring_->Push({frame.data, frame.address, frame.length_bytes, /*flow_hash=*/0, frame.in_port, frame.in_port});
   unpublished_ = true;
   stats_.handoff_out.Add(1);
 }

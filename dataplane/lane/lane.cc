@@ -84,7 +84,13 @@ uint32_t Lane::TransmitServices() {
   Burst& out = services_.out();
   const uint32_t count = out.count;
   if (count > 0) {
-    transit_.idle() ? void(Transmit(out)) : transit_.Transmit(out);
+    if (transit_.idle()) {
+      Transmit(out);
+    } else {
+      out.ParseHeaders();
+      out.HashFlows();
+      transit_.Transmit(out);
+    }
     out.count = 0;
   }
   return count;
@@ -95,7 +101,7 @@ uint32_t Lane::ReceiveFrom(QueuePair& pair, NetworkFunction& function) {
   const uint32_t received = burst_.count;
   if (received > 0) {
     const bool flows_move = !transit_.idle();
-    stats_.ports[pair.port()].checksums_completed.Add(CompletePartialChecksums(burst_));
+    stats_.ports[pair.port()].checksums_completed.Add(ParseAndCompleteChecksums(burst_));
     if (flows_move) {
       transit_.NoteReceived(burst_);
     }

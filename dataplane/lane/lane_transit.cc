@@ -5,8 +5,6 @@
 #include <numeric>
 #include <utility>
 
-#include "dataplane/net/flow_hash.h"
-
 namespace sluice {
 namespace {
 
@@ -20,14 +18,6 @@ constexpr absl::Duration kSleepWhileHandedOff = absl::Milliseconds(10);
 // room again, or that time is up; and the clock must be read often (awake_clock.h). With room for 256 more frames, a
 // look every millisecond is soon enough up to 250,000 packets a second.
 constexpr absl::Duration kSleepWhileFlowsMove = absl::Milliseconds(1);
-
-uint32_t HashOf(const Frame& frame) {
-  return FlowHash(frame.data, frame.length_bytes);
-}
-
-uint32_t HashOf(const HandoffFrame& frame) {
-  return FlowHash(frame.data, frame.length_bytes);
-}
 
 }  // namespace
 
@@ -51,9 +41,12 @@ uint32_t LaneTransit::Run() {
   return moved;
 }
 
-void LaneTransit::NoteReceived(const Burst& burst) {
+void LaneTransit::NoteReceived(Burst& burst) {
   if (ahead_of_fence_) {
     stats_.fence_unproven.Add(burst.count);
+  }
+  if (handoff_lanes_ != 0 || !reorder_hold_.idle()) {
+    burst.HashFlows();
   }
   if (probe_) {
     ProbeFlows(burst);
@@ -166,7 +159,7 @@ void LaneTransit::NoteMovingFlows(uint32_t source, const HandoffRing& ring, uint
   }
   const int64_t now_ns = clock_.Now_ns();
   for (uint32_t i = 0; i < count; ++i) {
-    reorder_hold_.NoteHandedIn(HashOf(ring.At(i)), now_ns);
+    reorder_hold_.NoteHandedIn(ring.At(i).flow_hash, now_ns);
   }
 }
 
@@ -211,12 +204,13 @@ void LaneTransit::HoldMovedFlows(Burst& burst) {
   }
   const int64_t now_ns = clock_.Now_ns();
   uint32_t in_turn = 0;
-  for (const Frame& frame : burst) {
-    const uint32_t hash = HashOf(frame);
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const Frame& frame = burst.frames[i];
+    const uint32_t hash = burst.headers[i].flow_hash;
     if (frame.verdict.transmits() && reorder_hold_.MustWait(hash, now_ns)) {
       reorder_hold_.Hold(frame, hash, now_ns);
     } else {
-      burst.frames[in_turn++] = frame;
+      burst.Move(i, in_turn++);
     }
   }
   stats_.fence_held.Add(burst.count - in_turn);
@@ -234,7 +228,8 @@ uint32_t LaneTransit::ReleaseMovedFlows(uint32_t at_least) {
   uint32_t unproven = 0;
   while (burst_.count < kBurstFrames) {
     const bool forced = burst_.count < at_least;
-    const ReorderHold::Released released = reorder_hold_.ReleaseNext(now_ns, forced, burst_.frames[burst_.count]);
+    const ReorderHold::Released released = reorder_hold_.ReleaseNext(now_ns, forced, burst_.frames[burst_.count],
+                                                                     burst_.headers[burst_.count].flow_hash);
     if (released == ReorderHold::Released::kNone) {
       break;
     }
@@ -261,18 +256,20 @@ void LaneTransit::TransmitOrHandOff(Burst& burst) {
 void LaneTransit::HandOff(Burst& burst) {
   const uint32_t before = outbox_.in_flight();
   uint32_t own = 0;
-  for (const Frame& frame : burst) {
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const Frame& frame = burst.frames[i];
     if (!frame.verdict.transmits()) {
       queues_.Settle(frame);
       continue;
     }
-    const uint32_t destination = HashOf(frame) % handoff_lanes_;
+    const uint32_t hash = burst.headers[i].flow_hash;
+    const uint32_t destination = hash % handoff_lanes_;
     if (destination == lane_) {
-      burst.frames[own++] = frame;
+      burst.Move(i, own++);
       continue;
     }
-    const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes, frame.in_port,
-                                 static_cast<uint8_t>(frame.verdict.port())};
+    const HandoffFrame handed = {frame.data, frame.address, frame.length_bytes,
+                                 hash,       frame.in_port, static_cast<uint8_t>(frame.verdict.port())};
     switch (outbox_.Push(destination, handed)) {
       case HandoffOutbox::Outcome::kPushed:
         break;
@@ -295,15 +292,17 @@ void LaneTransit::HandOff(Burst& burst) {
 // room in the ring, there is no probe.
 void LaneTransit::ProbeFlows(const Burst& burst) {
   uint32_t probes = 0;
-  for (const Frame& frame : burst) {
-    const uint32_t hash = HashOf(frame);
+  for (uint32_t i = 0; i < burst.count; ++i) {
+    const Frame& frame = burst.frames[i];
+    const uint32_t hash = burst.headers[i].flow_hash;
     const uint32_t destination = hash % handoff_lanes_;
     if (destination == lane_ || !probed_.Due(hash) || umem_.free_frames() == 0) {
       continue;
     }
     const uint64_t address = umem_.Take();
-    const uint32_t length_bytes = MakeSteeringProbe(frame.data, frame.length_bytes, umem_.Data(address));
-    const HandoffFrame handed = {umem_.Data(address), address, length_bytes, frame.in_port, frame.in_port};
+    const uint32_t length_bytes =
+        MakeSteeringProbe(frame.data, frame.length_bytes, burst.headers[i], umem_.Data(address));
+    const HandoffFrame handed = {umem_.Data(address), address, length_bytes, hash, frame.in_port, frame.in_port};
     if (length_bytes == 0 || outbox_.Push(destination, handed) != HandoffOutbox::Outcome::kPushed) {
       umem_.Give(address);
       continue;
@@ -331,7 +330,8 @@ void LaneTransit::ForgetDestination(uint32_t destination) {
 void LaneTransit::CloseAccounts() {
   while (reorder_hold_.held() > 0) {
     Frame frame;
-    reorder_hold_.ReleaseNext(0, /*forced=*/true, frame);
+    uint32_t flow_hash;
+    reorder_hold_.ReleaseNext(0, /*forced=*/true, frame, flow_hash);
     queues_.Drop(frame, DropReason::kLaneClosed);
   }
   GaugeHeld();

@@ -85,10 +85,11 @@ class LaneTransit {
   // older), and while the outbox might not take a burst. While it is false the worker sleeps instead of spinning: in an
   // emulated guest the device needs the core to make room.
   bool MayReceive() const { return !held_back_ && !handed_in_waits_ && RoomForReceived(); }
-  // Counts frames received ahead of the fence, and probes their flows. Before the function changes the frames: the
-  // device knows flows by the headers it delivered.
-  void NoteReceived(const Burst& burst);
-  // Sends each frame by the lane that its flow belongs to, this one or another, or holds it until its turn.
+  // Counts frames received ahead of the fence, hashes their flows and probes them. Needs the headers; before the
+  // function changes the frames: the device knows flows by the headers it delivered.
+  void NoteReceived(Burst& burst);
+  // Sends each frame by the lane that its flow belongs to, this one or another, or holds it until its turn. Needs the
+  // hashes that NoteReceived stored.
   void Transmit(Burst& burst);
   // True if frames leave by this lane's own queues.
   bool transmits_by_own_queues() const { return handoff_lanes_ == 0; }

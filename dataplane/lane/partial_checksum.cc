@@ -1,83 +1,14 @@
 #include "dataplane/lane/partial_checksum.h"
 
-#include <arpa/inet.h>
-
-#include <algorithm>
 #include <cstring>
+
+#include "dataplane/net/checksum.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint32_t kMacs = 12;
-constexpr uint32_t kTag = 4;
-constexpr uint32_t kIpv4Header = 20;
-constexpr uint32_t kIpv6Header = 40;
-constexpr uint8_t kTcp = 6;
-constexpr uint8_t kUdp = 17;
-
-// What a checksum covers besides the pseudo header's constants.
-struct Segment {
-  uint8_t protocol = 0;  // 0: there is none that we know
-  uint8_t* data = nullptr;
-  uint32_t length_bytes = 0;
-  uint64_t addresses = 0;  // their sum
-};
-
-uint16_t Load16(const uint8_t* at) {
-  return static_cast<uint16_t>(at[0] << 8 | at[1]);
-}
-
-// As it stands in memory: ones' complement sums are the same in either order of bytes (RFC 1071 section 2).
-uint16_t LoadAsIs(const uint8_t* at) {
-  uint16_t value;
-  std::memcpy(&value, at, sizeof(value));
-  return value;
-}
-
-// Exact up to 16 GiB.
-uint64_t Sum(const uint8_t* data, uint32_t length_bytes) {
-  uint64_t sum = 0;
-  uint32_t word;
-  for (; length_bytes >= sizeof(word); data += sizeof(word), length_bytes -= sizeof(word)) {
-    std::memcpy(&word, data, sizeof(word));
-    sum += word;
-  }
-  word = 0;
-  std::memcpy(&word, data, length_bytes);
-  return sum + word;
-}
-
-uint16_t Fold(uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  for (int fold = 0; fold < 3; ++fold) {
-    sum = (sum & 0xffff) + (sum >> 16);
-  }
-  return static_cast<uint16_t>(sum);
-}
-
-uint16_t PseudoHeader(uint64_t addresses, uint8_t protocol, uint32_t length_bytes) {
-  return Fold(addresses + htons(protocol) + htons(static_cast<uint16_t>(length_bytes)));
-}
-
-// Nearly every frame: IPv4 without tag, options or fragments, its checksum not that of the pseudo header. Whatever else
-// it has, it is none of ours then. False: it may be, or is another kind of frame.
-bool IsComplete(const uint8_t* frame, uint32_t length_bytes) {
-  constexpr uint32_t kIp = kMacs + 2;
-  constexpr uint32_t kTransport = kIp + kIpv4Header;
-  constexpr uint32_t kShortest = kTransport + 20;
-  if (length_bytes < kShortest || LoadAsIs(frame + kMacs) != htons(0x0800) || frame[kIp] != 0x45 ||
-      (LoadAsIs(frame + kIp + 6) & htons(0x3fff)) != 0) {
-    return false;
-  }
-  const uint8_t protocol = frame[kIp + 9];
-  const uint32_t at = protocol == kTcp ? kTransport + 16 : kTransport + 6;
-  return (protocol == kTcp || protocol == kUdp) &&
-         LoadAsIs(frame + at) !=
-             PseudoHeader(Sum(frame + kIp + 12, 8), protocol, Load16(frame + kIp + 2) - kIpv4Header);
-}
-
-// Loose and strict source route (RFC 791 section 3.1): the last address of the route is the pseudo header's. So is an
-// option list that we cannot read to its end.
+// Loose and strict source route (RFC 791 section 3.1): the last address of the route is the pseudo header's. True also
+// for options that cannot be read to their end.
 bool HasSourceRoute(const uint8_t* options, uint32_t length_bytes) {
   for (uint32_t at = 0; at < length_bytes && options[at] != 0;) {
     if (options[at] == 1) {
@@ -92,7 +23,7 @@ bool HasSourceRoute(const uint8_t* options, uint32_t length_bytes) {
   return false;
 }
 
-// The home address is the pseudo header's source (RFC 6275 section 11.3.1). `options`: all of an options header.
+// The home address is the pseudo header's source (RFC 6275 section 11.3.1). `options`: the whole options header.
 bool HasHomeAddress(const uint8_t* options, uint32_t length_bytes) {
   for (uint32_t at = 2; at < length_bytes;) {
     if (options[at] == 0) {
@@ -107,98 +38,93 @@ bool HasHomeAddress(const uint8_t* options, uint32_t length_bytes) {
   return false;
 }
 
-Segment Ipv4Segment(uint8_t* ip, uint32_t rest_bytes) {
-  if (rest_bytes < kIpv4Header) {
-    return {};
-  }
-  const uint32_t header_bytes = (ip[0] & 0x0fU) * 4U;
-  const uint32_t total_bytes = Load16(ip + 2);
-  const bool fragment = (Load16(ip + 6) & 0x3fff) != 0;  // more to come, or an offset
-  if (ip[0] >> 4 != 4 || header_bytes < kIpv4Header || total_bytes < header_bytes || total_bytes > rest_bytes ||
-      fragment || HasSourceRoute(ip + kIpv4Header, header_bytes - kIpv4Header)) {
-    return {};
-  }
-  return {ip[9], ip + header_bytes, total_bytes - header_bytes, Sum(ip + 12, 8)};
-}
-
-Segment Ipv6Segment(uint8_t* ip, uint32_t rest_bytes) {
-  if (rest_bytes < kIpv6Header || ip[0] >> 4 != 6) {
-    return {};
-  }
-  const uint32_t end = kIpv6Header + Load16(ip + 4);
-  if (end > rest_bytes) {
-    return {};
-  }
-  uint8_t next = ip[6];
-  uint32_t at = kIpv6Header;
-  // Hop-by-hop and destination options; of other headers none leaves the checksum as it is described.
-  while (next == 0 || next == 60) {
-    if (at + 8 > end) {
-      return {};
+// Only hop-by-hop and destination options leave the checksum as it is described; an atomic fragment's is complete.
+bool HasOnlyOptions(const uint8_t* ip, uint32_t header_bytes) {
+  uint8_t next = ip[offsetof(Ipv6Header, next_header)];
+  for (uint32_t at = SLUICE_IPV6_BYTES; at < header_bytes;) {
+    const auto& extension = HeaderAt<Ipv6Extension>(ip, at);
+    const uint32_t bytes = sluice_ipv6_extension_bytes(next, extension.length);
+    if ((next != SLUICE_PROTO_HOP_BY_HOP && next != SLUICE_PROTO_DESTINATION_OPTIONS) ||
+        HasHomeAddress(ip + at, bytes)) {
+      return false;
     }
-    const uint32_t header_bytes = 8U + ip[at + 1] * 8U;
-    if (at + header_bytes > end || HasHomeAddress(ip + at, header_bytes)) {
-      return {};
-    }
-    next = ip[at];
-    at += header_bytes;
+    next = extension.next_header;
+    at += bytes;
   }
-  return {next, ip + at, end - at, Sum(ip + 8, 32)};
+  return true;
 }
 
-Segment FindSegment(uint8_t* frame, uint32_t length_bytes) {
-  uint32_t ip = kMacs + 2;
-  if (length_bytes < ip) {
-    return {};
-  }
-  uint16_t ethertype = Load16(frame + kMacs);
-  for (int tags = 0; tags < 2 && (ethertype == 0x8100 || ethertype == 0x88a8) && ip + kTag <= length_bytes; ++tags) {
-    ip += kTag;
-    ethertype = Load16(frame + ip - 2);
-  }
-  return ethertype == 0x0800   ? Ipv4Segment(frame + ip, length_bytes - ip)
-         : ethertype == 0x86dd ? Ipv6Segment(frame + ip, length_bytes - ip)
-                               : Segment();
+// True when options or extension headers say that the pseudo header has another address than the IP header.
+bool HasOtherAddress(const uint8_t* frame, const Headers& headers) {
+  const uint8_t* ip = frame + headers.l3_offset;
+  const uint32_t header_bytes = headers.l4_offset - headers.l3_offset;
+  return headers.network == Network::kIpv4 ? HasSourceRoute(ip + SLUICE_IPV4_BYTES, header_bytes - SLUICE_IPV4_BYTES)
+                                           : !HasOnlyOptions(ip, header_bytes);
 }
 
-// Where the segment's checksum is; null where it has none, or its lengths contradict each other.
-uint8_t* ChecksumOf(const Segment& segment) {
-  if (segment.protocol == kTcp && segment.length_bytes >= 20) {
-    return segment.data + 16;
-  }
-  if (segment.protocol == kUdp && segment.length_bytes >= 8 && Load16(segment.data + 4) == segment.length_bytes) {
-    return segment.data + 6;
-  }
-  return nullptr;
-}
-
-}  // namespace
-
-bool CompletePartialChecksum(uint8_t* frame, uint32_t length_bytes) {
-  if (IsComplete(frame, length_bytes)) {
-    return false;
-  }
-  const Segment segment = FindSegment(frame, length_bytes);
-  uint8_t* field = ChecksumOf(segment);
-  if (field == nullptr) {
-    return false;
-  }
-  const uint16_t before = LoadAsIs(field);
-  if (before != PseudoHeader(segment.addresses, segment.protocol, segment.length_bytes)) {
+// Completes the checksum in `field`, which equals the pseudo header's sum, unless it is another kind of packet.
+[[gnu::noinline]] bool Complete(uint8_t* frame, const Headers& headers) {
+  const bool udp = headers.protocol == SLUICE_PROTO_UDP;
+  if ((udp && HeaderAt<UdpHeader>(frame, headers.l4_offset).length_bytes.host() != headers.l4_bytes) ||
+      HasOtherAddress(frame, headers)) {
     return false;
   }
   // The pseudo header's part stands in the field. 0xffff is the other 0, and the one that UDP does not take for "none";
   // the kernel writes it for TCP as well (net/core/dev.c: skb_checksum_help).
-  const uint16_t sum = static_cast<uint16_t>(~Fold(Sum(segment.data, segment.length_bytes)));
-  const uint16_t complete = sum == 0 ? 0xffff : sum;
-  std::memcpy(field, &complete, sizeof(complete));
-  return complete != before;
+  be16& field = udp ? HeaderAt<UdpHeader>(frame, headers.l4_offset).checksum
+                    : HeaderAt<TcpHeader>(frame, headers.l4_offset).checksum;
+  const be16 sum = Checksum(Sum(frame + headers.l4_offset, headers.l4_bytes));
+  const be16 complete = sum == be16(0) ? be16(0xffff) : sum;
+  const bool changed = field != complete;
+  field = complete;
+  return changed;
 }
 
-uint32_t CompletePartialChecksums(const Burst& burst) {
-  return static_cast<uint32_t>(std::count_if(burst.begin(), burst.end(), [](const Frame& frame) {
-    return CompletePartialChecksum(frame.data, frame.length_bytes);
-  }));
+// True when the checksum equals the pseudo header's sum, nearly never.
+[[gnu::always_inline]] inline bool LooksPartial(const uint8_t* frame, const Headers& headers) {
+  uint32_t at = headers.l4_offset;
+  if (headers.protocol == SLUICE_PROTO_TCP) {
+    at += offsetof(TcpHeader, checksum);
+  } else if (headers.protocol == SLUICE_PROTO_UDP) {
+    at += offsetof(UdpHeader, checksum);
+  } else {
+    return false;
+  }
+  if (headers.fragment != Fragment::kNone) {
+    return false;
+  }
+  const uint64_t pseudo_header =
+      headers.network == Network::kIpv4
+          ? PseudoHeader(HeaderAt<Ipv4Header>(frame, headers.l3_offset), headers.protocol, headers.l4_bytes)
+          : PseudoHeader(HeaderAt<Ipv6Header>(frame, headers.l3_offset), headers.protocol, headers.l4_bytes);
+  return HeaderAt<be16>(frame, at) == Fold(pseudo_header);
+}
+
+}  // namespace
+
+bool CompletePartialChecksum(uint8_t* frame, const Headers& headers) {
+  return LooksPartial(frame, headers) && Complete(frame, headers);
+}
+
+uint32_t ParseAndCompleteChecksums(Burst& burst) {
+  uint32_t completed = 0;
+  Headers* headers = burst.headers;
+  for (const Frame& frame : burst) {
+    // A plain frame's offsets are constants in its branch.
+    uint8_t* const data = frame.data;
+    bool partial;
+    if (ParsePlain(data, frame.length_bytes, *headers)) {
+      partial = LooksPartial(data, *headers);
+    } else {
+      ParseAny(data, frame.length_bytes, *headers);
+      partial = LooksPartial(data, *headers);
+    }
+    if (partial) [[unlikely]] {
+      completed += Complete(data, *headers) ? 1 : 0;
+    }
+    ++headers;
+  }
+  return completed;
 }
 
 }  // namespace sluice

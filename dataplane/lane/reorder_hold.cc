@@ -22,22 +22,22 @@ bool ReorderHold::MustWait(uint32_t flow_hash, int64_t now_ns) const {
 }
 
 void ReorderHold::Hold(const Frame& frame, uint32_t flow_hash, int64_t now_ns) {
-  const uint32_t slot = flow_hash % kSlots;
-  ++slots_[slot].held;
-  ring_[pushed_++ % kCapacity] = {frame, slot, now_ns};
+  ++slots_[flow_hash % kSlots].held;
+  ring_[pushed_++ % kCapacity] = {frame, flow_hash, now_ns};
 }
 
-ReorderHold::Released ReorderHold::ReleaseNext(int64_t now_ns, bool forced, Frame& frame) {
+ReorderHold::Released ReorderHold::ReleaseNext(int64_t now_ns, bool forced, Frame& frame, uint32_t& flow_hash) {
   if (held() == 0) {
     return Released::kNone;
   }
   const Held& first = ring_[popped_ % kCapacity];
-  Slot& slot = slots_[first.slot];
+  Slot& slot = slots_[first.flow_hash % kSlots];
   const bool settled = now_ns - slot.last_ns >= kSettleNs;
   if (!settled && !forced && now_ns - first.since_ns < kLongestHoldNs) {
     return Released::kNone;
   }
   frame = first.frame;
+  flow_hash = first.flow_hash;
   --slot.held;
   ++popped_;
   return settled ? Released::kSettled : Released::kUnproven;

@@ -54,8 +54,9 @@ class ReorderHold {
   void Hold(const Frame& frame, uint32_t flow_hash, int64_t now_ns);
 
   enum class Released { kNone, kSettled, kUnproven };
-  // Moves the first frame that waits to `frame` if it is due, or in any case when `forced`.
-  Released ReleaseNext(int64_t now_ns, bool forced, Frame& frame);
+  // Moves the first frame that waits to `frame`, and its flow's hash to `flow_hash`, if it is due, or in any case when
+  // `forced`.
+  Released ReleaseNext(int64_t now_ns, bool forced, Frame& frame, uint32_t& flow_hash);
 
  private:
   struct Slot {
@@ -64,7 +65,7 @@ class ReorderHold {
   };
   struct Held {
     Frame frame;
-    uint32_t slot;
+    uint32_t flow_hash;
     int64_t since_ns;
   };
 

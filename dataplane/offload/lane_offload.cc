@@ -4,7 +4,7 @@
 #include <functional>
 #include <utility>
 
-#include "bpf/flow_key.h"
+#include "dataplane/offload/flow_key.h"
 
 namespace sluice {
 
@@ -28,7 +28,7 @@ void LaneOffload::Lookup(Burst& burst) {
   for (uint32_t i = 0; i < burst.count; ++i) {
     const Frame& frame = burst.frames[i];
     found[i].hash = 0;
-    if (sluice_flow_key_of(frame.data, frame.data + frame.length_bytes, frame.length_bytes, &found[i].key) != 0) {
+    if (FlowKeyOf(frame.data, burst.headers[i], found[i].key)) {
       found[i].hash = sluice_flow_hash(&found[i].key);
     }
   }

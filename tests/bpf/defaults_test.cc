@@ -90,13 +90,12 @@ TEST_F(Defaults, BumpInTheWireTakesEveryMac) {
 TEST_F(Defaults, OwnMacOnlyLeavesOtherMacsToTheKernel) {
   config_.flags |= SLUICE_CONFIG_OWN_MAC_ONLY;
   apply();
-  const uint8_t broadcast[6] = {255, 255, 255, 255, 255, 255};
+  const Mac broadcast = {255, 255, 255, 255, 255, 255};
   EXPECT_EQ("dataplane", verdict(Packet().eth().payload(46).bytes()));
   EXPECT_EQ("pass", verdict(Packet().eth(kOtherMac).payload(46).bytes()));
   EXPECT_EQ("pass", verdict(Packet().eth(broadcast).payload(46).bytes()));
   for (int i = 0; i < 6; ++i) {
-    uint8_t mac[6];
-    std::memcpy(mac, kPortMac, 6);
+    Mac mac = kPortMac;
     mac[i] ^= 0x80;
     EXPECT_EQ("pass", verdict(Packet().eth(mac).payload(46).bytes())) << "byte " << i;
   }

@@ -111,7 +111,7 @@ TEST_F(FlowsTest, WhereTheSocketOverflowsAPendingFlowWaits) {
 
 TEST_F(FlowsTest, ThePortsOwnMacIsAskedForWhereTheFunctionWantsThat) {
   config_.flags |= SLUICE_CONFIG_OWN_MAC_ONLY;
-  std::copy(kPortMac, kPortMac + 6, config_.mac);
+  std::copy(kPortMac.begin(), kPortMac.end(), config_.mac);
   apply();
   put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));

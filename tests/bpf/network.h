@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "tests/bpf/packet.h"
+#include "tests/lib/packet.h"
 
 namespace sluice::bpf_test {
 

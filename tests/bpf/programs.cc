@@ -180,7 +180,7 @@ void Programs::SetUp() {
   }
   config_ = {};
   config_.flags = SLUICE_CONFIG_ACTIVE;
-  std::memcpy(config_.mac, kPortMac, sizeof(config_.mac));
+  std::memcpy(config_.mac, kPortMac.data(), sizeof(config_.mac));
   apply();
   clear_counters();
   for (uint32_t bank = 0; bank < SLUICE_RULE_BANKS; ++bank) {
@@ -238,7 +238,7 @@ void Programs::block(const std::vector<std::string>& texts) {
 void Programs::add_local(const std::string& text) {
   sluice_address key = {};
   key.family = text.find(':') == std::string::npos ? 4 : 6;
-  const Bytes bytes = address(key.family == 4 ? AF_INET : AF_INET6, text);
+  const Bytes bytes = AddressBytes(key.family == 4 ? AF_INET : AF_INET6, text);
   std::memcpy(key.addr_be, bytes.data(), bytes.size());
   const uint8_t one = 1;
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_locals, &key, sizeof(key), &one, 1, 0));

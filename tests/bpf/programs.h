@@ -18,7 +18,7 @@
 
 #include "bpf/sluice_abi.h"
 #include "control/rules/rule.h"
-#include "tests/bpf/packet.h"
+#include "tests/lib/packet.h"
 
 struct sluice_steer;
 struct sluice_bridge;

@@ -36,6 +36,7 @@
 #include "dataplane/lane/lane.h"
 #include "dataplane/process/kernel.h"
 #include "tests/dataplane/fake_ring.h"
+#include "tests/lib/packet.h"
 
 namespace sluice {
 
@@ -276,13 +277,11 @@ inline uint64_t Drops(const LaneStats& stats, uint32_t port, DropReason reason) 
   return stats.ports[port].drops[static_cast<uint32_t>(reason)].Get();
 }
 
-// A UDP packet of flow `flow`, carrying `sequence`.
+// A UDP packet of flow `flow`, carrying `sequence`. Its checksums are 0.
 inline std::string UdpPacket(uint32_t flow, uint64_t sequence) {
-  std::string packet(64, '\0');
-  memcpy(&packet[0], "\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02\x08\x00\x45", 15);
-  packet[23] = 17;
-  memcpy(&packet[26], "\x0a\x00\x00\x01\x0a\x00\x00\x02", 8);
-  memcpy(&packet[34], &flow, 2);
+  static const Bytes kPacket = Packet().eth().ipv4("10.0.0.1", "10.0.0.2").udp(0, 0).payload(22).bytes();
+  std::string packet(kPacket.begin(), kPacket.end());
+  memcpy(&packet[34], &flow, 2);  // the source port
   memcpy(&packet[44], &flow, sizeof(flow));
   memcpy(&packet[48], &sequence, sizeof(sequence));
   return packet;

@@ -1,7 +1,6 @@
-// A port's flow table and its credit, in memory: what tests put where the BPF maps would be; and packets that have a
-// key.
+// A port's flow table and its credit in memory, in place of the BPF maps.
 //
-// Threads: entries are read here by a mapping of their own, whose state must be looked at first (State).
+// Threads: entries are read here through a second mapping; read an entry's State first.
 #ifndef SLUICE_TESTS_DATAPLANE_FLOW_MEMORY_H_
 #define SLUICE_TESTS_DATAPLANE_FLOW_MEMORY_H_
 
@@ -21,14 +20,6 @@
 #include "tests/dataplane/fake_kernel.h"
 
 namespace sluice {
-
-// As in fake_kernel.h, with lengths that fit.
-inline std::string KeyedPacket(uint32_t flow, uint64_t sequence) {
-  std::string packet = UdpPacket(flow, sequence);
-  packet[17] = 50;
-  packet[39] = 30;
-  return packet;
-}
 
 inline sluice_flow_key KeyOf(const std::string& packet) {
   sluice_flow_key key;

@@ -22,7 +22,7 @@ constexpr uint32_t kBucket = kHash % kBuckets;
 
 class FlowTableTest : public ::testing::Test {
  protected:
-  static sluice_flow_key Key(uint32_t flow) { return KeyOf(KeyedPacket(flow, 0)); }
+  static sluice_flow_key Key(uint32_t flow) { return KeyOf(UdpPacket(flow, 0)); }
   sluice_flow* Claim(uint32_t flow, uint32_t epoch = kEpoch) { return table_.FindOrClaim(Key(flow), kHash, epoch); }
   void Offload(uint32_t flow, uint32_t epoch = kEpoch) {
     sluice_flow* entry = Claim(flow, epoch);

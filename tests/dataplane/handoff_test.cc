@@ -14,7 +14,7 @@ namespace sluice {
 namespace {
 
 HandoffFrame Numbered(uint64_t number) {
-  return {nullptr, number, 60, 0, 0};
+  return {nullptr, number, 60, 0, 0, 0};
 }
 
 TEST(HandoffRing, IsFullUntilTheSourceHasItsFramesBack) {
@@ -153,13 +153,92 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 }
 
+uint32_t HashOf(const std::string& packet) {
+  const auto* data = reinterpret_cast<const uint8_t*>(packet.data());
+  const auto length_bytes = static_cast<uint32_t>(packet.size());
+  return FlowHash(data, length_bytes, Parse(data, length_bytes));
+}
+
+// Gives every flow the same addresses and ports, as a translation may.
+class Translate : public NetworkFunction {
+ public:
+  void Process(LaneContext& /*lane*/, Burst& burst) override {
+    for (Frame& frame : burst) {
+      HeaderAt<Ports>(frame.data, burst.headers[burst.IndexOf(frame)].l4_offset) = {be16(1), be16(2)};
+      frame.verdict = Verdict::Transmit(frame.in_port);
+    }
+  }
+};
+
+TEST_F(HandoffTest, ARewrittenFrameLeavesByTheLaneOfItsFlowAsReceived) {
+  Open();
+  source_->transit().TransmitByHandoff(2, /*probe=*/false);
+  Translate translate;
+  uint64_t stays = 0;
+  constexpr uint32_t kFlows = 40;
+  for (uint32_t flow = 0; flow < kFlows; ++flow) {
+    ASSERT_TRUE(in().Deliver(UdpPacket(flow, flow)));
+    stays += HashOf(UdpPacket(flow, flow)) % 2;
+  }
+  source_->Poll(translate);
+  destination_->Poll(translate);
+  const auto own = in().TakeSent();
+  const auto handed_over = out().TakeSent();
+  EXPECT_EQ(own.size(), stays);
+  EXPECT_EQ(handed_over.size(), kFlows - stays);
+  for (const std::string& packet : own) {
+    EXPECT_EQ(HashOf(UdpPacket(FlowOf(packet), 0)) % 2, 1U) << FlowOf(packet);
+  }
+  for (const std::string& packet : handed_over) {
+    EXPECT_EQ(HashOf(UdpPacket(FlowOf(packet), 0)) % 2, 0U) << FlowOf(packet);
+  }
+}
+
+TEST_F(HandoffTest, ARewrittenFlowWaitsForItsOwnPacketsOnly) {
+  Open();
+  Translate translate;
+  ASSERT_TRUE(in().Deliver(UdpPacket(5, 1)));
+  source_->Poll(translate);
+  destination_->Poll(translate);
+  ASSERT_TRUE(out().Deliver(UdpPacket(5, 2)));
+  ASSERT_TRUE(out().Deliver(UdpPacket(6, 3)));
+  destination_->Poll(translate);
+  std::vector<uint64_t> sequences;
+  for (const auto& packet : out().TakeSent()) {
+    sequences.push_back(SequenceOf(packet));
+  }
+  EXPECT_EQ(sequences, (std::vector<uint64_t>{1, 3})) << "flow 5 has just moved here";
+  Settle();
+  EXPECT_EQ(out().TakeSent().size(), 1U);
+}
+
+// As a translation gives both directions of a session one hash (net/flow_hash.h).
+TEST_F(HandoffTest, AFunctionMaySayWhichHashAFrameHas) {
+  class OneSession : public NetworkFunction {
+   public:
+    void Process(LaneContext& /*lane*/, Burst& burst) override {
+      for (Frame& frame : burst) {
+        burst.headers[burst.IndexOf(frame)].flow_hash = 2;
+        frame.verdict = Verdict::Transmit(frame.in_port);
+      }
+    }
+  };
+  Open();
+  source_->transit().TransmitByHandoff(2, /*probe=*/false);
+  OneSession function;
+  for (uint32_t flow = 0; flow < 40; ++flow) {
+    ASSERT_TRUE(in().Deliver(UdpPacket(flow, flow)));
+  }
+  source_->Poll(function);
+  destination_->Poll(function);
+  EXPECT_EQ(in().TakeSent().size(), 0U);
+  EXPECT_EQ(out().TakeSent().size(), 40U);
+}
+
 TEST_F(HandoffTest, WhatWaitsIsHandedOnWhenItsLaneMayNotSendAnyMore) {
   Open();
-  const auto leaves_by = [](const std::string& packet) {
-    return FlowHash(reinterpret_cast<const uint8_t*>(packet.data()), static_cast<uint32_t>(packet.size())) % 2;
-  };
   uint32_t flow = 1;
-  while (leaves_by(UdpPacket(flow, 0)) != 1) {
+  while (HashOf(UdpPacket(flow, 0)) % 2 != 1) {
     ++flow;
   }
   ASSERT_TRUE(in().Deliver(UdpPacket(flow, 1)));

@@ -237,7 +237,7 @@ TEST_F(KernelPathTest, ALaneOfLargerFramesLosesThoseThatDoNotFit) {
   OpenAll();
   HandoffRing ring;
   const std::string packet = UdpPacket(0, 1);
-  ring.Push({reinterpret_cast<const uint8_t*>(packet.data()), 0, 2049, 1, 1});
+  ring.Push({reinterpret_cast<const uint8_t*>(packet.data()), 0, 2049, /*flow_hash=*/0, 1, 1});
   ring.Publish();
   lanes_[kBridgeLane]->kernel_path().inbox().Attach(0, &ring);
   EXPECT_EQ(lanes_[kBridgeLane]->kernel_path().AcceptFrom(0), 1U);

@@ -42,7 +42,7 @@ class LaneCreditTest : public ::testing::Test {
   // XDP gives them to the lane.
   void Deliver(uint32_t packets, uint32_t flow = 1, uint32_t port = 0) {
     for (uint32_t i = 0; i < packets; ++i) {
-      ASSERT_TRUE(socket(port).Deliver(KeyedPacket(flow, ++sequence_)));
+      ASSERT_TRUE(socket(port).Deliver(UdpPacket(flow, ++sequence_)));
     }
   }
   void Poll(uint32_t rounds = 3) {
@@ -66,7 +66,7 @@ class LaneCreditTest : public ::testing::Test {
     Poll();
   }
   FakeSocket& socket(uint32_t port = 0) { return *fake_->sockets[port]; }
-  sluice_flow& entry() { return *memory_[0]->Find(KeyOf(KeyedPacket(1, 0))); }
+  sluice_flow& entry() { return *memory_[0]->Find(KeyOf(UdpPacket(1, 0))); }
   // So many of the port's packets are said to be done.
   uint32_t done(uint32_t port = 0) { return memory_[port]->done(kIndex) - kGiven[port]; }
 
@@ -190,7 +190,7 @@ TEST_F(LaneCreditTest, NothingMoreIsOffloadedNorDoneOnceItIsOff) {
   CompleteAll();
   EXPECT_EQ(socket().TakeSent().size(), 26U);
   EXPECT_EQ(done(), 0U);
-  EXPECT_EQ(memory_[0]->Find(KeyOf(KeyedPacket(2, 0))), nullptr);
+  EXPECT_EQ(memory_[0]->Find(KeyOf(UdpPacket(2, 0))), nullptr);
 }
 
 TEST_F(LaneCreditTest, AnotherEpochDecidesAnew) {
@@ -242,7 +242,7 @@ class HandedOffCreditTest : public TwoLanes {
   }
   void Deliver(uint32_t packets) {
     for (uint32_t i = 0; i < packets; ++i) {
-      ASSERT_TRUE(in().Deliver(KeyedPacket(1, ++sequence_)));
+      ASSERT_TRUE(in().Deliver(UdpPacket(1, ++sequence_)));
     }
   }
   void PollSource() {

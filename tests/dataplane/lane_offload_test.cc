@@ -39,8 +39,10 @@ class LaneOffloadTest : public ::testing::Test {
     burst_.count = 0;
     burst_.offloaded = 0;
     for (std::string& packet : packets) {
-      burst_.frames[burst_.count++] = {reinterpret_cast<uint8_t*>(packet.data()), 0,
-                                       static_cast<uint32_t>(packet.size()), in_port, Verdict()};
+      auto* data = reinterpret_cast<uint8_t*>(packet.data());
+      const auto length_bytes = static_cast<uint32_t>(packet.size());
+      burst_.headers[burst_.count] = Parse(data, length_bytes);
+      burst_.frames[burst_.count++] = {data, 0, length_bytes, in_port, Verdict()};
     }
     offload_.Lookup(burst_);
     std::vector<bool> asked;
@@ -59,7 +61,7 @@ class LaneOffloadTest : public ::testing::Test {
     return flow == nullptr ? uint32_t{SLUICE_FLOW_FREE} : FlowMemory::State(*flow);
   }
 
-  const std::string packet_ = KeyedPacket(1, 0);
+  const std::string packet_ = UdpPacket(1, 0);
   const Function declines_ = [](Frame& frame) { frame.verdict = Verdict::Transmit(0); };
   const Function decides_ = [this](Frame& frame) {
     frame.verdict = Verdict::Transmit(0);
@@ -92,7 +94,7 @@ TEST_F(LaneOffloadTest, AsksAgainFourPacketsAfterItWasDeclined) {
 }
 
 TEST_F(LaneOffloadTest, CountsEachFlowByItself) {
-  const std::string other = KeyedPacket(2, 0);
+  const std::string other = UdpPacket(2, 0);
   EXPECT_EQ(Handle({packet_, other, packet_, other, packet_, other, packet_}, decides_),
             (std::vector{false, false, false, false, false, false, true}));
   EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
@@ -137,6 +139,8 @@ TEST_F(LaneOffloadTest, ADecisionIsForTheFlowAsItWasReceived) {
 }
 
 TEST_F(LaneOffloadTest, NeverAsksAboutFramesWithoutAKey) {
+  std::string lengths = packet_;
+  --lengths[39];  // UDP's
   std::string fragment = packet_;
   fragment[21] = 1;
   std::string options = packet_;
@@ -148,7 +152,7 @@ TEST_F(LaneOffloadTest, NeverAsksAboutFramesWithoutAKey) {
   std::string truncated = packet_;
   truncated.resize(60);
   Handle(4, declines_);  // whose places in the burst the others take
-  for (const std::string& frame : {UdpPacket(1, 0), fragment, options, icmp, arp, truncated, std::string(10, '\0')}) {
+  for (const std::string& frame : {lengths, fragment, options, icmp, arp, truncated, std::string(10, '\0')}) {
     for (int round = 0; round < 3; ++round) {
       EXPECT_EQ(Handle(std::vector(4, frame), decides_), std::vector(4, false));
     }
@@ -169,7 +173,7 @@ TEST_F(LaneOffloadTest, AnotherEpochDecidesAnew) {
 TEST_F(LaneOffloadTest, DoesNotAskAboutAFlowThatTheTableHasNoRoomFor) {
   Use(/*buckets=*/1);
   for (uint32_t flow = 10; flow < 10 + SLUICE_FLOW_WAYS; ++flow) {
-    Handle(std::vector(4, KeyedPacket(flow, 0)), decides_);
+    Handle(std::vector(4, UdpPacket(flow, 0)), decides_);
   }
   ASSERT_EQ(memory_[0]->Count(SLUICE_FLOW_PENDING), SLUICE_FLOW_WAYS);
   EXPECT_EQ(Handle(8, decides_), std::vector(8, false));
@@ -181,7 +185,7 @@ TEST_F(LaneOffloadTest, ADecisionIsLostOnAFlowThatMadeRoomInTheSameBurst) {
   Handle(3, decides_);
   std::vector<std::string> packets = {packet_};
   for (uint32_t flow = 10; flow < 10 + SLUICE_FLOW_WAYS; ++flow) {
-    packets.push_back(KeyedPacket(flow, 0));
+    packets.push_back(UdpPacket(flow, 0));
   }
   EXPECT_EQ(Handle(packets, decides_), (std::vector{true, false, false, false, false}));
   EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_SEEN), SLUICE_FLOW_WAYS);

@@ -76,7 +76,8 @@ class LaneTransitTest : public ::testing::Test {
     HandoffRing& to = ring == nullptr ? *ring_ : *ring;
     ASSERT_FALSE(to.full());
     to.Push({reinterpret_cast<const uint8_t*>(packets_.back()->data()), 0,
-             static_cast<uint32_t>(packets_.back()->size()), /*in_port=*/1, static_cast<uint8_t>(out_port)});
+             static_cast<uint32_t>(packets_.back()->size()), HashOf(packet), /*in_port=*/1,
+             static_cast<uint8_t>(out_port)});
     to.Publish();
     transit_.inbox().Announce(source);
   }
@@ -95,6 +96,8 @@ class LaneTransitTest : public ::testing::Test {
       burst.frames[burst.count++] = {umem_.Data(address), address, static_cast<uint32_t>(packet.size()), 0,
                                      Verdict::Transmit(0)};
     }
+    burst.ParseHeaders();
+    burst.HashFlows();
     return burst;
   }
   void Pass(int64_t ns) {
@@ -110,9 +113,12 @@ class LaneTransitTest : public ::testing::Test {
       umem_.Take();
     }
   }
-  static uint32_t DestinationOf(const std::string& packet, uint32_t lanes) {
-    return FlowHash(reinterpret_cast<const uint8_t*>(packet.data()), static_cast<uint32_t>(packet.size())) % lanes;
+  static uint32_t HashOf(const std::string& packet) {
+    const auto* data = reinterpret_cast<const uint8_t*>(packet.data());
+    const auto length_bytes = static_cast<uint32_t>(packet.size());
+    return FlowHash(data, length_bytes, Parse(data, length_bytes));
   }
+  static uint32_t DestinationOf(const std::string& packet, uint32_t lanes) { return HashOf(packet) % lanes; }
 
   inline static int64_t now_ns_ = 1;
   std::vector<std::unique_ptr<std::string>> packets_;

@@ -50,7 +50,7 @@ class OffloadFlowsTest : public DataplaneTest {
   // A flow long enough to be decided comes by both ports of lane 0 and goes.
   void Carry(uint32_t flow) {
     for (uint64_t i = 0; i < 16; ++i) {
-      ASSERT_TRUE(socket(0, i % kPorts).Deliver(KeyedPacket(flow, i)));
+      ASSERT_TRUE(socket(0, i % kPorts).Deliver(UdpPacket(flow, i)));
     }
     received_ += 16;
     ASSERT_TRUE(Settled(received_)) << Balance::Of(*stats_);
@@ -58,7 +58,7 @@ class OffloadFlowsTest : public DataplaneTest {
   // The flow is offloaded in every port's table, in this epoch.
   static void ExpectOffloaded(const Memories& memories, uint32_t flow, uint32_t epoch) {
     for (const auto& memory : memories) {
-      const sluice_flow* entry = memory->Find(KeyOf(KeyedPacket(flow, 0)));
+      const sluice_flow* entry = memory->Find(KeyOf(UdpPacket(flow, 0)));
       ASSERT_NE(entry, nullptr);
       EXPECT_EQ(FlowMemory::State(*entry), SLUICE_FLOW_PENDING);
       EXPECT_EQ(entry->epoch, epoch);
@@ -67,7 +67,7 @@ class OffloadFlowsTest : public DataplaneTest {
   }
   static void ExpectUnknown(const Memories& memories, uint32_t flow) {
     for (const auto& memory : memories) {
-      EXPECT_EQ(memory->Find(KeyOf(KeyedPacket(flow, 0))), nullptr);
+      EXPECT_EQ(memory->Find(KeyOf(UdpPacket(flow, 0))), nullptr);
     }
   }
 
@@ -178,7 +178,7 @@ TEST_F(OffloadFlowsTest, LooksAtFlowsOfTheEpochWhenItIsTime) {
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
   Carry(1);
   for (const auto& memory : memories) {
-    memory->Find(KeyOf(KeyedPacket(1, 0)))->state = SLUICE_FLOW_OFFLOADED;
+    memory->Find(KeyOf(UdpPacket(1, 0)))->state = SLUICE_FLOW_OFFLOADED;
   }
   const absl::Time now = absl::Now();
   dataplane_->Tick(now);

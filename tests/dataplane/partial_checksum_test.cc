@@ -9,34 +9,16 @@
 #include <vector>
 
 #include "dataplane/functions/forward/forward.h"
-#include "tests/bpf/packet.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/lib/packet.h"
 
 namespace sluice {
 namespace {
-
-using bpf_test::Bytes;
-using bpf_test::Packet;
 
 constexpr const char* kSource4 = "192.0.2.1";
 constexpr const char* kDestination4 = "198.51.100.77";
 constexpr const char* kSource6 = "2001:db8::1";
 constexpr const char* kDestination6 = "fd00:1234:5678:9abc:def0:1122:3344:5566";
-
-// RFC 1071, two bytes at a time in the order of the wire.
-uint32_t SumOf(const uint8_t* data, size_t length) {
-  uint32_t sum = 0;
-  for (size_t i = 0; i < length; ++i) {
-    sum += i % 2 == 0 ? data[i] << 8 : data[i];
-  }
-  return sum;
-}
-uint16_t Folded(uint32_t sum) {
-  while (sum > 0xffff) {
-    sum = (sum & 0xffff) + (sum >> 16);
-  }
-  return static_cast<uint16_t>(sum);
-}
 
 struct Case {
   const char* name;
@@ -46,11 +28,10 @@ struct Case {
   size_t segment_at;  // from the frame's start
   size_t behind = 0;  // bytes of the frame that follow the segment
 
-  uint32_t PseudoSum(const Bytes& frame) const {
-    const Bytes from = bpf_test::address(ipv6 ? AF_INET6 : AF_INET, ipv6 ? kSource6 : kSource4);
-    const Bytes to = bpf_test::address(ipv6 ? AF_INET6 : AF_INET, ipv6 ? kDestination6 : kDestination4);
-    return SumOf(from.data(), from.size()) + SumOf(to.data(), to.size()) + protocol +
-           static_cast<uint32_t>(SegmentBytes(frame));
+  uint16_t PseudoSum(const Bytes& frame) const {
+    const Bytes from = AddressBytes(ipv6 ? AF_INET6 : AF_INET, ipv6 ? kSource6 : kSource4);
+    const Bytes to = AddressBytes(ipv6 ? AF_INET6 : AF_INET, ipv6 ? kDestination6 : kDestination4);
+    return OnesSum(from, OnesSum(to, protocol + static_cast<uint32_t>(SegmentBytes(frame))));
   }
   size_t SegmentBytes(const Bytes& frame) const { return frame.size() - segment_at - behind; }
   size_t FieldAt() const { return segment_at + (protocol == 6 ? 16 : 6); }
@@ -59,12 +40,13 @@ struct Case {
     Packet::put16(frame, FieldAt(), checksum);
     return frame;
   }
-  Bytes Partial() const { return With(Folded(PseudoSum(packet.bytes()))); }
+  Bytes Partial() const { return With(PseudoSum(packet.bytes())); }
   // As the sender would have it without a device to help.
   Bytes Complete() const {
     Bytes frame = With(0);
-    const uint32_t sum = PseudoSum(frame) + SumOf(&frame[segment_at], SegmentBytes(frame));
-    return With(static_cast<uint16_t>(~Folded(sum)));
+    const auto segment = frame.begin() + static_cast<std::ptrdiff_t>(segment_at);
+    const Bytes covered(segment, segment + static_cast<std::ptrdiff_t>(SegmentBytes(frame)));
+    return With(static_cast<uint16_t>(~OnesSum(covered, PseudoSum(frame))));
   }
 };
 
@@ -85,7 +67,7 @@ Packet Udp6() {
 // On memory of exactly its size, so that the sanitizers see any step beyond.
 bool CompletedIn(Bytes& frame) {
   frame.shrink_to_fit();
-  return CompletePartialChecksum(frame.data(), static_cast<uint32_t>(frame.size()));
+  return CompletePartialChecksum(frame.data(), Parse(frame.data(), static_cast<uint32_t>(frame.size())));
 }
 
 class Completed : public ::testing::TestWithParam<Case> {};
@@ -99,7 +81,7 @@ TEST_P(Completed, AsTheSenderWouldHave) {
 }
 
 TEST_P(Completed, ButNoOtherValueIsTouched) {
-  const uint16_t partial = Folded(GetParam().PseudoSum(GetParam().packet.bytes()));
+  const uint16_t partial = GetParam().PseudoSum(GetParam().packet.bytes());
   for (uint32_t checksum = 0; checksum <= 0xffff; ++checksum) {
     if (checksum != partial) {
       Bytes frame = GetParam().With(static_cast<uint16_t>(checksum));
@@ -122,6 +104,7 @@ const Case kCompleted[] = {
     {"IpOptions", Packet().eth().ipv4(kSource4, kDestination4, 3).udp(1, 2).payload(9), false, 17, 46},
     {"Vlan", Packet().eth().vlan(7).ipv4(kSource4, kDestination4).tcp(1, 2).payload(9), false, 6, 38},
     {"TwoVlans", Packet().eth().vlan(7, 0x88a8).vlan(8).ipv6(kSource6, kDestination6).udp(1, 2), true, 17, 62},
+    {"ThreeVlans", Packet().eth().vlan(1).vlan(2).vlan(3).ipv4(kSource4, kDestination4).udp(1, 2), false, 17, 46},
     {"Udp6", Udp6().payload(64), true, 17, 54},
     {"Tcp6", Packet().eth().ipv6(kSource6, kDestination6).tcp(1, 2, 3).payload(1201), true, 6, 54},
     {"HopByHop", Packet().eth().ipv6(kSource6, kDestination6).extension(0).udp(1, 2).payload(5), true, 17, 62},
@@ -172,7 +155,8 @@ const Case kLeftAlone[] = {
     {"Jumbo", Packet().eth().ipv6(kSource6, kDestination6).poke16(4, 0).udp(1, 2).payload(8), true, 17, 54},
     {"ExtensionBeyondThePacket",
      Packet().eth().ipv6(kSource6, kDestination6).extension(60).poke(1, {9}).udp(1, 2).payload(8), true, 17, 62},
-    {"ThreeVlans", Packet().eth().vlan(1).vlan(2).vlan(3).ipv4(kSource4, kDestination4).udp(1, 2), false, 17, 46},
+    {"FourVlans", Packet().eth().vlan(1).vlan(2).vlan(3).vlan(4).ipv4(kSource4, kDestination4).udp(1, 2), false, 17,
+     50},
     {"UdpLite", Packet().eth().ipv4(kSource4, kDestination4).proto(136).payload(16), false, 136, 34},
     {"Sctp", Packet().eth().ipv4(kSource4, kDestination4).sctp(1, 2).payload(16), false, 132, 34},
 };

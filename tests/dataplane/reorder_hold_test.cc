@@ -17,10 +17,13 @@ Frame Numbered(uint64_t number) {
 class ReorderHoldTest : public ::testing::Test {
  protected:
   void Hold(uint64_t number, uint32_t flow, int64_t now_ns) { hold_.Hold(Numbered(number), flow, now_ns); }
-  ReorderHold::Released Next(int64_t now_ns, bool forced = false) { return hold_.ReleaseNext(now_ns, forced, frame_); }
+  ReorderHold::Released Next(int64_t now_ns, bool forced = false) {
+    return hold_.ReleaseNext(now_ns, forced, frame_, flow_hash_);
+  }
 
   ReorderHold hold_;
   Frame frame_{};
+  uint32_t flow_hash_ = 0;
 };
 
 TEST_F(ReorderHoldTest, NobodyWaitsWhereNothingIsHandedIn) {

@@ -1,127 +1,132 @@
-// Steering probes: the host must take one for the flow's own packet, and nobody else for a packet at all.
+// Steering probes: the host takes one for the flow's own packet, and nobody else takes it for a packet at all.
 #include "dataplane/lane/steering_probe.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <memory>
+#include <ostream>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "dataplane/functions/forward/forward.h"
-#include "dataplane/net/flow_hash.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/lib/packet.h"
 
 namespace sluice {
 namespace {
 
-std::string ProbeFor(const std::string& frame) {
+Bytes ProbeFor(Bytes frame) {
   // Exactly as long as they may be, so that the sanitizers see any step beyond.
-  const std::vector<uint8_t> bytes(frame.begin(), frame.end());
-  std::vector<uint8_t> probe(kMaxProbeBytes);
-  const uint32_t length = MakeSteeringProbe(bytes.data(), static_cast<uint32_t>(bytes.size()), probe.data());
-  EXPECT_LE(length, kMaxProbeBytes);
-  return {probe.begin(), probe.begin() + length};
+  frame.shrink_to_fit();
+  Bytes probe(kMaxProbeBytes);
+  const auto length_bytes = static_cast<uint32_t>(frame.size());
+  const uint32_t bytes = MakeSteeringProbe(frame.data(), length_bytes, Parse(frame.data(), length_bytes), probe.data());
+  EXPECT_LE(bytes, kMaxProbeBytes);
+  probe.resize(bytes);
+  return probe;
+}
+Bytes ProbeFor(const Packet& packet) {
+  return ProbeFor(packet.bytes());
 }
 
-uint32_t HashOf(const std::string& frame) {
-  return FlowHash(reinterpret_cast<const uint8_t*>(frame.data()), static_cast<uint32_t>(frame.size()));
+Packet V4(unsigned option_words = 0, uint16_t fragment = 0) {
+  return Packet().eth().ipv4("10.0.0.1", "10.0.0.2", option_words, fragment).poke16(10, 0x1234);
+}
+Packet V6() {
+  return Packet().eth().ipv6("2001:db8::1", "2001:db8::2");
 }
 
-std::string Frame(const std::string& behind_macs, size_t length = 300) {
-  std::string frame("\x02\x00\x00\x00\x00\x01\x02\x00\x00\x00\x00\x02", 12);
-  frame += behind_macs;
-  while (frame.size() < length) {
-    frame += static_cast<char>('a' + frame.size() % 26);  // as ports and as payload
-  }
-  return frame;
-}
-
-std::string Ipv4(uint8_t protocol, uint16_t fragment = 0, uint8_t header_words = 5) {
-  std::string ip("\x08\x00\x45\x00\x01\x00\x00\x07\x00\x00\x40\x00\x12\x34\x0a\x00\x00\x01\x0a\x00\x00\x02", 22);
-  ip[2] = static_cast<char>(0x40 | header_words);
-  ip[8] = static_cast<char>(fragment >> 8);
-  ip[9] = static_cast<char>(fragment);
-  ip[11] = static_cast<char>(protocol);
-  ip.append((header_words - 5U) * 4U, '\1');
-  return ip;
-}
-
-std::string Ipv6(uint8_t next_header, const std::string& extensions = "") {
-  std::string ip("\x86\xdd\x60\x00\x00\x00\x00\x64", 8);
-  ip += static_cast<char>(next_header);
-  ip += '\x40';
-  ip +=
-      "0123456789abcdef"
-      "ghijklmnopqrstuv";
-  return ip + extensions;
+Bytes Part(const Bytes& bytes, size_t from, size_t count) {
+  const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(from);
+  return {first, first + static_cast<std::ptrdiff_t>(count)};
 }
 
 struct Case {
   const char* name;
-  std::string frame;
+  Packet packet;
   size_t ip_at;
-  size_t flow_ends;
+  size_t flow_ends;  // with 8 bytes of the transport header
 };
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << one.name;
+}
 
 class HasProbe : public ::testing::TestWithParam<Case> {};
 
 TEST_P(HasProbe, WithTheFlowsHeadersAndNothingElse) {
   const Case& one = GetParam();
-  const std::string probe = ProbeFor(one.frame);
+  const Bytes frame = one.packet.bytes();
+  ASSERT_GT(frame.size(), one.flow_ends);
+  const Bytes probe = ProbeFor(frame);
   ASSERT_EQ(probe.size(), std::max<size_t>(one.flow_ends, 60));
-  EXPECT_EQ(probe.substr(0, 6), std::string("\x01\x80\xc2\x00\x00\x01", 6));
-  EXPECT_EQ(probe.substr(6, 6), one.frame.substr(0, 6)) << "from whom a reply would come";
-  EXPECT_EQ(HashOf(probe), HashOf(one.frame));
-  EXPECT_EQ(probe.find_first_not_of('\0', one.flow_ends), std::string::npos) << "no payload";
-  std::string flow = probe.substr(12, one.flow_ends - 12);
-  const std::string theirs = one.frame.substr(12, one.flow_ends - 12);
-  const bool v4 = one.frame[one.ip_at - 1] == 0;
+  EXPECT_EQ(Part(probe, 0, 6), (Bytes{0x01, 0x80, 0xc2, 0, 0, 1}));
+  EXPECT_EQ(Part(probe, 6, 6), Part(frame, 0, 6)) << "from whom a reply would come";
+  const size_t rest = probe.size() - one.flow_ends;
+  EXPECT_EQ(Part(probe, one.flow_ends, rest), Bytes(rest, 0)) << "no payload";
+  Bytes flow = Part(probe, 12, one.flow_ends - 12);
+  const Bytes theirs = Part(frame, 12, one.flow_ends - 12);
+  const bool v4 = frame[one.ip_at - 1] == 0;
   const size_t spoilt = one.ip_at - 12 + (v4 ? 10 : 4);
-  EXPECT_NE(flow.substr(spoilt, 2), theirs.substr(spoilt, 2)) << "no stack may believe it";
-  flow.replace(spoilt, 2, theirs.substr(spoilt, 2));
+  EXPECT_NE(Part(flow, spoilt, 2), Part(theirs, spoilt, 2)) << "no stack may believe it";
+  flow[spoilt] = theirs[spoilt];
+  flow[spoilt + 1] = theirs[spoilt + 1];
   EXPECT_EQ(flow, theirs);
 }
 
-const std::string kTag("\x81\x00\x00\x05", 4);
-const std::string kOuterTag("\x88\xa8\x00\x07", 4);
+const Case kProbed[] = {
+    {"Udp", V4().udp(1000, 53).payload(200), 14, 42},
+    {"Tcp", V4().tcp(1000, 53).payload(200), 14, 42},
+    {"Icmp", V4().icmp().payload(200), 14, 42},
+    {"Options", V4(10).tcp(1000, 53).payload(200), 14, 82},
+    {"FirstFragment", V4(0, 0x2000).udp(1000, 53).payload(200), 14, 42},
+    {"LastFragment", V4(0, 0x0010).proto(17).payload(200), 14, 42},
+    {"Ah", V4().proto(51).payload(200), 14, 42},
+    {"Tagged", Packet().eth().vlan(5).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(200), 18, 46},
+    {"TaggedTwice", Packet().eth().vlan(7, 0x88a8).vlan(5).ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(200), 22, 50},
+    {"TaggedThrice", Packet().eth().vlan(7).vlan(5).vlan(3).ipv4("10.0.0.1", "10.0.0.2").udp(1, 2).payload(9), 26, 54},
+    {"Udp6", V6().udp(1000, 53).payload(200), 14, 62},
+    {"Tagged6", Packet().eth().vlan(5).ipv6("2001:db8::1", "2001:db8::2").tcp(1000, 53).payload(200), 18, 66},
+    {"Options6", V6().extension(0, 1).udp(1000, 53).payload(200), 14, 78},
+    {"Fragment6", V6().fragment6(9).proto(17).payload(200), 14, 70},
+    {"LongestHeaders6", V6().extension(60, 16).udp(1000, 53).payload(200), 14, 198},
+};
+INSTANTIATE_TEST_SUITE_P(All, HasProbe, ::testing::ValuesIn(kProbed), [](const auto& test) { return test.param.name; });
 
-INSTANTIATE_TEST_SUITE_P(
-    All, HasProbe,
-    ::testing::Values(Case{"udp", Frame(Ipv4(17)), 14, 38}, Case{"tcp", Frame(Ipv4(6)), 14, 38},
-                      Case{"icmp", Frame(Ipv4(1)), 14, 38}, Case{"options", Frame(Ipv4(6, 0, 15)), 14, 78},
-                      Case{"first_fragment", Frame(Ipv4(17, 0x2000)), 14, 38},
-                      Case{"last_fragment", Frame(Ipv4(17, 0x0010)), 14, 38},
-                      Case{"tagged", Frame(kTag + Ipv4(17)), 18, 42},
-                      Case{"tagged_twice", Frame(kOuterTag + kTag + Ipv4(17)), 22, 46},
-                      Case{"udp6", Frame(Ipv6(17)), 14, 62}, Case{"tagged6", Frame(kTag + Ipv6(6)), 18, 66},
-                      Case{"options6", Frame(Ipv6(0, std::string("\x11\x01", 2) + std::string(14, '\0'))), 14, 78},
-                      Case{"fragment6", Frame(Ipv6(44)), 14, 62}),
-    [](const auto& test) { return test.param.name; });
+TEST(SteeringProbe, NoneForFramesWithoutAFlow) {
+  EXPECT_EQ(ProbeFor(Packet().eth().arp("10.0.0.1", "10.0.0.2")), Bytes());
+  EXPECT_EQ(ProbeFor(Packet().eth().vlan(1).vlan(2).vlan(3).vlan(4).ipv4("10.0.0.1", "10.0.0.2").udp(1, 2)), Bytes())
+      << "four tags";
+  EXPECT_EQ(ProbeFor(V6().extension(60, 17).udp(1000, 53).payload(200)), Bytes()) << "options longer than a probe";
+  EXPECT_EQ(ProbeFor(V4().udp(1000, 53).cut(3)), Bytes()) << "cut off";
+  EXPECT_EQ(ProbeFor(Bytes()), Bytes());
+}
 
-TEST(SteeringProbe, NoneForWhatIsNotAFlow) {
-  EXPECT_EQ(ProbeFor(Frame(std::string("\x08\x06\x00\x01", 4))), "") << "ARP";
-  EXPECT_EQ(ProbeFor(Frame(kTag + kTag + kTag + Ipv4(17))), "") << "three tags";
-  EXPECT_EQ(ProbeFor(Frame(Ipv6(0, std::string("\x11\xff", 2)))), "") << "options longer than anybody's";
-  EXPECT_EQ(ProbeFor(Frame(Ipv4(17)).substr(0, 30)), "") << "cut off";
-  EXPECT_EQ(ProbeFor(""), "");
+TEST(SteeringProbe, OfAShortPacketIsFilledUp) {
+  const Bytes probe = ProbeFor(V4().proto(50).payload(2));
+  ASSERT_EQ(probe.size(), 60U);
+  EXPECT_EQ(Part(probe, 34, 26),
+            (Bytes{0xa5, 0xa5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
 }
 
 TEST(SteeringProbe, AGroupIsNobodysSource) {
-  std::string frame = Frame(Ipv4(17));
-  frame[0] = '\x33';
+  Bytes frame = V4().udp(1, 2).bytes();
+  frame[0] = 0x33;
   EXPECT_EQ(ProbeFor(frame)[6] & 1, 0);
 }
 
 TEST(SteeringProbe, StandsAnyBytes) {
   std::mt19937 random(20120704);
-  const std::string starts[] = {Ipv4(17), Ipv6(0), kTag + Ipv6(60), kTag + Ipv4(6, 0, 15), ""};
   for (int i = 0; i < 20'000; ++i) {
-    std::string frame = Frame(starts[random() % 5], 120).substr(0, random() % 121);
-    for (uint32_t flips = random() % 8; flips > 0 && !frame.empty(); --flips) {
-      frame[random() % frame.size()] = static_cast<char>(random());
+    Bytes frame = kProbed[random() % std::size(kProbed)].packet.bytes();
+    for (uint32_t flips = random() % 8; flips > 0; --flips) {
+      frame[random() % frame.size()] = static_cast<uint8_t>(random());
     }
-    const std::string probe = ProbeFor(frame);
+    frame.resize(random() % (frame.size() + 1));
+    const Bytes probe = ProbeFor(frame);
     ASSERT_TRUE(probe.empty() || probe.size() >= 60);
   }
 }
@@ -164,7 +169,7 @@ TEST(SteeringProbe, GoesOutOfThePortItsFlowCameFromByTheLaneItIsToUse) {
   const auto probes = fake_destination.sockets[0]->TakeSent();
   EXPECT_EQ(probes.size(), 7U) << "after packets 1, 2, 4 ... 64";
   for (const std::string& probe : probes) {
-    EXPECT_EQ(HashOf(probe), HashOf(UdpPacket(5, 0)));
+    EXPECT_EQ(probe.substr(26, 12), UdpPacket(5, 0).substr(26, 12)) << "the flow's addresses and ports";
   }
   const auto packets = fake_destination.sockets[1]->TakeSent();
   EXPECT_EQ(packets.size(), kPackets);

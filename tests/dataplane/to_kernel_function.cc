@@ -7,20 +7,18 @@
 #include "absl/strings/string_view.h"
 #include "dataplane/functions/catalog.h"
 #include "dataplane/functions/function_factory.h"
-#include "dataplane/net/ethernet.h"
+#include "dataplane/net/headers.h"
 
 namespace sluice {
 namespace {
-
-constexpr uint32_t kUdpProtocolOffset = kEthernetHeaderBytes + 9;
 
 class UdpBackRestToKernel final : public NetworkFunction {
  public:
   void Process(LaneContext& /*lane*/, Burst& burst) override {
     for (Frame& frame : burst) {
-      if (frame.length_bytes > kUdpProtocolOffset && frame.data[12] == 0x08 && frame.data[13] == 0x00 &&
-          frame.data[kUdpProtocolOffset] == 17) {
-        SwapMacs(frame.data);
+      const Headers& headers = burst.headers[burst.IndexOf(frame)];
+      if (headers.network == Network::kIpv4 && headers.protocol == SLUICE_PROTO_UDP) {
+        HeaderAt<EthernetHeader>(frame.data, 0).SwapMacs();
         frame.verdict = Verdict::Transmit(frame.in_port);
       } else {
         frame.verdict = Verdict::ToKernel();

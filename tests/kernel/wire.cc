@@ -2,23 +2,21 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
-#include <net/ethernet.h>
 #include <net/if.h>
-#include <netinet/ip.h>
-#include <netinet/tcp.h>
-#include <netinet/udp.h>
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <cstddef>
 #include <cstring>
 
 #include "absl/time/clock.h"
+#include "dataplane/net/checksum.h"
+#include "dataplane/net/headers.h"
 
 namespace sluice {
 namespace {
-
-constexpr size_t kTagBytes = 4;
 
 // struct virtio_net_hdr, what PACKET_VNET_HDR puts before each frame; linux/virtio_net.h is not C++.
 struct VnetHeader {
@@ -33,102 +31,47 @@ struct VnetHeader {
 };
 static_assert(sizeof(VnetHeader) == 10);
 
-uint32_t Sum(const uint8_t* data, size_t bytes, uint32_t sum = 0) {
-  for (size_t i = 0; i < bytes; ++i) {
-    sum += i % 2 == 0 ? uint32_t{data[i]} << 8 : data[i];
-  }
-  return sum;
+Headers HeadersOf(const Bytes& frame) {
+  const Headers headers = Parse(frame.data(), static_cast<uint32_t>(frame.size()));
+  EXPECT_EQ(headers.network, Network::kIpv4);
+  return headers;
 }
 
-uint16_t Fold(uint32_t sum) {
-  while (sum >> 16 != 0) {
-    sum = (sum & 0xffff) + (sum >> 16);
-  }
-  return static_cast<uint16_t>(sum);
-}
-
-size_t IpOffset(const Bytes& frame) {
-  return sizeof(ether_header) + (VlanOf(frame).has_value() ? kTagBytes : 0);
-}
-
-size_t TransportOffset(const Bytes& frame) {
-  return IpOffset(frame) + sizeof(iphdr);
-}
-
-uint32_t PseudoHeaderSum(const Bytes& frame) {
-  const uint8_t* ip = frame.data() + IpOffset(frame);
-  const size_t length = (size_t{ip[2]} << 8 | ip[3]) - sizeof(iphdr);
-  return Sum(ip + offsetof(iphdr, saddr), 8) + ip[offsetof(iphdr, protocol)] + static_cast<uint32_t>(length);
-}
-
-size_t ChecksumField(uint8_t protocol) {
-  return protocol == IPPROTO_TCP ? offsetof(tcphdr, check) : offsetof(udphdr, check);
-}
-
-uint8_t ProtocolOf(const Bytes& frame) {
-  return frame[IpOffset(frame) + offsetof(iphdr, protocol)];
+uint16_t ChecksumField(uint8_t protocol) {
+  return protocol == SLUICE_PROTO_TCP ? offsetof(TcpHeader, checksum) : offsetof(UdpHeader, checksum);
 }
 
 }  // namespace
 
 std::optional<uint16_t> VlanOf(const Bytes& frame) {
-  if (frame[12] == 0x81 && frame[13] == 0x00) {
-    return static_cast<uint16_t>((frame[14] << 8 | frame[15]) & 0x0fff);
-  }
-  return std::nullopt;
+  const Headers headers = Parse(frame.data(), static_cast<uint32_t>(frame.size()));
+  return headers.vlan == kNoVlan ? std::nullopt : std::optional(headers.vlan);
 }
 
 Bytes PartialChecksumFrame(const FrameSpec& spec) {
-  Bytes frame(spec.destination.begin(), spec.destination.end());
-  const uint8_t source[] = {0x02, 0, 0, 0, 0, 0x77};
-  frame.insert(frame.end(), std::begin(source), std::end(source));
+  Bytes payload(spec.payload_bytes);
+  for (size_t i = 0; i < payload.size(); ++i) {
+    payload[i] = static_cast<uint8_t>(i * 7 + 1);
+  }
+  Packet packet;
+  packet.eth(spec.destination);
   if (spec.vlan.has_value()) {
-    frame.insert(frame.end(), {0x81, 0x00, static_cast<uint8_t>(*spec.vlan >> 8), static_cast<uint8_t>(*spec.vlan)});
+    packet.vlan(*spec.vlan);
   }
-  frame.insert(frame.end(), {0x08, 0x00});
-  const size_t transport_bytes = spec.protocol == IPPROTO_TCP ? sizeof(tcphdr) : sizeof(udphdr);
-  const auto ip_bytes = static_cast<uint16_t>(sizeof(iphdr) + transport_bytes + spec.payload_bytes);
-  iphdr ip{};
-  ip.version = 4;
-  ip.ihl = 5;
-  ip.ttl = 64;
-  ip.protocol = spec.protocol;
-  ip.tot_len = htons(ip_bytes);
-  inet_pton(AF_INET, spec.source_ip.c_str(), &ip.saddr);
-  inet_pton(AF_INET, spec.destination_ip.c_str(), &ip.daddr);
-  ip.check = htons(static_cast<uint16_t>(~Fold(Sum(reinterpret_cast<const uint8_t*>(&ip), sizeof(ip)))));
-  const auto* ip_start = reinterpret_cast<const uint8_t*>(&ip);
-  frame.insert(frame.end(), ip_start, ip_start + sizeof(ip));
-  const size_t transport = frame.size();
-  frame.resize(transport + transport_bytes);
-  if (spec.protocol == IPPROTO_TCP) {
-    tcphdr tcp{};
-    tcp.source = htons(40000);
-    tcp.dest = htons(spec.destination_port);
-    tcp.doff = sizeof(tcp) / 4;
-    tcp.ack = 1;
-    std::memcpy(&frame[transport], &tcp, sizeof(tcp));
+  packet.ipv4(spec.source_ip, spec.destination_ip);
+  if (spec.protocol == SLUICE_PROTO_TCP) {
+    packet.tcp(40000, spec.destination_port);
   } else {
-    udphdr udp{};
-    udp.source = htons(40000);
-    udp.dest = htons(spec.destination_port);
-    udp.len = htons(static_cast<uint16_t>(sizeof(udp) + spec.payload_bytes));
-    std::memcpy(&frame[transport], &udp, sizeof(udp));
+    packet.udp(40000, spec.destination_port);
   }
-  for (size_t i = 0; i < spec.payload_bytes; ++i) {
-    frame.push_back(static_cast<uint8_t>(i * 7 + 1));
-  }
-  const uint16_t pseudo = htons(Fold(PseudoHeaderSum(frame)));
-  std::memcpy(&frame[transport + ChecksumField(spec.protocol)], &pseudo, sizeof(pseudo));
-  return frame;
+  return packet.payload(payload).partial_checksums().bytes();
 }
 
 bool ChecksumIsGood(const Bytes& frame) {
-  const size_t transport = TransportOffset(frame);
-  const uint8_t* ip = frame.data() + IpOffset(frame);
-  const size_t length = (size_t{ip[2]} << 8 | ip[3]) - sizeof(iphdr);
-  return transport + length <= frame.size() &&
-         Fold(Sum(frame.data() + transport, length, PseudoHeaderSum(frame))) == 0xffff;
+  const Headers headers = HeadersOf(frame);
+  const auto& ip = HeaderAt<Ipv4Header>(frame.data(), headers.l3_offset);
+  const uint64_t pseudo = PseudoHeader(ip, headers.protocol, headers.l4_bytes);
+  return Fold(Sum(frame.data() + headers.l4_offset, headers.l4_bytes, pseudo)) == kChecksumIsRight;
 }
 
 Wire::Wire(const std::string& netdev) : socket_(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL))) {
@@ -145,12 +88,13 @@ Wire::Wire(const std::string& netdev) : socket_(socket(AF_PACKET, SOCK_RAW | SOC
 void Wire::Send(const Bytes& frame, uint16_t segment_bytes) {
   VnetHeader header{};
   header.flags = VnetHeader::kNeedsChecksum;
-  header.checksum_start = static_cast<uint16_t>(TransportOffset(frame));
-  header.checksum_offset = static_cast<uint16_t>(ChecksumField(ProtocolOf(frame)));
+  const Headers headers = HeadersOf(frame);
+  header.checksum_start = headers.l4_offset;
+  header.checksum_offset = ChecksumField(headers.protocol);
   if (segment_bytes != 0) {
     header.gso_type = VnetHeader::kTcp4;
     header.segment_bytes = segment_bytes;
-    header.header_bytes = static_cast<uint16_t>(TransportOffset(frame) + sizeof(tcphdr));
+    header.header_bytes = static_cast<uint16_t>(headers.l4_offset + sizeof(TcpHeader));
   }
   const auto* start = reinterpret_cast<const uint8_t*>(&header);
   Bytes message(start, start + sizeof(header));

@@ -11,13 +11,12 @@
 
 #include "absl/time/time.h"
 #include "dataplane/base/unique_fd.h"
+#include "tests/lib/packet.h"
 
 namespace sluice {
 
-using Bytes = std::vector<uint8_t>;
-
 struct FrameSpec {
-  std::array<uint8_t, 6> destination{};
+  Mac destination{};
   std::optional<uint16_t> vlan;
   uint8_t protocol = 17;  // UDP; 6 for TCP
   std::string source_ip = "10.7.0.1";

@@ -11,10 +11,9 @@
 
 #include "absl/time/time.h"
 #include "control/kernel/lane_sockets.h"
+#include "tests/lib/packet.h"
 
 namespace sluice {
-
-using Bytes = std::vector<uint8_t>;
 
 class XskUser {
  public:

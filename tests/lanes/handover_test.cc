@@ -39,6 +39,11 @@ class HandoverTest : public LanesTest {
       HeldLane held;
       held.spec.set_index(index);
       held.fds.emplace_back(memfd_create("umem", MFD_CLOEXEC));
+      for (uint32_t port = 0; port < kPorts; ++port) {
+        held.spec.add_sockets()->set_port(port);
+        held.fds.emplace_back(memfd_create("socket", MFD_CLOEXEC));
+        held.fds.emplace_back(memfd_create("xskmap", MFD_CLOEXEC));
+      }
       greeting.lanes.push_back(std::move(held));
     }
     return greeting;
@@ -102,7 +107,8 @@ TEST_F(HandoverTest, ASurvivorGivesItsLanesAndIsToldOfThePorts) {
   EXPECT_THAT(lanes_->All(), ElementsAre(0, kBridgeLane));
   EXPECT_EQ(transmit_->count(), 1U);
   EXPECT_THAT(placement_->worker_cores(), ElementsAre(3));
-  EXPECT_THAT(log_, ElementsAre("dataplane: share credit with 2 fds", "dataplane: quarantine 64 on port 0"));
+  EXPECT_THAT(log_, ElementsAre("eth0: bridge socket", "eth1: bridge socket", "dataplane: share credit with 2 fds",
+                                "dataplane: quarantine 64 on port 0"));
 }
 
 TEST_F(HandoverTest, ASurvivorOfAnotherFunctionIsLeftAlone) {

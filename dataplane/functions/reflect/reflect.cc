@@ -1,17 +1,17 @@
 #include "dataplane/functions/reflect/reflect.h"
 
 #include "dataplane/function/flow_action.h"
-#include "dataplane/net/ethernet.h"
+#include "dataplane/net/headers.h"
 
 namespace sluice::functions::reflect {
 
 void Reflect::Process(LaneContext& /*lane*/, Burst& burst) {
   for (Frame& frame : burst) {
-    if (frame.length_bytes < kEthernetHeaderBytes) {
+    if (frame.length_bytes < SLUICE_ETHERNET_BYTES) {
       frame.verdict = Verdict::Drop(DropReason::kMalformed);
       continue;
     }
-    SwapMacs(frame.data);
+    HeaderAt<EthernetHeader>(frame.data, 0).SwapMacs();
     frame.verdict = Verdict::Transmit(frame.in_port);
     if (frame.may_offload) {
       burst.Offload(frame, SentOut(frame.in_port, SLUICE_FLOW_SWAP_MACS));

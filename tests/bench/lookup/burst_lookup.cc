@@ -31,8 +31,9 @@ double BurstLookupNs(FlowTables& tables, OffloadedFlows& flows) {
   for (int piece = -kWarmUpPieces; piece < kPieces; ++piece) {
     int64_t looking_ns = 0;
     for (int i = 0; i < kBurstsPerPiece; ++i) {
-      for (SmallFrame& frame : memory) {
-        flows.WriteOne(frame);
+      for (uint32_t frame = 0; frame < kBurstFrames; ++frame) {
+        flows.WriteOne(memory[frame]);
+        burst->headers[frame] = Parse(memory[frame].bytes.data(), sizeof(memory[frame].bytes));
       }
       // A burst of no frames first: what the clock and the call take.
       burst->count = 0;

@@ -2,10 +2,12 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "bpf/flow_key.h"
+#include "tests/lib/packet.h"
 
 namespace sluice::bench {
 namespace {
@@ -15,20 +17,19 @@ constexpr uint32_t kFirstSource = 0xc6120001;  // 198.18.0.1
 constexpr uint32_t kFirstPort = 1024;
 constexpr uint32_t kFlowsPerAddress = 60000;
 
-constexpr uint8_t kIpBytes = 46;
-constexpr uint8_t kUdpBytes = kIpBytes - SLUICE_FLOW_IPV4_BYTES;
 constexpr size_t kSourceAt = 26;
 constexpr size_t kPortAt = 34;
-// Checksums are not looked at.
-constexpr SmallFrame kFrame = {{
-    0x02, 0,  0, 0,        0, 1,                           // to
-    0x02, 0,  0, 0,        0, 2,                           // from
-    0x08, 0,                                               // IPv4
-    0x45, 0,  0, kIpBytes, 0, 0,         0x40, 0, 64, 17,  // UDP
-    0,    0,  0, 0,        0, 0,                           // from Write's address
-    198,  19, 0, 1,                                        // to this one
-    0,    0,  0, 9,        0, kUdpBytes,                   // from Write's port to port 9
-}};
+
+// To port 9 of 198.19.0.1; Write fills in the source. Checksums are not looked at.
+const SmallFrame& FrameWithoutSource() {
+  static const SmallFrame kFrame = [] {
+    SmallFrame frame;
+    const Bytes bytes = Packet().eth().ipv4("0.0.0.0", "198.19.0.1").udp(0, 9).payload(18).bytes();
+    std::copy(bytes.begin(), bytes.end(), frame.bytes.begin());
+    return frame;
+  }();
+  return kFrame;
+}
 
 }  // namespace
 
@@ -38,7 +39,7 @@ uint32_t OffloadedFlows::BucketsFor(uint32_t flows) {
 
 OffloadedFlows::OffloadedFlows(FlowTable& table, uint32_t flows) {
   numbers_.reserve(flows);
-  SmallFrame frame = kFrame;
+  SmallFrame frame;
   for (uint32_t number = 0; numbers_.size() < flows; ++number) {
     Write(number, frame);
     const sluice_flow_key key = KeyOf(frame);
@@ -61,7 +62,7 @@ sluice_flow_key OffloadedFlows::KeyOf(const SmallFrame& frame) {
 void OffloadedFlows::Write(uint32_t number, SmallFrame& frame) {
   const uint32_t source = htonl(kFirstSource + number / kFlowsPerAddress);
   const uint16_t port = htons(static_cast<uint16_t>(kFirstPort + number % kFlowsPerAddress));
-  frame = kFrame;
+  frame = FrameWithoutSource();
   std::memcpy(&frame.bytes[kSourceAt], &source, sizeof(source));
   std::memcpy(&frame.bytes[kPortAt], &port, sizeof(port));
 }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Test packets, written the way they are read on the wire:
+// Builds test packets, in the order of the wire:
 //
-//   Packet().eth().vlan(10).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(20).bytes()
+//   Packet().eth().vlan(10).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(20).checksums().bytes()
 //
-// Every layer sets the type field of the one before it. Lengths are filled in by bytes(); a poke()
-// after a layer then overwrites bytes of that layer, which is how malformed packets are made.
-#ifndef SLUICE_TESTS_BPF_PACKET_H_
-#define SLUICE_TESTS_BPF_PACKET_H_
+// Every layer sets the type field of the layer before it. bytes() fills in lengths, then overwrites what poke() asked
+// for, which makes malformed packets, then fills in checksums if it is to. Without checksums() they are 0.
+//
+// The sums here are slow and obvious on purpose: the product's (dataplane/net/checksum.h) are judged by them.
+#ifndef SLUICE_TESTS_LIB_PACKET_H_
+#define SLUICE_TESTS_LIB_PACKET_H_
 
 #include <arpa/inet.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -19,14 +23,28 @@
 #include <utility>
 #include <vector>
 
-namespace sluice::bpf_test {
+namespace sluice {
 
 using Bytes = std::vector<uint8_t>;
 
-inline constexpr uint8_t kPortMac[6] = {0x02, 0, 0, 0, 0, 0x01};
-inline constexpr uint8_t kOtherMac[6] = {0x02, 0, 0, 0, 0, 0x02};
+using Mac = std::array<uint8_t, 6>;
 
-inline Bytes address(int family, const std::string& text) {
+inline constexpr Mac kPortMac = {0x02, 0, 0, 0, 0, 0x01};
+inline constexpr Mac kOtherMac = {0x02, 0, 0, 0, 0, 0x02};
+inline constexpr Mac kPeerMac = {0x02, 0, 0, 0, 0, 0x99};
+
+// RFC 1071, two bytes at a time in the order of the wire; folded, not complemented.
+inline uint16_t OnesSum(const Bytes& data, uint32_t sum = 0) {
+  for (size_t i = 0; i < data.size(); ++i) {
+    sum += i % 2 == 0 ? data[i] << 8 : data[i];
+  }
+  while (sum > 0xffff) {
+    sum = (sum & 0xffff) + (sum >> 16);
+  }
+  return static_cast<uint16_t>(sum);
+}
+
+inline Bytes AddressBytes(int family, const std::string& text) {
   Bytes out(family == AF_INET ? 4 : 16);
   if (inet_pton(family, text.c_str(), out.data()) != 1) {
     throw std::invalid_argument(text);
@@ -36,10 +54,10 @@ inline Bytes address(int family, const std::string& text) {
 
 class Packet {
  public:
-  Packet& eth(const uint8_t (&dst)[6] = kPortMac) {
+  Packet& eth(const Mac& dst = kPortMac, const Mac& src = kPeerMac) {
     begin();
-    add(Bytes(dst, dst + 6));
-    add({0x02, 0, 0, 0, 0, 0x99});
+    add(Bytes(dst.begin(), dst.end()));
+    add(Bytes(src.begin(), src.end()));
     return type16();
   }
   Packet& ethertype(uint16_t type) { return next(type), *this; }
@@ -54,12 +72,14 @@ class Packet {
   Packet& ipv4(const std::string& src, const std::string& dst, unsigned option_words = 0, uint16_t fragment = 0) {
     next(0x0800);
     const size_t at = begin();
+    ip_ = at;
+    ipv6_ = false;
     add({static_cast<uint8_t>(0x45 + option_words), 0, 0, 0, 0, 1});
     add16(fragment);
     add({64, 0, 0, 0});
     type8_at(at + 9);
-    add(address(AF_INET, src));
-    add(address(AF_INET, dst));
+    add(AddressBytes(AF_INET, src));
+    add(AddressBytes(AF_INET, dst));
     add(Bytes(4 * option_words, 1));
     at_end([at](Bytes& all) { put16(all, at + 2, all.size() - at); });
     return *this;
@@ -67,10 +87,12 @@ class Packet {
   Packet& ipv6(const std::string& src, const std::string& dst) {
     next(0x86dd);
     const size_t at = begin();
+    ip_ = at;
+    ipv6_ = true;
     add({0x60, 0, 0, 0, 0, 0, 59, 64});
     type8_at(at + 6);
-    add(address(AF_INET6, src));
-    add(address(AF_INET6, dst));
+    add(AddressBytes(AF_INET6, src));
+    add(AddressBytes(AF_INET6, dst));
     at_end([at](Bytes& all) { put16(all, at + 4, all.size() - at - 40); });
     return *this;
   }
@@ -103,7 +125,7 @@ class Packet {
 
   Packet& tcp(uint16_t src, uint16_t dst, unsigned option_words = 0) {
     next(6);
-    begin();
+    begin_transport(6);
     add16(src);
     add16(dst);
     add(Bytes(8, 0));
@@ -113,7 +135,7 @@ class Packet {
   }
   Packet& udp(uint16_t src, uint16_t dst) {
     next(17);
-    const size_t at = begin();
+    const size_t at = begin_transport(17);
     add16(src);
     add16(dst);
     add(Bytes(4, 0));
@@ -128,21 +150,22 @@ class Packet {
     add(Bytes(8, 0));
     return *this;
   }
-  Packet& icmp(uint8_t type = 8) { return next(1), begin(), add({type, 0, 0, 0, 0, 0, 0, 0}); }
-  Packet& icmp6(uint8_t type = 128) { return next(58), begin(), add({type, 0, 0, 0, 0, 0, 0, 0}); }
+  Packet& icmp(uint8_t type = 8) { return echo(1, type); }
+  Packet& icmp6(uint8_t type = 128) { return echo(58, type); }
   // Neighbour solicitation (135) or advertisement (136).
-  Packet& neighbour(uint8_t type, const std::string& target) { return icmp6(type).add(address(AF_INET6, target)); }
+  Packet& neighbour(uint8_t type, const std::string& target) { return icmp6(type).add(AddressBytes(AF_INET6, target)); }
   Packet& proto(uint8_t number) { return next(number), begin(), *this; }
 
   Packet& arp(const std::string& sender, const std::string& target, uint8_t operation = 1) {
     next(0x0806);
     begin();
     add({0, 1, 8, 0, 6, 4, 0, operation});
-    add(Bytes(6, 0x11)).add(address(AF_INET, sender));
-    return add(Bytes(6, 0)).add(address(AF_INET, target));
+    add(Bytes(6, 0x11)).add(AddressBytes(AF_INET, sender));
+    return add(Bytes(6, 0)).add(AddressBytes(AF_INET, target));
   }
 
   Packet& payload(size_t size) { return add(Bytes(size, 0xa5)); }
+  Packet& payload(const Bytes& bytes) { return add(bytes); }
   // Behind the last header, and not part of any length: Ethernet's padding.
   Packet& padding(size_t size) {
     padding_ = size;
@@ -169,14 +192,29 @@ class Packet {
     return *this;
   }
 
+  // Right checksums in the IPv4 header and in TCP, UDP, ICMP or ICMPv6 over the rest of the packet.
+  Packet& checksums() {
+    checksums_ = Checksums::kComplete;
+    return *this;
+  }
+  // As a sender leaves TCP's or UDP's to a device: the pseudo header's sum, not complemented.
+  Packet& partial_checksums() {
+    checksums_ = Checksums::kPartial;
+    return *this;
+  }
+
   Bytes bytes() const {
     Bytes all = bytes_;
     for (const auto& finish : finishers_) {
       finish(all);
     }
+    const size_t end = all.size();
     all.insert(all.end(), padding_, 0);
     for (const auto& poke : pokes_) {
       poke(all);
+    }
+    if (checksums_ != Checksums::kNone) {
+      sum(all, end);
     }
     return all;
   }
@@ -187,6 +225,43 @@ class Packet {
   }
 
  private:
+  enum class Checksums { kNone, kPartial, kComplete };
+
+  Packet& echo(uint8_t protocol, uint8_t type) {
+    next(protocol);
+    begin_transport(protocol);
+    return add({type, 0, 0, 0, 0, 0, 0, 0});
+  }
+  size_t begin_transport(uint8_t protocol) {
+    protocol_ = protocol;
+    return transport_ = begin();
+  }
+
+  static Bytes part(const Bytes& all, size_t from, size_t to) {
+    return {all.begin() + static_cast<std::ptrdiff_t>(from), all.begin() + static_cast<std::ptrdiff_t>(to)};
+  }
+  void sum(Bytes& all, size_t end) const {
+    if (!ipv6_) {
+      put16(all, ip_ + 10, 0);
+      put16(all, ip_ + 10, static_cast<uint16_t>(~OnesSum(part(all, ip_, ip_ + (all.at(ip_) & 0x0fU) * 4))));
+    }
+    if (transport_ == 0) {
+      return;
+    }
+    const size_t addresses = ip_ + (ipv6_ ? 8 : 12);
+    const uint16_t pseudo = protocol_ == 1 ? 0  // ICMP over IPv4 has no pseudo header
+                                           : OnesSum(part(all, addresses, addresses + (ipv6_ ? 32 : 8)),
+                                                     protocol_ + static_cast<uint32_t>(end - transport_));
+    const size_t field = transport_ + (protocol_ == 6 ? 16 : protocol_ == 17 ? 6 : 2);
+    if (checksums_ == Checksums::kPartial) {
+      put16(all, field, pseudo);
+      return;
+    }
+    put16(all, field, 0);
+    const uint16_t complete = static_cast<uint16_t>(~OnesSum(part(all, transport_, end), pseudo));
+    put16(all, field, protocol_ == 17 && complete == 0 ? 0xffff : complete);
+  }
+
   size_t begin() { return layer_ = bytes_.size(); }
   Packet& add(const Bytes& more) {
     bytes_.insert(bytes_.end(), more.begin(), more.end());
@@ -216,6 +291,11 @@ class Packet {
 
   Bytes bytes_;
   size_t layer_ = 0;
+  size_t ip_ = 0;         // of the last IP header,
+  size_t transport_ = 0;  // of the transport header behind it; 0: there is none with a checksum
+  uint8_t protocol_ = 0;  // and its number
+  bool ipv6_ = false;
+  Checksums checksums_ = Checksums::kNone;
   size_t type_at_ = 0;
   int type_bytes_ = 0;
   size_t padding_ = 0;
@@ -223,6 +303,6 @@ class Packet {
   std::vector<std::function<void(Bytes&)>> pokes_;
 };
 
-}  // namespace sluice::bpf_test
+}  // namespace sluice
 
-#endif  // SLUICE_TESTS_BPF_PACKET_H_
+#endif  // SLUICE_TESTS_LIB_PACKET_H_
