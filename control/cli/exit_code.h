@@ -1,4 +1,4 @@
-// The exit codes of sluicectl (control/cli/README.md). Scripts rely on them.
+// What sluicectl's exit codes mean (DESIGN.md section 5). Scripts rely on them.
 #ifndef SLUICE_CONTROL_CLI_EXIT_CODE_H_
 #define SLUICE_CONTROL_CLI_EXIT_CODE_H_
 
