@@ -1,5 +1,5 @@
 // Makes what a lane consists of in the kernel: the UMEM's memfd and one bound AF_XDP socket per port,
-// all on that UMEM. Made with the kernel's own calls, not xsk_socket__create (control/README.md).
+// all on that UMEM. Made with the kernel's own calls, not xsk_socket__create (DESIGN.md 3.2).
 //
 // The first socket registers the UMEM (XDP_UMEM_REG) and binds on its own; the others bind with
 // XDP_SHARED_UMEM to the first, on their own (netdev, queue), with their own fill and completion rings

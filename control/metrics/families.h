@@ -1,8 +1,8 @@
 // The agent's status as Prometheus metrics. A pure function: whatever is measured is in StatusResponse.
 //
-// Names and labels are a contract with users (control/metrics/README.md). Packet counters live in the statistics
-// segment, which a restart of agent or dataplane alone survives; those of resizes, and drops at sockets that an agent
-// closed, start with the agent. The accounting law:
+// Names and labels are the contract of DESIGN.md section 5. Packet counters live in the statistics segment, which a
+// restart of agent or dataplane alone survives; those of resizes, and drops at sockets that an agent closed, start with
+// the agent. The accounting law:
 //   sluice_received_packets_total + sluice_originated_packets_total
 //     = sluice_transmitted_packets_total + sluice_dropped_packets_total + sluice_held_packets
 // and sluice_dropped_packets_total is the sum of sluice_drops_total over every reason that does not begin with

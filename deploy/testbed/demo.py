@@ -115,7 +115,7 @@ def show(build: Path, net: TestNet, function: NetworkFunction) -> None:
     balance = function.status()["balance"]
     say(
         f"\n  The dataplane's balance: received {balance['received']} + originated {balance['originated']}"
-        f" = transmitted {balance['transmitted']} + passed {balance['passed']} + offloaded {balance['offloaded']}"
+        f" = transmitted {balance['transmitted']}"
         f" + dropped {balance['dropped']} + held {balance['held']}"
         + ("" if balance["unaccounted"] == 0 else f", {balance['unaccounted']} UNACCOUNTED")
     )
