@@ -145,14 +145,16 @@ std::string ManPage(const std::string& version, const std::string& example) {
   return text;
 }
 
+// Names no function: a new one changes no file but its own.
 std::string ReadmeTables() {
-  std::string text = ReadmeTable(KeyDocs());
-  for (const FunctionDescriptor* function : Functions()) {
-    const std::vector<KeyDoc> docs = SettingDocs(*function);
-    absl::StrAppend(&text, "\n### `type = \"", function->name, "\"`\n\n", function->summary, " ", PortsText(*function),
-                    " ", docs.empty() ? "No keys of its own.\n" : absl::StrCat("Its keys:\n\n", ReadmeTable(docs)));
+  std::vector<KeyDoc> docs = KeyDocs();
+  for (KeyDoc& doc : docs) {
+    if (std::string(doc.table) == "function" && std::string(doc.key) == "type") {
+      doc.words.clear();
+      doc.values = "the name of a function; sluice.toml(5) lists them, with the keys of each";
+    }
   }
-  return text;
+  return ReadmeTable(docs);
 }
 
 absl::StatusOr<std::string> WithReadmeTables(const std::string& readme) {

@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// The law of DESIGN.md 3.7, over every lane and port. Exact when nothing is on its way; read under load
+// The accounting law (dataplane/README.md), over every lane and port. Exact when nothing is on its way; read under load
 // the parts may be a burst apart.
 struct BalanceSums {
   uint64_t received = 0;

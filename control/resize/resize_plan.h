@@ -5,7 +5,7 @@
 // Nothing here asks or changes the kernel: a plan depends on ResizeState alone. So every plan can be tested, and
 // `sluicectl queues set N --dry-run` shows exactly the steps that would run.
 //
-// The levers, cheapest first (DESIGN.md section 4):
+// The levers, cheapest first (control/resize/README.md):
 //   cores     which worker polls which lane; the device is left alone
 //   spread    which of the open pairs the device's RSS table uses; XDP and sockets stay
 //   channels  how many pairs the device has; XDP is off the device meanwhile, and the bridge carries on

@@ -143,7 +143,7 @@ def main() -> int:
                 guest.attach_terminal()
             function.stop()
             guest.assert_healthy()
-    say("\nNext: sudo deploy/quickstart --shell, and README.md for your own guest.")
+    say("\nNext: sudo deploy/quickstart --shell, and deploy/README.md for your own guest.")
     return 0
 
 
