@@ -6,7 +6,8 @@
 // The objects it owns do the work; each has a header of its own. Those below know those above, never the other way
 // round:
 //
-//   state file, function, call log, link ─► ports ─► dataplane client, supervisor ─► placement ─► lanes ─► transmit spread
+//   state file, function, call log, link ─► ports ─► dataplane client, supervisor ─► placement ─► lanes ─► transmit
+//   spread
 //     ─► handover ─► offload ─► steering ─► resizer
 //
 // Forgetting the object leaves traffic running. One thread: the agent's loop. Blocking calls are bounded

@@ -178,7 +178,9 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
       ->required()
       ->check(CLI::IsMember({"dataplane", "pass", "drop"}));
   add->add_option("FIELD=VALUE", typed.fields,
-                  "The packets it is for, by these fields: " + absl::StrJoin(MatchFields(), ", ", [](std::string* out, const RuleField& field) { out->append(field.name); }))
+                  "The packets it is for, by these fields: " +
+                      absl::StrJoin(MatchFields(), ", ",
+                                    [](std::string* out, const RuleField& field) { out->append(field.name); }))
       ->check(CheckField);
   AddParsed(
       *add, "--before", "ID", ParseCount, [&typed](uint32_t id) { typed.before = id; },

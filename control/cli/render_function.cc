@@ -59,6 +59,7 @@ std::string RenderRows(const wire::FunctionResponse& answer, Style style) {
   for (const wire::FunctionResponse::Column& column : answer.columns()) {
     titles.push_back(absl::AsciiStrToUpper(column.name()));
   }
+  columns.reserve(titles.size());
   for (int i = 0; i < answer.columns_size(); ++i) {
     columns.push_back({titles[i].c_str(), answer.columns(i).type() != "text"});
   }

@@ -45,8 +45,7 @@ absl::Status DataplaneClient::Call(const dataplane::Request& request, absl::Span
   return s;
 }
 
-absl::Status DataplaneClient::Configure(const dataplane::Configure& configuration, const RcuWaiter& rcu,
-                                        int state_fd) {
+absl::Status DataplaneClient::Configure(const dataplane::Configure& configuration, const RcuWaiter& rcu, int state_fd) {
   dataplane::Request request;
   *request.mutable_configure() = configuration;
   std::vector<int> fds = {stats_->fd(), rcu.outer_fd(), rcu.inner_fd()};

@@ -1,7 +1,7 @@
 // The network function as the agent keeps it: its descriptor, the settings in force, and its state memory.
 //
-// State memory outlives dataplanes: the agent makes it (a memfd of zeros), gives it to each dataplane it configures, and
-// gets it back from one that outlived a former agent. It goes with the last process that has it.
+// State memory outlives dataplanes: the agent makes it (a memfd of zeros), gives it to each dataplane it configures,
+// and gets it back from one that outlived a former agent. It goes with the last process that has it.
 //
 // One thread.
 #ifndef SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_

@@ -26,8 +26,8 @@ namespace sluice {
 class Handover {
  public:
   // Borrows all. Of `config` it takes ports and poll mode.
-  Handover(const Config& config, FunctionHost& function, const RcuWaiter& rcu, const PortSet& ports, DataplaneClient& dataplane,
-           Placement& placement, LaneSet& lanes, TransmitSpread& transmit)
+  Handover(const Config& config, FunctionHost& function, const RcuWaiter& rcu, const PortSet& ports,
+           DataplaneClient& dataplane, Placement& placement, LaneSet& lanes, TransmitSpread& transmit)
       : config_(config),
         function_(function),
         rcu_(rcu),

@@ -40,9 +40,10 @@ class SteeringMaps {
   // Replaces the whole element.
   absl::Status SetConfig(const sluice_config& config);
 
-  // Rules change in two steps. FillIdleRules() fills the idle bank; the caller has waited for an RCU grace period (RcuWaiter::Wait) since
-  // the last flip, so that no packet is still looked up there. FlipRules() puts that bank in force, for whole packets;
-  // a second flip undoes the first. The counter of a fresh rule must belong to no rule in force.
+  // Rules change in two steps. FillIdleRules() fills the idle bank; the caller has waited for an RCU grace period
+  // (RcuWaiter::Wait) since the last flip, so that no packet is still looked up there. FlipRules() puts that bank in
+  // force, for whole packets; a second flip undoes the first. The counter of a fresh rule must belong to no rule in
+  // force.
   absl::Status FillIdleRules(absl::Span<const ActiveRule> rules);
   absl::Status FlipRules();
   absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const { return rules_.ReadHits(index); }

@@ -68,9 +68,8 @@ absl::Status CheckRights(const ucred& peer, const wire::Request& request, const 
     return absl::OkStatus();
   }
   return absl::PermissionDeniedError(
-      changes
-          ? "changing needs root or membership of group sluice-admin: use sudo, or `usermod -aG sluice-admin USER`"
-          : "reading needs root or membership of group sluice: use sudo, or `usermod -aG sluice USER`");
+      changes ? "changing needs root or membership of group sluice-admin: use sudo, or `usermod -aG sluice-admin USER`"
+              : "reading needs root or membership of group sluice: use sudo, or `usermod -aG sluice USER`");
 }
 
 wire::Response Refuse(const absl::Status& s) {

@@ -45,8 +45,8 @@ struct XskSocket {
 
 // Maps the rings of the socket `fd`, which must stay open as long as the result lives; `sizes` are those that the agent
 // set with setsockopt. Errors: InvalidArgument when it is no AF_XDP socket or a size is no power of two;
-// FailedPrecondition for a kernel without need_wakeup, or one that does not map a bound socket's rings (Mapping::Share);
-// Internal when mmap fails.
+// FailedPrecondition for a kernel without need_wakeup, or one that does not map a bound socket's rings
+// (Mapping::Share); Internal when mmap fails.
 absl::StatusOr<XskSocket> MapXskSocket(int fd, const XskRingSizes& sizes);
 
 }  // namespace sluice

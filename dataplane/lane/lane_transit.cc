@@ -228,8 +228,8 @@ uint32_t LaneTransit::ReleaseMovedFlows(uint32_t at_least) {
   uint32_t unproven = 0;
   while (burst_.count < kBurstFrames) {
     const bool forced = burst_.count < at_least;
-    const ReorderHold::Released released = reorder_hold_.ReleaseNext(now_ns, forced, burst_.frames[burst_.count],
-                                                                     burst_.headers[burst_.count].flow_hash);
+    const ReorderHold::Released released =
+        reorder_hold_.ReleaseNext(now_ns, forced, burst_.frames[burst_.count], burst_.headers[burst_.count].flow_hash);
     if (released == ReorderHold::Released::kNone) {
       break;
     }

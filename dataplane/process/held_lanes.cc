@@ -17,7 +17,8 @@ constexpr absl::Duration kDrainPause = absl::Milliseconds(1);
 
 }  // namespace
 
-HeldLanes::HeldLanes(Kernel& kernel, NetworkFunction& function, WorkerPool& worker_pool, Fence& fence, uint32_t port_count, StatsSegment& stats)
+HeldLanes::HeldLanes(Kernel& kernel, NetworkFunction& function, WorkerPool& worker_pool, Fence& fence,
+                     uint32_t port_count, StatsSegment& stats)
     : kernel_(kernel),
       function_(function),
       worker_pool_(worker_pool),

@@ -40,7 +40,8 @@ namespace sluice {
 
 class HeldLanes {
  public:
-  HeldLanes(Kernel& kernel, NetworkFunction& function, WorkerPool& worker_pool, Fence& fence, uint32_t port_count, StatsSegment& stats);
+  HeldLanes(Kernel& kernel, NetworkFunction& function, WorkerPool& worker_pool, Fence& fence, uint32_t port_count,
+            StatsSegment& stats);
   // Stops polling all lanes and unmaps them, without draining: a successor may go on with their rings.
   ~HeldLanes();
   HeldLanes(const HeldLanes&) = delete;

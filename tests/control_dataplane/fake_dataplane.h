@@ -54,7 +54,7 @@ class FakeDataplane final : public DataplaneConnection {
   bool alive = true;
   std::map<uint32_t, Lane> lanes;
   uint32_t transmit_lanes = 0;
-  dataplane::FunctionPage page;  // the answer to every query
+  dataplane::FunctionPage page;                 // the answer to every query
   std::map<std::string, std::string> settings;  // of the function, as configured or applied
   std::map<std::string, absl::Status> refused;  // requests as they stand in the log, without the prefix
   std::optional<std::string> dies_at;

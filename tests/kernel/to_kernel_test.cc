@@ -276,7 +276,8 @@ TEST_F(ToKernelTest, GoesOnWithoutTheAgentAndIsAdopted) {
 // Generic XDP sees what is on its way to the kernel.
 TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   ASSERT_OK(xdp_->Remove(false));
-  absl::StatusOr<XdpAttachment> generic = XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, ModeSetting::kSkb);
+  absl::StatusOr<XdpAttachment> generic =
+      XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, ModeSetting::kSkb);
   ASSERT_OK(generic);
   xdp_.emplace(*std::move(generic));
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
@@ -287,8 +288,8 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   absl::StatusOr<UniqueFd> memory = MakeUmemMemory(kBridgeLayout, "pair-lane");
   ASSERT_OK(memory);
   const absl::StatusOr<LaneSockets> pairs =
-      OpenLaneSockets(*std::move(memory), kBridgeLayout, kBridgeRings, {{"port0", 0}, {"port0", 1}},
-                      ModeSetting::kSkb, true, absl::Now() + kPatience);
+      OpenLaneSockets(*std::move(memory), kBridgeLayout, kBridgeRings, {{"port0", 0}, {"port0", 1}}, ModeSetting::kSkb,
+                      true, absl::Now() + kPatience);
   ASSERT_OK(pairs);
   absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
   ASSERT_OK(maps);

@@ -31,7 +31,8 @@ class StatusTest : public ResizeTest {
   Steering steering_{ports_, *offload_, state_, [] { return absl::OkStatus(); },
                      [] { return std::vector<sluice_address>(); }};
   FunctionHost function_ = *FunctionHost::Make({.type = "reflect"});
-  Served served_{config_, function_, ports_, dataplane_, supervisor_, *placement_, *lanes_, *offload_, steering_, *resizer_};
+  Served served_{config_,     function_, ports_,    dataplane_, supervisor_,
+                 *placement_, *lanes_,   *offload_, steering_,  *resizer_};
   std::vector<WorkerTimes> times_;
 };
 

@@ -19,16 +19,17 @@ from tests.style import sources
 #              changes to them (resize, apply), answers to sluicectl (serve), and the loop (agent).
 FLOORS = {
     "dataplane": ("base", "contract", "net", "function", "functions", "io", "offload", "lane", "worker", "process"),
-    "control": ("wire", "kernel", "rules", "config", "doctor", "metrics", "state", "port", "dataplane", "lanes",
-                "resize", "apply", "serve", "agent"),
+    "control": ("wire", "kernel", "rules", "config", "doctor", "metrics", "state", "port", "dataplane",
+                "function", "lanes", "offload", "steering", "resize", "apply", "serve", "agent"),
     "bpf": ("",),
 }
 # Rooms outside of that order: each with the only rooms that it may know; no room may know it. sluicectl needs the
 # messages, and the rooms that work without an agent.
 APART = {"control/cli": ("control/wire", "control/kernel", "control/rules", "control/config", "control/doctor")}
-# All that control may know of the dataplane: utilities, the contract, headers, and the functions' descriptors.
+# All that control may know of the dataplane: utilities, the contract, headers, and the functions' descriptors with the
+# values of their settings.
 SHARED = ("dataplane/base/*", "dataplane/contract/*", "dataplane/net/*", "dataplane/function/descriptor.h",
-          "dataplane/functions/catalog.h", "dataplane/functions/*/descriptor.h")
+          "dataplane/function/settings.h", "dataplane/functions/catalog.h", "dataplane/functions/*/descriptor.h")
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 

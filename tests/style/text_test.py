@@ -47,9 +47,10 @@ def test_line_width():
 
 
 def test_sources_have_a_header_with_their_name():
-    """Else a class or a concept is cut over several files. A program's main is the exception."""
+    """Else a class or a concept is cut over several files. A program's main and a test are the exceptions."""
     problems(lambda path, text: [(1, "no header with its name, and no main")]
              if path.suffix == ".cc" and sources.is_product(path) and not path.with_suffix(".h").exists()
+             and not path.stem.endswith("_test")
              and not re.search(r"^int main\(", text, re.MULTILINE) else [])
 
 

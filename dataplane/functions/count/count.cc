@@ -121,8 +121,7 @@ absl::StatusOr<Page> Count::Top(uint64_t rows) const {
     }
   }
   const auto end = all.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(rows, all.size()));
-  std::partial_sort(all.begin(), end, all.end(),
-                    [](const Ranked& a, const Ranked& b) { return a.bytes > b.bytes; });
+  std::partial_sort(all.begin(), end, all.end(), [](const Ranked& a, const Ranked& b) { return a.bytes > b.bytes; });
   Page page;
   const int64_t now_ns = MonotonicNow_ns();
   for (auto ranked = all.begin(); ranked != end; ++ranked) {
