@@ -211,6 +211,19 @@ void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>&
   out.push_back(restarts.Take());
 }
 
+void AddFunction(const wire::Function& function, std::vector<MetricFamily>& out) {
+  if (function.counters().empty()) {
+    return;
+  }
+  Family counters =
+      Counter("sluice_function_total", "The network function's own counters; sluicectl function says more.");
+  for (const auto& [name, value] :
+       std::map<std::string, uint64_t>(function.counters().begin(), function.counters().end())) {
+    counters.Add({{"function", function.name()}, {"counter", name}}, value);
+  }
+  out.push_back(counters.Take());
+}
+
 void AddConfig(const wire::ConfigStatus& config, std::vector<MetricFamily>& out) {
   Family last_good = Gauge("sluice_config_last_good", "1 while the last good configuration runs: the file is broken.");
   last_good.Add({}, uint64_t{config.state() == "last good" ? 1U : 0U});
@@ -231,6 +244,7 @@ std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status, abs
   AddBalance(status.balance(), families);
   AddWorkers(status, families);
   AddResizes(status, families);
+  AddFunction(status.function(), families);
   AddConfig(status.config(), families);
   return families;
 }

@@ -3,6 +3,8 @@
 #ifndef SLUICE_TESTS_CONTROL_DATAPLANE_FAKE_DATAPLANE_H_
 #define SLUICE_TESTS_CONTROL_DATAPLANE_FAKE_DATAPLANE_H_
 
+#include <unistd.h>
+
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -15,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control/dataplane/dataplane_connection.h"
+#include "dataplane/base/unique_fd.h"
 
 namespace sluice {
 
@@ -44,6 +47,9 @@ class FakeDataplane final : public DataplaneConnection {
       return it->second;
     }
     *reply.mutable_page() = page;
+    if (request.has_configure() && fds.size() > kStateFd) {
+      state = UniqueFd(dup(fds[kStateFd]));
+    }
     return Execute(request);
   }
 
@@ -56,17 +62,21 @@ class FakeDataplane final : public DataplaneConnection {
   uint32_t transmit_lanes = 0;
   dataplane::FunctionPage page;                 // the answer to every query
   std::map<std::string, std::string> settings;  // of the function, as configured or applied
+  std::optional<UniqueFd> state;                // the function's memory, as configured last
   std::map<std::string, absl::Status> refused;  // requests as they stand in the log, without the prefix
   std::optional<std::string> dies_at;
 
  private:
+  static constexpr size_t kStateFd = 3;  // of Configure: behind the counters and the two maps of RCU
+
   // A request in words; empty lists are left out.
   static std::string Words(const dataplane::Request& request, size_t fds) {
     using dataplane::Request;
     const auto with_fds = [fds](const std::string& text) { return absl::StrCat(text, " with ", fds, " fds"); };
     switch (request.body_case()) {
       case Request::kConfigure:
-        return with_fds(absl::StrCat("configure ", request.configure().function()));
+        return with_fds(absl::StrCat("configure ", request.configure().function(),
+                                     request.configure().state_used() ? " on used state" : ""));
       case Request::kAddLane:
         return with_fds(absl::StrCat("add lane ", request.add_lane().lane().index(),
                                      request.add_lane().unsteered() ? " unsteered" : ""));

@@ -123,6 +123,17 @@ TEST(MetricFamilies, DataplaneUpOrDown) {
   EXPECT_THAT(TextOf(status), HasSubstr("sluice_dataplane_up 0\n"));
 }
 
+TEST(MetricFamilies, TheFunctionsCountersAreLabels) {
+  wire::StatusResponse status = RunningStatus();
+  EXPECT_THAT(TextOf(status), Not(HasSubstr("sluice_function_total"))) << "a function without counters";
+  status.mutable_function()->set_name("count");
+  (*status.mutable_function()->mutable_counters())["sources_created"] = 7;
+  (*status.mutable_function()->mutable_counters())["sources_expired"] = 0;
+  const std::string text = TextOf(status);
+  EXPECT_THAT(text, HasSubstr("sluice_function_total{function=\"count\",counter=\"sources_created\"} 7\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_function_total{function=\"count\",counter=\"sources_expired\"} 0\n"));
+}
+
 TEST(MetricFamilies, BalanceIsTheAccountingLaw) {
   wire::StatusResponse status = RunningStatus();
   status.mutable_balance()->set_received(33);

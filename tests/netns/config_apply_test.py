@@ -79,7 +79,7 @@ def test_everything_that_is_live_changes_under_traffic(reflector, programs):
     assert [(rule["change"], rule["to"]) for rule in answer["rules"]] == [("added", 1), ("added", 2)]
     assert same(device, before), "diff changed nothing"
 
-    with flowgen.Background(programs, **device.traffic(), flows=16, rate=1000, settle=1) as traffic:
+    with flowgen.Background(programs, **device.traffic(), flows=16, rate=1000, window=60, settle=1) as traffic:
         for content, pairs, workers in ((wanted, 4, 2), (before, 2, 1)):
             if pairs < 4:
                 device.peers.transmit_on(pairs)

@@ -1,7 +1,7 @@
 """The two set-ups of these tests, as fixtures.
 
     reflector   gen: a0 ══ wan0 :dut            sluice-agent in dut, function "reflect"
-    wire        left: a0 ══ wan0 :dut: lan0 ══ b0 :right     function "forward"
+    wire        left: a0 ══ wan0 :dut: lan0 ══ b0 :right     function "forward", or another with two ports
 
 Each end of each veth pair can have four queues. A device whose XDP program is on has at least as many RX
 queues as its peer has TX queues (drivers/net/veth.c: veth_xdp_set), so the peers' TX queues go with the
@@ -79,11 +79,11 @@ class Reflector(Device):
 
 
 class Wire(Device):
-    def __init__(self, world, programs, offloads=False, **options):
+    def __init__(self, world, programs, offloads=False, function="forward", **options):
         self.left, dut, self.right = world.netns("left"), world.netns("dut"), world.netns("right")
         world.veth(self.left, "a0", dut, "wan0", queues=QUEUES, offloads=offloads)
         world.veth(self.right, "b0", dut, "lan0", queues=QUEUES, offloads=offloads)
-        super().__init__(world, programs, dut, {"wan": "wan0", "lan": "lan0"}, "forward",
+        super().__init__(world, programs, dut, {"wan": "wan0", "lan": "lan0"}, function,
                          Peers((self.left, "a0"), (self.right, "b0")), **options)
 
     def traffic(self):

@@ -138,7 +138,7 @@ def test_a_dataplane_that_dies_decides_no_more(reflector, programs):
 
 def test_an_agent_that_comes_back_decides_anew(reflector, programs):
     device = offloading(reflector(queue_pairs=2, **CARRIED))
-    with flowgen.Background(programs, **device.traffic(), flows=16, rate=3000) as stream:
+    with flowgen.Background(programs, **device.traffic(), flows=16, rate=3000, window=60) as stream:
         wait_until(lambda: device.agent.status()["balance"]["offloaded"] > 2000, "packets carried by XDP")
         device.agent.kill()
         device.agent.start()

@@ -25,8 +25,9 @@ def sequence(length, start, most):
     return sizes[1:]
 
 
-def background(device, programs, flows=32):
-    return flowgen.Background(programs, **device.traffic(), flows=flows, rate=2000, window=60, settle=1, timeline=100)
+def background(device, programs, flows=32, **more):
+    traffic = {**device.traffic(), **more}
+    return flowgen.Background(programs, **traffic, flows=flows, rate=2000, window=60, settle=1, timeline=100)
 
 
 @pytest.mark.parametrize("kind, resizes", [("reflector", 50), ("wire", 8)])
@@ -63,8 +64,7 @@ def test_workers_under_traffic_cost_nothing(reflector, programs):
 
 def test_one_way_traffic_while_resizing(wire, programs):
     device = wire(queue_pairs=2).start()
-    traffic_options = {**device.traffic(), "both": False}
-    with flowgen.Background(programs, **traffic_options, flows=32, rate=2000, settle=1) as traffic:
+    with background(device, programs, both=False) as traffic:
         for size in (1, 2, 1, 2):
             device.resize(size)
         report = traffic.stop()

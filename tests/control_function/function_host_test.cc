@@ -1,0 +1,170 @@
+#include "control/function/function_host.h"
+
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/control_dataplane/fake_dataplane.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// "count" has state memory, a setting that needs a restart (sources) and a live one (idle); "reflect" has none of it.
+class FunctionHostTest : public testing::Test {
+ protected:
+  FunctionHostTest() { client_.SetStats(*StatsView::Make()); }
+
+  static FunctionHost Host(const std::string& type, SettingTexts settings = {}) {
+    return *FunctionHost::Make({.type = type, .settings = std::move(settings)});
+  }
+  absl::Status Configure(FunctionHost& host) {
+    return host.Configure(dataplane::Configure(), RcuWaiter{UniqueFd(), UniqueFd()}, client_);
+  }
+  // The memory of the dataplane that was configured last.
+  struct stat Memory() {
+    struct stat memory{};
+    EXPECT_TRUE(fake_.state.has_value() && fstat(fake_.state->get(), &memory) == 0);
+    return memory;
+  }
+  static dataplane::Configure Running(const std::string& function, const SettingTexts& settings) {
+    dataplane::Configure running;
+    running.set_function(function);
+    running.mutable_settings()->insert(settings.begin(), settings.end());
+    return running;
+  }
+
+  std::vector<std::string> log_;
+  FakeDataplane fake_{log_};
+  CallLog calls_;
+  DataplaneClient client_{fake_, calls_};
+};
+
+TEST_F(FunctionHostTest, RefusesWhatNoConfigurationHolds) {
+  EXPECT_THAT(FunctionHost::Make({.type = "counts"}).status().message(), HasSubstr("there are: "));
+  EXPECT_THAT(FunctionHost::Make({.type = "count", .settings = {{"sources", "many"}}}).status().message(),
+              HasSubstr("sources"));
+}
+
+TEST_F(FunctionHostTest, AFunctionWithoutStateGetsNoMemory) {
+  FunctionHost host = Host("reflect");
+  EXPECT_TRUE(Configure(host).ok());
+  EXPECT_TRUE(Configure(host).ok());
+  EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds", "dataplane: configure reflect with 3 fds"));
+}
+
+TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
+  FunctionHost host = Host("count", {{"sources", "1024"}});
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_THAT(fake_.settings, ElementsAre(std::pair{"idle", "5m"}, std::pair{"sources", "1024"}))
+      << "all settings, also those that nobody wrote";
+  const struct stat first = Memory();
+  EXPECT_GE(first.st_size, 1024 * 64);
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(Memory().st_ino, first.st_ino);
+  EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds",
+                                "dataplane: configure count on used state with 4 fds"));
+}
+
+TEST_F(FunctionHostTest, MemoryThatNobodyHadIsFresh) {
+  FunctionHost host = Host("count");
+  fake_.refused["configure count with 4 fds"] = absl::ResourceExhaustedError("no memory");
+  EXPECT_EQ(Configure(host).message(), "no memory");
+  fake_.refused.clear();
+  EXPECT_TRUE(Configure(host).ok());
+  EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds", "dataplane: configure count with 4 fds"));
+}
+
+TEST_F(FunctionHostTest, MemoryThatTheFunctionRefusesIsReplaced) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  const struct stat first = Memory();
+  fake_.refused["configure count on used state with 4 fds"] = absl::FailedPreconditionError("another table");
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_NE(Memory().st_ino, first.st_ino);
+  EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds",
+                                "dataplane: configure count on used state with 4 fds",
+                                "dataplane: configure count with 4 fds"));
+}
+
+TEST_F(FunctionHostTest, OtherErrorsKeepTheMemory) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  const struct stat first = Memory();
+  fake_.dies_at = "configure count on used state with 4 fds";
+  EXPECT_TRUE(absl::IsUnavailable(Configure(host)));
+  fake_.dies_at.reset();
+  fake_.alive = true;
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(Memory().st_ino, first.st_ino);
+}
+
+TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
+  FunctionHost host = Host("count", {{"idle", "10s"}});
+  UniqueFd memory(memfd_create("test", MFD_CLOEXEC));
+  struct stat theirs{};
+  ASSERT_EQ(fstat(memory.get(), &theirs), 0);
+  ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory), client_).ok());
+  EXPECT_THAT(log_, ElementsAre("dataplane: apply settings"));
+  EXPECT_EQ(fake_.settings.at("idle"), "10s");
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(log_.back(), "dataplane: configure count on used state with 4 fds");
+  EXPECT_EQ(Memory().st_ino, theirs.st_ino);
+}
+
+TEST_F(FunctionHostTest, TakesOverAsItRunsWhenNothingDiffers) {
+  FunctionHost host = Host("count");
+  EXPECT_TRUE(host.Adopt(Running("count", host.settings()), UniqueFd(memfd_create("test", MFD_CLOEXEC)), client_).ok());
+  EXPECT_THAT(log_, IsEmpty());
+}
+
+TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
+  FunctionHost host = Host("count");
+  const auto refused = [&](const dataplane::Configure& running, UniqueFd memory) {
+    return std::string(host.Adopt(running, std::move(memory), client_).message());
+  };
+  const auto memory = [] { return UniqueFd(memfd_create("test", MFD_CLOEXEC)); };
+  EXPECT_EQ(refused(Running("reflect", {}), UniqueFd()), "it runs function \"reflect\"");
+  EXPECT_EQ(refused(Running("count", {{"idle", "5m"}, {"sources", "64"}}), memory()), "it runs with sources = 64");
+  EXPECT_EQ(refused(Running("count", {{"idle", "5m"}}), memory()), "it runs with sources = ") << "an older one";
+  EXPECT_THAT(refused(Running("count", host.settings()), UniqueFd()), HasSubstr("state memory"));
+  EXPECT_THAT(log_, IsEmpty());
+}
+
+TEST_F(FunctionHostTest, AppliesSettingsOrChangesNothing) {
+  FunctionHost host = Host("count");
+  EXPECT_THAT(host.Apply({{"idle", "never"}}, client_).message(), HasSubstr("idle"));
+  EXPECT_THAT(log_, IsEmpty());
+  fake_.refused["apply settings"] = absl::InvalidArgumentError("too short for this table");
+  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_).message(), "too short for this table");
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  fake_.refused.clear();
+  EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
+  EXPECT_EQ(host.settings().at("idle"), "10s");
+  EXPECT_EQ(fake_.settings.at("idle"), "10s");
+}
+
+TEST_F(FunctionHostTest, SettingsAppliedWhileNoDataplaneRunsAreTheSuccessors) {
+  FunctionHost host = Host("count");
+  client_.SetDown();
+  EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
+  client_.SetUp();
+  fake_.dies_at = "apply settings";
+  EXPECT_TRUE(host.Apply({{"idle", "20s"}}, client_).ok()) << "it died of it, or before";
+  fake_.alive = true;
+  client_.SetDown();
+  client_.SetUp();
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(fake_.settings.at("idle"), "20s");
+}
+
+}  // namespace
+}  // namespace sluice
