@@ -31,7 +31,7 @@ class FunctionHostTest : public testing::Test {
   }
   // The memory of the dataplane that was configured last.
   struct stat Memory() {
-    struct stat memory{};
+    struct stat memory {};
     EXPECT_TRUE(fake_.state.has_value() && fstat(fake_.state->get(), &memory) == 0);
     return memory;
   }
@@ -90,9 +90,9 @@ TEST_F(FunctionHostTest, MemoryThatTheFunctionRefusesIsReplaced) {
   fake_.refused["configure count on used state with 4 fds"] = absl::FailedPreconditionError("another table");
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_NE(Memory().st_ino, first.st_ino);
-  EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds",
-                                "dataplane: configure count on used state with 4 fds",
-                                "dataplane: configure count with 4 fds"));
+  EXPECT_THAT(
+      log_, ElementsAre("dataplane: configure count with 4 fds", "dataplane: configure count on used state with 4 fds",
+                        "dataplane: configure count with 4 fds"));
 }
 
 TEST_F(FunctionHostTest, OtherErrorsKeepTheMemory) {
@@ -110,7 +110,7 @@ TEST_F(FunctionHostTest, OtherErrorsKeepTheMemory) {
 TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
   FunctionHost host = Host("count", {{"idle", "10s"}});
   UniqueFd memory(memfd_create("test", MFD_CLOEXEC));
-  struct stat theirs{};
+  struct stat theirs {};
   ASSERT_EQ(fstat(memory.get(), &theirs), 0);
   ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory), client_).ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: apply settings"));
