@@ -83,7 +83,7 @@ int sluice_bridge(struct __sk_buff* skb) {
   }
   if (take_token(skb, config)) {
     if (after_generic_xdp) {
-      invert_group_source(skb);
+      restore_group_source(skb);
     }
     return TC_ACT_OK;  // counted when it came in, see count.h
   }

@@ -44,7 +44,7 @@ int sluice_to_kernel(struct __sk_buff* skb) {
   counters->bytes += skb->len + (skb->vlan_present ? VLAN_TAG_BYTES : 0);
   put_token(skb, config);
   if (config->flags & SLUICE_CONFIG_GENERIC_XDP) {
-    invert_group_source(skb);
+    set_group_source(skb);
   }
   return bpf_redirect(config->own_ifindex, BPF_F_INGRESS);
 }

@@ -58,6 +58,15 @@ struct Burst {
       FlowHashOf(i);
     }
   }
+  // Gives a hash to the frames that have none, which the function made: from the bytes that it wrote.
+  void HashOriginated() {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (headers[i].flow_hash == 0) {
+        headers[i] = Parse(frames[i].data, frames[i].length_bytes);
+        FlowHashOf(i);
+      }
+    }
+  }
   // Moves a frame to a lower index, whose frame has left.
   void Move(uint32_t from, uint32_t to) {
     frames[to] = frames[from];

@@ -48,12 +48,13 @@ class LaneContext {
 
   // A frame of the function's own, of `length_bytes` uninitialised bytes, to be written before Process or Expire
   // returns. It leaves by `out_port` in this round, ahead of the burst, and is counted as originated. nullptr: no free
-  // frame, no room for more in this round, or too long for a frame.
+  // frame, no room for more in this round (less than usual while flows move), or too long for a frame.
   virtual Frame* Originate(uint32_t out_port, uint32_t length_bytes) = 0;
 
-  // Keeps a frame of the burst, whose verdict must then be Verdict::Hold(). nullopt: the lane keeps kMaxHeldFrames
-  // already; the frame then needs another verdict.
-  virtual std::optional<HeldFrame> Hold(const Frame& frame) = 0;
+  // Keeps a frame of the burst, whose verdict must then be Verdict::Hold(). To be called before the function rewrites
+  // the frame: the lane keeps the flow's hash, too. nullopt: the lane keeps kMaxHeldFrames already; the frame then
+  // needs another verdict.
+  virtual std::optional<HeldFrame> Hold(Burst& burst, const Frame& frame) = 0;
   // The bytes of a frame that is kept, which may be changed.
   virtual Frame& Held(HeldFrame held) = 0;
   // Lets it go with this verdict, in this round, ahead of the burst and in the order of the calls. False: no room for

@@ -60,7 +60,7 @@ class KernelPath {
   void SetWayOut(QueuePair& far_end) { way_out_[far_end.port()] = &far_end; }
   HandoffInbox& inbox() { return inbox_; }
   // Takes at most a burst from each lane that has announced frames. Returns how many.
-  uint32_t Accept();
+  uint32_t Accept() { return inbox_.MayHaveFrames() ? AcceptAnnounced() : 0; }
   // Takes at most a burst from that lane. Returns how many.
   uint32_t AcceptFrom(uint32_t source);
 
@@ -73,6 +73,7 @@ class KernelPath {
   void Push(const Frame& frame);
   void Publish();
   uint32_t ReclaimCopied();
+  uint32_t AcceptAnnounced();
   // Returns false for a frame that it dropped.
   bool Transmit(const Frame& frame);
   uint32_t AcceptBurst(HandoffRing& ring);

@@ -25,7 +25,7 @@ class TestLaneContext final : public LaneContext {
         {memory_.back().data(), 0, length_bytes, static_cast<uint8_t>(out_port), Verdict::Transmit(out_port)});
     return &originated_.back();
   }
-  std::optional<HeldFrame> Hold(const Frame& frame) override {
+  std::optional<HeldFrame> Hold(Burst& /*burst*/, const Frame& frame) override {
     held_.push_back(frame);
     return HeldFrame{static_cast<uint16_t>(held_.size() - 1)};
   }

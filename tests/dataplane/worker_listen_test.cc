@@ -30,13 +30,16 @@ class WorkerListenTest : public ::testing::Test {
   }
   void TearDown() override { worker_pool_.reset(); }
 
-  // Whether the kernel's list became so long while `meanwhile` was done again and again.
+  // Repeats `meanwhile` until the kernel's list has this many members. Returns false after a minute without.
   static bool Becomes(int members, const std::function<void()>& meanwhile) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    while (EpollMembers() != members && std::chrono::steady_clock::now() < end) {
+    while (EpollMembers() != members) {
+      if (std::chrono::steady_clock::now() >= end) {
+        return false;
+      }
       meanwhile();
     }
-    return EpollMembers() == members;
+    return true;
   }
   static void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 

@@ -87,7 +87,8 @@ def commands(program, *path):
 def test_manual_tells_what_the_program_takes(unpacked, program, section):
     text = rendered(unpacked / f"usr/share/man/man{section}/{program}.{section}.gz")
     binary = unpacked / ("usr/bin" if section == 1 else "usr/sbin") / program
-    taken = dict(commands(binary))
+    # A function's commands come from its descriptor, and its README describes them.
+    taken = {path: helped for path, helped in commands(binary) if path[:1] != ("function",) or len(path) == 1}
     options = {option for helped in taken.values() for option in re.findall(r"--[a-z][a-z-]*", helped)}
     described = set(re.findall(r"--[a-z][a-z-]*", text))
     assert described == options, f"only in the manual: {described - options}; only in --help: {options - described}"
