@@ -302,7 +302,7 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   EXPECT_EQ(Received(), 0u);
   // From the wire XDP takes it, and the bit that stands for such frames only gets it to clsact.
   Wire wire("wire0");
-  Bytes frame = Datagram(ToPort());
+  Bytes frame = PartialChecksumFrame(ToPort());
   wire.Send(frame);
   frame[6] |= 1;
   wire.Send(frame);
