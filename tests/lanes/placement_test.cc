@@ -24,7 +24,7 @@ TEST_F(PlacementTest, LanesGoRoundTheWorkersAndQueuesFollow) {
   EXPECT_EQ(placement_->WorkerOf(kBridgeLane), 0U);
 }
 
-TEST_F(PlacementTest, WritesDownWhatItChangesBeforeItDoes) {
+TEST_F(PlacementTest, SavesTheSettingsBeforeItChangesThem) {
   StartLanes(3);
   EXPECT_EQ(state_.state().ports(1).affinity().at("/queues"), "3");
 }
