@@ -107,8 +107,7 @@ TEST_F(MannersTest, EveryExampleInTheHelpCanBeTyped) {
     for (const std::string& example : ExamplesIn(help)) {
       std::vector<std::string> words = absl::StrSplit(example, ' ', absl::SkipEmpty());
       words.erase(words.begin());
-      std::replace(words.begin(), words.end(), std::string("5s"),
-                   std::string("200ms"));  // --watch must not wait so long
+      std::replace(words.begin(), words.end(), std::string("5s"), std::string("200ms"));  // for --watch
       EXPECT_NE(Run(words).exit_code, 2) << example;
       ++examples;
     }

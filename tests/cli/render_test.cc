@@ -139,7 +139,7 @@ TEST(TableTest, ColumnsThatDoNotFitStandBelowWithTheirKeys) {
             "PORT  QUEUE          TX\n"
             "wan       0           2\n"
             "lan       1  4000000000\n");
-  // No column fits beside the keys: each gets its own table, and none is lost.
+  // No column fits next to the keys: each gets its own table, and none is lost.
   const std::string narrow = table.Text({.columns = 1});
   EXPECT_EQ(std::count(narrow.begin(), narrow.end(), '\n'), 3 * 3 + 2);
   EXPECT_THAT(narrow, testing::HasSubstr("zerocopy"));

@@ -49,7 +49,7 @@ class FunctionHostTest : public testing::Test {
   DataplaneClient client_{fake_, calls_};
 };
 
-TEST_F(FunctionHostTest, RefusesAConfigurationThatNeverPassedTheChecks) {
+TEST_F(FunctionHostTest, RefusesUnknownFunctionsAndBadSettings) {
   EXPECT_THAT(FunctionHost::Make({.type = "counts"}).status().message(), HasSubstr("there are: "));
   EXPECT_THAT(FunctionHost::Make({.type = "count", .settings = {{"sources", "many"}}}).status().message(),
               HasSubstr("sources"));

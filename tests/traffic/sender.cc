@@ -25,7 +25,7 @@ constexpr double kCatchUpPackets = 16;
 constexpr int64_t kWriteOffNs = 20 * kNsPerSecond;
 // If the kernel takes nothing for this long, the interface is gone, or down for good.
 constexpr int64_t kGiveUpNs = 120 * kNsPerSecond;
-// How long to wait for room in the window or in the kernel: about the time of two packets through a device.
+// The wait for room in the window or in the kernel: about the time that two packets take through a device.
 constexpr int64_t kRetryNs = 20 * kNsPerUs;
 
 }  // namespace

@@ -30,7 +30,7 @@ constexpr int kRepeat = INT32_MAX;
 // and frames leave at the end of a batch.
 constexpr uint32_t kFullSpeedBatch = 64;
 constexpr uint32_t kPacedBatch = 16;
-// How often the thread that ends the window checks the time.
+// The interval at which the thread that ends the window looks at the time, and repeats its signal.
 constexpr auto kLook = std::chrono::milliseconds(10);
 
 std::atomic<bool> stopped{false};
