@@ -34,8 +34,7 @@ OptionsResult ParseOptions(int argc, const char* const* argv) {
   std::string dst_mac;
   CLI::App app(
       "Sends UDP frames into a veth as fast as the kernel can (XDP live frames), counts and drops the frames that come "
-      "back, and "
-      "prints the counts as JSON");
+      "back, and prints the counts as JSON");
 
   app.add_option("--tx", o.tx, "interface to send on; its peer receives")->required();
   app.add_option("--netns", o.netns, "its network namespace");
