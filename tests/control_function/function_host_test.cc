@@ -18,7 +18,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// "count" has state memory, a setting that needs a restart (sources) and a live one (idle); "reflect" has none of it.
+// "count" has state memory, a setting that needs a restart (sources) and a live one (idle). "reflect" has no state and
+// no settings.
 class FunctionHostTest : public testing::Test {
  protected:
   FunctionHostTest() { client_.SetStats(*StatsView::Make()); }
@@ -29,7 +30,7 @@ class FunctionHostTest : public testing::Test {
   absl::Status Configure(FunctionHost& host) {
     return host.Configure(dataplane::Configure(), RcuWaiter{UniqueFd(), UniqueFd()}, client_);
   }
-  // The memory of the dataplane that was configured last.
+  // Returns the state memory that the dataplane was configured with last.
   struct stat Memory() {
     struct stat memory {};
     EXPECT_TRUE(fake_.state.has_value() && fstat(fake_.state->get(), &memory) == 0);
@@ -48,7 +49,7 @@ class FunctionHostTest : public testing::Test {
   DataplaneClient client_{fake_, calls_};
 };
 
-TEST_F(FunctionHostTest, RefusesWhatNoConfigurationHolds) {
+TEST_F(FunctionHostTest, RefusesUnknownFunctionsAndBadSettings) {
   EXPECT_THAT(FunctionHost::Make({.type = "counts"}).status().message(), HasSubstr("there are: "));
   EXPECT_THAT(FunctionHost::Make({.type = "count", .settings = {{"sources", "many"}}}).status().message(),
               HasSubstr("sources"));
@@ -65,7 +66,7 @@ TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
   FunctionHost host = Host("count", {{"sources", "1024"}});
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_THAT(fake_.settings, ElementsAre(std::pair{"idle", "5m"}, std::pair{"sources", "1024"}))
-      << "all settings, also those that nobody wrote";
+      << "all settings, with the defaults";
   const struct stat first = Memory();
   EXPECT_GE(first.st_size, 1024 * 64);
   ASSERT_TRUE(Configure(host).ok());
@@ -74,7 +75,7 @@ TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
                                 "dataplane: configure count on used state with 4 fds"));
 }
 
-TEST_F(FunctionHostTest, MemoryThatNobodyHadIsFresh) {
+TEST_F(FunctionHostTest, MemoryThatNoDataplaneAcceptedIsFresh) {
   FunctionHost host = Host("count");
   fake_.refused["configure count with 4 fds"] = absl::ResourceExhaustedError("no memory");
   EXPECT_EQ(Configure(host).message(), "no memory");
@@ -134,7 +135,8 @@ TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
   const auto memory = [] { return UniqueFd(memfd_create("test", MFD_CLOEXEC)); };
   EXPECT_EQ(refused(Running("reflect", {}), UniqueFd()), "it runs function \"reflect\"");
   EXPECT_EQ(refused(Running("count", {{"idle", "5m"}, {"sources", "64"}}), memory()), "it runs with sources = 64");
-  EXPECT_EQ(refused(Running("count", {{"idle", "5m"}}), memory()), "it runs with sources = ") << "an older one";
+  EXPECT_EQ(refused(Running("count", {{"idle", "5m"}}), memory()), "it runs with sources = ")
+      << "an older dataplane, which has no such setting";
   EXPECT_THAT(refused(Running("count", host.settings()), UniqueFd()), HasSubstr("state memory"));
   EXPECT_THAT(log_, IsEmpty());
 }
@@ -152,13 +154,13 @@ TEST_F(FunctionHostTest, AppliesSettingsOrChangesNothing) {
   EXPECT_EQ(fake_.settings.at("idle"), "10s");
 }
 
-TEST_F(FunctionHostTest, SettingsAppliedWhileNoDataplaneRunsAreTheSuccessors) {
+TEST_F(FunctionHostTest, SettingsAppliedWithoutADataplaneGoToTheSuccessor) {
   FunctionHost host = Host("count");
   client_.SetDown();
   EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
   client_.SetUp();
   fake_.dies_at = "apply settings";
-  EXPECT_TRUE(host.Apply({{"idle", "20s"}}, client_).ok()) << "it died of it, or before";
+  EXPECT_TRUE(host.Apply({{"idle", "20s"}}, client_).ok()) << "if the dataplane dies, its successor gets the settings";
   fake_.alive = true;
   client_.SetDown();
   client_.SetUp();

@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-// A listening agent, and a dataplane that serves it on a thread of its own.
+// Plays the agent, which listens; the dataplane serves it on a second thread.
 class AgentLinkTest : public ::testing::Test {
  protected:
   AgentLinkTest() : termination_(eventfd(0, EFD_CLOEXEC)) {
@@ -103,7 +103,7 @@ TEST_F(AgentLinkTest, TriesUntilTheAgentIsThereAndAnswersInOrder) {
   EXPECT_EQ(second.code(), static_cast<uint32_t>(absl::StatusCode::kFailedPrecondition));
   EXPECT_FALSE(second.message().empty());
 
-  // The agent dies and comes back: it gets the segment, and is told what stands.
+  // The agent dies and comes back: Hello brings it the stats segment and the configuration that is in force.
   connection_.Reset();
   const dataplane::Hello again = Accept();
   EXPECT_TRUE(again.configured());
@@ -124,13 +124,13 @@ TEST_F(AgentLinkTest, EndsWhenShutDown) {
   EXPECT_TRUE(dataplane_.shut_down());
 }
 
-TEST_F(AgentLinkTest, EndsWhenToldToWithOrWithoutAnAgent) {
+TEST_F(AgentLinkTest, EndsWhenToldToWithoutAnAgent) {
   Serve();
   Terminate();
-  EXPECT_FALSE(dataplane_.shut_down()) << "that is for main to do";
+  EXPECT_FALSE(dataplane_.shut_down()) << "the link only returns: main shuts the dataplane down";
 }
 
-TEST_F(AgentLinkTest, StandsGarbage) {
+TEST_F(AgentLinkTest, SurvivesGarbage) {
   Listen();
   Serve();
   Accept();

@@ -14,7 +14,7 @@ namespace {
 
 int64_t clock_ns = 0;
 
-// Holds the frames that come; when it expires, releases them and originates frames of its own.
+// A function that holds the frames it gets. When it expires, it releases them and originates frames.
 class Keeper final : public NetworkFunction {
  public:
   struct Part final : LanePart {
@@ -85,7 +85,7 @@ class LaneServicesTest : public ::testing::Test {
       ASSERT_TRUE(fake_.sockets[0]->Deliver(UdpPacket(1, sequence_++)));
     }
   }
-  // A round, after which every frame is accounted for.
+  // Polls once and expects the accounting law to hold.
   void Poll() {
     lane_->Poll(keeper_);
     EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
@@ -141,7 +141,7 @@ TEST_F(LaneServicesTest, NoMoreThanTheBoundIsHeld) {
   }
   EXPECT_EQ(held(), kMost);
   EXPECT_EQ(Dropped(kDropReasons + 1), 5U);
-  // A burst leaves in each round.
+  // One burst is released in each round.
   for (uint32_t left = kMost; left > 0; left -= kBurstFrames) {
     EXPECT_EQ(held(), left);
     PollWhenDue();
@@ -185,7 +185,7 @@ TEST_F(LaneServicesTest, ExpiresWhenDueAndNotBefore) {
   PollWhenDue();
   EXPECT_EQ(keeper_.expired_, 3U);
   PollWhenDue();
-  EXPECT_EQ(keeper_.expired_, 3U) << "never again";
+  EXPECT_EQ(keeper_.expired_, 3U) << "kNever means that it is not called again";
   EXPECT_EQ(stats_->lanes[0].function_counters[3].Get(), 3U);
 }
 
@@ -272,7 +272,7 @@ TEST_F(LaneServicesTest, ALaneWhoseFunctionHoldsAFrameIsNotQuiescent) {
   EXPECT_TRUE(lane_->Quiescent());
 }
 
-TEST_F(LaneServicesTest, WhatIsHeldWhenTheLaneClosesIsCounted) {
+TEST_F(LaneServicesTest, FramesHeldWhenTheLaneClosesAreCounted) {
   Deliver(4);
   Poll();
   lane_->CloseAccounts();

@@ -1,4 +1,4 @@
-// A worker listens to its lanes' sockets while it sleeps now and then, and only then.
+// A worker has its lanes' sockets in its epoll set only while it sleeps now and then.
 #include <gtest/gtest.h>
 #include <sched.h>
 
@@ -24,7 +24,7 @@ class WorkerListenTest : public ::testing::Test {
  protected:
   void Start(Polling polling) {
     worker_pool_ = std::make_unique<WorkerPool>(polling, reflect_, *stats_);
-    // Once it is awake the scheduler finds another core for this thread.
+    // The worker gets this thread's core; the scheduler moves this thread to another one while the worker is awake.
     ASSERT_TRUE(worker_pool_->Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
     worker_pool_->Take(*lane_, 0);
   }
