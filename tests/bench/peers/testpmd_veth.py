@@ -18,7 +18,7 @@ from tests.lib.world import Netns, World
 
 _DRIVERS = ("librte_bus_vdev", "librte_mempool_ring", "librte_net_af_xdp")
 _PAGES_EACH = 96  # of 2 MB: the packet memory of four queues of two ports, and DPDK's own
-# For each device: 2,048 in its receive ring, the same number in the other rings, and some that testpmd holds. When none
+# For each device: 2,048 in its receive ring, the same number in transit, and some that testpmd holds. When none
 # were left, four queues of two ports forwarded nothing at all.
 _MBUFS_EACH = 5120
 # $1 is a folder to mount at; $2 is a FIFO that keeps the standard input open, since testpmd ends with its input.
