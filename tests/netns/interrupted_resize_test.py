@@ -83,7 +83,7 @@ def agent_is_gone(device):
 def interrupted_at_each_call(device, programs, old, new, calls, interrupt, recover, gone=Fault.struck):
     """Interrupts a resize at each call; returns (call, number, state afterwards) of each interruption.
 
-    `interrupt(call, number)` makes the Fault, `gone` tells whether it struck, and `recover()` restarts the dead program.
+    `interrupt(call, number)` makes the Fault, `gone` tells whether it struck, and `recover()` restarts the program.
     """
     make(device, old)
     reached = []

@@ -1,9 +1,9 @@
 """Cost of a packet with 1, 2, 4, 8 and 16 lanes: CPU time of the real programs, and instructions of their userspace.
 
 Each number of lanes has an agent and a dataplane, on a veth pair with the same number of queues, function reflect, one
-worker on core 1. The generator and the receive softirq run on core 0. Every round measures each arm once. Two more
-kinds of arm are 2 busy lanes of 16, which shows the cost of idle lanes, and lanes in huge pages, which the bench asks
-the kernel for.
+worker on core 1. The generator and the receive softirq run on core 0. Every round measures each arm once. Further arms
+have 2 busy lanes of 16, which shows the cost of idle lanes, or lanes in huge pages, which the bench asks the kernel
+for.
 
 CPU time is valid only if the worker always has more to do. One core that feeds 16 queues generates less than one worker
 carries, so the worker shares its core with a loop that touches no memory. Then more packets are offered than it has
