@@ -1,4 +1,4 @@
-"""The agent's kernel layer on the kernels that guests run: what the bridge does is the kernel's behaviour, not ours."""
+"""The agent's kernel layer on the guests' kernels, since the bridge depends on the behaviour of each kernel."""
 
 import pytest
 
@@ -11,8 +11,8 @@ SUITES = ("BridgeTest", "ToKernelTest")
 
 @pytest.mark.parametrize("kernel", ["6.1", "6.12", "7"])
 def test_the_bridge_works_both_ways(kernel):
-    """Each test in a process of its own, as ctest runs it: a process keeps its namespaces. None may be skipped, as the
-    one of VLAN devices is where the kernel has none."""
+    """Each test runs in a separate process, as with ctest, since a process keeps its namespaces. None may be skipped.
+    The test of VLAN devices, for example, skips itself on a kernel without them."""
     program = GuestFile("/usr/bin/kernel_netns_test", build.folder() / "tests/kernel/kernel_netns_test")
     with booted(kernel, files=[program]) as vm:
         bad = []
