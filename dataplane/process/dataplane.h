@@ -62,7 +62,7 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // How often to call Tick, whether or not an agent is connected; infinite: never.
+  // Returns the time between two calls of Tick, which are due with and without an agent; infinite: none is due.
   absl::Duration tick_every() const;
   void Tick(absl::Time now);
 
