@@ -7,7 +7,7 @@
 // From the first step on, a record in the state folder (state_dir.h) says how to go back: an agent that dies during an
 // apply is followed by one that goes back. A step that cannot be put back is tried again until it can.
 //
-// Not thread-safe: the agent's loop uses it.
+// One thread: the agent's loop.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_KEEPER_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_KEEPER_H_
 
@@ -61,8 +61,8 @@ class ConfigKeeper {
   SavedApply MakeRecord(const Config& before, const std::string& text, const std::string& file) const;
   absl::Duration TimeLeft() const;
   absl::Status RefuseWhilePending() const;
-  // Puts back every step. Returns a sentence for users, or nullopt when that failed and is to be tried again. `why`:
-  // its end; a second try repeats the first one's.
+  // Puts back every step. Returns a sentence for users, or nullopt when that failed and is to be tried again. `why` is
+  // the sentence's end; a second try repeats the first one's.
   std::optional<std::string> GoBack(const std::string& why);
   // Makes the text the last good one.
   void Keep(const std::string& text, const std::string& file);
