@@ -38,7 +38,7 @@ struct SetQueues {
   std::optional<absl::Duration> timeout;  // nullopt: the agent's own bound
 };
 
-// `port`: its name or netdev; empty: all ports.
+// `port`, here and below: a port's name or netdev; empty: all ports.
 ExitCode RunStatus(const Context& context);
 ExitCode RunQueues(const Context& context, const std::string& port);
 ExitCode RunSetQueues(const Context& context, const SetQueues& wanted);
