@@ -310,7 +310,7 @@ struct sluice_counters {
 struct sluice_to_kernel_counters {
   __u64 packets;  // of the dataplane, sent on into the port's ingress
   __u64 bytes;
-  __u64 strays;  // from anybody else: dropped
+  __u64 strays;  // all other frames: dropped
 };
 
 // Per-CPU element of SLUICE_MAP_RULE_HITS. The agent assigns each to a rule, which keeps it while other rules change.

@@ -4,7 +4,7 @@
 // stack as if they had just arrived on the port:
 //
 //   bridge lane's socket ─► far ═veth═ near ─clsact: sluice_to_kernel─► port's ingress ─clsact: sluice_bridge─► stack
-//                                       └─► anybody else's frame: dropped
+//                                       └─► any other frame: dropped
 //
 // The near end knows such a frame by the socket that sent it. An skb refers to its sender's socket, and keeps the
 // reference over a veth pair within one network namespace (net/core/skbuff.c: skb_scrub_packet). The agent made the

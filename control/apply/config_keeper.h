@@ -43,7 +43,7 @@ class ConfigKeeper {
   // Makes all of the changes or none. `wanted` is parsed from `text`, which is the content of `file`. With `confirm` at
   // zero the changes are final; above zero they wait that long, from the last step on, to be confirmed. Errors:
   // FailedPrecondition while another apply waits, for keys that need a restart, and for resources that this machine
-  // does not have; otherwise the error of the kernel or the dataplane. Each says how things are now.
+  // does not have; otherwise the error of the kernel or the dataplane. Each describes the present state.
   absl::StatusOr<AppliedConfig> Apply(const Config& wanted, const std::string& text, const std::string& file,
                                       absl::Duration confirm);
   // Both: FailedPrecondition when no apply waits.

@@ -1,4 +1,4 @@
-// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto says what they mean).
+// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto explains them).
 //
 //   Execute ──► Configure             network function, stats segment, workers
 //               AddLane               held_lanes, crash_accounting
