@@ -2,7 +2,7 @@
 //
 // Two effects of generic XDP that the clsact programs have to undo. A port's native program sees what the driver
 // receives; a generic one runs when a packet is an skb already, in front of clsact
-// (net/core/dev.c: __netif_receive_skb_core, do_xdp_generic). SLUICE_CONFIG_GENERIC_XDP says which it is.
+// (net/core/dev.c: __netif_receive_skb_core, do_xdp_generic). SLUICE_CONFIG_GENERIC_XDP tells the two apart.
 //
 // 1. It sees frames that are on their way from the dataplane to the kernel as well (to_kernel.h), and of those nothing
 //    but the bytes. So the near end of the bridge sets a bit that no sender's address has, XDP lets frames with that

@@ -64,7 +64,7 @@ class KernelPath {
   // Takes at most a burst from that lane. Returns how many.
   uint32_t AcceptFrom(uint32_t source);
 
-  // Whether a lane has announced frames since the last Accept. The last look before sleep (waker.h).
+  // True if a lane has announced frames since the last Accept. The last look before sleep (waker.h).
   bool HasNews() const { return inbox_.HasNews(); }
   // True if no frame of this lane is in the bridge lane's hands, and none waits here.
   bool empty() const { return in_flight() == 0 && !HasNews(); }

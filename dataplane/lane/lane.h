@@ -2,8 +2,8 @@
 //
 // In steady state Lane::Poll and the functions it calls in lane.cc are the whole packet path. They leave that file only
 // for the rings (io/queue_pair.h), checksums that a sender left to a device (partial_checksum.h), offloaded flows
-// (offload/lane_offload.h), the network function, its own frames (lane_services.h)
-// and frames for the kernel (kernel_path.h). While flows move, LaneTransit takes part (lane_transit.h).
+// (offload/lane_offload.h), the network function, the frames that it makes or keeps (lane_services.h), and frames for
+// the kernel (kernel_path.h). While flows move, LaneTransit takes part (lane_transit.h).
 //
 // Ownership: the lane owns its Umem and its mapped sockets, not their descriptors. Its LaneStats lie in the stats
 // segment; the lane is their only writer.

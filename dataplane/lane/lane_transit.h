@@ -1,5 +1,5 @@
 // A lane's part in moving flows: frames that come from other lanes or leave by them, frames that wait for their turn,
-// and the fence's hold. While no flow moves it is idle(), and the lane asks no more than that.
+// and the fence's hold. While no flow moves it is idle(), and the lane asks that and MayReceive(), and no more.
 //
 //   other lanes ──► inbox ──Run: copy──────────────────────────────────┐
 //                                                                      ▼

@@ -1,4 +1,4 @@
-// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto says what they mean).
+// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto explains them).
 //
 //   Execute ──► Configure             network function, stats segment, workers
 //               AddLane               held_lanes, crash_accounting
@@ -62,7 +62,7 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // How often to call Tick, whether or not an agent is connected; infinite: never.
+  // Returns the time between two calls of Tick, which are due with and without an agent; infinite: none is due.
   absl::Duration tick_every() const;
   void Tick(absl::Time now);
 
