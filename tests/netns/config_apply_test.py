@@ -252,18 +252,15 @@ def test_agent_killed_in_the_middle_of_an_apply(reflector, world, programs):
     device = reflector(queue_pairs=2, more=PASS_BGP).start()
     device.peers.transmit_on(2)
     before, wanted = text(device, 2, more=PASS_BGP), text(device, 3, more=DROP_ALL)
-    deaths = 0
     for number in (1, 3, 6, 9):
         with Fault(world, device.agent.process.pid, "sendmsg", number, "signal=KILL"):
             device.agent.ctl("config", "apply", write(device, wanted), check=False)
         wait_until(lambda: not device.agent.process.running(), "the agent's death")
-        deaths += 1
         device.agent.process.wait()
         device.agent.start()
         problem, = nothing_pending(device)["problems"]
         assert "could not be brought to its end" in problem, problem
         assert same(device, before), number
-    assert deaths == 4
     exact(device, programs)
     device.agent.settled()
 

@@ -150,12 +150,11 @@ def test_peer_whose_link_flaps(request, programs, kind):
         netns.run("ip", "link", "set", netdev, "down")
         netns.run("ip", "link", "set", netdev, "up")
 
-    with Repeating(flap) as flapping:
+    with Repeating(flap):
         for size in (4, 1, 3, 2):
             answer = device.agent.ask("queues", "set", size)
             assert answer["outcome"]["result"] == "done", answer
             assert device.agent.port("wan")["queue_pairs"]["current"] == size
-    assert flapping.turns > 0
     wait_until(lambda: netns.json("ip", "-j", "link", "show", netdev)[0]["operstate"] == "UP", "the link")
     device.agent.settled()
     assert send_some(device, programs)["exact"]
@@ -198,11 +197,10 @@ def test_cpus_go_and_come_while_it_is_resized(reflector, programs, world):
         for last in (0, 1):
             online.set(last)
 
-    with Repeating(toggle) as toggling:
+    with Repeating(toggle):
         for size in (4, 1, 3, 2):
             answer = device.agent.ask("queues", "set", size)
             assert answer["outcome"]["result"] in ("done", "rolled back"), answer
-    assert toggling.turns > 0
     for last, cores in ((0, [0]), (1, [0, 1])):
         online.set(last)
         wait_until(lambda: [worker["core"] for worker in device.agent.status()["workers"]] == cores, f"{cores}")

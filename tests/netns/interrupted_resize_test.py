@@ -164,7 +164,7 @@ def test_kernel_refuses_each_call(request, world, programs, call, errno, old, ne
     def interrupt(call, number):
         return Fault(world, device.agent.process.pid, call, number, refusal(errno))
 
-    interrupted_at_each_call(device, programs, old, new, [call], interrupt, lambda: None)
+    assert interrupted_at_each_call(device, programs, old, new, [call], interrupt, lambda: None), "it has no such call"
 
 
 @pytest.mark.parametrize("old, new", DIRECTIONS, ids=["grow", "shrink"])
@@ -244,5 +244,6 @@ def test_both_killed_in_the_middle(request, world, programs):
         wait_until(lambda: not device.dut.pids(), "no process left")
         device.agent.start()
 
-    interrupted_at_each_call(device, programs, MANY, FEW, ["sendmsg"], interrupt, recover,
-                             gone=lambda fault: agent_is_gone(device))
+    reached = interrupted_at_each_call(device, programs, MANY, FEW, ["sendmsg"], interrupt, recover,
+                                       gone=lambda fault: agent_is_gone(device))
+    assert len(reached) > 2, reached

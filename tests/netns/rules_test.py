@@ -10,7 +10,6 @@ from tests.lib import flowgen
 from tests.lib.agent import REFUSED, USAGE
 from tests.lib.command import wait_until
 
-FIRST_PORT = 20_000  # of the tests' own datagrams, not of flowgen's
 
 RULES = """
 [[rule]]
