@@ -162,6 +162,7 @@ static __always_inline bool rewrite_packet(struct xdp_md* ctx, const struct flow
 static __always_inline int transmit_offloaded(struct xdp_md* ctx, const struct sluice_config* config,
                                               const struct flow_entry* entry, struct amount frame) {
   struct sluice_flow* flow = entry->flow;
+  _Static_assert((SLUICE_MAX_PORTS & (SLUICE_MAX_PORTS - 1)) == 0, "the mask takes every port");
   // Masked: kernel 6.1's verifier forgets a comparison where clang spills the number.
   __u32 out_port = flow->out_port & (SLUICE_MAX_PORTS - 1);
   __u32 ifindex = config->ifindex[out_port];

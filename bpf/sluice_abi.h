@@ -39,10 +39,11 @@
 // Buckets that a flow may be in: its own, or the next one. In a table that is half full, one flow in 27 finds its own
 // bucket full, one in 200 both.
 #define SLUICE_FLOW_PROBES 2
-// Ports of one network function.
+// Ports of one network function. A power of two: XDP masks a port's number.
 #define SLUICE_MAX_PORTS 4
 
-// Words of the secret that marks frames on their way to the kernel; an skb's control block has room for five.
+// Words of the secret that marks frames on their way to the kernel. An skb's control block has room for five, and
+// generic_xdp.h has the fifth.
 #define SLUICE_TOKEN_WORDS 4
 
 // Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).

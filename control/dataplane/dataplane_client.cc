@@ -129,9 +129,9 @@ absl::Status DataplaneClient::SetTransmitLanes(uint32_t count, bool every_lane, 
   return Call(request);
 }
 
-absl::Status DataplaneClient::SettleTakeover() {
+absl::Status DataplaneClient::CountCrashDrops() {
   dataplane::Request request;
-  request.mutable_settle_takeover();
+  request.mutable_count_crash_drops();
   return Call(request);
 }
 

@@ -72,7 +72,7 @@ class DataplaneClient {
   // Worker w is to run on cores[w]; each placement is a lane and its worker.
   absl::Status PlaceLanes(absl::Span<const uint32_t> cores, absl::Span<const std::pair<uint32_t, uint32_t>> placements);
   absl::Status SetTransmitLanes(uint32_t count, bool every_lane, bool probe_flows);
-  absl::Status SettleTakeover();
+  absl::Status CountCrashDrops();
 
   // Offloads flows in this epoch. `buckets`: the size of each port's tables; `fds`: three for each port, in the order
   // of the contract.

@@ -41,9 +41,7 @@ absl::Status Handover::Configure(uint32_t workers) {
   dataplane::Configure configuration;
   configuration.set_poll(WirePoll(config_.dataplane.poll));
   for (const Port& port : ports_) {
-    dataplane::PortSpec* spec = configuration.add_ports();
-    spec->set_name(port.name());
-    spec->set_mtu_bytes(port.info().mtu_bytes);
+    configuration.add_ports()->set_name(port.name());
   }
   absl::Status s = function_.Configure(configuration, rcu_, dataplane_);
   if (s.ok()) {
@@ -76,13 +74,13 @@ absl::Status Handover::ToSuccessor() {
   absl::Status s = HandOverAll();
   if (absl::IsFailedPrecondition(s)) {
     // A kernel before 6.4 does not let a process map a bound socket's rings: the frames that wait in them are lost, and
-    // counted by SettleTakeover.
+    // counted by CountCrashDrops.
     spdlog::warn("{}; making other lanes in place of these", std::string(s.message()));
     lanes_.Clear();
     dataplane_.SetUp();
     s = OpenAll(ports_.queue_pairs());
   }
-  return s.ok() ? dataplane_.SettleTakeover() : s;
+  return s.ok() ? dataplane_.CountCrashDrops() : s;
 }
 
 absl::Status Handover::HandOverAll() {

@@ -1,7 +1,5 @@
 #include "control/serve/status.h"
 
-#include <time.h>
-
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,6 +7,7 @@
 #include "control/serve/function_requests.h"
 #include "control/serve/verdict_names.h"
 #include "control/serve/version.h"
+#include "dataplane/base/clock.h"
 
 namespace sluice {
 namespace {
@@ -257,10 +256,7 @@ uint64_t DroppedInXdp(const Served& served, uint32_t port) {
 
 wire::StatsResponse MakeStats(const Served& served) {
   wire::StatsResponse out;
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  constexpr uint64_t kNsPerSecond = 1'000'000'000;
-  out.set_monotonic_ns(static_cast<uint64_t>(now.tv_sec) * kNsPerSecond + static_cast<uint64_t>(now.tv_nsec));
+  out.set_monotonic_ns(static_cast<uint64_t>(MonotonicNs()));
   for (uint32_t i = 0; i < served.ports.size(); ++i) {
     FillPort(served, i, *out.add_ports());
   }

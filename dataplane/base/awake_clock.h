@@ -22,7 +22,7 @@ class AwakeClock {
 
   explicit AwakeClock(Source source) : source_(source), last_look_ns_(source()) {}
 
-  int64_t Now_ns() {
+  int64_t NowNs() {
     const int64_t now_ns = source_();
     awake_ns_ += std::min(now_ns - last_look_ns_, kLongestNapNs);
     last_look_ns_ = now_ns;

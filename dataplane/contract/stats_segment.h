@@ -26,7 +26,7 @@ namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
 inline constexpr uint32_t kStatsVersion = 6;
-inline constexpr uint32_t kMaxPorts = 4;                      // of one network function
+inline constexpr uint32_t kMaxPorts = SLUICE_MAX_PORTS;       // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
 inline constexpr uint32_t kMaxLanes = kMaxPairLanes + 1;      // pairs and the bridge
@@ -52,9 +52,29 @@ inline constexpr uint32_t kMaxFunctionDropReasons = 16;
 inline constexpr uint32_t kMaxFunctionCounters = 32;
 
 constexpr const char* DropReasonName(DropReason reason) {
-  constexpr const char* kNames[kDropReasons] = {"function", "malformed",   "tx_ring_full", "handoff_full",  "no_frame",
-                                                "no_route", "lane_closed", "crash",        "to_kernel_full"};
-  return kNames[static_cast<uint32_t>(reason)];
+  switch (reason) {
+    case DropReason::kFunction:
+      return "function";
+    case DropReason::kMalformed:
+      return "malformed";
+    case DropReason::kTxRingFull:
+      return "tx_ring_full";
+    case DropReason::kHandoffFull:
+      return "handoff_full";
+    case DropReason::kNoFrame:
+      return "no_frame";
+    case DropReason::kNoRoute:
+      return "no_route";
+    case DropReason::kLaneClosed:
+      return "lane_closed";
+    case DropReason::kCrash:
+      return "crash";
+    case DropReason::kToKernelFull:
+      return "to_kernel_full";
+    case DropReason::kCount:
+      break;
+  }
+  return "";
 }
 
 // A counter with one writer. The head of this file says why Add is not a locked instruction.
@@ -78,8 +98,8 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter held;                 // gauge: on the transmit ring or with the kernel, not yet completed
   StatsCounter tx_wakeups;           // sendto() calls
   StatsCounter rx_wakeups;           // recvfrom() calls for a fill ring that asked to be woken
-  StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring
-  StatsCounter originated;           // frames made here and handed to the lane they leave by: steering probes
+  StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring, or far end
+  StatsCounter originated;           // frames made here: steering probes, and the function's own
   StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
   // By the port a frame was received on. The function's own reasons are behind ours.
   StatsCounter drops[kDropReasons + kMaxFunctionDropReasons];
@@ -92,7 +112,7 @@ struct alignas(kStatsCacheLine) LaneStats {
   StatsCounter handoff_held;
   // Gauge: frames received here, for the kernel, that wait in the ring to the bridge lane.
   StatsCounter to_kernel_held;
-  StatsCounter handoff_out;  // frames given to other lanes
+  StatsCounter handoff_out;  // frames given to other lanes, the bridge lane's for the kernel among them
   StatsCounter free_frames;  // gauge: in the lane's pool
   // Frames that waited behind a fence (dataplane/process/fence.h) or in a ReorderHold. Unproven are those of them that
   // were released before it was certain that every older frame of their flows had been sent.

@@ -37,12 +37,6 @@ struct Burst {
   // which happens only while flows move; an index in Frame would cost every frame.
   Headers headers[kBurstFrames];
 
-  // Fills in the headers of all frames. The lane does it as it receives them.
-  void ParseHeaders() {
-    for (uint32_t i = 0; i < count; ++i) {
-      headers[i] = Parse(frames[i].data, frames[i].length_bytes);
-    }
-  }
   uint32_t IndexOf(const Frame& frame) const { return static_cast<uint32_t>(&frame - frames); }
   // Returns the hash of the frame as received. The first call computes it, and must come before the frame is rewritten;
   // most frames do without these 100 instructions. While frames leave by other lanes, the lane computes all hashes

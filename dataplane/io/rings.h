@@ -39,17 +39,23 @@ struct RingMemory {
   uint32_t size = 0;
 };
 
+// Fills in the fields that libxdp's two kinds of ring (xdp/xsk.h: DEFINE_XSK_RING) have in common.
+template <typename XskRing>
+void PlaceRing(const RingMemory& memory, XskRing& ring) {
+  ring.producer = memory.producer;
+  ring.consumer = memory.consumer;
+  ring.flags = memory.flags;
+  ring.ring = memory.entries;
+  ring.size = memory.size;
+  ring.mask = memory.size - 1;
+}
+
 // Common to the rings we write: fill and transmit.
 class ProducerRing {
  public:
   ProducerRing() = default;
   explicit ProducerRing(const RingMemory& memory) {
-    ring_.producer = memory.producer;
-    ring_.consumer = memory.consumer;
-    ring_.flags = memory.flags;
-    ring_.ring = memory.entries;
-    ring_.size = memory.size;
-    ring_.mask = memory.size - 1;
+    PlaceRing(memory, ring_);
     ring_.cached_prod = __atomic_load_n(memory.producer, __ATOMIC_RELAXED);
     // libxdp keeps cached_cons one ring ahead of the shared consumer index.
     ring_.cached_cons = __atomic_load_n(memory.consumer, __ATOMIC_ACQUIRE) + memory.size;
@@ -91,12 +97,7 @@ class ConsumerRing {
  public:
   ConsumerRing() = default;
   explicit ConsumerRing(const RingMemory& memory) {
-    ring_.producer = memory.producer;
-    ring_.consumer = memory.consumer;
-    ring_.flags = memory.flags;
-    ring_.ring = memory.entries;
-    ring_.size = memory.size;
-    ring_.mask = memory.size - 1;
+    PlaceRing(memory, ring_);
     ring_.cached_cons = __atomic_load_n(memory.consumer, __ATOMIC_RELAXED);
     ring_.cached_prod = ring_.cached_cons;  // none known of: the first Peek asks for the kernel's index
   }

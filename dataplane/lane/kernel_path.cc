@@ -1,6 +1,8 @@
 #include "dataplane/lane/kernel_path.h"
 
-#include <cstring>
+#include <optional>
+
+#include "dataplane/lane/copy_in.h"
 
 namespace sluice {
 
@@ -70,16 +72,9 @@ uint32_t KernelPath::AcceptFrom(uint32_t source) {
 uint32_t KernelPath::AcceptBurst(HandoffRing& ring) {
   const uint32_t count = ring.Peek(kBurstFrames);
   for (uint32_t i = 0; i < count; ++i) {
-    const HandoffFrame& theirs = ring.At(i);
-    if (umem_.free_frames() == 0 || theirs.length_bytes > umem_.layout().frame_size_bytes) {
-      stats_.ports[theirs.in_port].drops[static_cast<uint32_t>(DropReason::kNoFrame)].Add(1);
-      continue;
-    }
-    const uint64_t address = umem_.Take();
-    uint8_t* data = umem_.Data(address);
-    std::memcpy(data, theirs.data, theirs.length_bytes);
-    if (Transmit({data, address, theirs.length_bytes, theirs.in_port, Verdict::ToKernel()})) {
-      stats_.ports[theirs.in_port].handoff_in.Add(1);
+    const std::optional<Frame> frame = CopyIn(ring.At(i), Verdict::ToKernel(), umem_, stats_);
+    if (frame.has_value() && Transmit(*frame)) {
+      stats_.ports[frame->in_port].handoff_in.Add(1);
     }
   }
   ring.Release(count);
@@ -101,7 +96,7 @@ bool KernelPath::Transmit(const Frame& frame) {
 }
 
 void KernelPath::Drop(const Frame& frame, DropReason reason) {
-  stats_.ports[frame.in_port].drops[static_cast<uint32_t>(reason)].Add(1);
+  stats_.ports[frame.in_port].CountDrops(reason);
   umem_.Give(frame.address);
 }
 

@@ -130,7 +130,7 @@ FramesByPort Lane::Transmit(Burst& burst) {
   uint32_t count[kMaxPorts] = {};
   for (const Frame& frame : burst) {
     if (!frame.verdict.transmits()) {
-      Settle(frame);
+      Dispose(frame);
       continue;
     }
     const uint32_t port = frame.verdict.port();
@@ -154,7 +154,7 @@ FramesByPort Lane::Transmit(Burst& burst) {
   return sent;
 }
 
-void Lane::Settle(const Frame& frame) {
+void Lane::Dispose(const Frame& frame) {
   switch (frame.verdict.kind()) {
     case Verdict::Kind::kTransmit:
     case Verdict::Kind::kHold:
@@ -197,7 +197,7 @@ void Lane::WakeKernel() {
 
 absl::Duration Lane::SleepBound() const {
   absl::Duration bound = transit_.SleepBound();
-  if (const int64_t expires_in_ns = services_.ExpiresIn_ns(); expires_in_ns != NetworkFunction::kNever) {
+  if (const int64_t expires_in_ns = services_.ExpiresInNs(); expires_in_ns != NetworkFunction::kNever) {
     bound = std::min(bound, std::max(kShortestSleep, absl::Nanoseconds(expires_in_ns)));
   }
   if (kernel_path_.in_flight() > 0) {

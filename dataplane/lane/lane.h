@@ -98,7 +98,7 @@ class Lane final : private LaneQueues {
   // LaneQueues. Transmit is also the steady state's.
   FramesByPort Transmit(Burst& burst) override;
   uint32_t TransmitRoom(uint32_t port, uint32_t most) override;
-  void Settle(const Frame& frame) override;
+  void Dispose(const Frame& frame) override;
   void Drop(const Frame& frame, DropReason reason) override;
   bool AwaitsCompletions() const override;
   uint64_t ReceiveBacklog() const override;

@@ -50,7 +50,7 @@ bool LaneServices::Release(HeldFrame held, Verdict verdict) {
   return true;
 }
 
-int64_t LaneServices::ExpiresIn_ns() const {
+int64_t LaneServices::ExpiresInNs() const {
   return expire_at_ns_ == NetworkFunction::kNever ? NetworkFunction::kNever
                                                   : std::max<int64_t>(0, expire_at_ns_ - ReadClock());
 }
@@ -58,7 +58,7 @@ int64_t LaneServices::ExpiresIn_ns() const {
 void LaneServices::CloseAccounts() {
   for (uint32_t slot = 0; slot < kMaxHeldFrames; ++slot) {
     if (used_[slot]) {
-      stats_.ports[held_[slot].frame.in_port].drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Add(1);
+      stats_.ports[held_[slot].frame.in_port].CountDrops(DropReason::kLaneClosed);
     }
   }
   held_count_ = 0;

@@ -48,7 +48,7 @@ class LaneServices final : public LaneContext {
     }
   }
   // Nanoseconds until Expire is due; kNever: it is not.
-  int64_t ExpiresIn_ns() const;
+  int64_t ExpiresInNs() const;
   // How many frames out() takes from now on. At most a burst, and fewer while frames leave by other lanes.
   void SetRoom(uint32_t frames) { room_ = frames; }
   // Frames to be sent ahead of the burst. The lane empties it. A released frame has the hash with which it was

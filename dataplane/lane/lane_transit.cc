@@ -1,9 +1,10 @@
 #include "dataplane/lane/lane_transit.h"
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 #include <utility>
+
+#include "dataplane/lane/copy_in.h"
 
 namespace sluice {
 namespace {
@@ -30,7 +31,7 @@ LaneTransit::LaneTransit(uint32_t lane, Umem& umem, LaneQueues& queues, LaneStat
 uint32_t LaneTransit::Run() {
   uint32_t moved = ReclaimHandoffs();
   if (!reorder_hold_.idle()) {
-    reorder_hold_.ForgetSettled(clock_.Now_ns());
+    reorder_hold_.ForgetSettled(clock_.NowNs());
   }
   moved += AcceptHandoffs();
   moved += ReleaseMovedFlows(/*at_least=*/0);
@@ -98,7 +99,7 @@ uint32_t LaneTransit::AcceptHandoffs() {
 
 bool LaneTransit::GaveUpOn(uint32_t source) {
   const int64_t since_ns = waits_for_room_since_ns_[source];
-  return since_ns != 0 && clock_.Now_ns() - since_ns >= kLongestWaitForRoomNs;
+  return since_ns != 0 && clock_.NowNs() - since_ns >= kLongestWaitForRoomNs;
 }
 
 // Takes at most a burst a round from each source, so that one source cannot hold up the lane. Returns how many frames
@@ -114,20 +115,20 @@ uint32_t LaneTransit::AcceptFrom(uint32_t source, HandoffRing& ring, WithoutRoom
   handed_in_waits_ = handed_in_waits_ || some_wait;
   // Flows are not quiet while frames of theirs wait in the ring.
   NoteMovingFlows(source, ring, some_wait ? ring.Peek(kHandoffFrames) : count);
-  CopyIn(ring, accepted);
+  CopyInAll(ring, accepted);
   ring.Release(accepted);
   const bool makes_progress = TransmitHandedIn() > 0 || (!some_wait && without_room == WithoutRoom::kWaits);
   if (makes_progress) {
     waits_for_room_since_ns_[source] = 0;
   } else if (waits_for_room_since_ns_[source] == 0) {
-    waits_for_room_since_ns_[source] = clock_.Now_ns();
+    waits_for_room_since_ns_[source] = clock_.NowNs();
   }
   return accepted;
 }
 
 // Counts the ring's first frames, up to one that has to wait: for room on its transmit ring, or for a frame to copy it
 // into. Frames that we sent come back by themselves; without any, those in other lanes' hands might wait for us, so
-// then a frame does not wait for the pool, and CopyIn drops it.
+// then a frame does not wait for the pool, and CopyIn (copy_in.h) drops it.
 uint32_t LaneTransit::CountWithRoom(const HandoffRing& ring, uint32_t count) {
   FramesByPort room;
   for (uint32_t port = 0; port < kMaxPorts; ++port) {
@@ -157,26 +158,20 @@ void LaneTransit::NoteMovingFlows(uint32_t source, const HandoffRing& ring, uint
   if (source == kBridgeLane) {
     return;
   }
-  const int64_t now_ns = clock_.Now_ns();
+  const int64_t now_ns = clock_.NowNs();
   for (uint32_t i = 0; i < count; ++i) {
     reorder_hold_.NoteHandedIn(ring.At(i).flow_hash, now_ns);
   }
 }
 
-// Copies the ring's first `count` frames into burst_. Drops those that find no frame, or do not fit one.
-void LaneTransit::CopyIn(const HandoffRing& ring, uint32_t count) {
+// Copies the ring's first `count` frames into burst_, but those that CopyIn drops.
+void LaneTransit::CopyInAll(const HandoffRing& ring, uint32_t count) {
   burst_.count = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const HandoffFrame& theirs = ring.At(i);
-    if (umem_.free_frames() == 0 || theirs.length_bytes > umem_.layout().frame_size_bytes) {
-      stats_.ports[theirs.in_port].CountDrops(DropReason::kNoFrame);
-      continue;
+    if (const auto frame = CopyIn(theirs, Verdict::Transmit(theirs.out_port), umem_, stats_); frame.has_value()) {
+      burst_.frames[burst_.count++] = *frame;
     }
-    const uint64_t address = umem_.Take();
-    uint8_t* data = umem_.Data(address);
-    std::memcpy(data, theirs.data, theirs.length_bytes);
-    burst_.frames[burst_.count++] = {data, address, theirs.length_bytes, theirs.in_port,
-                                     Verdict::Transmit(theirs.out_port)};
   }
 }
 
@@ -202,7 +197,7 @@ void LaneTransit::HoldMovedFlows(Burst& burst) {
   if (reorder_hold_.room() < burst.count) {
     ReleaseMovedFlows(/*at_least=*/burst.count - reorder_hold_.room());
   }
-  const int64_t now_ns = clock_.Now_ns();
+  const int64_t now_ns = clock_.NowNs();
   uint32_t in_turn = 0;
   for (uint32_t i = 0; i < burst.count; ++i) {
     const Frame& frame = burst.frames[i];
@@ -223,7 +218,7 @@ uint32_t LaneTransit::ReleaseMovedFlows(uint32_t at_least) {
   if (reorder_hold_.held() == 0 || (at_least == 0 && (handed_in_waits_ || !RoomToHandOff(1)))) {
     return 0;
   }
-  const int64_t now_ns = clock_.Now_ns();
+  const int64_t now_ns = clock_.NowNs();
   burst_.count = 0;
   uint32_t unproven = 0;
   while (burst_.count < kBurstFrames) {
@@ -259,7 +254,7 @@ void LaneTransit::HandOff(Burst& burst) {
   for (uint32_t i = 0; i < burst.count; ++i) {
     const Frame& frame = burst.frames[i];
     if (!frame.verdict.transmits()) {
-      queues_.Settle(frame);
+      queues_.Dispose(frame);
       continue;
     }
     const uint32_t hash = burst.headers[i].flow_hash;

@@ -50,7 +50,7 @@ class LaneQueues {
   virtual uint32_t TransmitRoom(uint32_t port, uint32_t most) = 0;
   // Does what the verdict says of a frame that no port transmits: drops it, gives it to the kernel, or leaves it to the
   // function that holds it.
-  virtual void Settle(const Frame& frame) = 0;
+  virtual void Dispose(const Frame& frame) = 0;
   // Counts the drop and gives the frame back to the pool.
   virtual void Drop(const Frame& frame, DropReason reason) = 0;
   // True while frames are sent and not completed: these come back to the pool by themselves.
@@ -143,7 +143,7 @@ class LaneTransit {
   uint32_t AcceptFrom(uint32_t source, HandoffRing& ring, WithoutRoom without_room);
   uint32_t CountWithRoom(const HandoffRing& ring, uint32_t count);
   void NoteMovingFlows(uint32_t source, const HandoffRing& ring, uint32_t count);
-  void CopyIn(const HandoffRing& ring, uint32_t count);
+  void CopyInAll(const HandoffRing& ring, uint32_t count);
   uint32_t TransmitHandedIn();
   bool GaveUpOn(uint32_t source);
   void HoldMovedFlows(Burst& burst);

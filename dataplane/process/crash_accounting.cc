@@ -24,7 +24,7 @@ void CrashAccounting::Adopt(uint32_t lane, uint64_t held) {
   }
 }
 
-CrashAccounting::Drops CrashAccounting::Settle() {
+CrashAccounting::Drops CrashAccounting::CountDrops() {
   Drops drops;
   int64_t total = std::accumulate(surplus_.begin(), surplus_.end(), int64_t{0});
   if (total < 0) {

@@ -36,7 +36,7 @@ class CrashAccounting {
     std::array<uint64_t, kMaxLanes> by_lane{};
     int64_t unexplained = 0;
   };
-  Drops Settle();
+  Drops CountDrops();
 
  private:
   std::array<int64_t, kMaxLanes> surplus_{};

@@ -112,8 +112,8 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return ApplySettings(request.apply_settings());
     case Request::kQueryFunction:
       return QueryFunction(request.query_function(), page);
-    case Request::kSettleTakeover:
-      return SettleTakeover();
+    case Request::kCountCrashDrops:
+      return CountCrashDrops();
     case Request::kRaiseFence:
       return RaiseFence(request.raise_fence());
     case Request::kLowerFence:
@@ -364,8 +364,8 @@ void Dataplane::Tick(absl::Time now) {
   }
 }
 
-absl::Status Dataplane::SettleTakeover() {
-  const CrashAccounting::Drops drops = crash_accounting_->Settle();
+absl::Status Dataplane::CountCrashDrops() {
+  const CrashAccounting::Drops drops = crash_accounting_->CountDrops();
   for (uint32_t index = 0; index < kMaxLanes; ++index) {
     BookCrashDrops(index, drops.by_lane[index]);
   }

@@ -13,7 +13,7 @@
 //               QueryFunction         network function
 //               RaiseFence            fence
 //               LowerFence            fence
-//               SettleTakeover        crash_accounting
+//               CountCrashDrops        crash_accounting
 //               Shutdown              held_lanes
 //
 // A request that fails has changed nothing.
@@ -86,7 +86,7 @@ class Dataplane {
   absl::Status OffloadFlows(const dataplane::OffloadFlows& request, const std::vector<UniqueFd>& fds);
   absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::OffloadFlows& request,
                                                             const std::vector<UniqueFd>& fds) const;
-  absl::Status SettleTakeover();
+  absl::Status CountCrashDrops();
   void BookCrashDrops(uint32_t index, uint64_t frames);
   absl::Status RaiseFence(const dataplane::RaiseFence& request);
   absl::Status LowerFence(const dataplane::LowerFence& request);

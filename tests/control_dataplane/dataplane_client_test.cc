@@ -35,7 +35,7 @@ TEST_F(DataplaneClientTest, PassesRequestsAndReturnsTheirErrors) {
   EXPECT_TRUE(client_.QuarantineSentFrames(1, 16).ok());
   EXPECT_TRUE(client_.OffloadFlows(4, {1024}, {1, 2, 3}).ok());
   EXPECT_TRUE(client_.SetFlowEpoch(0).ok());
-  EXPECT_TRUE(client_.SettleTakeover().ok());
+  EXPECT_TRUE(client_.CountCrashDrops().ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: add lane 3 unsteered with 3 fds", "dataplane: steer lane 3",
                                 "dataplane: add lane 3 with 0 fds", "dataplane: transmit by 0 of every lane, probing",
                                 "dataplane: cores 5,6 lanes 3:1", "dataplane: share credit with 2 fds",
@@ -67,7 +67,7 @@ TEST_F(DataplaneClientTest, ALaneThatIsNotThereIsRemoved) {
 TEST_F(DataplaneClientTest, IsDownFromTheCallThatFindsItGone) {
   EXPECT_TRUE(client_.CheckUp().ok());
   fake_.dies_at = "settle";
-  EXPECT_TRUE(absl::IsUnavailable(client_.SettleTakeover()));
+  EXPECT_TRUE(absl::IsUnavailable(client_.CountCrashDrops()));
   EXPECT_TRUE(client_.down());
   EXPECT_TRUE(client_.gone());
   EXPECT_TRUE(absl::IsFailedPrecondition(client_.CheckUp()));
@@ -84,7 +84,7 @@ TEST_F(DataplaneClientTest, DropsADataplaneThatDoesNotAnswer) {
     fake_.alive = true;
     client_.SetUp();
     fake_.refused["settle"] = answer;
-    const absl::Status s = client_.SettleTakeover();
+    const absl::Status s = client_.CountCrashDrops();
     EXPECT_TRUE(absl::IsUnavailable(s));
     EXPECT_THAT(std::string(s.message()), HasSubstr(std::string(answer.message())));
     EXPECT_TRUE(client_.gone());

@@ -108,7 +108,7 @@ class FakeDataplane final : public DataplaneConnection {
         return with_fds("share credit");
       case Request::kOffloadFlows:
         return with_fds(absl::StrCat("epoch ", request.offload_flows().epoch()));
-      case Request::kSettleTakeover:
+      case Request::kCountCrashDrops:
         return "settle";
       case Request::kApplySettings:
         return "apply settings";

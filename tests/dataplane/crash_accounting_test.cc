@@ -15,7 +15,7 @@ TEST(CrashAccounting, OwesNothingAfterACleanEnd) {
   stats->lanes[3].ports[1].tx_packets.Set(8);
   stats->lanes[kBridgeLane].ports[0].passed.Set(3);
   stats->lanes[3].ports[0].drops[2].Set(2);
-  const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
+  const CrashAccounting::Drops drops = CrashAccounting(*stats).CountDrops();
   EXPECT_EQ(drops.by_lane, decltype(drops.by_lane){});
   EXPECT_EQ(drops.unexplained, 0);
 }
@@ -29,8 +29,8 @@ TEST(CrashAccounting, DropsFramesThatAreNoLongerHeld) {
   CrashAccounting crash_accounting(*stats);
   crash_accounting.Adopt(0, 30);
   crash_accounting.Adopt(0, 0);  // the lane was removed and added again: its first number counts
-  EXPECT_EQ(crash_accounting.Settle().by_lane[0], 10U);
-  EXPECT_EQ(crash_accounting.Settle().by_lane[0], 0U) << "the drops are counted once";
+  EXPECT_EQ(crash_accounting.CountDrops().by_lane[0], 10U);
+  EXPECT_EQ(crash_accounting.CountDrops().by_lane[0], 0U) << "the drops are counted once";
 }
 
 TEST(CrashAccounting, SeesThroughHandOffs) {
@@ -38,7 +38,7 @@ TEST(CrashAccounting, SeesThroughHandOffs) {
   // The bridge lane handed 50 frames to lane 0, which sent 45 of them. The crash lost 5, in either lane.
   stats->lanes[kBridgeLane].ports[0].rx_packets.Set(50);
   stats->lanes[0].ports[0].tx_packets.Set(45);
-  const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
+  const CrashAccounting::Drops drops = CrashAccounting(*stats).CountDrops();
   EXPECT_EQ(drops.by_lane[kBridgeLane], 5U);
   EXPECT_EQ(drops.by_lane[0], 0U);
 }
@@ -46,7 +46,7 @@ TEST(CrashAccounting, SeesThroughHandOffs) {
 TEST(CrashAccounting, DoesNotInventNegativeDrops) {
   auto stats = std::make_unique<StatsSegment>();
   stats->lanes[0].ports[0].tx_packets.Set(3);
-  const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();
+  const CrashAccounting::Drops drops = CrashAccounting(*stats).CountDrops();
   EXPECT_EQ(drops.by_lane, decltype(drops.by_lane){});
   EXPECT_EQ(drops.unexplained, -3);
 }

@@ -127,7 +127,7 @@ class DataplaneTest : public ::testing::Test {
   }
   absl::Status Settle() {
     dataplane::Request request;
-    request.mutable_settle_takeover();
+    request.mutable_count_crash_drops();
     return dataplane_->Execute(request, {});
   }
   void Start(uint32_t lanes) {

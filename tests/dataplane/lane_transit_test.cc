@@ -9,6 +9,7 @@
 
 #include "dataplane/net/flow_hash.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/dataplane/parse_burst.h"
 
 namespace sluice {
 namespace {
@@ -27,7 +28,7 @@ class FakeQueues final : public LaneQueues {
     for (const Frame& frame : burst) {
       const uint32_t port = frame.verdict.port();
       if (!frame.verdict.transmits()) {
-        Settle(frame);
+        Dispose(frame);
       } else if (port >= kMaxPorts) {
         Drop(frame, DropReason::kNoRoute);
       } else if (room[port] == 0) {
@@ -42,7 +43,7 @@ class FakeQueues final : public LaneQueues {
     return count;
   }
   uint32_t TransmitRoom(uint32_t port, uint32_t most) override { return std::min(most, room[port]); }
-  void Settle(const Frame& frame) override {
+  void Dispose(const Frame& frame) override {
     stats_.ports[frame.in_port].drops[frame.verdict.drop_index()].Add(1);
     umem_.Give(frame.address);
   }
@@ -96,7 +97,7 @@ class LaneTransitTest : public ::testing::Test {
       burst.frames[burst.count++] = {umem_.Data(address), address, static_cast<uint32_t>(packet.size()), 0,
                                      Verdict::Transmit(0)};
     }
-    burst.ParseHeaders();
+    ParseHeaders(burst);
     burst.HashFlows();
     return burst;
   }

@@ -1,7 +1,6 @@
 #include "dataplane/functions/count/count.h"
 
 #include <arpa/inet.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +10,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/functions/count/descriptor.h"
 #include "dataplane/net/headers.h"
 
@@ -34,12 +34,6 @@ std::vector<Page::Value> RowOf(const Source& source, int64_t now_ns) {
   inet_ntop(source.family == 4 ? AF_INET : AF_INET6, &source.address, text, sizeof(text));
   const int64_t idle_ns = now_ns - source.last_ns;
   return {std::string(text), source.packets, source.bytes, static_cast<double>(std::max<int64_t>(0, idle_ns)) / 1e9};
-}
-
-int64_t MonotonicNow_ns() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
 }  // namespace
@@ -101,7 +95,7 @@ absl::StatusOr<Page> Count::Query(const sluice::Query& query) {
     return absl::InvalidArgumentError(absl::StrCat("'", query.cursor, "' is no cursor of this table"));
   }
   Page page;
-  const int64_t now_ns = MonotonicNow_ns();
+  const int64_t now_ns = MonotonicNs();
   const uint64_t end = std::min(table_.entries(), index + kLooksPerPage);
   for (; index < end && page.rows.size() < query.most_rows; ++index) {
     if (const std::optional<Source> source = table_.At(index); source.has_value()) {
@@ -130,7 +124,7 @@ absl::StatusOr<Page> Count::Top(uint64_t rows) const {
   }
   std::sort_heap(top.begin(), top.end(), larger);
   Page page;
-  const int64_t now_ns = MonotonicNow_ns();
+  const int64_t now_ns = MonotonicNs();
   for (const Source& source : top) {
     page.rows.push_back(RowOf(source, now_ns));
   }

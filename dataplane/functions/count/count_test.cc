@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "dataplane/functions/count/descriptor.h"
+#include "tests/dataplane/parse_burst.h"
 #include "tests/dataplane/test_lane_context.h"
 #include "tests/lib/packet.h"
 
@@ -55,7 +56,7 @@ class CountTest : public ::testing::Test {
     Burst burst{};
     burst.count = 1;
     burst.frames[0] = {packet.data(), 0, static_cast<uint32_t>(packet.size()), port, Verdict()};
-    burst.ParseHeaders();
+    ParseHeaders(burst);
     count_->Process(lane_, burst);
     EXPECT_EQ(burst.frames[0].verdict, Verdict::Transmit(1U - port));
   }
@@ -265,7 +266,7 @@ TEST_F(CountTest, LanesCountAtTheSameTime) {
         Burst burst{};
         burst.count = 1;
         burst.frames[0] = {packet.data(), 0, static_cast<uint32_t>(packet.size()), 0, Verdict()};
-        burst.ParseHeaders();
+        ParseHeaders(burst);
         count_->Process(context, burst);
       }
     });
