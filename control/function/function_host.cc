@@ -1,12 +1,7 @@
 #include "control/function/function_host.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "absl/strings/str_cat.h"
+#include "control/kernel/shared_memory.h"
 #include "dataplane/functions/catalog.h"
 #include "spdlog/spdlog.h"
 
@@ -31,12 +26,13 @@ absl::Status FunctionHost::MakeState() {
     return settings.status();
   }
   const uint64_t bytes = descriptor_->state_bytes(*settings);
-  UniqueFd memory(memfd_create(absl::StrCat("sluice-", descriptor_->name).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!memory || ftruncate(memory.get(), static_cast<off_t>(bytes)) != 0) {
-    return absl::ResourceExhaustedError(absl::StrCat("state memory of function \"", descriptor_->name, "\", ", bytes,
-                                                     " bytes: ", strerror(errno), "; lower its settings"));
+  absl::StatusOr<UniqueFd> memory = MakeSharedMemory(absl::StrCat("sluice-", descriptor_->name), bytes);
+  if (!memory.ok()) {
+    return absl::Status(memory.status().code(),
+                        absl::StrCat("state memory of function \"", descriptor_->name,
+                                     "\": ", memory.status().message(), "; or lower the function's settings"));
   }
-  state_ = std::move(memory);
+  state_ = *std::move(memory);
   state_used_ = false;
   return absl::OkStatus();
 }

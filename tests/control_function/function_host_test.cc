@@ -1,5 +1,6 @@
 #include "control/function/function_host.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -72,6 +73,14 @@ TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
   EXPECT_EQ(Memory().st_ino, first.st_ino);
   EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds",
                                 "dataplane: configure count on used state with 4 fds"));
+}
+
+// A page that is missing, or a file that shrinks, is a SIGBUS in the packet path.
+TEST_F(FunctionHostTest, TheMemoryIsThereAndKeepsItsSize) {
+  FunctionHost host = Host("count", {{"sources", "1024"}});
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_GE(Memory().st_blocks * 512, Memory().st_size);
+  EXPECT_EQ(fcntl(fake_.state->get(), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
 TEST_F(FunctionHostTest, MemoryThatNobodyHadIsFresh) {
