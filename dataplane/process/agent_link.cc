@@ -100,8 +100,9 @@ absl::Status AgentLink::Greet(int socket) const {
 
 absl::Status AgentLink::ServeRequests(int socket) {
   while (!dataplane_.shut_down() && !told_to_end_) {
+    // In every round: an agent that asks without a pause must not keep flows from ageing.
+    dataplane_.Tick(absl::Now());
     if (!WaitFor(socket, dataplane_.tick_every())) {
-      dataplane_.Tick(absl::Now());
       continue;
     }
     if (absl::Status status = Answer(socket); !status.ok()) {

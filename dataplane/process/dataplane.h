@@ -62,7 +62,8 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // How often to call Tick, whether or not an agent is connected; infinite: never.
+  // How often to call Tick at least, whether or not an agent is connected; infinite: never. A call that comes before
+  // something is due does nothing.
   absl::Duration tick_every() const;
   void Tick(absl::Time now);
 

@@ -1,7 +1,9 @@
 #include "dataplane/process/agent_link.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -9,8 +11,10 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "dataplane/contract/fd_channel.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/dataplane/flow_memory.h"
 
 namespace sluice {
 namespace {
@@ -62,6 +66,15 @@ class AgentLinkTest : public ::testing::Test {
     connection_ = UniqueFd(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
     return Receive().hello();
   }
+  // Memory for the counters, and as many descriptors as Configure wants.
+  static std::vector<UniqueFd> Memfds(size_t count) {
+    std::vector<UniqueFd> fds;
+    for (size_t i = 0; i < count; ++i) {
+      fds.emplace_back(memfd_create("memory", MFD_CLOEXEC));
+      EXPECT_EQ(ftruncate(fds.back().get(), sizeof(StatsSegment)), 0);
+    }
+    return fds;
+  }
   dataplane::Request Configure(uint64_t id) {
     dataplane::Request request;
     request.set_id(id);
@@ -91,10 +104,10 @@ TEST_F(AgentLinkTest, TriesUntilTheAgentIsThereAndAnswersInOrder) {
   EXPECT_FALSE(hello.configured());
   EXPECT_TRUE(fds_.empty());
 
-  const UniqueFd stats(memfd_create("stats", MFD_CLOEXEC));
-  ASSERT_EQ(ftruncate(stats.get(), sizeof(StatsSegment)), 0);
-  ASSERT_TRUE(SendMessage(connection_.get(), Configure(7), {stats.get(), stats.get(), stats.get()}).ok());
-  ASSERT_TRUE(SendMessage(connection_.get(), Configure(8), {stats.get(), stats.get(), stats.get()}).ok());
+  const std::vector<UniqueFd> memory = Memfds(3);
+  const std::vector<int> fds = {memory[0].get(), memory[1].get(), memory[2].get()};
+  ASSERT_TRUE(SendMessage(connection_.get(), Configure(7), fds).ok());
+  ASSERT_TRUE(SendMessage(connection_.get(), Configure(8), fds).ok());
   const dataplane::Reply first = Receive().reply();
   EXPECT_EQ(first.id(), 7U);
   EXPECT_EQ(first.code(), 0U) << first.message();
@@ -128,6 +141,29 @@ TEST_F(AgentLinkTest, EndsWhenToldToWithOrWithoutAnAgent) {
   Serve();
   Terminate();
   EXPECT_FALSE(dataplane_.shut_down()) << "that is for main to do";
+}
+
+TEST_F(AgentLinkTest, FlowsAgeWhileRequestsComeWithoutAPause) {
+  dataplane::Request request = Configure(1);
+  ASSERT_TRUE(dataplane_.Execute(request, Memfds(3)).ok());
+  const FlowMemory memory(16);
+  request.mutable_offload_flows()->set_epoch(1);
+  request.mutable_offload_flows()->add_buckets(memory.buckets);
+  std::vector<UniqueFd> tables;
+  for (const UniqueFd* fd : {&memory.flows_fd, &memory.details_fd, &memory.credit_fd}) {
+    tables.emplace_back(fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
+  }
+  ASSERT_TRUE(dataplane_.Execute(request, std::move(tables)).ok());
+  const absl::Time end = absl::Now() + dataplane_.tick_every() + absl::Milliseconds(300);
+  Listen();
+  Serve();
+  Accept();
+  while (absl::Now() < end) {
+    ASSERT_TRUE(SendMessage(connection_.get(), Configure(2)).ok());
+    EXPECT_EQ(Receive().reply().id(), 2U);
+  }
+  Terminate();
+  EXPECT_GE(kernel_.fences, 1) << "a look at the flows waits for a grace period";
 }
 
 TEST_F(AgentLinkTest, StandsGarbage) {
