@@ -9,6 +9,7 @@
 #ifndef SLUICE_DATAPLANE_FUNCTION_DESCRIPTOR_H_
 #define SLUICE_DATAPLANE_FUNCTION_DESCRIPTOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -73,6 +74,9 @@ struct CommandSpec {
   std::span<const SettingSpec> arguments;
   std::span<const ColumnSpec> columns;
 };
+
+// The longest cursor that a page may end with (NetworkFunction::Query), and that a client may send back.
+inline constexpr size_t kMaxCursorBytes = 128;
 
 struct FunctionDescriptor {
   const char* name;

@@ -44,9 +44,9 @@ struct Query {
 };
 
 struct Page {
-  using Value = std::variant<uint64_t, double, std::string>;  // by the column's type: number, seconds, text
+  using Value = std::variant<uint64_t, double, std::string>;  // by the column's type: number, seconds, text (UTF-8)
   std::vector<std::vector<Value>> rows;
-  std::string next_cursor;  // "": that was all
+  std::string next_cursor;  // "": that was all; UTF-8, at most kMaxCursorBytes
 };
 
 class NetworkFunction {

@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "dataplane/contract/fd_channel.h"
 #include "dataplane/functions/function_factory.h"
+#include "dataplane/process/function_page.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -27,22 +27,10 @@ absl::StatusOr<Polling> PollingOf(dataplane::PollMode mode) {
   }
 }
 
-// Together they fit a message of the contract's socket (fd_channel.h: kMaxMessageBytes).
 constexpr uint32_t kMostRowsOfPage = 256;
-constexpr size_t kMostBytesOfPage = kMaxMessageBytes * 3 / 4;
 
 SettingTexts TextsOf(const google::protobuf::Map<std::string, std::string>& texts) {
   return {texts.begin(), texts.end()};
-}
-
-void SetValue(const Page::Value& value, dataplane::FunctionPage::Value& out) {
-  if (const auto* number = std::get_if<uint64_t>(&value)) {
-    out.set_number(*number);
-  } else if (const auto* seconds = std::get_if<double>(&value)) {
-    out.set_seconds(*seconds);
-  } else {
-    out.set_text(std::get<std::string>(value));
-  }
 }
 
 absl::StatusOr<Mapping> MapState(int fd, uint64_t bytes) {
@@ -207,25 +195,22 @@ absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, d
   if (!arguments.ok()) {
     return arguments.status();
   }
+  if (request.cursor().size() > kMaxCursorBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("a cursor of ", request.cursor().size(), " bytes, more than ",
+                                                   kMaxCursorBytes, ", is none of an answer"));
+  }
   const uint32_t most_rows = std::clamp(request.most_rows(), 1U, kMostRowsOfPage);
-  absl::StatusOr<Page> answer = function_->Query({&*command, *std::move(arguments), request.cursor(), most_rows});
+  const Query query = {&*command, *std::move(arguments), request.cursor(), most_rows};
+  const absl::StatusOr<Page> answer = function_->Query(query);
   if (!answer.ok()) {
     return answer.status();
   }
-  dataplane::FunctionPage filled;
-  for (const std::vector<Page::Value>& values : answer->rows) {
-    dataplane::FunctionPage::Row& row = *filled.add_rows();
-    for (const Page::Value& value : values) {
-      SetValue(value, *row.add_values());
-    }
-  }
-  filled.set_next_cursor(answer->next_cursor);
-  if (filled.ByteSizeLong() > kMostBytesOfPage) {
-    return absl::ResourceExhaustedError(absl::StrCat("the answer has ", filled.ByteSizeLong(), " bytes, more than ",
-                                                     kMostBytesOfPage, "; ask for fewer rows"));
+  absl::StatusOr<dataplane::FunctionPage> filled = MakeFunctionPage(query, *answer);
+  if (!filled.ok()) {
+    return filled.status();
   }
   if (page != nullptr) {
-    *page = std::move(filled);
+    *page = *std::move(filled);
   }
   return absl::OkStatus();
 }
