@@ -53,7 +53,8 @@ class DataplaneClient {
   void SetStats(StatsView stats) { stats_ = std::move(stats); }
   const StatsView& stats() const { return *stats_; }
 
-  // Passes the counters, the maps of `rcu` and the function's state memory with it; -1: it has none.
+  // Passes the counters, the maps of `rcu` and the function's state memory with it; -1: it has none. DataLoss when the
+  // function cannot go on with this state memory.
   absl::Status Configure(const dataplane::Configure& configuration, const RcuWaiter& rcu, int state_fd);
   // The function's settings, all of them.
   absl::Status ApplySettings(const std::map<std::string, std::string>& settings);

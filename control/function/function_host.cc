@@ -20,12 +20,15 @@ absl::StatusOr<FunctionHost> FunctionHost::Make(const FunctionConfig& config) {
   return FunctionHost(*descriptor, settings->texts());
 }
 
-absl::Status FunctionHost::MakeState() {
-  absl::StatusOr<Settings> settings = Settings::Read(descriptor_->settings, settings_);
+absl::StatusOr<uint64_t> FunctionHost::WantedStateBytes() const {
+  const absl::StatusOr<Settings> settings = Settings::Read(descriptor_->settings, settings_);
   if (!settings.ok()) {
     return settings.status();
   }
-  const uint64_t bytes = descriptor_->state_bytes(*settings);
+  return StateBytes(*descriptor_, *settings);
+}
+
+absl::Status FunctionHost::MakeState(uint64_t bytes) {
   absl::StatusOr<UniqueFd> memory = MakeSharedMemory(absl::StrCat("sluice-", descriptor_->name), bytes);
   if (!memory.ok()) {
     return absl::Status(memory.status().code(),
@@ -39,9 +42,13 @@ absl::Status FunctionHost::MakeState() {
 
 absl::Status FunctionHost::Configure(dataplane::Configure configuration, const RcuWaiter& rcu,
                                      DataplaneClient& dataplane) {
-  const bool has_state = descriptor_->state_bytes != nullptr;
-  if (has_state && !state_) {
-    if (absl::Status s = MakeState(); !s.ok()) {
+  const absl::StatusOr<uint64_t> bytes = WantedStateBytes();
+  if (!bytes.ok()) {
+    return bytes.status();
+  }
+  if (*bytes > 0 && !state_used_) {
+    state_.Reset();  // a dataplane that did not get through its start may have written to it
+    if (absl::Status s = MakeState(*bytes); !s.ok()) {
       return s;
     }
   }
@@ -49,16 +56,16 @@ absl::Status FunctionHost::Configure(dataplane::Configure configuration, const R
   configuration.mutable_settings()->insert(settings_.begin(), settings_.end());
   configuration.set_state_used(state_used_);
   absl::Status s = dataplane.Configure(configuration, rcu, state_.get());
-  if (absl::IsFailedPrecondition(s) && state_used_) {
+  if (absl::IsDataLoss(s) && state_used_) {
     spdlog::error("function \"{}\" starts with empty state, since it cannot use its predecessor's: {}",
                   descriptor_->name, std::string(s.message()));
-    s = MakeState();
+    s = MakeState(*bytes);
     if (s.ok()) {
       configuration.set_state_used(false);
       s = dataplane.Configure(configuration, rcu, state_.get());
     }
   }
-  state_used_ = state_used_ || (has_state && s.ok());
+  state_used_ = state_used_ || (*bytes > 0 && s.ok());
   return s;
 }
 
@@ -75,11 +82,16 @@ absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd s
     }
     live_differs = live_differs || value != settings_.at(spec.name);
   }
-  if (descriptor_->state_bytes != nullptr && !state) {
+  const absl::StatusOr<uint64_t> bytes = WantedStateBytes();
+  if (!bytes.ok()) {
+    return bytes.status();
+  }
+  const bool has_state = *bytes > 0;
+  if (has_state && !state) {
     return absl::DataLossError("the dataplane did not hand over the function's state memory");
   }
-  state_ = std::move(state);
-  state_used_ = true;
+  state_ = has_state ? std::move(state) : UniqueFd();
+  state_used_ = has_state;
   return live_differs ? dataplane.ApplySettings(settings_) : absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #ifndef SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
 #define SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -32,7 +33,7 @@ class FunctionHost {
   bool wants_every_frame() const { return descriptor_->admission == Admission::kEveryFrame; }
 
   // Configures a dataplane that has none, with `configuration` completed by function, settings and state memory. A
-  // state memory that the function refuses is replaced by a fresh one, which the log says.
+  // state memory that the function refuses is replaced by a fresh one, which the log says; any other error keeps it.
   absl::Status Configure(dataplane::Configure configuration, const RcuWaiter& rcu, DataplaneClient& dataplane);
   // Takes over from a dataplane that runs: checks that it runs this function, with these settings as far as only a
   // restart changes them, and gives it the live ones where they differ. `state`: its state memory.
@@ -46,12 +47,13 @@ class FunctionHost {
   explicit FunctionHost(const FunctionDescriptor& descriptor, SettingTexts settings)
       : descriptor_(&descriptor), settings_(std::move(settings)) {}
 
-  absl::Status MakeState();
+  absl::StatusOr<uint64_t> WantedStateBytes() const;
+  absl::Status MakeState(uint64_t bytes);
 
   const FunctionDescriptor* descriptor_;
   SettingTexts settings_;
   UniqueFd state_;           // none: the function has none, or no dataplane was configured yet
-  bool state_used_ = false;  // a dataplane has had it
+  bool state_used_ = false;  // a dataplane has started on it
 };
 
 }  // namespace sluice

@@ -88,9 +88,16 @@ struct FunctionDescriptor {
   std::span<const NamedHelp> counters = {};      // at most kMaxFunctionCounters (stats_segment.h)
   std::span<const NamedHelp> drop_reasons = {};  // at most kMaxFunctionDropReasons
   std::span<const CommandSpec> commands = {};
-  // Bytes of state memory, which outlives the process; nullptr: none. `settings` is checked.
+  // Bytes of state memory, which outlives the process; nullptr: none. `settings` is checked. Live settings must not
+  // change it: memory of another size is none that a successor can go on with.
   uint64_t (*state_bytes)(const Settings& settings) = nullptr;
 };
+
+// Returns how much state memory the function has with these settings, to the byte; 0: none. Agent and dataplane must
+// agree on it.
+inline uint64_t StateBytes(const FunctionDescriptor& function, const Settings& settings) {
+  return function.state_bytes == nullptr ? 0 : function.state_bytes(settings);
+}
 
 }  // namespace sluice
 

@@ -57,7 +57,8 @@ class NetworkFunction {
   virtual ~NetworkFunction() = default;
 
   // Once, before anything else. `settings` are checked against the descriptor. An error ends the set-up; it says what
-  // the user can do. State memory that cannot be used as it is (another layout, say) is an error, too.
+  // the user can do. FailedPrecondition is for adopted state memory that cannot be used as it is (another layout, say),
+  // and for nothing else: the agent then gives up the predecessor's memory and starts on a fresh one.
   virtual absl::Status Start(const Settings& /*settings*/, StateMemory /*state*/) { return absl::OkStatus(); }
   // New values of live settings, all or nothing. Workers keep calling Process meanwhile.
   virtual absl::Status Apply(const Settings& /*settings*/) { return absl::OkStatus(); }

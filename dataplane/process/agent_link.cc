@@ -134,8 +134,7 @@ absl::Status AgentLink::Answer(int socket) {
   }
   dataplane::Report report;
   dataplane::Reply& reply = *report.mutable_reply();
-  const bool asks = request.has_query_function();
-  const absl::Status done = dataplane_.Execute(request, *std::move(fds), asks ? reply.mutable_page() : nullptr);
+  const absl::Status done = dataplane_.Execute(request, *std::move(fds), &reply);
   reply.set_id(request.id());
   reply.set_code(static_cast<uint32_t>(done.code()));
   if (!done.ok()) {

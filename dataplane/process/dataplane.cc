@@ -33,13 +33,15 @@ SettingTexts TextsOf(const google::protobuf::Map<std::string, std::string>& text
   return {texts.begin(), texts.end()};
 }
 
-absl::StatusOr<Mapping> MapState(int fd, uint64_t bytes) {
+// Memory that is too short would be a SIGBUS in the packet path; any other size means that it was made for other
+// settings or by another version.
+absl::Status CheckStateSize(int fd, uint64_t bytes) {
   struct stat file {};
-  if (fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) < bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the function's state memory is ", file.st_size, " bytes long, not ", bytes));
+  if (fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) != bytes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the function's state memory is ", file.st_size, " bytes long, and its settings ask for ", bytes));
   }
-  return Mapping::Share(fd, bytes, 0, "the function's state memory");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Mapping> MapStats(int fd) {
@@ -66,11 +68,12 @@ absl::StatusOr<Mapping> MapStats(int fd) {
 
 }  // namespace
 
-absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds,
-                                dataplane::FunctionPage* page) {
+absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds, dataplane::Reply* reply) {
   using dataplane::Request;
+  dataplane::Reply unwanted;
+  dataplane::Reply& answer = reply == nullptr ? unwanted : *reply;
   if (request.body_case() == Request::kConfigure) {
-    return Configure(request.configure(), std::move(fds));
+    return Configure(request.configure(), std::move(fds), answer);
   }
   if (request.body_case() == Request::kShutdown) {
     Shutdown(absl::Milliseconds(request.shutdown().drain_ms()));
@@ -99,7 +102,7 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
     case Request::kApplySettings:
       return ApplySettings(request.apply_settings());
     case Request::kQueryFunction:
-      return QueryFunction(request.query_function(), page);
+      return QueryFunction(request.query_function(), answer);
     case Request::kSettleTakeover:
       return SettleTakeover();
     case Request::kRaiseFence:
@@ -111,7 +114,8 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
   }
 }
 
-absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds) {
+absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds,
+                                  dataplane::Reply& reply) {
   if (worker_pool_ != nullptr) {
     return absl::FailedPreconditionError("the dataplane is configured already");
   }
@@ -128,7 +132,8 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   if (!settings.ok()) {
     return settings.status();
   }
-  const bool has_state = descriptor.state_bytes != nullptr;
+  const uint64_t state_bytes = StateBytes(descriptor, *settings);
+  const bool has_state = state_bytes > 0;
   const size_t wanted_fds = has_state ? 4 : 3;
   if (fds.size() != wanted_fds) {
     return absl::InvalidArgumentError(
@@ -139,14 +144,19 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
     return memory.status();
   }
   constexpr size_t kStateFd = 3;
+  if (absl::Status s = has_state ? CheckStateSize(fds[kStateFd].get(), state_bytes) : absl::OkStatus(); !s.ok()) {
+    reply.set_state_refused(true);
+    return s;
+  }
   absl::StatusOr<Mapping> state =
-      has_state ? MapState(fds[kStateFd].get(), descriptor.state_bytes(*settings)) : Mapping();
+      has_state ? Mapping::Share(fds[kStateFd].get(), state_bytes, 0, "the function's state memory") : Mapping();
   if (!state.ok()) {
     return state.status();
   }
   const StateMemory state_memory = {{reinterpret_cast<std::byte*>(state->start()), state->bytes()},
                                     request.state_used()};
   if (absl::Status started = made->function->Start(*settings, state_memory); !started.ok()) {
+    reply.set_state_refused(request.state_used() && absl::IsFailedPrecondition(started));
     return started;
   }
   if (absl::Status s = kernel_.SetRcuWaiter(std::move(fds[1]), std::move(fds[2])); !s.ok()) {
@@ -184,7 +194,7 @@ absl::Status Dataplane::ApplySettings(const dataplane::ApplySettings& request) {
   return absl::OkStatus();
 }
 
-absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, dataplane::FunctionPage* page) const {
+absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, dataplane::Reply& reply) const {
   const auto commands = descriptor_->commands;
   const auto command = std::find_if(commands.begin(), commands.end(),
                                     [&](const CommandSpec& one) { return request.command() == one.name; });
@@ -209,9 +219,7 @@ absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, d
   if (!filled.ok()) {
     return filled.status();
   }
-  if (page != nullptr) {
-    *page = *std::move(filled);
-  }
+  *reply.mutable_page() = *std::move(filled);
   return absl::OkStatus();
 }
 

@@ -43,13 +43,17 @@ class FakeDataplane final : public DataplaneConnection {
       alive = false;
       return absl::UnavailableError("the connection broke");
     }
+    if (request.has_configure() && fds.size() > kStateFd) {
+      state = UniqueFd(dup(fds[kStateFd]));
+    }
+    if (refuses_state && request.configure().state_used()) {
+      reply.set_state_refused(true);
+      return absl::FailedPreconditionError("another table");
+    }
     if (const auto it = refused.find(words); it != refused.end()) {
       return it->second;
     }
     *reply.mutable_page() = page;
-    if (request.has_configure() && fds.size() > kStateFd) {
-      state = UniqueFd(dup(fds[kStateFd]));
-    }
     return Execute(request);
   }
 
@@ -62,7 +66,8 @@ class FakeDataplane final : public DataplaneConnection {
   uint32_t transmit_lanes = 0;
   dataplane::FunctionPage page;                 // the answer to every query
   std::map<std::string, std::string> settings;  // of the function, as configured or applied
-  std::optional<UniqueFd> state;                // the function's memory, as configured last
+  std::optional<UniqueFd> state;                // the function's memory that came last
+  bool refuses_state = false;                   // that another dataplane has used
   std::map<std::string, absl::Status> refused;  // requests as they stand in the log, without the prefix
   std::optional<std::string> dies_at;
 

@@ -30,7 +30,7 @@ class FunctionHostTest : public testing::Test {
   absl::Status Configure(FunctionHost& host) {
     return host.Configure(dataplane::Configure(), RcuWaiter{UniqueFd(), UniqueFd()}, client_);
   }
-  // The memory of the dataplane that was configured last.
+  // The memory that came with the last Configure.
   struct stat Memory() {
     struct stat memory {};
     EXPECT_TRUE(fake_.state.has_value() && fstat(fake_.state->get(), &memory) == 0);
@@ -62,6 +62,15 @@ TEST_F(FunctionHostTest, AFunctionWithoutStateGetsNoMemory) {
   EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds", "dataplane: configure reflect with 3 fds"));
 }
 
+TEST_F(FunctionHostTest, AFunctionWithoutStateNeverGetsAny) {
+  FunctionHost host = Host("reflect");
+  UniqueFd memory(memfd_create("of an older version", MFD_CLOEXEC));
+  ASSERT_TRUE(host.Adopt(Running("reflect", {}), std::move(memory), client_).ok());
+  fake_.refused["configure reflect with 3 fds"] = absl::FailedPreconditionError("another version of the counters");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Configure(host)));
+  EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds")) << "nothing can be made afresh";
+}
+
 TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
   FunctionHost host = Host("count", {{"sources", "1024"}});
   ASSERT_TRUE(Configure(host).ok());
@@ -87,8 +96,10 @@ TEST_F(FunctionHostTest, MemoryThatNobodyHadIsFresh) {
   FunctionHost host = Host("count");
   fake_.refused["configure count with 4 fds"] = absl::ResourceExhaustedError("no memory");
   EXPECT_EQ(Configure(host).message(), "no memory");
+  const struct stat first = Memory();
   fake_.refused.clear();
   EXPECT_TRUE(Configure(host).ok());
+  EXPECT_NE(Memory().st_ino, first.st_ino) << "the one that did not start may have written to it";
   EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds", "dataplane: configure count with 4 fds"));
 }
 
@@ -96,7 +107,7 @@ TEST_F(FunctionHostTest, MemoryThatTheFunctionRefusesIsReplaced) {
   FunctionHost host = Host("count");
   ASSERT_TRUE(Configure(host).ok());
   const struct stat first = Memory();
-  fake_.refused["configure count on used state with 4 fds"] = absl::FailedPreconditionError("another table");
+  fake_.refuses_state = true;
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_NE(Memory().st_ino, first.st_ino);
   EXPECT_THAT(
@@ -108,12 +119,31 @@ TEST_F(FunctionHostTest, OtherErrorsKeepTheMemory) {
   FunctionHost host = Host("count");
   ASSERT_TRUE(Configure(host).ok());
   const struct stat first = Memory();
-  fake_.dies_at = "configure count on used state with 4 fds";
+  const std::string request = "configure count on used state with 4 fds";
+  fake_.dies_at = request;
   EXPECT_TRUE(absl::IsUnavailable(Configure(host)));
   fake_.dies_at.reset();
   fake_.alive = true;
+  for (const absl::Status& error : {absl::FailedPreconditionError("another version of the counters"),
+                                    absl::InvalidArgumentError("no poll mode"), absl::InternalError("no secret")}) {
+    fake_.refused[request] = error;
+    EXPECT_EQ(Configure(host), error);
+  }
+  fake_.refused.clear();
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_EQ(Memory().st_ino, first.st_ino);
+  EXPECT_EQ(log_.back(), "dataplane: " + request);
+}
+
+TEST_F(FunctionHostTest, MemoryThatIsReplacedInVainIsNoPredecessors) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  fake_.refuses_state = true;
+  fake_.refused["configure count with 4 fds"] = absl::InternalError("no secret");
+  EXPECT_TRUE(absl::IsInternal(Configure(host)));
+  fake_.refused.clear();
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(log_.back(), "dataplane: configure count with 4 fds");
 }
 
 TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {

@@ -17,13 +17,19 @@ namespace {
 
 // What the function does next, and what it was told.
 struct Script {
+  absl::Status start;
   absl::StatusOr<Page> page = Page();
   std::string cursor;
+  bool adopted = false;
 };
 Script* script = nullptr;
 
 class Scripted final : public NetworkFunction {
  public:
+  absl::Status Start(const Settings& /*settings*/, StateMemory state) override {
+    script->adopted = state.adopted;
+    return script->start;
+  }
   absl::StatusOr<Page> Query(const sluice::Query& query) override {
     script->cursor = query.cursor;
     return script->page;
@@ -33,8 +39,8 @@ class Scripted final : public NetworkFunction {
 
 }  // namespace
 
-absl::StatusOr<MadeFunction> MakeFunction(absl::string_view /*name*/, size_t /*ports*/) {
-  return MadeFunction{FindFunction("count"), std::make_unique<Scripted>()};
+absl::StatusOr<MadeFunction> MakeFunction(absl::string_view name, size_t /*ports*/) {
+  return MadeFunction{FindFunction(name), std::make_unique<Scripted>()};
 }
 
 namespace {
@@ -44,14 +50,18 @@ class FunctionRequestsTest : public AgentLinkTest {
   FunctionRequestsTest() { script = &script_; }
 
   // The function's memory comes last.
-  absl::Status ConfigureWith(uint64_t state_bytes) {
+  absl::Status ConfigureWith(uint64_t state_bytes, bool used = false) {
     std::vector<UniqueFd> fds = Memfds(4);
     EXPECT_EQ(ftruncate(fds.back().get(), static_cast<off_t>(state_bytes)), 0);
-    return dataplane_.Execute(Configure(1), std::move(fds));
+    dataplane::Request request = Configure(1);
+    request.mutable_configure()->set_function("count");
+    request.mutable_configure()->set_state_used(used);
+    reply_.Clear();
+    return dataplane_.Execute(request, std::move(fds), &reply_);
   }
   static uint64_t StateBytes() {
     const FunctionDescriptor& descriptor = *FindFunction("count");
-    return descriptor.state_bytes(*Settings::Read(descriptor.settings, {}));
+    return sluice::StateBytes(descriptor, *Settings::Read(descriptor.settings, {}));
   }
   static dataplane::Request Query(uint64_t id, const std::string& cursor = "") {
     dataplane::Request request;
@@ -66,7 +76,46 @@ class FunctionRequestsTest : public AgentLinkTest {
   }
 
   Script script_;
+  dataplane::Reply reply_;
 };
+
+TEST_F(FunctionRequestsTest, StateMemoryOfAnotherSizeIsRefused) {
+  for (const uint64_t bytes : {uint64_t{0}, StateBytes() - 1, StateBytes() + 1}) {
+    const absl::Status refused = ConfigureWith(bytes);
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << bytes;
+    EXPECT_NE(refused.message().find(std::to_string(StateBytes())), absl::string_view::npos) << refused;
+    EXPECT_TRUE(reply_.state_refused());
+    EXPECT_FALSE(dataplane_.hello().configured());
+  }
+  EXPECT_TRUE(ConfigureWith(StateBytes(), /*used=*/true).ok());
+  EXPECT_TRUE(script_.adopted);
+}
+
+TEST_F(FunctionRequestsTest, StateMemoryComesIfTheFunctionHasAny) {
+  dataplane::Request request = Configure(1);
+  EXPECT_EQ(dataplane_.Execute(request, Memfds(4)).code(), absl::StatusCode::kInvalidArgument) << "reflect has none";
+  request.mutable_configure()->set_function("count");
+  EXPECT_EQ(dataplane_.Execute(request, Memfds(3)).code(), absl::StatusCode::kInvalidArgument);
+}
+
+// The agent gives up the predecessor's sessions only for this.
+TEST_F(FunctionRequestsTest, SaysWhenTheStateMemoryIsTheReason) {
+  script_.start = absl::FailedPreconditionError("another table");
+  EXPECT_EQ(ConfigureWith(StateBytes(), /*used=*/true), script_.start);
+  EXPECT_TRUE(reply_.state_refused());
+  EXPECT_EQ(ConfigureWith(StateBytes(), /*used=*/false), script_.start);
+  EXPECT_FALSE(reply_.state_refused()) << "zeros are not to blame";
+  script_.start = absl::InternalError("no secret");
+  EXPECT_EQ(ConfigureWith(StateBytes(), /*used=*/true), script_.start);
+  EXPECT_FALSE(reply_.state_refused());
+  script_.start = absl::OkStatus();
+  dataplane::Request request = Configure(1);
+  request.mutable_configure()->set_function("count");
+  request.mutable_configure()->set_state_used(true);
+  request.mutable_configure()->set_poll(dataplane::POLL_MODE_UNSPECIFIED);
+  EXPECT_FALSE(dataplane_.Execute(request, Memfds(4), &reply_).ok());
+  EXPECT_FALSE(reply_.state_refused());
+}
 
 TEST_F(FunctionRequestsTest, AnswersInPages) {
   ASSERT_TRUE(ConfigureWith(StateBytes()).ok());
