@@ -68,8 +68,8 @@ class Agent {
   // Returns the configuration with all changes since the start, but for [metrics], which the reporter knows.
   Config RunningConfig() const;
 
-  // Gives the function other values of its live settings, or changes nothing. No flow is offloaded by the former values
-  // when it returns.
+  // Gives the function other values of its live settings; after an error the former ones are in force. No flow is
+  // offloaded by the former values when it succeeds.
   absl::Status ApplyFunctionSettings(const SettingTexts& settings);
 
   // For the loop: a dataplane connects to the first; the second is readable when the one there is has gone. -1: none.

@@ -95,15 +95,38 @@ absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd s
   return live_differs ? dataplane.ApplySettings(settings_) : absl::OkStatus();
 }
 
-absl::Status FunctionHost::Apply(const SettingTexts& settings, DataplaneClient& dataplane) {
-  absl::StatusOr<Settings> checked = Settings::Read(descriptor_->settings, settings);
+absl::Status FunctionHost::Apply(const SettingTexts& settings, DataplaneClient& dataplane, Withdrawing withdrawing) {
+  const absl::StatusOr<Settings> checked = Settings::Read(descriptor_->settings, settings);
   if (!checked.ok()) {
     return checked.status();
   }
-  absl::Status s = dataplane.down() ? absl::OkStatus() : dataplane.ApplySettings(checked->texts());
-  if (s.ok() || absl::IsUnavailable(s)) {  // a dataplane that has just died: its successor gets them
-    settings_ = checked->texts();
-    return absl::OkStatus();
+  const SettingTexts former = settings_;
+  absl::Status s = withdrawing([&] { return Give(checked->texts(), dataplane); });
+  if (!s.ok() && settings_ != former) {  // they are in force, but decisions of before may still be followed
+    const absl::Status back = withdrawing([&] { return Give(former, dataplane); });
+    if (!back.ok()) {
+      spdlog::error("putting the function's settings back: {}", std::string(back.message()));
+    }
+  }
+  return s;
+}
+
+// Brings the settings to the dataplane, if one runs, and into the record; or leaves both as they are.
+absl::Status FunctionHost::Give(const SettingTexts& settings, DataplaneClient& dataplane) {
+  absl::Status s = dataplane.down() ? absl::OkStatus() : dataplane.ApplySettings(settings);
+  if (s.ok()) {
+    settings_ = settings;
+    return s;
+  }
+  if (absl::IsUnavailable(s)) {
+    // Perhaps it died of them, and a successor would die of them as well.
+    return absl::UnavailableError(absl::StrCat("the dataplane ended while it took the settings, and its successor ",
+                                               "starts with the former ones: ", s.message()));
+  }
+  // The function promises all or nothing; a mistake there would show only when a successor starts with other settings
+  // than those that ran.
+  if (absl::Status back = dataplane.ApplySettings(settings_); !back.ok()) {
+    spdlog::error("giving the function its former settings again: {}", std::string(back.message()));
   }
   return s;
 }

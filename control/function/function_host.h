@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "control/config/config.h"
@@ -40,8 +41,12 @@ class FunctionHost {
   // FailedPrecondition when it runs another function or has another such setting; DataLoss when the memory is missing.
   absl::Status Adopt(const dataplane::Configure& running, UniqueFd state, DataplaneClient& dataplane);
 
-  // Puts other values of live settings in force, or changes nothing. While no dataplane runs, its successor gets them.
-  absl::Status Apply(const SettingTexts& settings, DataplaneClient& dataplane);
+  // Runs the change that it is given, and sees to it that no decision of before is followed after it
+  // (Offload::Withdrawing).
+  using Withdrawing = absl::FunctionRef<absl::Status(absl::FunctionRef<absl::Status()>)>;
+  // Puts other values of live settings in force, within `withdrawing`. While no dataplane runs, its successor gets
+  // them. After an error the former ones are in force, so that a successor always gets what runs.
+  absl::Status Apply(const SettingTexts& settings, DataplaneClient& dataplane, Withdrawing withdrawing);
 
  private:
   explicit FunctionHost(const FunctionDescriptor& descriptor, SettingTexts settings)
@@ -49,6 +54,7 @@ class FunctionHost {
 
   absl::StatusOr<uint64_t> WantedStateBytes() const;
   absl::Status MakeState(uint64_t bytes);
+  absl::Status Give(const SettingTexts& settings, DataplaneClient& dataplane);
 
   const FunctionDescriptor* descriptor_;
   SettingTexts settings_;

@@ -67,6 +67,7 @@ class FakeDataplane final : public DataplaneConnection {
   dataplane::FunctionPage page;                 // the answer to every query
   std::map<std::string, std::string> settings;  // of the function, as configured or applied
   std::optional<UniqueFd> state;                // the function's memory that came last
+  std::optional<std::string> fails_with_idle;   // takes settings with this value of "idle", and fails all the same
   bool refuses_state = false;                   // that another dataplane has used
   std::map<std::string, absl::Status> refused;  // requests as they stand in the log, without the prefix
   std::optional<std::string> dies_at;
@@ -141,7 +142,8 @@ class FakeDataplane final : public DataplaneConnection {
         return absl::OkStatus();
       case Request::kApplySettings:
         settings = {request.apply_settings().settings().begin(), request.apply_settings().settings().end()};
-        return absl::OkStatus();
+        return fails_with_idle == settings["idle"] ? absl::InvalidArgumentError("too short for this table")
+                                                   : absl::OkStatus();
       case Request::kRemoveLane:
         return lanes.erase(request.remove_lane().index()) == 1 ? absl::OkStatus() : absl::NotFoundError("no such lane");
       case Request::kSetLaneSteering: {

@@ -27,6 +27,10 @@ class FunctionHostTest : public testing::Test {
   static FunctionHost Host(const std::string& type, SettingTexts settings = {}) {
     return *FunctionHost::Make({.type = type, .settings = std::move(settings)});
   }
+  // Withdraws nothing: no flow is offloaded.
+  absl::Status Apply(FunctionHost& host, const SettingTexts& settings) {
+    return host.Apply(settings, client_, [](absl::FunctionRef<absl::Status()> change) { return change(); });
+  }
   absl::Status Configure(FunctionHost& host) {
     return host.Configure(dataplane::Configure(), RcuWaiter{UniqueFd(), UniqueFd()}, client_);
   }
@@ -180,29 +184,59 @@ TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
 
 TEST_F(FunctionHostTest, AppliesSettingsOrChangesNothing) {
   FunctionHost host = Host("count");
-  EXPECT_THAT(host.Apply({{"idle", "never"}}, client_).message(), HasSubstr("idle"));
+  EXPECT_THAT(Apply(host, {{"idle", "never"}}).message(), HasSubstr("idle"));
   EXPECT_THAT(log_, IsEmpty());
-  fake_.refused["apply settings"] = absl::InvalidArgumentError("too short for this table");
-  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_).message(), "too short for this table");
-  EXPECT_EQ(host.settings().at("idle"), "5m");
-  fake_.refused.clear();
-  EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
+  EXPECT_TRUE(Apply(host, {{"idle", "10s"}}).ok());
   EXPECT_EQ(host.settings().at("idle"), "10s");
   EXPECT_EQ(fake_.settings.at("idle"), "10s");
+}
+
+TEST_F(FunctionHostTest, SettingsThatADataplaneCannotTakeArePutBackThere) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  fake_.fails_with_idle = "10s";
+  EXPECT_EQ(Apply(host, {{"idle", "10s"}}).message(), "too short for this table");
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  EXPECT_EQ(fake_.settings.at("idle"), "5m") << "though it had taken them half";
+  EXPECT_TRUE(Apply(host, {{"idle", "20s"}}).ok());
+}
+
+TEST_F(FunctionHostTest, SettingsArePutBackWhenDecisionsCannotBeWithdrawn) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  const auto change_in_vain = [](absl::FunctionRef<absl::Status()> change) {
+    const absl::Status s = change();
+    return s.ok() ? absl::InternalError("no grace period") : s;
+  };
+  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_, change_in_vain).message(), "no grace period");
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  EXPECT_EQ(fake_.settings.at("idle"), "5m");
+  log_.clear();
+  const auto nothing = [](absl::FunctionRef<absl::Status()> /*change*/) { return absl::InternalError("no fence"); };
+  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_, nothing).message(), "no fence");
+  EXPECT_THAT(log_, IsEmpty()) << "nothing to put back";
 }
 
 TEST_F(FunctionHostTest, SettingsAppliedWhileNoDataplaneRunsAreTheSuccessors) {
   FunctionHost host = Host("count");
   client_.SetDown();
-  EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
-  client_.SetUp();
-  fake_.dies_at = "apply settings";
-  EXPECT_TRUE(host.Apply({{"idle", "20s"}}, client_).ok()) << "it died of it, or before";
-  fake_.alive = true;
-  client_.SetDown();
+  EXPECT_TRUE(Apply(host, {{"idle", "10s"}}).ok());
   client_.SetUp();
   ASSERT_TRUE(Configure(host).ok());
-  EXPECT_EQ(fake_.settings.at("idle"), "20s");
+  EXPECT_EQ(fake_.settings.at("idle"), "10s");
+}
+
+TEST_F(FunctionHostTest, ASuccessorDoesNotGetTheSettingsThatItsPredecessorDiedOf) {
+  FunctionHost host = Host("count");
+  fake_.dies_at = "apply settings";
+  const absl::Status died = Apply(host, {{"idle", "20s"}});
+  EXPECT_TRUE(absl::IsUnavailable(died));
+  EXPECT_THAT(std::string(died.message()), HasSubstr("the former ones"));
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  fake_.alive = true;
+  client_.SetUp();
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(fake_.settings.at("idle"), "5m");
 }
 
 }  // namespace
