@@ -174,6 +174,9 @@ absl::Status Agent::TakeOver(Greeting greeting) {
     supervisor_.Connected();
     s = offload_.Adopt();
   }
+  if (s.ok()) {
+    s = function_.ApplyAdopted(dataplane_);
+  }
   return s.ok() ? resizer_.TakeOver() : s;
 }
 

@@ -1,5 +1,7 @@
 #include "control/function/function_host.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "control/kernel/shared_memory.h"
 #include "dataplane/functions/catalog.h"
@@ -69,18 +71,16 @@ absl::Status FunctionHost::Configure(dataplane::Configure configuration, const R
   return s;
 }
 
-absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd state, DataplaneClient& dataplane) {
+absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd state) {
   if (running.function() != descriptor_->name) {
     return absl::FailedPreconditionError(absl::StrCat("it runs function \"", running.function(), "\""));
   }
-  bool live_differs = false;
   for (const SettingSpec& spec : descriptor_->settings) {
     const auto runs = running.settings().find(spec.name);
     const std::string value = runs == running.settings().end() ? "" : runs->second;
     if (value != settings_.at(spec.name) && !spec.live) {
       return absl::FailedPreconditionError(absl::StrCat("it runs with ", spec.name, " = ", value));
     }
-    live_differs = live_differs || value != settings_.at(spec.name);
   }
   const absl::StatusOr<uint64_t> bytes = WantedStateBytes();
   if (!bytes.ok()) {
@@ -92,7 +92,21 @@ absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd s
   }
   state_ = has_state ? std::move(state) : UniqueFd();
   state_used_ = has_state;
-  return live_differs ? dataplane.ApplySettings(settings_) : absl::OkStatus();
+  wanted_ = std::exchange(settings_, {running.settings().begin(), running.settings().end()});
+  return absl::OkStatus();
+}
+
+absl::Status FunctionHost::ApplyAdopted(DataplaneClient& dataplane) {
+  const SettingTexts wanted = std::exchange(wanted_, {});
+  absl::Status s = wanted == settings_ ? absl::OkStatus() : Give(wanted, dataplane);
+  if (s.ok() || absl::IsUnavailable(s)) {
+    return s;
+  }
+  return absl::Status(
+      s.code(),
+      absl::StrCat("the dataplane that runs does not take the settings of [function] and goes on with the "
+                   "former ones: ",
+                   s.message(), ". Change them, or end it (SIGTERM to pid ", dataplane.pid(), ") and start again"));
 }
 
 absl::Status FunctionHost::Apply(const SettingTexts& settings, DataplaneClient& dataplane, Withdrawing withdrawing) {

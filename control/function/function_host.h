@@ -37,9 +37,12 @@ class FunctionHost {
   // state memory that the function refuses is replaced by a fresh one, which the log says; any other error keeps it.
   absl::Status Configure(dataplane::Configure configuration, const RcuWaiter& rcu, DataplaneClient& dataplane);
   // Takes over from a dataplane that runs: checks that it runs this function, with these settings as far as only a
-  // restart changes them, and gives it the live ones where they differ. `state`: its state memory.
-  // FailedPrecondition when it runs another function or has another such setting; DataLoss when the memory is missing.
-  absl::Status Adopt(const dataplane::Configure& running, UniqueFd state, DataplaneClient& dataplane);
+  // restart changes them, and leaves it as it is. `state`: its state memory. FailedPrecondition when it runs another
+  // function or has another such setting; DataLoss when the memory is missing.
+  absl::Status Adopt(const dataplane::Configure& running, UniqueFd state);
+  // After Adopt(), once no flow is offloaded any more by the values that run: gives the dataplane the live settings
+  // where others run. After an error those go on.
+  absl::Status ApplyAdopted(DataplaneClient& dataplane);
 
   // Runs the change that it is given, and sees to it that no decision of before is followed after it
   // (Offload::Withdrawing).
@@ -58,6 +61,7 @@ class FunctionHost {
 
   const FunctionDescriptor* descriptor_;
   SettingTexts settings_;
+  SettingTexts wanted_;      // from Adopt() to ApplyAdopted(), while settings_ are those that run
   UniqueFd state_;           // none: the function has none, or no dataplane was configured yet
   bool state_used_ = false;  // a dataplane has started on it
 };

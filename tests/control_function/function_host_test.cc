@@ -69,7 +69,7 @@ TEST_F(FunctionHostTest, AFunctionWithoutStateGetsNoMemory) {
 TEST_F(FunctionHostTest, AFunctionWithoutStateNeverGetsAny) {
   FunctionHost host = Host("reflect");
   UniqueFd memory(memfd_create("of an older version", MFD_CLOEXEC));
-  ASSERT_TRUE(host.Adopt(Running("reflect", {}), std::move(memory), client_).ok());
+  ASSERT_TRUE(host.Adopt(Running("reflect", {}), std::move(memory)).ok());
   fake_.refused["configure reflect with 3 fds"] = absl::FailedPreconditionError("another version of the counters");
   EXPECT_TRUE(absl::IsFailedPrecondition(Configure(host)));
   EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds")) << "nothing can be made afresh";
@@ -155,8 +155,12 @@ TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
   UniqueFd memory(memfd_create("test", MFD_CLOEXEC));
   struct stat theirs {};
   ASSERT_EQ(fstat(memory.get(), &theirs), 0);
-  ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory), client_).ok());
+  ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory)).ok());
+  EXPECT_THAT(log_, IsEmpty()) << "flows may still be offloaded by the former values";
+  EXPECT_EQ(host.settings().at("idle"), "5m") << "what runs";
+  ASSERT_TRUE(host.ApplyAdopted(client_).ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: apply settings"));
+  EXPECT_EQ(host.settings().at("idle"), "10s");
   EXPECT_EQ(fake_.settings.at("idle"), "10s");
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_EQ(log_.back(), "dataplane: configure count on used state with 4 fds");
@@ -165,14 +169,29 @@ TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
 
 TEST_F(FunctionHostTest, TakesOverAsItRunsWhenNothingDiffers) {
   FunctionHost host = Host("count");
-  EXPECT_TRUE(host.Adopt(Running("count", host.settings()), UniqueFd(memfd_create("test", MFD_CLOEXEC)), client_).ok());
+  const SettingTexts settings = host.settings();
+  EXPECT_TRUE(host.Adopt(Running("count", settings), UniqueFd(memfd_create("test", MFD_CLOEXEC))).ok());
+  EXPECT_TRUE(host.ApplyAdopted(client_).ok());
   EXPECT_THAT(log_, IsEmpty());
+  EXPECT_EQ(host.settings(), settings);
+}
+
+TEST_F(FunctionHostTest, WhatASurvivorDoesNotTakeIsPutBack) {
+  FunctionHost host = Host("count", {{"idle", "10s"}});
+  const SettingTexts runs = {{"idle", "5m"}, {"sources", "65536"}};
+  ASSERT_TRUE(host.Adopt(Running("count", runs), UniqueFd(memfd_create("test", MFD_CLOEXEC))).ok());
+  fake_.fails_with_idle = "10s";
+  const absl::Status refused = host.ApplyAdopted(client_);
+  EXPECT_TRUE(absl::IsInvalidArgument(refused));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("SIGTERM to pid 4711"));
+  EXPECT_EQ(host.settings(), runs);
+  EXPECT_EQ(fake_.settings, runs);
 }
 
 TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
   FunctionHost host = Host("count");
   const auto refused = [&](const dataplane::Configure& running, UniqueFd memory) {
-    return std::string(host.Adopt(running, std::move(memory), client_).message());
+    return std::string(host.Adopt(running, std::move(memory)).message());
   };
   const auto memory = [] { return UniqueFd(memfd_create("test", MFD_CLOEXEC)); };
   EXPECT_EQ(refused(Running("reflect", {}), UniqueFd()), "it runs function \"reflect\"");

@@ -143,6 +143,18 @@ def test_a_live_setting_changes_under_way_and_another_one_needs_a_restart(wire, 
     assert device.agent.status()["function"]["settings"]["idle"] == "1s", "all or nothing"
 
 
+def test_an_agent_that_takes_over_applies_the_live_settings_of_its_file(wire, programs):
+    device = counting(wire)
+    send(device, programs)
+    pid = device.agent.dataplane_pid()
+    device.agent.kill()
+    device.agent.config.write_text(configuration('idle = "1s"'))
+    device.agent.start()
+    assert device.agent.dataplane_pid() == pid
+    assert device.agent.status()["function"]["settings"]["idle"] == "1s"
+    wait_until(lambda: not rows(device), "sources idle for a second are forgotten")
+
+
 def test_a_broken_setting_is_refused_with_its_line(wire, world):
     device = counting(wire)
     for settings, words in (('idle = "never"', "idle"), ("sources = 1", "64"), ("sauces = 64", "sauces")):
