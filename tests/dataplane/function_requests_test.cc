@@ -45,9 +45,9 @@ absl::StatusOr<MadeFunction> MakeFunction(absl::string_view name, size_t /*ports
 
 namespace {
 
-class FunctionRequestsTest : public AgentLinkTest {
+class ScriptedFunctionTest : public AgentLinkTest {
  protected:
-  FunctionRequestsTest() { script = &script_; }
+  ScriptedFunctionTest() { script = &script_; }
 
   // The function's memory comes last.
   absl::Status ConfigureWith(uint64_t state_bytes, bool used = false) {
@@ -79,7 +79,7 @@ class FunctionRequestsTest : public AgentLinkTest {
   dataplane::Reply reply_;
 };
 
-TEST_F(FunctionRequestsTest, StateMemoryOfAnotherSizeIsRefused) {
+TEST_F(ScriptedFunctionTest, StateMemoryOfAnotherSizeIsRefused) {
   for (const uint64_t bytes : {uint64_t{0}, StateBytes() - 1, StateBytes() + 1}) {
     const absl::Status refused = ConfigureWith(bytes);
     EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << bytes;
@@ -91,7 +91,7 @@ TEST_F(FunctionRequestsTest, StateMemoryOfAnotherSizeIsRefused) {
   EXPECT_TRUE(script_.adopted);
 }
 
-TEST_F(FunctionRequestsTest, StateMemoryComesIfTheFunctionHasAny) {
+TEST_F(ScriptedFunctionTest, StateMemoryComesIfTheFunctionHasAny) {
   dataplane::Request request = Configure(1);
   EXPECT_EQ(dataplane_.Execute(request, Memfds(4)).code(), absl::StatusCode::kInvalidArgument) << "reflect has none";
   request.mutable_configure()->set_function("count");
@@ -99,7 +99,7 @@ TEST_F(FunctionRequestsTest, StateMemoryComesIfTheFunctionHasAny) {
 }
 
 // The agent gives up the predecessor's sessions only for this.
-TEST_F(FunctionRequestsTest, SaysWhenTheStateMemoryIsTheReason) {
+TEST_F(ScriptedFunctionTest, SaysWhenTheStateMemoryIsTheReason) {
   script_.start = absl::FailedPreconditionError("another table");
   EXPECT_EQ(ConfigureWith(StateBytes(), /*used=*/true), script_.start);
   EXPECT_TRUE(reply_.state_refused());
@@ -117,7 +117,7 @@ TEST_F(FunctionRequestsTest, SaysWhenTheStateMemoryIsTheReason) {
   EXPECT_FALSE(reply_.state_refused());
 }
 
-TEST_F(FunctionRequestsTest, AnswersInPages) {
+TEST_F(ScriptedFunctionTest, AnswersInPages) {
   ASSERT_TRUE(ConfigureWith(StateBytes()).ok());
   Listen();
   Serve();
@@ -130,7 +130,7 @@ TEST_F(FunctionRequestsTest, AnswersInPages) {
   EXPECT_EQ(script_.cursor, "16");
 }
 
-TEST_F(FunctionRequestsTest, ACursorIsBoundedInBothDirections) {
+TEST_F(ScriptedFunctionTest, ACursorIsBoundedInBothDirections) {
   ASSERT_TRUE(ConfigureWith(StateBytes()).ok());
   script_.cursor = "untouched";
   EXPECT_EQ(dataplane_.Execute(Query(2, std::string(kMaxCursorBytes + 1, 'c')), {}).code(),
@@ -142,7 +142,7 @@ TEST_F(FunctionRequestsTest, ACursorIsBoundedInBothDirections) {
 }
 
 // The agent would end a dataplane whose message it cannot parse.
-TEST_F(FunctionRequestsTest, WhatTheAgentCouldNotReadBecomesAnError) {
+TEST_F(ScriptedFunctionTest, WhatTheAgentCouldNotReadBecomesAnError) {
   ASSERT_TRUE(ConfigureWith(StateBytes()).ok());
   Listen();
   Serve();
