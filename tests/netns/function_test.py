@@ -118,7 +118,7 @@ def test_counts_outlive_the_dataplane_and_the_agent(wire, programs):
     device.agent.start()
     assert counted(device) == sent
     os.kill(device.agent.dataplane_pid(), signal.SIGKILL)
-    wait_until(lambda: device.agent.status()["dataplane"]["restarts"] == 1
+    wait_until(lambda: device.agent.status()["dataplane"]["restarts"] == 2
                and device.agent.status()["dataplane"]["state"] == "running", "the memory handed on by a second agent")
     sent += send(device, programs)
     assert counted(device) == sent
