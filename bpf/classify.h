@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Decides whose a packet is. The same code runs in XDP and in clsact, so a packet gets the same answer in both; each
-// hook acts on it in its own way.
+// Decides whether a packet goes to the dataplane, to the kernel, or nowhere. The same code runs in XDP and in clsact,
+// so a packet gets the same answer in both; each hook acts on it in its own way. The first line that holds decides:
 //
-//   1. its source is on the blocklist -> DROP
-//   2. the rules of the active bank, first match wins
-//   3. one of the guest's own addresses is the destination, or the address that ARP or ND asks for -> PASS
-//      (an operator's ssh, ARP, ND and BGP survive the attach)
-//   4. OWN_MAC_ONLY, and not sent to the port's MAC, or ARP or ND at all -> PASS
-//   5. the dataplane's
+//   1. the source is on the blocklist                                           DROP
+//   2. a rule of the active bank matches (the first one that does)              its action
+//   3. OWN_MAC_ONLY, and the packet is ARP or ND, or not for the port's MAC     PASS
+//   4. the destination, or the address that ARP or ND asks for, is the guest's  PASS: ssh and BGP survive the attach
+//   5. otherwise                                                                DATAPLANE
 #ifndef SLUICE_BPF_CLASSIFY_H_
 #define SLUICE_BPF_CLASSIFY_H_
 
@@ -16,7 +15,7 @@
 #include "bpf/packet.h"
 #include "bpf/rules.h"
 
-// An index that is in no map: count_rule() ignores it.
+// An index beyond the map: count_rule() ignores it.
 #define NO_HITS SLUICE_RULE_HITS
 
 struct decision {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The configuration of a port (struct sluice_config) and the version of the ABI: all that a program of ours needs at
-// least. The agent writes the configuration.
+// The configuration of a port (struct sluice_config) and the version of the ABI, which every program of ours needs. The
+// agent writes the configuration.
 #ifndef SLUICE_BPF_CONFIG_H_
 #define SLUICE_BPF_CONFIG_H_
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Counting. A packet that XDP leaves to the kernel passes clsact a moment later, so "each hook
-// counts what it decides" would count it twice, and would miss it while XDP is detached. Hence:
+// Counts packets by verdict and by rule. A packet that XDP leaves to the kernel passes clsact a moment later, so a
+// count in each hook would count it twice, and a count in XDP alone would miss it while XDP is detached. Hence:
 //
 //   a verdict is counted by the hook where the packet leaves our hands, and only there.
 //
 //                 XDP (sluice_steer)               clsact (sluice_bridge), always attached
 //   leaves here   DATAPLANE DROP BLOCKED           PASS DROP BLOCKED MALFORMED BRIDGED DOWN_PASS DOWN_DROP
-//                 MALFORMED
+//                 MALFORMED OFFLOADED OVERLOADED
 //   goes on       PASS: not counted
-//                 NO_SOCKET: counted, as the reason why XDP did not take it
+//                 NO_SOCKET: counted, as the reason for which XDP did not take it
 //
 // So the packets a port received are the sum of all verdicts except NO_SOCKET, whether XDP is
 // attached or not, and a rule's hits obey the same law. Nothing is counted while no agent has

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// Credit: how many packets XDP has delivered to a queue's AF_XDP socket, and how many more the socket can take.
-// The element is struct sluice_queue_credit (sluice_abi.h).
+// Credit: the number of packets that XDP has delivered to a queue's AF_XDP socket, and the number that the socket can
+// still take. The element is struct sluice_queue_credit (sluice_abi.h).
 //
 // A socket without room drops the packet itself, at a higher price than XDP: it counts the drop in the cache line that
 // it reads for each frame it sends (include/net/xdp_sock.h: rx_dropped is next to tx), and it asks the pool, whose

@@ -4,14 +4,15 @@
 //
 // Order. The dataplane offloads a flow while some of its packets are still passing through userspace; packets that
 // XDP sends must not overtake those. So an entry starts PENDING: XDP still delivers the flow's packets to the
-// dataplane and notes the sequence number of the last one. The dataplane publishes up to which number every packet of
-// the queue has been sent and completed. The first packet to find the flow's last number covered turns the entry
-// OFFLOADED and is sent by XDP, as are all behind it. Numbers are per queue, as the receive rings are
+// dataplane and notes the sequence number of the last one. The dataplane publishes the number up to which every packet
+// of the queue has been sent and completed. The first packet that finds the flow's last number covered turns the entry
+// OFFLOADED, and XDP sends it and all later ones. Numbers are per queue, as the receive rings are
 // (sluice_queue_credit): a flow that changes its queue is delivered to the dataplane on the new queue first.
 //
 // In the other direction, when the entries of an epoch are withdrawn, the packets that XDP sent must be out before the
 // dataplane sends: lanes are held back until the polls that began earlier have ended (dataplane/process/fence.h). An
-// idle entry goes to LEAVING, and is freed only if no packet arrives for a further grace period.
+// idle entry becomes LEAVING, and leaves only if no packet comes until the dataplane's next look, which a grace period
+// precedes (dataplane/offload/flow_table.h).
 #ifndef SLUICE_BPF_FLOWS_H_
 #define SLUICE_BPF_FLOWS_H_
 
@@ -124,8 +125,8 @@ static __always_inline void note_delivered(const struct flow_entry* entry, __u32
   }
 }
 
-// Under overload a PENDING flow would never drain. Since packets are being dropped anyway, drops this flow's until its
-// last one is completed.
+// Returns true when the packet is to be dropped so that its PENDING flow drains: under overload it never would, and
+// packets are being dropped anyway. It ends when the flow's last packet is completed.
 static __always_inline bool must_drain(const struct flow_entry* entry, __u32 queue) {
   const struct sluice_queue_credit* credit = bpf_map_lookup_elem(&sluice_credit, &queue);
   if (!credit || !READ_ONCE(credit->overflowing) || READ_ONCE(entry->flow->state) != SLUICE_FLOW_PENDING) {

@@ -2,12 +2,12 @@
 //
 // Two effects of generic XDP that the clsact programs have to undo. A port's native program sees what the driver
 // receives; a generic one runs when a packet is an skb already, in front of clsact
-// (net/core/dev.c: __netif_receive_skb_core, do_xdp_generic). SLUICE_CONFIG_GENERIC_XDP says which it is.
+// (net/core/dev.c: __netif_receive_skb_core, do_xdp_generic). SLUICE_CONFIG_GENERIC_XDP tells the two apart.
 //
 // 1. It sees frames that are on their way from the dataplane to the kernel as well (to_kernel.h), and of those nothing
 //    but the bytes. So the near end of the bridge sets a bit that no sender's address has, XDP lets frames with that
-//    bit go on uncounted, and clsact clears it. A packet from the wire that has the bit gains nothing: clsact
-//    classifies and counts it like any other that XDP leaves.
+//    bit go on uncounted, and clsact puts it back as it was. A packet from the wire that has the bit gains nothing:
+//    clsact classifies and counts it like any other that XDP leaves.
 //
 // 2. Since Linux 6.9 it copies an skb that has not enough headroom (net/core/skbuff.c: skb_pp_cow_data), and the copy
 //    has lost the length of its Ethernet header (mac_len). clsact takes the header back to the front by that length
@@ -33,11 +33,21 @@ static __always_inline bool has_group_source(const struct xdp_md* ctx) {
   return source + 1 <= (const __u8*)(long)ctx->data_end && (*source & GROUP_BIT);
 }
 
-// Sets the bit, or clears it. A frame too short to have it stays as it is.
-static __always_inline void invert_group_source(struct __sk_buff* skb) {
+// Sets the bit, and notes in the control block, behind the token, how it was: a frame from the wire that had it may be
+// on its way, too. A frame too short to have it stays as it is.
+static __always_inline void set_group_source(struct __sk_buff* skb) {
   __u8* source = (__u8*)(long)skb->data + SOURCE_MAC_OFFSET;
   if (source + 1 <= (__u8*)(long)skb->data_end) {
-    *source ^= GROUP_BIT;
+    skb->cb[4] = *source & GROUP_BIT;
+    *source |= GROUP_BIT;
+  }
+}
+
+// Undoes set_group_source.
+static __always_inline void restore_group_source(struct __sk_buff* skb) {
+  __u8* source = (__u8*)(long)skb->data + SOURCE_MAC_OFFSET;
+  if (source + 1 <= (__u8*)(long)skb->data_end && !skb->cb[4]) {
+    *source &= ~GROUP_BIT;
   }
 }
 

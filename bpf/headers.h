@@ -43,7 +43,7 @@
 #define SLUICE_PROTO_SCTP 132
 #define SLUICE_PROTO_UDPLITE 136
 
-// Of the fragment fields in host order: RFC 791 section 3.1, RFC 8200 section 4.5.
+// Masks of the fragment fields, in host order (RFC 791 section 3.1, RFC 8200 section 4.5).
 #define SLUICE_IPV4_MORE_FRAGMENTS 0x2000
 #define SLUICE_IPV4_FRAGMENT_OFFSET 0x1fff
 #define SLUICE_IPV4_FRAGMENT (SLUICE_IPV4_MORE_FRAGMENTS | SLUICE_IPV4_FRAGMENT_OFFSET)
@@ -80,7 +80,7 @@ static __always_inline __be32 sluice_load_be32(const __u8* at) {
 }
 #endif
 
-// In host order, which is little-endian on the machines that we support.
+// Loads 16 bits and returns them in host order, which is little-endian on the machines that we support.
 static __always_inline __u16 sluice_load16(const __u8* at) {
   return __builtin_bswap16(sluice_load_be16(at));
 }
@@ -95,8 +95,8 @@ static __always_inline int sluice_is_ipv6_extension(__u8 next) {
          next == SLUICE_PROTO_AH || next == SLUICE_PROTO_FRAGMENT;
 }
 
-// Of any extension header but the fragment header, which has no length. `length` is the header's second byte: AH counts
-// 4 bytes beyond the first 8 (RFC 4302 section 2.2), the others 8 bytes beyond the first 8.
+// Returns the length of any extension header but the fragment header, which has none. `length` is the header's second
+// byte: AH counts units of 4 bytes beyond the first 8 (RFC 4302 section 2.2), the others units of 8.
 static __always_inline __u32 sluice_ipv6_extension_bytes(__u8 next, __u8 length) {
   __u32 bytes = 8 + length * 8;
   if (next == SLUICE_PROTO_AH) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The maps that both hooks of a port read: XDP (sluice_steer) and clsact (sluice_bridge). Every one
-// is pinned by name, so whichever object is loaded second into the same bpffs folder finds the
-// first one's maps, and the agent opens the very same ones.
+// The maps that both hooks of a port read: XDP (sluice_steer) and clsact (sluice_bridge). Each is pinned by name, so
+// the object that is loaded second into the same bpffs folder finds the first one's maps, and the agent opens the very
+// same ones.
 //
-//   sluice_config (config.h) ──► which bank, which policy
-//                                                   written by the agent, read here
+//   sluice_config (config.h)                        the bank and policy in force; written by the agent, read here
 //   sluice_banks, sluice_rules, sluice_rulesets, sluice_values, sluice_prefixes
 //                                                   the rules, see rules.h; written by the agent
 //   sluice_blocked ──► a trie of sources            the agent swaps the trie, or changes it

@@ -25,13 +25,13 @@ struct frame_view {
   const void* data;      // the Ethernet header
   const void* data_end;  // end of the linear part, which may be short of `length`
   __u32 length;          // of the whole frame, fragments included
-  bool merged;           // GRO or GSO: the IP and UDP length fields are the merger's business
+  bool merged;           // by GRO or GSO: the IP and UDP length fields may not fit the frame
   bool tag_in_metadata;  // the outermost VLAN tag is not in the data...
   __u16 metadata_vlan;   // ...but here (VLAN id, host order)
 };
 
-// The fields that rules and defaults compare. `fields` says which members are set; a packet without ports
-// has no SLUICE_MATCH_*_PORT bit. Address keys are those of sluice_locals.
+// The fields that rules and defaults compare. `fields` says which members are set; a packet without ports has no
+// SLUICE_MATCH_*_PORT bit. Addresses have the form of keys of sluice_locals.
 struct packet {
   __u32 fields;  // enum sluice_match bits; all parsed frames have ETHERTYPE
   __be16 ethertype_be;

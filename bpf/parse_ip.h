@@ -2,9 +2,9 @@
 //
 // IPv4, IPv6 with its extension headers, and the transport header behind either.
 //
-// `end` is where the IP packet ends in the frame. Ethernet pads short frames, so a header must end before `end`, not
-// merely before the frame's end. Callers check that first: header_at() then fails only when the bytes are not in the
-// linear part.
+// `end` is the offset of the IP packet's end in the frame. Ethernet pads short frames, so a header must end before
+// `end`, not merely before the frame's end. Callers check that first: header_at() then fails only when the bytes are
+// not in the linear part.
 //
 // The __noinline functions are global: the verifier proves each one once, for any arguments. Inlined, they would make
 // it walk every tail of the parser for every head and run out of its million instructions. Their `packet` is never

@@ -2,15 +2,15 @@
 //
 // Finds the first rule that matches a packet, in bounded time for up to SLUICE_MAX_RULES rules.
 //
-// Each field's value leads to the set of rules that it leaves possible: those that name this value, and those that
-// do not name the field. The intersection of the seven sets is the rules that match; its lowest bit is the first.
+// Each field's value leads to the set of rules that it leaves possible: the rules that name this value, and the rules
+// that do not name the field. The rules in all seven sets match; the lowest bit of the intersection is the first rule.
 //
 //   number fields  one lookup in an array by the value
 //   addresses      one lookup in a trie; the longest prefix's set has the rules of all shorter ones, too
 //   a field that the packet does not have: the set of rules that do not name it
 //
-// The bound: 5 array and 2 trie lookups (a trie's path is at most as long as the address has bits), then 7 words of
-// 64 rules for each of the words that are used in all seven sets, at most SLUICE_RULE_WORDS.
+// The bound: 5 array and 2 trie lookups (a trie's path has at most as many nodes as the address has bits), then 7 words
+// for each word of 64 rules that is used in all seven sets, at most SLUICE_RULE_WORDS.
 #ifndef SLUICE_BPF_RULES_H_
 #define SLUICE_BPF_RULES_H_
 
@@ -21,8 +21,8 @@
 
 #define NO_RULE SLUICE_MAX_RULES
 
-// The __noinline functions are global: the verifier proves each once, for any arguments, and knows of a call only that
-// it returned some number, instead of following each path through the function again.
+// The __noinline functions are global: the verifier proves each once, for any arguments. At a call it knows only that
+// some number is returned, so it does not follow the function's paths again.
 
 __noinline __u32 sluice_set_of_value(__u32 bank, __u32 field, __u32 value) {
   __u32 index = bank * SLUICE_FIELD_VALUES + value;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The interface between the BPF programs and the two C++ daemons: map names, and the layout of every
-// map's key and value. Compiled by clang for BPF (C) and by g++ (C++); nothing else is shared.
+// The interface between the BPF programs and the two C++ daemons: map names, and the layout of every map's key and
+// value. Compiled by clang for BPF (C) and by g++ (C++), as are headers.h and flow_key.h; no other file is shared.
 //
 // Compatibility: a running program may be older than the agent that adopts it. The agent reads
 // `sluice_abi_version` out of the program's read-only data and refuses one that differs from
@@ -16,16 +16,16 @@
 
 #define SLUICE_ABI_VERSION 7
 
-// Queue pairs that a port may have. tun.c stops at MAX_TAP_QUEUES = 256; a network function with more
-// cores than this does not exist yet, and every per-queue map is sized by it.
+// The most queue pairs of a port. Every per-queue map is sized by it, so it is less than a tap's 256 queues
+// (drivers/net/tun.c: MAX_TAP_QUEUES): no network function has more cores than this yet.
 #define SLUICE_MAX_QUEUES 64
-// Rules of a port. A set of rules (struct sluice_rule_set) has one bit for each.
+// The most rules of a port. A set of rules (struct sluice_rule_set) has one bit for each.
 #define SLUICE_MAX_RULES 1024
 #define SLUICE_RULE_WORDS (SLUICE_MAX_RULES / 64)
 // Two banks: the agent fills the idle one, then flips `rule_bank`, so no packet sees half a set.
 #define SLUICE_RULE_BANKS 2
-// Different sets of rules to which the values of all fields lead. N port ranges cut the ports into at most 2N + 1
-// intervals, N prefixes, VLANs or ethertypes make at most N + 1 sets, and there are 256 protocols: 8N + some.
+// The most different sets of rules to which the values of all fields lead. N port ranges cut the ports into at most
+// 2N + 1 intervals, N prefixes, VLANs or ethertypes make at most N + 1 sets, and there are 256 protocols: 8N + some.
 #define SLUICE_MAX_RULE_SETS 8704
 // Values of a 16-bit field.
 #define SLUICE_FIELD_VALUES 65536
@@ -67,8 +67,8 @@
 // The outcomes for a packet. The order is the index into sluice_counters.packets.
 //
 // A packet is counted where it leaves our hands, once: packets that XDP passes meet clsact next, so PASS is counted
-// there and only there. Hence, with XDP attached or not: received = the sum of all verdicts but NO_SOCKET,
-// which says why XDP left a packet to the bridge (count.h).
+// there and only there. Hence, with XDP attached or not: received = the sum of all verdicts but NO_SOCKET, which counts
+// packets that XDP left to the bridge (count.h).
 enum sluice_verdict {
   SLUICE_VERDICT_DATAPLANE = 0,  // redirected into the queue's AF_XDP socket
   SLUICE_VERDICT_PASS = 1,       // to the kernel stack, by rule or default; counted by clsact
@@ -80,14 +80,14 @@ enum sluice_verdict {
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
   SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
   SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of an offloaded flow, sent on
-  // Meant for the dataplane, which is behind: dropped for want of credit (credit.h), or since it keeps its flow from
-  // being offloaded (flows.h).
+  // XDP only: meant for the dataplane, which is behind. Dropped for want of credit (credit.h), or so that its flow can
+  // be offloaded (flows.h).
   SLUICE_VERDICT_OVERLOADED = 10,
   SLUICE_VERDICT_COUNT = 11,
 };
 
-// The clsact program's ways to treat a packet that is meant for the function and that XDP did not
-// take. All-zero (a map that no agent has filled) passes everything.
+// The clsact program's ways to treat a packet that is meant for the function and that XDP did not take. An element of
+// zeros (a map that no agent has filled) passes everything.
 enum sluice_bridge_mode {
   SLUICE_BRIDGE_PASS = 0,
   SLUICE_BRIDGE_REDIRECT = 1,
@@ -283,8 +283,8 @@ struct sluice_detail_bucket {
   struct sluice_flow_detail details[SLUICE_FLOW_WAYS];
 };
 
-// Element of SLUICE_MAP_CREDIT, one for each RX queue; mmapable. XDP and the dataplane each write a cache line of their
-// own. Counts are modulo 2^32. XDP numbers the packets it delivers in ring order, so packet n is at ring position n
+// Element of SLUICE_MAP_CREDIT, one for each RX queue; mmapable. XDP and the dataplane write different cache lines.
+// Counts are modulo 2^32. XDP numbers the packets it delivers in ring order, so packet n is at ring position n
 // minus the packets that the socket dropped before it.
 struct sluice_queue_credit {
   // Written by XDP.
@@ -310,10 +310,10 @@ struct sluice_counters {
 struct sluice_to_kernel_counters {
   __u64 packets;  // of the dataplane, sent on into the port's ingress
   __u64 bytes;
-  __u64 strays;  // from anybody else: dropped
+  __u64 strays;  // all other frames: dropped
 };
 
-// Per-CPU element of SLUICE_MAP_RULE_HITS. The agent assigns them to rules; a rule keeps its own over changes.
+// Per-CPU element of SLUICE_MAP_RULE_HITS. The agent assigns each to a rule, which keeps it while other rules change.
 struct sluice_rule_hits {
   __u64 packets;
   __u64 bytes;

@@ -4,8 +4,8 @@
 // program, or no socket on the queue) into the bridge's veth pair, whose far end has an AF_XDP socket
 // (sluice_bridge_rx.bpf.c); the kernel stack never sees them. Counts every packet whose way ends here (count.h).
 //
-// Frames that the dataplane gives to the kernel come by here, too, and are let through (to_kernel.h). Frames that it
-// sends out of the port do not pass ingress, so nothing goes round in circles.
+// Frames that the dataplane gives to the kernel come by here, too, and pass (to_kernel.h). Frames that it sends out of
+// the port do not come by ingress, so no frame goes round in circles.
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
@@ -36,13 +36,13 @@ static __always_inline struct frame_view view_of(frame_ctx* skb) {
 
 #include "bpf/parse.h"
 
-// skb_record_rx_queue stores the RX queue plus one; 0 is a packet that came by no queue.
+// Returns the RX queue. skb_record_rx_queue stores it plus one; 0 is a packet that came by no queue.
 static __always_inline __u32 rx_queue(const struct __sk_buff* skb) {
   return skb->queue_mapping ? skb->queue_mapping - 1 : 0;
 }
 
-// Returns the wire frames that this skb stands for: GRO merges before clsact, and XDP counted before GRO.
-// Each frame had the headers that the merged packet has once.
+// Returns the wire frames that this skb stands for: GRO merges before clsact, and XDP counted before GRO. Each frame
+// had the headers that the merged packet has once.
 static __always_inline struct amount wire_amount(const struct __sk_buff* skb, const struct packet* packet) {
   __u32 tag_bytes = skb->vlan_present ? SLUICE_TAG_BYTES : 0;
   __u64 frames = skb->gso_segs ? skb->gso_segs : 1;
@@ -83,7 +83,7 @@ int sluice_bridge(struct __sk_buff* skb) {
   }
   if (take_token(skb, config)) {
     if (after_generic_xdp) {
-      invert_group_source(skb);
+      restore_group_source(skb);
     }
     return TC_ACT_OK;  // counted when it came in, see count.h
   }

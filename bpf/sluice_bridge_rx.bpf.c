@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
 // The far end of the bridge's veth pair: gives the frames that sluice_bridge sent into it to the bridge lane's AF_XDP
-// socket. Nothing here may reach the kernel stack, which would answer it; without a socket the frame is dropped.
+// socket. Without a socket it drops them: a frame that reached the kernel's stack here would be answered.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>

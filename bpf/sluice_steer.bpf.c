@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// The XDP program of a port: sends the packets of offloaded flows (flows.h), and gives each other frame to the queue's
-// AF_XDP socket, to the kernel stack, or to nobody. A frame for the dataplane whose queue has no socket goes on to the
-// stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) picks it up.
+// The XDP program of a port: sends the packets of offloaded flows (flows.h), gives others to the queue's AF_XDP socket
+// or leaves them to the kernel, and drops the rest. A frame for the dataplane whose queue has no socket goes on to the
+// stack's entrance, where the clsact bridge (sluice_bridge.bpf.c) takes it.
 #include <linux/bpf.h>
 
 #include <bpf/bpf_helpers.h>
@@ -71,7 +71,7 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
   return action;
 }
 
-// "frags": may be attached where the MTU takes several buffers.
+// "frags" lets it be attached to a device whose MTU takes several buffers.
 SEC("xdp.frags")
 int sluice_steer(struct xdp_md* ctx) {
   const struct sluice_config* config = active_config();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
 // The near end of the bridge's veth pair, clsact ingress: sends what the bridge lane's socket sent at the far end on
-// into the port's ingress (to_kernel.h). Whatever else comes out here, such as frames that the stack itself sends on
-// the far end, is dropped and counted: it was received from nobody.
+// into the port's ingress (to_kernel.h). Other frames that come out here, such as those that the stack itself sends on
+// the far end, are dropped and counted as strays: no port received them.
 //
 // Checksums: such a frame comes without offload information (CHECKSUM_NONE), so the stack verifies what it holds. A tag
 // in the data is in the skb's metadata by now (net/core/dev.c: skb_vlan_untag), where the port's VLAN devices look for
@@ -44,7 +44,7 @@ int sluice_to_kernel(struct __sk_buff* skb) {
   counters->bytes += skb->len + (skb->vlan_present ? VLAN_TAG_BYTES : 0);
   put_token(skb, config);
   if (config->flags & SLUICE_CONFIG_GENERIC_XDP) {
-    invert_group_source(skb);
+    set_group_source(skb);
   }
   return bpf_redirect(config->own_ifindex, BPF_F_INGRESS);
 }

@@ -32,7 +32,7 @@ function(sluice_bpf_object name source)
     DEPFILE ${object}.d
     COMMENT "BPF ${name}.bpf.o"
     VERBATIM)
-  # By a file of its own: a failed bpftool must not leave a header that looks up to date.
+  # Written to another file first: a failed bpftool must not leave a header that looks up to date.
   add_custom_command(
     OUTPUT ${skeleton}
     COMMAND sh -c "\"$1\" gen skeleton \"$2\" name \"$3\" > \"$4.new\" && mv \"$4.new\" \"$4\""

@@ -1,4 +1,4 @@
-# What every target of the project is compiled with, as one interface library: sluice_common.
+# The flags that every target of the project is compiled with, as one interface library: sluice_common.
 # Includes are written from the repository's root: "dataplane/lane/lane.h".
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -6,7 +6,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 # The build presets let clones of one state share what they compile (CCACHE_BASEDIR: paths below a clone count as
-# relative ones). What debuggers are told is the folder of the clone that compiled first.
+# relative ones). Debuggers see the folder of the clone that compiled first.
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})

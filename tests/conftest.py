@@ -1,4 +1,4 @@
-"""What every Python test has: its label, by the folder it is in, and a world of its own."""
+"""Gives every Python test its label, by its folder, and has the fixtures that all use."""
 
 import pathlib
 
@@ -8,7 +8,7 @@ from tests.lib import build
 from tests.lib.world import World
 
 TESTS = pathlib.Path(__file__).parent
-# Of the tests in a folder itself; those in any other need network namespaces.
+# Label of the tests directly in a folder; all other tests need network namespaces.
 LABELS = {"bench": "unit", "cli": "unit", "cost": "cost", "package": "package", "style": "style", "vm": "vm"}
 
 
@@ -20,7 +20,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture
 def world(request):
-    """Network namespaces, veth pairs and processes that are gone when the test is over."""
+    """Makes network namespaces, veth pairs and processes, and removes them after the test."""
     with World() as made:
         yield made
         if request.node.stash.get(FAILED, False):
@@ -39,5 +39,5 @@ def pytest_runtest_makereport(item, call):
 
 @pytest.fixture(scope="session")
 def programs():
-    """The built programs; a test that wants one that is not built fails, it is not skipped."""
+    """Returns the built programs. A test that needs one that is not built fails; it is not skipped."""
     return build.Programs()

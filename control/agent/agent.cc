@@ -273,7 +273,7 @@ absl::Status Agent::Stop() {
   supervisor_.Stop(/*asked_to_end=*/connected);
   lanes_.Clear();
   first.Update(ports_.TakeDown());
-  // Only ours when it is empty; another agent's ports may be in it.
+  // Fails unless it is empty: another agent's ports may be in it.
   (void)rmdir(settings_.pin_root.c_str());
   first.Update(state_.Remove());
   return first;

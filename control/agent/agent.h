@@ -3,16 +3,15 @@
 //
 //   Start() ─► ports up (inactive) ─► lanes bound ─► dataplane configured ─► rules ─► ports activated
 //
-// The objects it owns do the work; each has a header of its own. Those below know those above, never the other way
+// The objects it owns do the work; each has its own header. A later object knows earlier ones, never the other way
 // round:
 //
-//   state file, function, call log, link ─► ports ─► dataplane client, supervisor ─► placement ─► lanes ─► transmit
-//   spread
-//     ─► handover ─► offload ─► steering ─► resizer
+//   state file, function, call log, link ─► ports ─► dataplane client, supervisor ─► placement ─► lanes
+//     ─► transmit spread ─► handover ─► offload ─► steering ─► resizer
 //
-// Forgetting the object leaves traffic running. One thread: the agent's loop. Blocking calls are bounded
-// (DataplaneClient::kCallTimeout and the bounds of the plans), but for a blocklist, which takes as long as it has
-// prefixes.
+// Ownership: it owns them all; destroying it without Stop() leaves traffic running. One thread: the agent's loop.
+// Blocking calls are bounded (DataplaneClient::kCallTimeout and the bounds of the plans), except for a blocklist, which
+// takes the longer the more prefixes it has.
 #ifndef SLUICE_CONTROL_AGENT_AGENT_H_
 #define SLUICE_CONTROL_AGENT_AGENT_H_
 
@@ -49,7 +48,7 @@ namespace sluice {
 struct AgentSettings {
   std::string object_dir;        // of the .bpf.o files
   std::string pin_root;          // bpffs folder for the ports' maps
-  std::string dataplane_binary;  // started by us; empty: somebody else (systemd) starts it
+  std::string dataplane_binary;  // the agent starts it; empty: systemd, say, starts it
   std::string dataplane_user;
   std::string dataplane_socket;  // where we wait for it
   std::string state_file;        // saved_state.proto
@@ -57,8 +56,8 @@ struct AgentSettings {
 
 class Agent {
  public:
-  // Brings the network function up, or takes over the one that an agent before us left. On an error nothing of ours is
-  // left in the kernel, unless an earlier agent's dataplane still carries traffic: then that goes on.
+  // Brings the network function up, or takes over the one that an earlier agent left. On an error Sluice leaves nothing
+  // in the kernel, unless an earlier agent's dataplane still carries traffic: then that goes on.
   static absl::StatusOr<std::unique_ptr<Agent>> Start(Config config, AgentSettings settings);
   Agent(const Agent&) = delete;
   Agent& operator=(const Agent&) = delete;
@@ -68,16 +67,16 @@ class Agent {
   // Returns the configuration with all changes since the start, but for [metrics], which the reporter knows.
   Config RunningConfig() const;
 
-  // Gives the function other values of its live settings; after an error the former ones are in force. No flow is
-  // offloaded by the former values when it succeeds.
+  // Gives the function other values of its live settings; after an error the former ones are in force. When it
+  // succeeds, no flow is offloaded under the former values.
   absl::Status ApplyFunctionSettings(const SettingTexts& settings);
 
-  // For the loop: a dataplane connects to the first; the second is readable when the one there is has gone. -1: none.
+  // For the loop: a dataplane connects to the first; the second is readable when the connected one has gone. -1: none.
   int listen_fd() const { return link_.listen_fd(); }
   int connection_fd() const { return link_.connection_fd(); }
-  // A call found the dataplane gone; DataplaneLost() is to be called, as when the connection ends.
+  // True if a call found the dataplane gone: the loop then calls DataplaneLost(), as when the connection ends.
   bool dataplane_gone() const { return dataplane_.gone(); }
-  // Applies the ports' policies, and starts another dataplane if that is our job.
+  // Applies the ports' policies, and starts another dataplane if that is the agent's job.
   void DataplaneLost();
   // Takes in a dataplane that connects, and gives it the lanes. An error has ended it.
   absl::Status TakeInDataplane(absl::Time deadline);

@@ -142,7 +142,7 @@ absl::StatusOr<Started> StartWith(StartConfig config, const AgentSettings& setti
   return Started{std::move(config), std::make_unique<Reporter>(*std::move(reporter)), *std::move(agent)};
 }
 
-// Starts with the first configuration that works. The problems of those before it are in the log, and in its source.
+// Starts with the first configuration that works. The problems of earlier ones are in the log and in its source.
 std::optional<Started> StartWithAny(const Options& options, const StateDir& state_dir, const AgentSettings& settings) {
   const bool takes_over = std::filesystem::exists(settings.state_file);
   StartChoices choices = FindStartChoices(options.config, state_dir, takes_over);
@@ -247,7 +247,7 @@ int Main(int argc, char** argv) {
 }  // namespace sluice
 
 int main(int argc, char** argv) {
-  // Nothing of ours throws; libraries may, when memory is out.
+  // Our code does not throw; libraries may, when there is no memory.
   try {
     return sluice::Main(argc, argv);
   } catch (...) {

@@ -7,7 +7,7 @@
 // From the first step on, a record in the state folder (state_dir.h) says how to go back: an agent that dies during an
 // apply is followed by one that goes back. A step that cannot be put back is tried again until it can.
 //
-// Not thread-safe: the agent's loop uses it.
+// One thread: the agent's loop.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_KEEPER_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_KEEPER_H_
 
@@ -43,7 +43,7 @@ class ConfigKeeper {
   // Makes all of the changes or none. `wanted` is parsed from `text`, which is the content of `file`. With `confirm` at
   // zero the changes are final; above zero they wait that long, from the last step on, to be confirmed. Errors:
   // FailedPrecondition while another apply waits, for keys that need a restart, and for resources that this machine
-  // does not have; otherwise the error of the kernel or the dataplane. Each says how things are now.
+  // does not have; otherwise the error of the kernel or the dataplane. Each describes the present state.
   absl::StatusOr<AppliedConfig> Apply(const Config& wanted, const std::string& text, const std::string& file,
                                       absl::Duration confirm);
   // Both: FailedPrecondition when no apply waits.
@@ -61,8 +61,8 @@ class ConfigKeeper {
   SavedApply MakeRecord(const Config& before, const std::string& text, const std::string& file) const;
   absl::Duration TimeLeft() const;
   absl::Status RefuseWhilePending() const;
-  // Puts back every step. Returns a sentence for users, or nullopt when that failed and is to be tried again. `why`:
-  // its end; a second try repeats the first one's.
+  // Puts back every step. Returns a sentence for users, or nullopt when that failed and is to be tried again. `why` is
+  // the sentence's end; a second try repeats the first one's.
   std::optional<std::string> GoBack(const std::string& why);
   // Makes the text the last good one.
   void Keep(const std::string& text, const std::string& file);

@@ -1,4 +1,5 @@
-// Runs the steps of a plan (config_plan.h). When one fails, puts back the steps before it. Runs in the agent's loop.
+// Runs the steps of a plan (config_plan.h). When one fails, puts back the steps before it. One thread: the agent's
+// loop.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_RUN_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_RUN_H_
 

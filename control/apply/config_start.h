@@ -2,7 +2,7 @@
 //
 // A machine that boots has to carry packets. A file that is broken, or that cannot be brought up (a netdev's name with
 // a typing error), must not prevent that as long as an older one was good. A file that was applied with --confirm and
-// that nobody confirmed must not become final by a restart, whether it was rolled back already or not.
+// that nobody confirmed must not become final by a restart, rolled back already or not. One thread; reads files.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_START_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_START_H_
 
@@ -35,10 +35,10 @@ struct StartChoices {
   std::vector<std::string> problems;  // of the files that are not among them
 };
 
-// `takes_over`: an agent before this one died, and its state file and set-up are still there.
+// Returns the choices. `takes_over`: an earlier agent died, and its state file and set-up are still there.
 StartChoices FindStartChoices(const std::string& config_path, const StateDir& state_dir, bool takes_over);
 
-// Whether the time to confirm is over, by the boot clock. An apply of an earlier boot is always over.
+// Returns true if the time to confirm is over, by the boot clock. An apply of an earlier boot is always over.
 bool TimeIsOver(const SavedApply& apply);
 
 }  // namespace sluice

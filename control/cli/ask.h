@@ -1,4 +1,4 @@
-// One question to the agent. Errors are printed, so that a verb only has to show the answer.
+// Asks the agent one question. Errors are printed, so that a verb only has to show the answer. Blocks.
 #ifndef SLUICE_CONTROL_CLI_ASK_H_
 #define SLUICE_CONTROL_CLI_ASK_H_
 
@@ -10,7 +10,7 @@
 
 namespace sluice::cli {
 
-// Looking takes no time, but the agent may be in the middle of a resize, which it finishes first.
+// An answer takes no time, but the agent may be in the middle of a resize, which it finishes first.
 inline constexpr absl::Duration kLookTimeout = absl::Seconds(30);
 
 // Asks, and checks that the answer is of the kind `expected`; `code` becomes the exit code. nullopt: there is no such

@@ -1,6 +1,7 @@
 // The verbs that look at the running network function and resize it, through the agent: status, queues, workers, stats,
-// doctor. Also what all verbs have in common: each asks, prints, and returns the exit code. The command tree that
-// leads here is in main.cc; other verbs are in commands_config.h, commands_local.h and commands_rules.h.
+// doctor. Also the exit codes and options that all verbs share: each verb asks, prints, and returns the exit code. The
+// command tree that leads here is in main.cc; other verbs are in commands_config.h, commands_function.h,
+// commands_local.h and commands_rules.h. One thread.
 #ifndef SLUICE_CONTROL_CLI_COMMANDS_H_
 #define SLUICE_CONTROL_CLI_COMMANDS_H_
 
@@ -37,13 +38,13 @@ struct SetQueues {
   std::optional<absl::Duration> timeout;  // nullopt: the agent's own bound
 };
 
-// `port`: its name or netdev; empty: all ports.
+// `port`, here and below: a port's name or netdev; empty: all ports.
 ExitCode RunStatus(const Context& context);
 ExitCode RunQueues(const Context& context, const std::string& port);
 ExitCode RunSetQueues(const Context& context, const SetQueues& wanted);
 ExitCode RunWorkers(const Context& context);
 ExitCode RunSetWorkers(const Context& context, uint32_t count);
-// Once, or every `interval` until interrupted or the agent goes.
+// Prints once, or every `interval` until it is interrupted or the agent goes.
 ExitCode RunStats(const Context& context, std::optional<absl::Duration> interval);
 ExitCode RunDoctor(const Context& context, const std::string& port);
 

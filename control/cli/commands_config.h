@@ -1,5 +1,5 @@
-// The verbs `config diff`, `apply`, `confirm` and `rollback`, through the agent. It parses the text as `config check`
-// does (commands_local.h).
+// The verbs `config diff`, `apply`, `confirm` and `rollback`, through the agent, which parses the text as `config
+// check` does (commands_local.h). One thread.
 #ifndef SLUICE_CONTROL_CLI_COMMANDS_CONFIG_H_
 #define SLUICE_CONTROL_CLI_COMMANDS_CONFIG_H_
 
@@ -12,7 +12,7 @@
 namespace sluice::cli {
 
 ExitCode RunConfigDiff(const Context& context, const std::string& config_path);
-// Final at once, or to be confirmed within `confirm`.
+// Applies the file: final at once, or to be confirmed within `confirm`.
 ExitCode RunConfigApply(const Context& context, const std::string& config_path, std::optional<absl::Duration> confirm);
 ExitCode RunConfigConfirm(const Context& context);
 ExitCode RunConfigRollback(const Context& context);

@@ -1,4 +1,4 @@
-// The verbs `sluicectl function …`: the network function, and the commands of its descriptor.
+// The verbs `sluicectl function …`: the network function, and the commands of its descriptor. One thread.
 #ifndef SLUICE_CONTROL_CLI_COMMANDS_FUNCTION_H_
 #define SLUICE_CONTROL_CLI_COMMANDS_FUNCTION_H_
 
@@ -9,9 +9,9 @@
 
 namespace sluice::cli {
 
-// Settings, counters and commands.
+// Prints settings, counters and commands.
 ExitCode RunFunction(const Context& context);
-// All pages of the answer. Arguments that are empty were not given.
+// Asks for all pages of the answer and prints them. Empty arguments were not given.
 ExitCode RunFunctionCommand(const Context& context, const std::string& command,
                             const std::map<std::string, std::string>& arguments);
 

@@ -1,4 +1,4 @@
-// The verbs that need no agent: `doctor --config` and `config check`.
+// The verbs that need no agent: `doctor --config` and `config check`. One thread.
 #ifndef SLUICE_CONTROL_CLI_COMMANDS_LOCAL_H_
 #define SLUICE_CONTROL_CLI_COMMANDS_LOCAL_H_
 

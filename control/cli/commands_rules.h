@@ -1,4 +1,5 @@
-// The verbs of steering rules and the blocklist, through the agent. `file`: a path, or "-" for standard input.
+// The verbs of steering rules and the blocklist, through the agent. `file`: a path, or "-" for standard input. One
+// thread.
 #ifndef SLUICE_CONTROL_CLI_COMMANDS_RULES_H_
 #define SLUICE_CONTROL_CLI_COMMANDS_RULES_H_
 
@@ -12,7 +13,7 @@
 namespace sluice::cli {
 
 ExitCode RunRules(const Context& context);
-// `before`: the ID of the rule to stand behind the new one; 0: none, the new one is the last.
+// `before`: the id of the rule that will follow the new one; 0: the new one is the last.
 ExitCode RunAddRule(const Context& context, const std::map<std::string, std::string>& fields, uint32_t before);
 ExitCode RunDeleteRules(const Context& context, const std::vector<uint32_t>& ids);
 ExitCode RunReplaceRules(const Context& context, const std::string& file);

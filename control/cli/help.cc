@@ -27,7 +27,7 @@ constexpr Example kExamples[] = {
     {"function", "function                       # its settings, counters and commands"},
     {"stats", "stats                          # since the start"},
     {"stats", "stats --watch 5s               # every five seconds, with rates"},
-    {"doctor", "doctor                         # every problem, and the lines that fix it"},
+    {"doctor", "doctor                         # every problem and its cure"},
     {"doctor", "doctor wan                     # of one port"},
     {"doctor", "doctor --config sluice.toml    # without an agent"},
     {"rules", "rules                          # in order, with the packets of each"},
@@ -43,7 +43,7 @@ constexpr Example kExamples[] = {
     {"blocklist del", "blocklist del 192.0.2.0/24     # as it was added"},
     {"blocklist replace", "blocklist replace blocked.txt  # a prefix a line"},
     {"config check", "config check sluice.toml       # every mistake with its line"},
-    {"config diff", "config diff sluice.toml        # the changes that an apply would make"},
+    {"config diff", "config diff sluice.toml        # the changes of an apply"},
     {"config apply", "config apply sluice.toml       # all of it, or nothing"},
     {"config apply", "config apply sluice.toml --confirm 60s"},
     {"config confirm", "config confirm                 # makes the last apply final"},
@@ -51,9 +51,9 @@ constexpr Example kExamples[] = {
 };
 
 constexpr const char* kAboutAll = R"(Examples:
-  sluicectl status                         # ports, queues, workers, the balance
-  sluicectl queues set 4                   # while traffic flows
-  sluicectl queues set --help              # a verb's options, with more examples
+  sluicectl status             # ports, queues, workers, the balance
+  sluicectl queues set 4       # while traffic flows
+  sluicectl queues set --help  # a verb's options, with more examples
 
 With -o json standard output is one JSON document, or one a line with --watch,
 or nothing where there is no answer. Errors go to standard error, in words, and

@@ -11,8 +11,9 @@ namespace sluice::cli {
 // Adds it to all verbs of `app`; call it when they are there.
 void AddHelp(CLI::App& app);
 
-// Returns the verb that was typed, as far as it was understood; and the words: "sluicectl queues set".
+// Returns the verb that was typed, as far as it was understood.
 const CLI::App& ChosenVerb(const CLI::App& app);
+// Returns a verb's words: "sluicectl queues set".
 std::string CommandLineOf(const CLI::App& app);
 // Lists the verbs that can follow `app`'s own name.
 std::string VerbsOf(const CLI::App& app);

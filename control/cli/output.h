@@ -12,18 +12,18 @@
 
 namespace sluice::cli {
 
-// To standard output, at once.
+// Writes to standard output, at once.
 void Print(const std::string& text);
-// To standard error, as "sluicectl: TEXT".
+// Writes to standard error, as "sluicectl: TEXT".
 void PrintError(const std::string& text);
-// As JSON where the user asked for that, else as `render` makes it.
+// Prints JSON where the user asked for that, else the text that `render` makes.
 void PrintMessage(const Context& context, const google::protobuf::Message& message,
                   const std::function<std::string()>& render);
 
 enum class JsonLayout { kPretty, kOneLine };
 
-// A message as JSON: protobuf's own mapping (so 64-bit counters are strings), original field names, fields that are
-// zero included. Ends with a newline.
+// Returns a message as JSON: protobuf's own mapping (so 64-bit counters are strings), original field names, fields that
+// are zero included. Ends with a newline.
 std::string ToJson(const google::protobuf::Message& message, JsonLayout layout);
 
 // Returns the style that standard output takes: colours on a terminal only, and not where NO_COLOR is set to anything

@@ -23,7 +23,7 @@ struct QueueRate {
 class Rates {
  public:
   Rates() = default;  // no rate of any queue
-  // A queue that is not in both samples has no rate; a counter that went back has a rate of zero.
+  // A queue that is not in both samples has no rate. A counter that went back has a rate of zero.
   Rates(const wire::StatsResponse& before, const wire::StatsResponse& after);
   std::optional<QueueRate> Get(const std::string& port, uint32_t queue_index) const;
 

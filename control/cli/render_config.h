@@ -1,4 +1,4 @@
-// Differences of configurations, and the one that the agent runs, as text. Pure.
+// Renders differences of configurations, and the configuration that the agent runs, as text. Pure.
 #ifndef SLUICE_CONTROL_CLI_RENDER_CONFIG_H_
 #define SLUICE_CONTROL_CLI_RENDER_CONFIG_H_
 

@@ -1,5 +1,5 @@
-// The configuration of an agent: the checked content of /etc/sluice/sluice.toml. Values that a key leaves out are the
-// initialisers here. keys.h lists the keys. Pure, except for ReadConfigFile and LoadConfig; any thread.
+// The configuration of an agent: the checked content of /etc/sluice/sluice.toml. A key that is left out has the value
+// of the initialiser here. keys.h lists the keys. Pure, except for ReadConfigFile and LoadConfig; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_CONFIG_H_
 #define SLUICE_CONTROL_CONFIG_CONFIG_H_
 

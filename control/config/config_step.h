@@ -1,4 +1,4 @@
-// The steps of a live change of the configuration. control/apply orders and runs them; each live key names its own
+// The steps of a live change of the configuration. control/apply orders and runs them; each live key names its step
 // (keys.h).
 #ifndef SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
 #define SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
@@ -8,7 +8,7 @@
 
 namespace sluice {
 
-// In the order in which they run (control/apply/config_plan.h says why).
+// The steps, in the order in which they run (control/apply/config_plan.h gives the reasons).
 enum class ConfigStep {
   kMetrics,       // the address at which Prometheus fetches
   kDownPolicies,  // on_dataplane_down of every port
@@ -18,8 +18,8 @@ enum class ConfigStep {
   kRules,         // atomic on each port
 };
 
-// How a change of a key takes effect: live, by a step, or by a restart of the agent. Has no default, and a live change
-// cannot be written without its step.
+// The way in which a change of a key takes effect: live, by a step, or by a restart of the agent. It has no default,
+// and a live change cannot be written without its step.
 class ChangeBy {
  public:
   static constexpr ChangeBy Live(ConfigStep step) { return ChangeBy(step); }

@@ -1,5 +1,5 @@
-// The keys of [function] that belong to the function itself. Its descriptor lists them
-// (dataplane/function/descriptor.h); here they are read and compared. Pure; any thread.
+// Reads, compares and writes the keys of [function] that are the function's own: its descriptor lists them
+// (dataplane/function/descriptor.h). Pure; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_FUNCTION_SETTINGS_H_
 #define SLUICE_CONTROL_CONFIG_FUNCTION_SETTINGS_H_
 

@@ -145,7 +145,7 @@ std::string ManPage(const std::string& version, const std::string& example) {
   return text;
 }
 
-// Names no function: a new one changes no file but its own.
+// Names no function, so that a new one changes none of these texts.
 std::string ReadmeTables() {
   std::vector<KeyDoc> docs = KeyDocs();
   for (KeyDoc& doc : docs) {

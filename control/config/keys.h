@@ -1,8 +1,8 @@
-// The table of configuration keys. Parsing, diff, canonical text, sluice.toml(5), the table in README.md and the plan
+// The table of configuration keys. Parser, diff, canonical text, sluice.toml(5), the table in README.md and the plan
 // of a live change are loops over it: a new key is a member in config.h and an element in keys.cc.
 //
-// Two kinds of keys have tables of their own: the fields of a [[rule]] (control/rules/rule.h), and each network
-// function's keys of [function] (dataplane/function/descriptor.h, read by function_settings.h). Pure; any thread.
+// Two kinds of keys are in other tables: the fields of a [[rule]] (control/rules/rule.h), and each network function's
+// keys of [function] (dataplane/function/descriptor.h, read by function_settings.h). Pure; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_KEYS_H_
 #define SLUICE_CONTROL_CONFIG_KEYS_H_
 
@@ -66,7 +66,7 @@ struct TableSpec {
   const char* help;  // sentences
 };
 
-// In the order of the documentation.
+// Returns the tables in the order of the documentation.
 absl::Span<const TableSpec> AllTables();
 absl::Span<const KeySpec> AllKeys();
 const TableSpec& FindTable(const std::string& name);                       // it must exist
@@ -74,7 +74,7 @@ const KeySpec& FindKey(const std::string& table, const std::string& key);  // it
 
 // Returns the allowed values in words: "an integer 1..64", "pass, drop, hold".
 std::string AllowedText(const KeyType& type);
-// Whether the type is one of text, and allows this text.
+// Returns true if the type is one of text, and allows this text.
 bool AllowsText(const KeyType& type, const std::string& text);
 // Returns the value as diffs show it: "2", "[0, 1]", "copy"; the key's `unset` when it is left out.
 std::string ValueText(const KeySpec& key, const KeyValue& value);

@@ -1,5 +1,5 @@
 // Reads one table of a TOML file key by key, and collects every problem with its line. The types and values that a key
-// allows are in keys.h. Not thread-safe.
+// allows are in keys.h. One thread.
 #ifndef SLUICE_CONTROL_CONFIG_TOML_READER_H_
 #define SLUICE_CONTROL_CONFIG_TOML_READER_H_
 
@@ -30,15 +30,15 @@ class Problems {
   std::vector<std::pair<uint32_t, std::string>> lines_;  // line number, and the problem as users read it
 };
 
-// Each getter returns the value. It returns nullopt when the key is absent, and when the value is not allowed, which it
-// adds to the problems. Borrows the table and the problems.
+// Each getter returns the value; nullopt when the key is absent, or when the value is not allowed, which becomes a
+// problem. Borrows the table and the problems.
 class TableReader {
  public:
   // `name` stands before the keys in problems: "port" makes "port.netdev".
   TableReader(const toml::table& table, std::string name, Problems& problems)
       : table_(table), name_(std::move(name)), problems_(problems) {}
 
-  // Adds a problem, too, when a required key is absent.
+  // An absent key that is required is a problem, too.
   std::optional<KeyValue> Key(const KeySpec& spec);
   // Returns the canonical text of a function's setting.
   std::optional<std::string> Setting(const SettingSpec& spec);

@@ -1,5 +1,4 @@
-// Times the calls within one step of a resize: those to the kernel, those to the dataplane, and waiting for either. One
-// thread.
+// Times the calls within one step of a resize: to the kernel, to the dataplane, and waits for either. One thread.
 #ifndef SLUICE_CONTROL_DATAPLANE_CALL_LOG_H_
 #define SLUICE_CONTROL_DATAPLANE_CALL_LOG_H_
 

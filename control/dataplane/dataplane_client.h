@@ -1,5 +1,5 @@
 // The dataplane as the agent's other objects see it: one function for each request of the contract
-// (dataplane/contract/dataplane.proto), its counters, and whether there is a dataplane at all.
+// (dataplane/contract/dataplane.proto), its counters, and the knowledge of whether it is up.
 //
 //            SetUp()                 a call finds it gone, or SetDown()
 //     down ───────────► answering ─────────────────────────────────────► down
@@ -33,19 +33,19 @@ namespace sluice {
 
 class DataplaneClient {
  public:
-  // A dataplane that answers at all does so in microseconds, or when its starved machine lets it: seconds were seen on
-  // an emulated guest. Draining a lane has a bound of its own below this.
+  // A dataplane answers in microseconds, or, on a starved machine, later: seconds were seen in an emulated guest.
+  // Draining a lane has a bound below this one.
   static constexpr absl::Duration kCallTimeout = absl::Seconds(20);
 
   // Borrows both. `calls` gets the time that a fence takes.
   DataplaneClient(DataplaneConnection& connection, CallLog& calls) : connection_(connection), calls_(calls) {}
 
   bool down() const { return down_; }
-  // A call found the dataplane gone, and SetDown() was not called since.
+  // True if a call found the dataplane gone, and SetDown() was not called since.
   bool gone() const { return gone_; }
   void SetDown();
   void SetUp();
-  // FailedPrecondition, for users, while it is down.
+  // Returns FailedPrecondition, in words for users, while it is down.
   absl::Status CheckUp() const;
   pid_t pid() const { return connection_.pid(); }
 
@@ -53,21 +53,21 @@ class DataplaneClient {
   void SetStats(StatsView stats) { stats_ = std::move(stats); }
   const StatsView& stats() const { return *stats_; }
 
-  // Passes the counters, the maps of `rcu` and the function's state memory with it; -1: it has none. DataLoss when the
-  // function cannot go on with this state memory.
+  // Passes the counters, the maps of `rcu` and the function's state memory with it. `state_fd` -1: there is no such
+  // memory. DataLoss when the function cannot use this state memory.
   absl::Status Configure(const dataplane::Configure& configuration, const RcuWaiter& rcu, int state_fd);
-  // The function's settings, all of them.
+  // Passes all of the function's settings.
   absl::Status ApplySettings(const std::map<std::string, std::string>& settings);
-  // A command of the function's descriptor. Returns a page of the answer.
+  // Asks the function a command of its descriptor. Returns a page of the answer.
   absl::StatusOr<dataplane::FunctionPage> QueryFunction(const dataplane::QueryFunction& query);
   // One descriptor for each port (SLUICE_MAP_CREDIT).
   absl::Status ShareCredit(absl::Span<const int> fds);
   absl::Status QuarantineSentFrames(uint32_t port, uint32_t frames);
 
-  // `fds` in the order of LaneSpec's comment. Not `steered`: its sockets are still to be bound.
+  // `fds` are in the order of LaneSpec's comment. `steered` false: the sockets are still to be bound.
   absl::Status AddLane(const dataplane::LaneSpec& lane, uint32_t worker, bool steered, absl::Span<const int> fds);
   absl::Status SteerLane(uint32_t lane);
-  // Ok also when the dataplane never had it, or is gone, and its descriptors with it.
+  // Ok also when the dataplane never had the lane, or is gone.
   absl::Status RemoveLane(uint32_t lane);
   // Worker w is to run on cores[w]; each placement is a lane and its worker.
   absl::Status PlaceLanes(absl::Span<const uint32_t> cores, absl::Span<const std::pair<uint32_t, uint32_t>> placements);
@@ -80,14 +80,14 @@ class DataplaneClient {
   // Goes on in another epoch, in the same tables; 0: offloads none any more.
   absl::Status SetFlowEpoch(uint32_t epoch);
 
-  // Runs `change` behind a fence (dataplane/process/fence.h): from before it on the `fresh` lanes receive nothing,
-  // until every packet that came by the `old` lanes is out. Returns the status of `change`, or why the fence could not
-  // be raised; then `change` did not run. Without a dataplane there is nothing to put in order, and `change` runs all
-  // the same.
+  // Runs `change` behind a fence (dataplane/process/fence.h): the `fresh` lanes stop receiving before it, and receive
+  // again when every packet that came by the `old` lanes is out. Returns the status of `change`, or the error for which
+  // the fence could not be raised; then `change` did not run. Without a dataplane no packets need an order, and
+  // `change` runs all the same.
   absl::Status Fenced(absl::Span<const uint32_t> fresh, absl::FunctionRef<absl::Status()> change,
                       absl::Span<const uint32_t> old);
 
-  // Has it send its last frames, and end.
+  // Makes it send its last frames, and end.
   absl::Status ShutDown();
 
  private:

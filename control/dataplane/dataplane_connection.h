@@ -1,5 +1,5 @@
-// A connection to a dataplane, as far as requests go. DataplaneLink is the real one; tests put one of their own in its
-// place. One thread.
+// A connection to a dataplane, as far as requests go. DataplaneLink is the real one; tests put a dataplane in memory in
+// its place. One thread.
 #ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_CONNECTION_H_
 #define SLUICE_CONTROL_DATAPLANE_DATAPLANE_CONNECTION_H_
 

@@ -37,7 +37,7 @@ struct Greeting {
 
 class DataplaneLink final : public DataplaneConnection {
  public:
-  // Only a process of `uid`, or of root, is let in.
+  // Makes the socket. Accept() takes only a process of `uid` or of root.
   static absl::StatusOr<DataplaneLink> Listen(const std::string& path, uid_t uid);
   DataplaneLink(DataplaneLink&&) = default;
   DataplaneLink& operator=(DataplaneLink&&) = default;
@@ -50,12 +50,12 @@ class DataplaneLink final : public DataplaneConnection {
   // Readable when the process has ended. -1: none.
   int pidfd() const { return pidfd_.get(); }
 
-  // Waits for a dataplane, takes it in and hears its greeting. Errors: DeadlineExceeded; AlreadyExists when
-  // one is connected; PermissionDenied for somebody else; FailedPrecondition for another contract version.
+  // Waits for a dataplane, takes it in and reads its greeting. Errors: DeadlineExceeded; AlreadyExists when one is
+  // connected; PermissionDenied for another user's process; FailedPrecondition for another contract version.
   absl::StatusOr<Greeting> Accept(absl::Time deadline);
 
-  // Waits at most `bound` until the dataplane that served a former agent comes back, as it does unless it has ended:
-  // `pid` says which one that was. nullopt: there is none, or it holds no lanes. Errors are those of Accept().
+  // Waits at most `bound` until the dataplane with this pid, which served a former agent, comes back, as it does unless
+  // it has ended. nullopt: there is none, or it holds no lanes. Errors are those of Accept().
   absl::StatusOr<std::optional<Greeting>> AcceptSurvivor(pid_t pid, absl::Duration bound);
 
   absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline,

@@ -1,5 +1,5 @@
-// The dataplane as a process: starts sluice-dataplane as an unprivileged child, when nobody else (systemd) does, and
-// sees when it ends. One thread.
+// The dataplane as a process: starts sluice-dataplane as an unprivileged child, unless systemd does that, and sees when
+// it ends. One thread.
 #ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_PROCESS_H_
 #define SLUICE_CONTROL_DATAPLANE_DATAPLANE_PROCESS_H_
 
@@ -18,10 +18,10 @@ struct UserIds {
   gid_t gid = 0;
 };
 
-// The user the dataplane runs as: `name`, or nobody where there is no such user.
+// Returns the user as which the dataplane runs: `name`, or nobody where there is no such user.
 UserIds DataplaneUser(const std::string& name);
 
-// Makes child processes. ForkingLauncher does it; tests put one of their own in its place.
+// Makes child processes. ForkingLauncher is the real one; tests put another in its place.
 class DataplaneLauncher {
  public:
   virtual ~DataplaneLauncher() = default;
@@ -38,7 +38,7 @@ class ForkingLauncher final : public DataplaneLauncher {
   ForkingLauncher(std::string binary, std::string socket_path, UserIds user)
       : binary_(std::move(binary)), socket_path_(std::move(socket_path)), user_(user) {}
 
-  // Forks and executes `binary --socket socket_path` as `user`, in a session of its own: it outlives the agent.
+  // Forks and executes `binary --socket socket_path` as `user`, in a new session, so that it outlives the agent.
   absl::StatusOr<pid_t> Launch() override;
   bool HasEnded(pid_t child) override;
   void End(pid_t child, bool kill) override;
@@ -49,7 +49,7 @@ class ForkingLauncher final : public DataplaneLauncher {
   UserIds user_;
 };
 
-// Returns a descriptor that is readable when the process has ended, also while nobody has waited for it; none for no
+// Returns a descriptor that is readable when the process has ended, reaped or not; an empty one when there is no such
 // process.
 UniqueFd WatchProcess(pid_t pid);
 

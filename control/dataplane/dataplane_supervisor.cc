@@ -32,7 +32,7 @@ absl::Status DataplaneSupervisor::Start() {
     return pid.status();
   }
   child_ = *pid;
-  SavePid();  // an agent that dies before this one connects leaves its successor where to find it
+  SavePid();  // so that the next agent finds it if this one dies before it connects
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// Keeps a dataplane running: starts it when that is the agent's job, and starts it again after it ended, at once for
-// the first few times and then ever more slowly, so that one that keeps dying does not take the machine with it.
+// Keeps a dataplane running: starts it when that is the agent's job, and starts it again after it has ended: at once
+// the first few times, then ever more slowly, so that a dataplane that keeps dying does not wear the machine out.
 //
 //   Start() ─► TakenIn() ─► Lost() ─► (delay) ─► Tick() starts it ─► TakenIn() or Refused() ...
 //
@@ -23,26 +23,26 @@ namespace sluice {
 
 class DataplaneSupervisor {
  public:
-  // Borrows all. `launcher`: nullptr when somebody else (systemd) starts the dataplane.
+  // Borrows all. `launcher` is nullptr when the agent does not start the dataplane (systemd does).
   DataplaneSupervisor(DataplaneLauncher* launcher, DataplaneClient& client, StateFile& state)
       : launcher_(launcher), client_(client), state_(state) {}
 
-  // Starts one, if that is our job. FailedPrecondition when it cannot be executed.
+  // Starts a dataplane, if that is the agent's job. FailedPrecondition when it cannot be executed.
   absl::Status Start();
-  // One connected, and is the one whose pid the client knows.
+  // Notes that a dataplane has connected, whose pid the client knows.
   void Connected();
-  // It has its lanes.
+  // Notes that it has its lanes.
   void TakenIn(absl::Time now);
-  // The connection ended: takes the client down and counts a restart.
+  // Notes that the connection has ended: takes the client down and counts a restart.
   void Lost(absl::Time now);
-  // One came that could not be taken in, and was ended.
+  // Notes that one came that could not be taken in, and was ended.
   void Refused(absl::Time now);
   // Once a second or so: reaps, and starts the dataplane that is due.
   void Tick(absl::Time now);
   // Kills the child unless it was asked to end, and reaps it.
   void Stop(bool asked_to_end);
 
-  // How often a dataplane was lost, by this agent and those before it.
+  // The number of dataplanes lost, by this agent and earlier ones.
   uint32_t restarts() const { return state_.state().restarts(); }
 
  private:

@@ -39,7 +39,7 @@ absl::StatusOr<StatsView> StatsView::Make() {
     return memory.status();
   }
   const auto fresh = std::make_unique<StatsSegment>();
-  // All of the segment but its two first words is zero already.
+  // Of a fresh segment only magic and version, before the lanes, are not zero.
   if (pwrite(memory->get(), fresh.get(), offsetof(StatsSegment, lanes), 0) < 0) {
     return absl::InternalError(absl::StrCat("stats segment: ", strerror(errno)));
   }

@@ -1,4 +1,7 @@
 // The stats segment, mapped read-only, and the sums that status and resizes need.
+//
+// Ownership: it owns the memfd and the mapping; the dataplane has copies of the descriptor. Threads: the agent's loop.
+// The dataplane's workers write the counters meanwhile (dataplane/contract/stats_segment.h).
 #ifndef SLUICE_CONTROL_DATAPLANE_STATS_VIEW_H_
 #define SLUICE_CONTROL_DATAPLANE_STATS_VIEW_H_
 
@@ -10,8 +13,8 @@
 
 namespace sluice {
 
-// The accounting law (dataplane/README.md), over every lane and port. Exact when nothing is on its way; read under load
-// the parts may be a burst apart.
+// The parts of the accounting law (dataplane/README.md), over every lane and port. Exact when no packet is on its way;
+// read under load, the parts may be a burst apart. Offloaded packets, which only XDP sees, are not in them.
 struct BalanceSums {
   uint64_t received = 0;
   uint64_t originated = 0;
@@ -26,9 +29,9 @@ struct BalanceSums {
 
 class StatsView {
  public:
-  // A new segment, zeroed, with its magic and version.
+  // Makes a new segment of zeros, with magic and version.
   static absl::StatusOr<StatsView> Make();
-  // One that a surviving dataplane handed over. DataLoss for another layout.
+  // Takes a segment that a surviving dataplane handed over. DataLoss for another layout.
   static absl::StatusOr<StatsView> Adopt(UniqueFd memfd);
 
   StatsView(StatsView&& other) noexcept;

@@ -10,7 +10,7 @@
 namespace sluice::doctor {
 namespace {
 
-// The number of pairs for which Sluice has, or will have, a socket.
+// Returns the number of pairs for which Sluice has, or will have, a socket.
 uint32_t PairsInUse(const PortFacts& port) {
   const uint32_t current = port.channels.has_value() ? port.channels->combined : 1;
   return std::max(current, port.queue_pairs_wanted);

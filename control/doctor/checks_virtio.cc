@@ -78,7 +78,7 @@ void CheckReceiveBuffers(const MachineFacts&, const PortFacts& port, Report& rep
                  Fix({"mrg_rxbuf=on", "<host mrg_rxbuf='on'/>", ""}));
 }
 
-// The source: drivers/net/virtio_net.c: virtnet_xdp_set, virtnet_clear_guest_offloads, mergeable_xdp_get_buf.
+// The kernel's side: drivers/net/virtio_net.c: virtnet_xdp_set, virtnet_clear_guest_offloads, mergeable_xdp_get_buf.
 void CheckGuestOffloads(const MachineFacts&, const PortFacts& port, Report& report) {
   const std::vector<std::string> offered = Offered(*port.virtio);
   if (offered.empty()) {

@@ -1,4 +1,4 @@
-// Facts about the machine and its ports, as the kernel says them: the input of every check. Collecting them changes
+// Facts about the machine and its ports, read from the kernel: the input of every check. Collecting them changes
 // nothing. Any thread.
 #ifndef SLUICE_CONTROL_DOCTOR_FACTS_H_
 #define SLUICE_CONTROL_DOCTOR_FACTS_H_

@@ -10,8 +10,8 @@
 
 namespace sluice::doctor {
 
-// The findings of one check on one port, or on the machine. A check says what it found exactly once for every thing it
-// looks at, good or bad, so that silence never passes for health.
+// The findings of one check on one port, or on the machine. A check makes exactly one finding for each thing it looks
+// at, good or bad, so that silence never passes for health.
 class Report {
  public:
   // Appends to `findings`, which must outlive the report. `port`: its name; empty: the machine.

@@ -1,7 +1,7 @@
 // The network function as the agent keeps it: its descriptor, the settings in force, and its state memory.
 //
-// State memory outlives dataplanes: the agent makes it (a memfd of zeros), gives it to each dataplane it configures,
-// and gets it back from one that outlived a former agent. It goes with the last process that has it.
+// Ownership: state memory outlives dataplanes. The agent makes it (a memfd of zeros), passes it to each dataplane that
+// it configures, and gets it back from one that outlived a former agent. It ends with the last process that has it.
 //
 // One thread.
 #ifndef SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
@@ -33,8 +33,8 @@ class FunctionHost {
   const SettingTexts& settings() const { return settings_; }
   bool wants_every_frame() const { return descriptor_->admission == Admission::kEveryFrame; }
 
-  // Configures a dataplane that has none, with `configuration` completed by function, settings and state memory. A
-  // state memory that the function refuses is replaced by a fresh one, which the log says; any other error keeps it.
+  // Configures a dataplane that has no configuration, with `configuration` completed by function, settings and state
+  // memory. Replaces state memory that the function refuses by fresh memory, and logs that; any other error keeps it.
   absl::Status Configure(dataplane::Configure configuration, const RcuWaiter& rcu, DataplaneClient& dataplane);
   // Takes over from a dataplane that runs: checks that it runs this function, with these settings as far as only a
   // restart changes them, and leaves it as it is. `state`: its state memory. FailedPrecondition when it runs another

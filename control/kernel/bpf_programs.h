@@ -35,7 +35,7 @@ struct CloseBpfObject {
   void operator()(bpf_object* object) const;
 };
 using BpfObject = std::unique_ptr<bpf_object, CloseBpfObject>;
-// Opens an object file whose maps will be pinned in, or taken from, `pin_dir`. nullptr: refused, errno says why.
+// Opens an object file whose maps will be pinned in, or taken from, `pin_dir`. nullptr: refused, errno has the reason.
 BpfObject OpenObject(const std::string& path, const std::string& pin_dir);
 
 // Opens the map that is pinned as pin_dir/name.

@@ -30,7 +30,7 @@ constexpr char kNearProgram[] = "sluice_to_kernel";        // clsact ingress of 
 constexpr char kFarProgram[] = "sluice_bridge_rx";         // XDP of the far end
 constexpr size_t kKernelNameBytes = BPF_OBJ_NAME_LEN - 1;  // the kernel cuts a program's name off behind them
 
-// Our place among a device's clsact filters: first, since the function's packets must reach nobody else.
+// Our place among a device's clsact filters: the first, since the function's packets must reach no other filter.
 constexpr uint32_t kFilterPriority = 1;
 constexpr uint32_t kFilterHandle = 0x51;
 
@@ -125,7 +125,7 @@ absl::Status RemoveFilter(int port_ifindex, const std::string& netdev) {
              : messages.Error(error, absl::StrCat("removing the bridge's filter of ", netdev));
 }
 
-// Returns whether anybody still has a filter on the port's clsact qdisc.
+// Returns true if the port's clsact qdisc still has a filter, ours or another's.
 absl::StatusOr<bool> HasFilters(int port_ifindex) {
   absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_ROUTE);
   if (!netlink.ok()) {
@@ -199,7 +199,7 @@ absl::StatusOr<int> ProgramFd(const BpfObject& object, const char* name) {
   return bpf_program__fd(program);
 }
 
-// Attaches the far end's program: XDP in native mode, without a dispatcher, since nobody else has business there.
+// Attaches the far end's program: XDP in native mode, without a dispatcher, since no other program is wanted there.
 absl::Status AttachFar(const std::string& far, const std::string& object_dir, const std::string& pin_dir) {
   const absl::StatusOr<BpfObject> object = LoadObject(object_dir, kFarProgram, pin_dir);
   if (!object.ok()) {
@@ -251,7 +251,7 @@ absl::Status AttachNear(const std::string& near, const std::string& object_dir, 
   return AttachFilter(*link, kNearProgram, object_dir, pin_dir, made_clsact);
 }
 
-// Returns OK if everything an earlier agent left is there and fits: only then traffic may go on through it.
+// Returns OK if the whole bridge of an earlier agent is there and fits: only then traffic may go on through it.
 absl::Status CheckExisting(const Link& port, const std::string& near, const std::string& far,
                            const std::string& pin_dir) {
   const absl::StatusOr<Link> near_link = GetLink(near);
@@ -275,7 +275,7 @@ void UnlinkMaps(const std::string& pin_dir) {
   }
 }
 
-// Removes whatever there is of a bridge. A link that has our name and is no veth is not ours to delete.
+// Removes the parts of a bridge that there are. A link that has our name and is no veth is not ours to delete.
 absl::Status RemoveRemains(const Link& port, const std::string& near, const std::string& pin_dir) {
   absl::Status status = RemoveFilter(port.ifindex, port.name);
   if (!status.ok()) {

@@ -1,12 +1,12 @@
-// The bridge of one port: carries to the dataplane what XDP does not take, and to the kernel what the dataplane gives
-// it.
+// The bridge of one port: carries to the dataplane the packets that XDP does not take, and to the kernel the frames
+// that the dataplane gives it.
 //
 //   port ──clsact ingress: sluice_bridge──► near ═veth═ far ──XDP: sluice_bridge_rx──► bridge lane's AF_XDP socket
 //   port ◄──clsact ingress: sluice_to_kernel── near ═veth═ far ◄── the same socket
 //
-// Attached from start to end, also while XDP is: it sees only the packets that XDP let through. The near end's TSO,
-// GSO, tx checksum and VLAN tx offloads are off, so that ordinary frames arrive at the far end (bpf/to_kernel.h has the
-// way back).
+// It is attached from start to end, with and without XDP, and sees only the packets that XDP let through. The near
+// end's TSO, GSO, tx checksum and VLAN tx offloads are off, so that ordinary frames arrive at the far end
+// (bpf/to_kernel.h has the way back).
 //
 // Ownership: the destructor removes nothing; veth, filters and programs outlive the agent. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_BRIDGE_H_
@@ -33,8 +33,8 @@ class Bridge {
   const std::string& near_netdev() const { return near_; }
   int near_ifindex() const { return near_ifindex_; }
   const std::string& far_netdev() const { return far_; }
-  // XSKMAP of the far end's program; the bridge lane's socket goes in at key 0. Borrowed. What this socket sends goes
-  // to the kernel once sluice_config.bridge_socket names it.
+  // XSKMAP of the far end's program; the bridge lane's socket goes in at key 0. Borrowed. Frames that this socket sends
+  // go to the kernel once sluice_config.bridge_socket names it.
   int xsks_fd() const { return xsks_.get(); }
   bool adopted() const { return adopted_; }
   // Frames at the near end, summed over CPUs, since the bridge was made.

@@ -17,14 +17,14 @@ namespace sluice {
 absl::StatusOr<uint32_t> FrameSizeForMtu(uint32_t mtu_bytes);
 
 // Refuses a device on which attaching XDP would add queue pairs. Attaching asks virtio_net for current + nr_cpu_ids
-// pairs; if the device has so many, the real number of receive queues grows, and traffic lands on queues that silently
-// never transmit (drivers/net/virtio_net.c: virtnet_xdp_set; net/xdp/xsk.c: xsk_bind). `possible_cpus` is nr_cpu_ids.
-// FailedPrecondition, with QueuesFix().
+// pairs. A device that has that many gets more receive queues, and packets come to queues whose sockets can be bound
+// but never transmit (drivers/net/virtio_net.c: virtnet_xdp_set; net/xdp/xsk.c: xsk_bind). `possible_cpus` is
+// nr_cpu_ids. FailedPrecondition, with QueuesFix().
 absl::Status CheckNoExtraXdpQueues(const std::string& netdev, uint32_t queue_pairs, uint32_t max_queue_pairs,
                                    uint32_t possible_cpus, bool is_virtio);
 
-// Returns the lines that give a virtio device `pairs` queue pairs, for QEMU, libvirt and KubeVirt; with QEMU the tap
-// device has to be told as well.
+// Returns the lines that give a virtio device `pairs` queue pairs, for QEMU, libvirt and KubeVirt. QEMU's have the tap
+// device, too.
 std::string QueuesFix(uint32_t pairs);
 
 }  // namespace sluice

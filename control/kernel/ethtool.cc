@@ -185,7 +185,7 @@ absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<s
     return status;
   }
   // The kernel acknowledges a request for a fixed feature, too (net/ethtool/features.c: ethnl_set_features), so read
-  // what holds now.
+  // the features that are on now.
   const absl::StatusOr<std::vector<std::string>> active = ActiveFeatures(netdev);
   if (!active.ok()) {
     return active.status();

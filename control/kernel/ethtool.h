@@ -1,6 +1,6 @@
-// Asks and sets what ethtool(8) does: through its netlink family, so that the kernel's own words (extack) reach the
-// user, and through ioctl where our oldest kernel has no netlink message (RSS: ETHTOOL_MSG_RSS_SET is younger than
-// 6.12).
+// Reads and sets a device's properties as ethtool(8) does: through the ethtool netlink family, so that the kernel's own
+// words (extack) reach the user, and through ioctl where our oldest kernel has no netlink message (RSS:
+// ETHTOOL_MSG_RSS_SET is younger than 6.12).
 //
 // Errors: NotFound for an unknown netdev, Unimplemented where the driver has no such operation (EOPNOTSUPP),
 // FailedPrecondition for EINVAL and EBUSY, Internal otherwise. The text has the request, errno's text and the kernel's

@@ -1,6 +1,6 @@
 // Makes a lane's objects in the kernel: the UMEM's memfd, and one bound AF_XDP socket for each port, all on that UMEM.
-// By the kernel's own calls: xsk_socket__create ties the first socket to the UMEM's descriptor, and cannot pass
-// descriptors on.
+// It uses the kernel's own calls: libxdp's xsk_socket__create ties the first socket to the UMEM's descriptor, and
+// cannot pass descriptors on.
 //
 // The first socket registers the UMEM (XDP_UMEM_REG) and binds on its own; the others bind with
 // XDP_SHARED_UMEM to the first, on their own (netdev, queue), with their own fill and completion rings
@@ -11,7 +11,9 @@
 //
 // After the agent's and the dataplane's descriptors are closed, the kernel releases the queue from a workqueue
 // (net/xdp/xsk_buff_pool.c: xp_release_deferred). Until then binding the queue again fails with EBUSY, so Bind retries
-// until `deadline`. One thread.
+// until `deadline`.
+//
+// Ownership: the caller owns the descriptors. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_LANE_SOCKETS_H_
 #define SLUICE_CONTROL_KERNEL_LANE_SOCKETS_H_
 

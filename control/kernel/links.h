@@ -1,4 +1,4 @@
-// Asks and changes network interfaces and addresses, through rtnetlink (libmnl). Errors as in ethtool.h. One thread.
+// Reads and changes network interfaces and addresses, through rtnetlink (libmnl). Errors as in ethtool.h. One thread.
 #ifndef SLUICE_CONTROL_KERNEL_LINKS_H_
 #define SLUICE_CONTROL_KERNEL_LINKS_H_
 

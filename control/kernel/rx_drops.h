@@ -1,10 +1,10 @@
 // Frames that a port's driver received and dropped, by the driver's own count of each queue (`ethtool -S`:
 // rx_queue_0_drops and rx_queue_0_xdp_drops, or rx0_drops). virtio_net and veth have one.
 //
-// virtio_net counts in `drops` every frame that it received and gave to nobody. Of those it counts in `xdp_drops` the
-// ones that ended at XDP: by a program's own XDP_DROP, by a redirect that failed, and, before any program sees them,
-// frames with a partial checksum and super-packets (drivers/net/virtio_net.c: mergeable_xdp_get_buf,
-// receive_small_xdp). In veth no frame is in both.
+// virtio_net counts in `drops` every frame that it received and passed to no program, socket or stack. Of these it
+// counts in `xdp_drops` the ones that ended at XDP: by a program's own XDP_DROP, by a redirect that failed, and, before
+// any program sees them, frames with a partial checksum and super-packets (drivers/net/virtio_net.c:
+// mergeable_xdp_get_buf, receive_small_xdp). In veth no frame is in both.
 //
 // One thread.
 #ifndef SLUICE_CONTROL_KERNEL_RX_DROPS_H_

@@ -57,7 +57,7 @@ absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& 
   if (napi_tx.ok()) {
     result.napi_tx = *napi_tx == "Y" || *napi_tx == "1";
   }
-  // Only a loaded module has this file (kernel/module/sysfs.c: modinfo_initstate).
+  // Only a loaded module has this file (kernel/module/main.c: modinfo_initstate).
   result.driver_is_module = ReadTextFile("/sys/module/virtio_net/initstate").ok();
   return result;
 }

@@ -64,8 +64,8 @@ absl::StatusOr<std::optional<VirtioDevice>> ReadVirtioDevice(const std::string& 
 //
 // A queue loses its NAPI when the driver enables its queues (XDP comes or goes, the link goes up) while a CPU is going
 // offline (virtnet_napi_tx_enable, since virtnet_cpu_down_prep has cleared the affinity). It gets it back when the
-// module is loaded again, or by `ethtool -C tx-frames 1` with the link down. Cannot be seen on a device that negotiated
-// VIRTIO_NET_F_NOTF_COAL, where ethtool shows another number.
+// module is loaded again, or by `ethtool -C tx-frames 1` with the link down. On a device that negotiated
+// VIRTIO_NET_F_NOTF_COAL this cannot be seen: ethtool shows another number there.
 absl::StatusOr<uint32_t> FramesSentUnread(const std::string& netdev, const VirtioDevice& device, uint32_t queues);
 
 }  // namespace sluice

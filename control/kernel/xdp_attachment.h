@@ -1,9 +1,9 @@
 // The steering program on one port: loaded, adopted, suspended for a channels resize, and removed.
 //
-// Attached to the device is either libxdp's dispatcher, with our program as one part, or, where the kernel refuses
+// The program on the device is libxdp's dispatcher, with our program as one part, or, where the kernel refuses
 // freplace, our program alone. Suspend() and Resume() take that very program off the device and put it back by netlink
-// (net/core/dev.c: dev_change_xdp_fd, XDP_FLAGS_REPLACE), so that nothing is loaded again and other people's programs
-// in the dispatcher come back with ours.
+// (net/core/dev.c: dev_change_xdp_fd, XDP_FLAGS_REPLACE), so that no program is loaded again and other people's
+// programs in the dispatcher come back with ours.
 //
 // Ownership: the object holds the attached program's descriptor. Its destructor detaches nothing: the
 // program stays on the device, so that traffic flows on when the agent dies. Threads: one.

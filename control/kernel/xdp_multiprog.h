@@ -1,8 +1,8 @@
 // The XDP programs on a device, as libxdp reads them: the parts of a dispatcher, or a program that is alone.
 //
-// Read only when something has changed: each reading leaks descriptors of the programs (libxdp 1.3.1,
+// Read them only when they have changed: each reading leaks descriptors of the programs (libxdp 1.3.1,
 // xdp_program__from_pin and xdp_multiprog__from_id: xdp_program__fill_from_fd duplicates the descriptor it is given,
-// and nobody closes the first one). One thread.
+// and no caller closes the first one). One thread.
 #ifndef SLUICE_CONTROL_KERNEL_XDP_MULTIPROG_H_
 #define SLUICE_CONTROL_KERNEL_XDP_MULTIPROG_H_
 

@@ -36,7 +36,7 @@ absl::Status Handover::ToFresh(uint32_t pairs, uint32_t workers) {
   return s.ok() ? OpenAll(pairs) : s;
 }
 
-// Tells it function, ports and cores; it has workers then, and no lane.
+// Gives it function, ports and cores; it has workers then, and no lane.
 absl::Status Handover::Configure(uint32_t workers) {
   dataplane::Configure configuration;
   configuration.set_poll(WirePoll(config_.dataplane.poll));

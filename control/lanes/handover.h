@@ -1,10 +1,10 @@
-// Tells a dataplane everything it must know, whichever way it comes:
+// Gives a dataplane everything that it needs, or takes over the lanes that it has:
 //
 //   fresh      at the start: it is configured, and the lanes are opened with it
 //   successor  of one that died: it is configured, and gets the lanes that there are
 //   survivor   of an agent that died: it is configured, and gives us the lanes
 //
-// One thread. Blocks for as long as the lanes take. An error leaves a dataplane that is of no use: end it.
+// One thread. Blocks for as long as the lanes take. After an error the dataplane is of no use: the caller ends it.
 #ifndef SLUICE_CONTROL_LANES_HANDOVER_H_
 #define SLUICE_CONTROL_LANES_HANDOVER_H_
 

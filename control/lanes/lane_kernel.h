@@ -24,7 +24,7 @@ class LaneKernel {
   virtual absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) = 0;
   virtual bool IsBound(int socket) const = 0;
   virtual absl::StatusOr<bool> IsZeroCopy(int socket) const = 0;
-  // None when they cannot be read.
+  // Returns the socket's drop counters; zeros when they cannot be read.
   virtual KernelDrops ReadDrops(int socket) const = 0;
 };
 

@@ -11,7 +11,7 @@
 // first lane that binds decides: when it finds zero-copy of no use, it and all later ones copy.
 //
 // Ownership: the agent keeps its own descriptors of everything the dataplane has, so that a dataplane that dies loses
-// nothing. The kernel's drop counters vanish with a socket, so they are read when a lane goes, and totals never go
+// no lane. The kernel's drop counters vanish with a socket, so they are read when a lane goes, and totals never go
 // backwards. One thread.
 #ifndef SLUICE_CONTROL_LANES_LANE_SET_H_
 #define SLUICE_CONTROL_LANES_LANE_SET_H_
@@ -52,12 +52,12 @@ class LaneSet {
           ModeSetting mode)
       : kernel_(kernel), ports_(ports), dataplane_(dataplane), placement_(placement), calls_(calls), mode_(mode) {}
 
-  // --- which lanes there are
+  // --- looking up lanes
 
   const std::map<uint32_t, LaneEntry>& lanes() const { return lanes_; }
   // nullptr: no such lane.
   const LaneEntry* Find(uint32_t lane) const;
-  // Every socket of the lane is bound to its queue.
+  // True if every socket of the lane is bound to its queue.
   bool IsBound(const LaneEntry& lane) const;
   uint32_t pair_lanes() const;
   bool has_bridge_lane() const { return Find(kBridgeLane) != nullptr; }
@@ -65,9 +65,9 @@ class LaneSet {
   std::vector<uint32_t> All() const;
   // Pair lanes in [first, end).
   std::vector<uint32_t> Pairs(uint32_t first = 0, uint32_t end = kMaxPairLanes) const;
-  // Pair lanes are bound in zero-copy mode.
+  // True if pair lanes are bound in zero-copy mode.
   bool zero_copy() const;
-  // Since the start, sockets that are gone included.
+  // Returns the drops since the start, at sockets that are gone, too.
   KernelDrops Drops(uint32_t lane, uint32_t port) const;
 
   // --- making and closing. Lanes [first, end): all of them, or on an error none.
@@ -77,7 +77,7 @@ class LaneSet {
   absl::Status Bind(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status Open(uint32_t first, uint32_t end, absl::Time deadline);
   absl::Status OpenBridge();
-  // Has the dataplane drain the lane, then closes it. A lane that is not there is no error.
+  // Makes the dataplane drain the lane, then closes it. A lane that is not there is no error.
   absl::Status Remove(uint32_t lane);
   // Closes the agent's descriptors of all lanes.
   void Clear();
@@ -86,7 +86,7 @@ class LaneSet {
 
   // Takes in a lane that a surviving dataplane handed over. DataLoss for one that it cannot have.
   absl::Status Adopt(HeldLane held);
-  // New lanes are to be in the mode of those that were adopted.
+  // Makes later lanes in the mode of the adopted ones.
   void KeepModeOfAdopted();
   // Tells the ports the bridge lane's sockets, by which frames go to the kernel: before they are bound, and after a
   // takeover, when the ports' maps may be new, since a program that could not be adopted was loaded again.

@@ -1,8 +1,8 @@
 // The placement of work on cores: worker w runs on core w of the usable ones, polls the lanes whose index modulo the
 // number of workers is w, and handles the interrupts of their queues.
 //
-// Usable are the cores that the configuration allows and that are online; all that are online when none of those is.
-// One thread.
+// A core is usable if the configuration allows it and it is online. When no such core is online, all online ones are
+// usable. One thread.
 #ifndef SLUICE_CONTROL_LANES_PLACEMENT_H_
 #define SLUICE_CONTROL_LANES_PLACEMENT_H_
 
@@ -42,7 +42,7 @@ class Placement {
   const PlacementWish& wish() const { return wish_; }
   const std::vector<uint32_t>& usable_cores() const { return usable_cores_; }
   const std::vector<uint32_t>& worker_cores() const { return worker_cores_; }
-  // Where the interrupts of each queue go; empty: not known.
+  // The CPU to which the interrupts of each queue go; empty: not known.
   const std::vector<uint32_t>& queue_cpus() const { return queue_cpus_; }
   uint32_t workers() const { return static_cast<uint32_t>(worker_cores_.size()); }
   // The bridge lane, which is idle but for the window of a resize, is worker 0's.

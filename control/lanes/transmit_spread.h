@@ -1,6 +1,7 @@
 // The lanes by which frames leave. As a rule a frame leaves by the lane it came by, of lanes [0, count). After the
-// number of lanes grew, each flow leaves for a while by a lane of its own (Spread), so that a device that brings a flow
-// to the queue its other direction left by moves running flows to the fresh lanes (drivers/net/tun.c: tun_flow_update).
+// number of lanes grew, each flow leaves for a while by the lane of its hash (Spread): a device that brings a flow to
+// the queue by which its other direction left then moves running flows to the fresh lanes (drivers/net/tun.c:
+// tun_flow_update).
 //
 // One thread. Errors are the dataplane's.
 #ifndef SLUICE_CONTROL_LANES_TRANSMIT_SPREAD_H_
@@ -24,7 +25,7 @@ class TransmitSpread {
       : ports_(ports), lanes_(lanes), dataplane_(dataplane) {}
 
   uint32_t count() const { return count_; }
-  // Flows are being spread, until Tick() ends it.
+  // True while flows are being spread, until Tick() ends that.
   bool spreading() const { return spread_for_.has_value(); }
 
   // Takes over the number that the dataplane was told already, or will be told by Set().

@@ -7,7 +7,7 @@
 //     = sluice_transmitted_packets_total + sluice_passed_packets_total + sluice_offloaded_packets_total
 //       + sluice_dropped_packets_total + sluice_held_packets
 // and sluice_dropped_packets_total is the sum of sluice_drops_total over every reason that does not begin with
-// "kernel_": such packets the kernel dropped at a socket, before or behind the dataplane.
+// "kernel_". The kernel dropped packets of those other reasons at a socket, before or behind the dataplane.
 #ifndef SLUICE_CONTROL_METRICS_FAMILIES_H_
 #define SLUICE_CONTROL_METRICS_FAMILIES_H_
 

@@ -17,7 +17,7 @@
 
 namespace sluice {
 
-// The answer of /healthz or /readyz.
+// The answer to /healthz or /readyz.
 struct ProbeAnswer {
   bool good = false;
   std::string text;  // one line

@@ -1,13 +1,13 @@
 // Offloaded flows as the agent sees them: decides when XDP may send their packets, and withdraws the dataplane's
 // decisions.
 //
-// An entry of the offload tables is of an epoch (bpf/sluice_abi.h), and XDP follows those of one epoch only. So all of
-// them are withdrawn at once by a new epoch:
+// An entry of the offload tables belongs to an epoch (bpf/sluice_abi.h), and XDP follows the entries of one epoch only.
+// So a new epoch withdraws all of them at once:
 //
 //   lanes held back ─► change, new epoch in every port's map ─► polls that began before have ended ─► lanes go on
 //
 // After the change every packet comes to the lanes, where it waits until all packets that XDP sent before are out
-// (dataplane/process/fence.h). XDP sends nothing by itself while pairs are resized, without a dataplane, or where it
+// (dataplane/process/fence.h). XDP sends no packet by itself while pairs are resized, without a dataplane, or where it
 // would bring flows to other queues than their lane's.
 //
 // One thread. Blocks for as long as a fence does.
@@ -47,7 +47,7 @@ class Offload {
         wait_for_rcu_(std::move(wait_for_rcu)) {}
 
   bool on() const { return on_; }
-  // For users; empty: nothing speaks against it, though it may be off for a moment.
+  // The reason for which it is off, for users; empty: there is none, though it may be off for a moment.
   const std::string& why_not() const { return why_not_; }
 
   // Once a second or so: switches it on or off as why_not() says. Errors are logged.
@@ -56,10 +56,11 @@ class Offload {
   absl::Status Stop();
   // After a takeover from another agent, which may have had it on or died while it switched it: switches it off.
   absl::Status Adopt();
-  // The dataplane is gone: no entry of it counts any more.
+  // Notes that the dataplane is gone: none of its entries counts any more.
   void DataplaneLost();
-  // Runs `change`, after which no decision of before may be followed. When it returns, none is, and no packet has
-  // overtaken one that XDP sent before. Returns the status of `change`, or why the decisions could not be withdrawn.
+  // Runs `change` and withdraws all decisions made before it. When it returns, XDP follows none of them, and no packet
+  // has overtaken one that XDP sent before. Returns the status of `change`, or the error for which the decisions could
+  // not be withdrawn.
   absl::Status Withdrawing(absl::FunctionRef<absl::Status()> change);
 
  private:

@@ -1,11 +1,11 @@
-// A port on a network device: its steering program, the program's maps, its bridge, and the device's state before we
-// came.
+// A port on a network device: its steering program, the program's maps, its bridge, and the device's state as the first
+// agent found it.
 //
 //   BringUp:  check ─ link up ─ XDP attached, inactive ─ channels ─ maps ─ bridge      (passes every packet)
 //   Activate: addresses, then ACTIVE in one map update                                 (steers)
 //   TakeDown: the reverse, and the device as it was found
 //
-// Ownership: nothing in the kernel goes when the object goes, so that traffic flows on without the agent. TakeDown()
+// Ownership: the destructor changes nothing in the kernel, so that traffic flows on without the agent. TakeDown()
 // removes. One thread.
 #ifndef SLUICE_CONTROL_PORT_NETDEV_PORT_H_
 #define SLUICE_CONTROL_PORT_NETDEV_PORT_H_

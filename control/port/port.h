@@ -39,7 +39,7 @@ struct PortInfo {
   bool has_rss = false;
   bool offers_guest_offloads = false;          // virtio_device.h
   bool sends_stray_zero_copy_headers = false;  // virtio_device.h
-  bool adopted_xdp = false;                    // the steering program was there before us, and stays when we go
+  bool adopted_xdp = false;                    // the steering program was there before the first agent, and stays
   bool xdp_was_off = false;  // an agent that died had taken the program off; bringing the port up put it on again
 
   // The device gives a flow to the pair that its other direction was last sent on (drivers/net/tun.c:
@@ -75,7 +75,7 @@ class Port {
   // Takes the steering program off the device and puts it back. Doing either twice is no error.
   virtual absl::Status SuspendXdp() = 0;
   virtual absl::Status ResumeXdp() = 0;
-  // Looks again who else is in the dispatcher.
+  // Reads again which other programs are in the dispatcher.
   virtual absl::Status RefreshXdp() = 0;
   virtual uint32_t other_xdp_programs() const = 0;
   virtual bool xdp_is_native() const = 0;
@@ -104,7 +104,7 @@ class Port {
   // Puts the other bank in force: one write to an array. A second call takes the first back.
   virtual absl::Status FlipRules() = 0;
   virtual absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const = 0;
-  // The trie of blocked sources; -1: none. Returns when no packet is looked up in the former one any more.
+  // Puts a trie of blocked sources in force; -1: none. Returns when no packet is looked up in the former one any more.
   virtual absl::Status SetBlocklist(int trie) = 0;
   // The trie in force; an empty descriptor when there is none.
   virtual absl::StatusOr<UniqueFd> OpenBlocklist() const = 0;
@@ -132,7 +132,7 @@ class Port {
   // Frames at the near end of the bridge: those that went on to the kernel, and strays. Since the program was loaded.
   virtual absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const = 0;
 
-  // The fate of the function's packets while no dataplane runs.
+  // The policy for the function's packets while no dataplane runs.
   virtual OnDataplaneDown down_policy() const = 0;
   virtual void SetDownPolicy(OnDataplaneDown policy) = 0;
   // Puts the policy in force for queues [0, queue_pairs).
@@ -152,7 +152,7 @@ class Port {
   PortInfo info_;
 };
 
-// The error, with the port it was on.
+// Returns the error with the port's name in front.
 absl::Status OnPort(const std::string& netdev, const absl::Status& s);
 
 }  // namespace sluice

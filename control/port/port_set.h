@@ -1,7 +1,7 @@
 // The ports of the network function. They all have the same number of queue pairs, and are changed together: on all of
 // them or on none.
 //
-// Ownership: owns the ports; nothing in the kernel goes when they go (port.h). One thread.
+// Ownership: it owns the ports, whose destructors change nothing in the kernel (netdev_port.h). One thread.
 #ifndef SLUICE_CONTROL_PORT_PORT_SET_H_
 #define SLUICE_CONTROL_PORT_PORT_SET_H_
 

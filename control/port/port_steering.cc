@@ -115,7 +115,7 @@ absl::Status PortSteering::ApplyDownPolicy(OnDataplaneDown policy, uint32_t queu
   if (policy == OnDataplaneDown::kHold) {
     return absl::OkStatus();
   }
-  // First where packets fall to, then let them fall.
+  // The bridge's policy first: packets fall to the bridge once their queue has no socket.
   absl::Status s = ChangeConfig([policy](sluice_config& config) {
     config.bridge_mode = policy == OnDataplaneDown::kPass ? SLUICE_BRIDGE_PASS : SLUICE_BRIDGE_DROP;
   });

@@ -1,5 +1,5 @@
 // A port's BPF configuration: rules, blocklist, local addresses, offload, and the policy while no dataplane runs. All
-// but the first three is one element of an array, the config, which is replaced as a whole.
+// but the first three are in one element of an array, the config, which is replaced as a whole.
 //
 // Errors name the port. One thread.
 #ifndef SLUICE_CONTROL_PORT_PORT_STEERING_H_

@@ -1,12 +1,12 @@
-// The steps of a resize plan, carried out on the running network function. resize_plan.h says what each one is for.
+// Carries out the steps of a resize plan on the running network function. resize_plan.h explains each step.
 //
-// Why the window loses little: the bridge's clsact program has been there all along, so the moment XDP is off the
-// kernel hands it the packets. Surviving lanes keep their sockets and transmit throughout. Flows of lanes that go were
-// moved to survivors before (SetTransmitLanes: tun.c steers a flow's receive side to the queue its other direction was
-// last sent on).
+// The window loses few packets: the bridge's clsact program is always attached, so the kernel gives it the packets from
+// the moment XDP is off. Lanes that stay keep their sockets and transmit throughout. Flows of lanes that go were moved
+// to them before (SetTransmitLanes; drivers/net/tun.c: tun_flow_update brings a flow to the queue on which its other
+// direction was last sent).
 //
-// Why it keeps order: where packets change the lane they come by (XDP off and on, lanes that close, RSS tables) or
-// leave by (SetTransmitLanes), the lanes they change to are held back until the others are empty
+// Packets keep their order: where they change the lane by which they come (XDP off and on, lanes that close, RSS
+// tables) or leave (SetTransmitLanes), the lanes to which they change are held back until the others are empty
 // (dataplane/process/fence.h).
 //
 // One object for one run of a plan. One thread; a step blocks for as long as it takes, within the bounds of its parts.
@@ -24,7 +24,7 @@ namespace sluice {
 
 class LiveResize : public ResizeActions {
  public:
-  // `active_pairs`: that get traffic before the plan runs.
+  // `active_pairs`: the pairs that get traffic before the plan runs.
   LiveResize(const ResizeObjects& objects, uint32_t active_pairs)
       : o_(objects), spread_over_(active_pairs), on_bridges_before_(FramesOnBridges(objects)) {}
 

@@ -1,10 +1,10 @@
 // Decides when lanes that are about to close have stopped receiving.
 //
 // A flow moves as soon as one packet of its other direction left by its new lane (drivers/net/tun.c: tun_flow_update).
-// Packets that still come by a closing lane after kBound belong to flows that nothing answers; they fall to the bridge,
-// or to the tap's purge.
+// Packets that still come by a closing lane after kBound belong to flows that nothing answers; they take the bridge, or
+// the tap throws them away (tun_queue_purge).
 //
-// Fed with packet counts and the time; nothing here sleeps or reads a clock. Not thread-safe.
+// The caller gives it packet counts and the time; it neither sleeps nor reads a clock. One thread.
 #ifndef SLUICE_CONTROL_RESIZE_QUIET_WAIT_H_
 #define SLUICE_CONTROL_RESIZE_QUIET_WAIT_H_
 
@@ -24,8 +24,8 @@ class QuietWait {
  public:
   static constexpr absl::Duration kBound = absl::Milliseconds(500);
   static constexpr absl::Duration kQuiet = absl::Milliseconds(20);
-  // A host that is not running brings nothing either. Where it queues packets by pair, kQuiet is enough only when the
-  // lanes that stay were seen to receive at this many looks in that time; otherwise kLongQuiet is needed.
+  // A host that does not run brings no packets either. Where the host queues packets by pair, kQuiet is enough only
+  // when the lanes that stay received at this many looks in that time; otherwise kLongQuiet is needed.
   static constexpr int kSigns = 3;
   static constexpr absl::Duration kLongQuiet = absl::Milliseconds(200);
 
@@ -34,7 +34,7 @@ class QuietWait {
   // Returns true when waiting is over: it was quiet, or kBound passed.
   bool Over(LaneCounts counts, absl::Time now);
 
-  // It ended at the bound: the device does not bring some flows elsewhere.
+  // True if it ended at the bound: the device does not move some flows.
   bool still_receiving() const { return still_receiving_; }
 
  private:

@@ -1,4 +1,4 @@
-// The costs of resizes, as counted since the start: a resize cost the difference between two counts. Reads only.
+// Counts the costs of resizes since the start: a resize cost the difference between two counts. Reads only; one thread.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_COSTS_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_COSTS_H_
 

@@ -111,7 +111,7 @@ absl::StatusOr<ResizePlan> ChannelsPlan(const ResizeState& state, const ResizeWi
                        port.other_xdp_programs == 1 ? "" : "s",
                        ", which a channels resize takes off for its window; repeat with --force to allow that"));
     }
-    // The two counts differ only on virtio_net, see CheckNoExtraXdpQueues in control/doctor/doctor.h.
+    // The two counts differ only on virtio_net, see CheckNoExtraXdpQueues in control/kernel/device_limits.h.
     if (port.is_virtio && wish.pairs + state.possible_cpus <= port.max_pairs) {
       return absl::FailedPreconditionError(
           absl::StrCat(port.netdev, " has ", port.max_pairs, " queue pairs and the guest ", state.possible_cpus,
@@ -220,7 +220,7 @@ absl::StatusOr<ResizePlan> PlanResize(const ResizeState& state, const ResizeWish
                                                         wish.pairs, "; use --method channels"));
     }
   }
-  // Asked for channels by name, pairs that are open but idle are to go as well.
+  // --method channels also closes pairs that are open but idle.
   const bool same = wish.lever == Lever::kChannels ? wish.pairs == state.open_pairs && wish.pairs == state.active_pairs
                                                    : wish.pairs == state.active_pairs;
   if (same) {

@@ -6,9 +6,9 @@
 // `sluicectl queues set N --dry-run` shows exactly the steps that would run.
 //
 // The levers, cheapest first (control/resize/README.md):
-//   cores     which worker polls which lane; the device is left alone
-//   spread    which of the open pairs the device's RSS table uses; XDP and sockets stay
-//   channels  how many pairs the device has; XDP is off the device meanwhile, and the bridge carries on
+//   cores     changes the workers that poll the lanes; the device stays as it is
+//   spread    changes the open pairs that the device's RSS table uses; XDP and sockets stay
+//   channels  changes the number of pairs of the device; XDP is off meanwhile, and the bridge carries the packets
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_PLAN_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_PLAN_H_
 

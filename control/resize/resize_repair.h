@@ -1,5 +1,5 @@
-// Plans the repair of a resize that a crash of the agent interrupted. Pure, like the plan of a resize; lane_repair.h
-// carries it out:
+// Plans the repair of a resize that a crash of the agent interrupted. Pure, any thread; lane_repair.h carries the plan
+// out:
 //
 //   close the lanes that do not fit ─► ports agree (PortSet::MakePairsAgree) ─► open those that are missing
 //
@@ -7,8 +7,8 @@
 // or the one after it, since lanes never go before all of their queues, and never come after them. Ports that disagree
 // (the agent died between two `ethtool -L`) are made equal first.
 //
-// Where nothing is wrong there is nothing to do, so every takeover looks. The saved state (SavedState.resize) only says
-// which resize it was.
+// The plan is empty where lanes and devices agree, so every takeover makes one. The saved state (SavedState.resize)
+// only names the resize that was interrupted.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_REPAIR_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_REPAIR_H_
 

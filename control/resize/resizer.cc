@@ -230,7 +230,7 @@ void Resizer::ReportInterrupted() {
   finished.to = was.to();
   finished.outcome = OutcomeOfInterrupted(was.from(), was.to(),
                                           finished.lever == Lever::kCores ? o_.placement.workers() : active_pairs_);
-  // Nobody knows when XDP went off; it was not before this.
+  // The moment at which XDP went off is not known; it was not before this.
   if (o_.ports.Any([](const Port& port) { return port.info().xdp_was_off; })) {
     finished.outcome.blocked = std::max(absl::ZeroDuration(), absl::Now() - absl::FromUnixNanos(was.began_unix_ns()));
   }

@@ -1,8 +1,8 @@
-// Resizes the running network function: how many queue pairs get traffic, how many there are, and how many workers do
-// the work. Plans (resize_plan.h), runs the plan (live_resize.h), and reports the costs.
+// Resizes the running network function: changes the number of queue pairs that get traffic, of pairs that there are,
+// and of workers. Plans (resize_plan.h), runs the plan (live_resize.h), and reports the costs.
 //
-// While a resize runs the state file says which one it is, so that the next agent can report one that a crash cut
-// short, after it has made things whole (lane_repair.h).
+// While a resize runs, the state file names it, so that the next agent can report one that a crash cut short, after it
+// has repaired the lanes (lane_repair.h).
 //
 // One thread, so no two resizes run at the same time. A call blocks until its plan has run or was rolled back.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZER_H_

@@ -2,7 +2,7 @@
 // ports share one trie; SteeringMaps::SetBlocklist() puts it in force on a port.
 //
 // Add() and Remove() change the trie in place, prefix by prefix. To replace a list, make another trie and put that in
-// force, which is one step. Not thread-safe. Errors carry the kernel's error.
+// force, which is one step. One thread. Errors carry the kernel's error.
 #ifndef SLUICE_CONTROL_RULES_BLOCKLIST_MAP_H_
 #define SLUICE_CONTROL_RULES_BLOCKLIST_MAP_H_
 

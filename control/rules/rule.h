@@ -18,7 +18,7 @@
 namespace sluice {
 
 // Field -> value as written: {"proto", "tcp"}, {"dst_port", "8000-8080"}, {"action", "dataplane"}. A field that is
-// not there matches anything. AllRuleFields() says which there are.
+// not there matches anything. AllRuleFields() lists them.
 using RuleFields = std::map<std::string, std::string>;
 
 // A word that a field takes.
@@ -36,9 +36,9 @@ struct RuleField {
   const char* help;
 };
 
-// In the order in which users read them.
+// Returns the fields in the order in which users read them.
 absl::Span<const RuleField> AllRuleFields();
-// The fields that a packet is compared with: all but the action.
+// Returns the fields that a packet is compared with: all but the action.
 absl::Span<const RuleField> MatchFields();
 // Returns "proto=udp dst_port=53", in that order; "everything" when no field is there but the action.
 std::string MatchText(const RuleFields& fields);
@@ -70,7 +70,7 @@ struct RuleProblem {
 std::vector<RuleProblem> CompileRule(const RuleFields& fields, absl::Span<const std::string> port_names,
                                      RuleConfig& rule);
 
-// Does the same for callers that have no line to name. InvalidArgument with every problem, each on a line of its own.
+// Does the same for callers that have no line to name. InvalidArgument with every problem, each on a separate line.
 absl::StatusOr<RuleConfig> MakeRule(const RuleFields& fields, absl::Span<const std::string> port_names);
 
 // Reads a decimal number, or a hexadecimal one behind 0x, of at most `max`. Returns nullopt for anything else: a sign

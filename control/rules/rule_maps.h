@@ -1,5 +1,5 @@
 // The BPF maps that hold a port's rules, bank by bank (bpf/rules.h). Keys and values are those of bpf/sluice_abi.h.
-// Not thread-safe. Errors name the map and carry the kernel's error.
+// One thread. Errors name the map and carry the kernel's error.
 #ifndef SLUICE_CONTROL_RULES_RULE_MAPS_H_
 #define SLUICE_CONTROL_RULES_RULE_MAPS_H_
 

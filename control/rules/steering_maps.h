@@ -1,5 +1,5 @@
 // The BPF maps of one port's steering program, opened from their pins. Keys and values are those of
-// bpf/sluice_abi.h. Not thread-safe. Errors name the map and carry the kernel's error.
+// bpf/sluice_abi.h. One thread. Errors name the map and carry the kernel's error.
 #ifndef SLUICE_CONTROL_RULES_STEERING_MAPS_H_
 #define SLUICE_CONTROL_RULES_STEERING_MAPS_H_
 

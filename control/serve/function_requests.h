@@ -12,7 +12,7 @@ namespace sluice {
 bool Changes(const wire::FunctionRequest& request, const Served& served);
 
 // Returns a page of the answer. NotFound for a command that the function does not have, InvalidArgument for bad
-// arguments: both say what there is. FailedPrecondition while no dataplane runs.
+// arguments: both list what is allowed. FailedPrecondition while no dataplane runs.
 absl::StatusOr<wire::FunctionResponse> AnswerFunction(const wire::FunctionRequest& request, const Served& served);
 
 // Fills in name, settings and counters.

@@ -16,12 +16,12 @@ namespace sluice {
 
 class Reporter {
  public:
-  // Listens. An address that the configuration names and that cannot be had is an error; for the default one it is only
+  // Listens. It is an error when the address that the configuration names cannot be had; for the default one it is only
   // logged.
   static absl::StatusOr<Reporter> Start(const MetricsConfig& config);
 
   // Listens at another address. On an error it goes on as before. An address that overlaps the present one is free only
-  // when that is given up: nobody listens for a moment then.
+  // when that is given up: for a moment no server listens.
   absl::Status Listen(const MetricsConfig& config);
 
   void Report(const Served& served, const wire::ConfigStatus& config_status);

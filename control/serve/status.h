@@ -16,11 +16,11 @@ struct WorkerTimes {
   uint64_t idle_ns = 0;
 };
 
-// `previous`: of each worker, as of the caller's last answer; brought up to date.
+// `previous`: the times of each worker at the caller's last answer; brought up to date.
 wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& previous);
 wire::StatsResponse MakeStats(const Served& served);
-// Counts frames that the XDP program dropped on purpose or that found no room in their socket: those that a driver may
-// count as drops of its own although they are accounted for. An upper bound, as the bridge dropped some of them.
+// Returns the number of frames that the XDP program dropped on purpose or that found no room in their socket: a driver
+// may count them as its drops although they are accounted for. An upper bound, as the bridge dropped some of them.
 uint64_t DroppedInXdp(const Served& served, uint32_t port);
 wire::LastResize MakeLastResize(const FinishedResize& resize);
 

@@ -6,10 +6,11 @@
 
 namespace sluice {
 
-// "" for a number that is no verdict.
+// Returns "" for a number that is no verdict.
 const char* VerdictName(sluice_verdict verdict);
 
-// The packet leaves XDP to a socket, the bridge, the stack or another port. All other verdicts are drops in XDP.
+// True if the packet leaves XDP to a socket, the bridge, the stack or another port. All other verdicts are drops in
+// XDP.
 bool LeavesXdp(sluice_verdict verdict);
 
 }  // namespace sluice

@@ -17,8 +17,8 @@ namespace sluice {
 
 class StateDir {
  public:
-  // Makes the folder when it is not there. FailedPrecondition when another agent has it. One that cannot be made or
-  // locked otherwise (a read-only file system) is only logged: each call fails and says why.
+  // Makes the folder when it is not there. FailedPrecondition when another agent has it. A folder that cannot be made
+  // or locked for another reason (a read-only file system) is only logged: each call fails and gives the reason.
   static absl::StatusOr<StateDir> Open(const std::string& path);
 
   std::string last_good_path() const { return path_ + "/last-good.toml"; }

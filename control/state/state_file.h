@@ -23,10 +23,10 @@ class StateFile {
   // DataLoss when it cannot be read.
   static absl::StatusOr<StateFile> Open(std::string path);
 
-  // There was a file: an agent before us did not put everything back.
+  // True if there was a file: an earlier agent did not put everything back.
   bool found() const { return found_; }
   const SavedState& state() const { return state_; }
-  // Changes the state and writes the file. That it cannot be written is only logged: the agent goes on.
+  // Changes the state and writes the file. A failure to write it is only logged: the agent goes on.
   void Update(absl::FunctionRef<void(SavedState&)> change);
   // Removes the file; none is no error.
   absl::Status Remove();

@@ -1,9 +1,9 @@
-// Steering rules, blocklist and the guest's own addresses, in force on all ports. A change withdraws the decisions that
-// were made of packets before it (Offload::Withdrawing).
+// Steering rules, blocklist and the guest's own addresses, in force on all ports. A change withdraws the decisions
+// about offloaded flows that were made before it (Offload::Withdrawing).
 //
 // Rules have ids and counters that survive changes of other rules and the agent itself: they are in the state file. The
-// blocklist survives in the ports' maps. One thread; a call blocks for a grace period, and for a blocklist as long as
-// it has prefixes: a million take seconds.
+// blocklist survives in the ports' maps. One thread; a call blocks for a grace period, and for a blocklist the longer
+// the more prefixes it has: a million take seconds.
 #ifndef SLUICE_CONTROL_STEERING_STEERING_H_
 #define SLUICE_CONTROL_STEERING_STEERING_H_
 
@@ -47,14 +47,14 @@ class Steering {
   std::vector<RuleConfig> rules() const { return ConfigsOf(active_); }
   const std::optional<Blocklist>& blocklist() const { return blocklist_; }
 
-  // Puts these rules in force in place of rules(): on all ports, or on none. They are the configuration's: an agent
-  // that is started after a crash takes the file's when they are not the same.
+  // Puts these rules in force in place of rules(): on all ports, or on none. They are the configuration's: after a
+  // crash the next agent takes the file's rules instead when the file has changed.
   absl::Status ReplaceRules(std::vector<RuleConfig> rules);
-  // The same for rules that the configuration does not know of: they go on after a crash.
+  // The same for rules that are not in the configuration: they go on after a crash.
   absl::Status ChangeRules(std::vector<RuleConfig> rules);
 
-  // Sources whose packets are dropped. Replacing puts the whole list in force in one step; the others say how many
-  // prefixes were new, or were there. An error has changed nothing.
+  // Changes the list of sources whose packets are dropped. ReplaceBlocklist puts the whole list in force in one step;
+  // the others return how many prefixes were new, or were there. An error has changed nothing.
   absl::Status ReplaceBlocklist(std::vector<sluice_prefix> prefixes);
   absl::StatusOr<uint64_t> Block(const std::vector<sluice_prefix>& prefixes);
   absl::StatusOr<uint64_t> Unblock(const std::vector<sluice_prefix>& prefixes);

@@ -7,9 +7,9 @@
 // side of RCU. MEMBARRIER_CMD_GLOBAL would wait as well, but refuses where a CPU runs with nohz_full
 // (kernel/sched/membarrier.c), which is how cores are kept for a dataplane.
 //
-// Who makes it: the agent, as making maps takes CAP_BPF. It passes both descriptors to the dataplane, which may only
-// write elements of maps (dataplane/process/confinement.h) and waits by the same pair. Any thread; two may wait at the
-// same time.
+// Ownership: the object owns both descriptors. The agent makes the maps, which takes CAP_BPF, and passes copies of the
+// descriptors to the dataplane, which may only write elements of maps (dataplane/process/confinement.h) and waits by
+// the same pair. Threads: any; two may wait at the same time.
 #ifndef SLUICE_DATAPLANE_BASE_RCU_H_
 #define SLUICE_DATAPLANE_BASE_RCU_H_
 

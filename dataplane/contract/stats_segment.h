@@ -1,7 +1,7 @@
 // The stats segment: the dataplane's counters in shared memory.
 //
-// A memfd that the agent makes, zeroes and passes to the dataplane, and maps read-only itself. It outlives both
-// processes, so counters never go backwards when one of them is restarted.
+// Ownership: the agent makes it, a memfd of zeros with magic and version, passes it to the dataplane, and maps it
+// read-only itself. It outlives either process, so counters never go backwards when one of them is restarted.
 //
 //      worker thread w ──writes──► workers[w]           agent ──reads──► everything
 //      the worker that polls l ──► lanes[l]
@@ -33,7 +33,7 @@ inline constexpr uint32_t kMaxLanes = kMaxPairLanes + 1;      // pairs and the b
 inline constexpr uint32_t kMaxWorkers = SLUICE_MAX_QUEUES;    // a worker without a lane is useless
 inline constexpr size_t kStatsCacheLine = 64;
 
-// Why the dataplane dropped a frame. Names as users see them: DropReasonName.
+// The reasons for which the dataplane drops a frame. DropReasonName has the names that users see.
 enum class DropReason : uint32_t {
   kFunction = 0,      // the network function's own decision
   kMalformed = 1,     // too short for what the function needs
@@ -41,7 +41,7 @@ enum class DropReason : uint32_t {
   kHandoffFull = 3,   // the other lane's hand-off ring had no room
   kNoFrame = 4,       // the destination lane had no free frame to copy into
   kNoRoute = 5,       // the lane to leave by, or its port, is gone
-  kLaneClosed = 6,    // still under way when a lane's drain reached its bound
+  kLaneClosed = 6,    // not sent when a lane's drain reached its bound
   kCrash = 7,         // in the hands of a dataplane that died; fate unknown
   kToKernelFull = 8,  // the way to the kernel had no room (dataplane/lane/kernel_path.h)
   kCount = 9,

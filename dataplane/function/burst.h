@@ -25,16 +25,16 @@ struct Frame {
   uint32_t length_bytes;
   uint8_t in_port;
   Verdict verdict;
-  bool may_offload = false;  // the function may decide for all of its flow (Burst::Offload)
+  bool may_offload = false;  // the function may decide for the whole flow (Burst::Offload)
 };
 
 struct Burst {
   uint32_t lane;
   uint32_t count;
   Frame frames[kBurstFrames];
-  // Of the frame with the same index, as received: offsets, and the hash that its lane goes by (net/flow_hash.h), do
-  // not follow when the function rewrites or moves the frame. A frame that changes its index takes its headers along
-  // (Move), which happens only while flows move; an index in Frame would cost every frame.
+  // headers[i] are those of frames[i] as received: neither the offsets nor the hash (net/flow_hash.h) follow when the
+  // function rewrites the frame or moves its start. A frame that changes its index takes its headers along (Move),
+  // which happens only while flows move; an index in Frame would cost every frame.
   Headers headers[kBurstFrames];
 
   // Fills in the headers of all frames. The lane does it as it receives them.
@@ -44,9 +44,9 @@ struct Burst {
     }
   }
   uint32_t IndexOf(const Frame& frame) const { return static_cast<uint32_t>(&frame - frames); }
-  // Returns the hash of the frame as received. Computed at the first call, which must come before the frame is
-  // rewritten: 100 instructions that most frames do without. While frames leave by other lanes all have it before the
-  // function runs.
+  // Returns the hash of the frame as received. The first call computes it, and must come before the frame is rewritten;
+  // most frames do without these 100 instructions. While frames leave by other lanes, the lane computes all hashes
+  // before the function runs.
   uint32_t FlowHashOf(uint32_t index) {
     if (headers[index].flow_hash == 0) {
       headers[index].flow_hash = FlowHash(frames[index].data, frames[index].length_bytes, headers[index]);
@@ -58,15 +58,24 @@ struct Burst {
       FlowHashOf(i);
     }
   }
+  // Gives a hash to the frames that have none, which the function made: from the bytes that it wrote.
+  void HashOriginated() {
+    for (uint32_t i = 0; i < count; ++i) {
+      if (headers[i].flow_hash == 0) {
+        headers[i] = Parse(frames[i].data, frames[i].length_bytes);
+        FlowHashOf(i);
+      }
+    }
+  }
   // Moves a frame to a lower index, whose frame has left.
   void Move(uint32_t from, uint32_t to) {
     frames[to] = frames[from];
     headers[to] = headers[from];
   }
 
-  // What XDP may do with each packet of this frame's flow and direction, from now on and without asking again. Only
-  // for a frame that asks and is transmitted, and only if no later packet could get another answer. It lasts until the
-  // configuration changes or the flow has been idle (dataplane/offload/lane_offload.h).
+  // Lets XDP take this action on each later packet of the frame's flow and direction, without asking again. Only for a
+  // frame with `may_offload` that is transmitted, and only if no later packet could get another answer. The decision
+  // lasts until the configuration changes or the flow has been idle (dataplane/offload/lane_offload.h).
   uint64_t offloaded;  // bit i: actions[i] is frame i's
   sluice_flow_action actions[kBurstFrames];
   void Offload(const Frame& frame, const sluice_flow_action& action) {

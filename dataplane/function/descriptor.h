@@ -1,8 +1,8 @@
 // The descriptor of a network function: everything that others need to know of it, as data.
 //
-// Agent and sluicectl link descriptors and nothing else of a function. From them come the checks of [function] in the
-// configuration, the manual, the names of counters and drop reasons in status and metrics, `sluicectl function …` with
-// its help and completion, and the size of the state memory.
+// Agent and sluicectl link descriptors and no other part of a function. They take from them the checks of [function] in
+// the configuration, the manual, the names of counters and drop reasons in status and metrics, `sluicectl function …`
+// with its help and completion, and the size of the state memory. Constant data: any thread.
 //
 // A descriptor is a constant: `kDescriptor` in namespace sluice::functions::NAME, in dataplane/functions/NAME/.
 // Names are lower case with underscores; they are part of the contract with users.
@@ -31,8 +31,8 @@ struct SettingSpec {  // NOLINT(clang-analyzer-optin.performance.Padding)
   SettingType type;
   const char* default_text;  // as a user writes it
   const char* help;          // a sentence
-  // Whether a running function takes a new value (NetworkFunction::Apply); a restart otherwise. Means nothing for
-  // arguments.
+  // True: a running function takes a new value (NetworkFunction::Apply). False: a new value needs a restart. Without
+  // meaning for arguments.
   bool live = false;
   // Of kUnsigned, and of kDuration in nanoseconds; inclusive.
   uint64_t least = 0;
@@ -40,7 +40,7 @@ struct SettingSpec {  // NOLINT(clang-analyzer-optin.performance.Padding)
   std::span<const char* const> words = {};  // of kWord
 };
 
-// Which frames XDP gives to the function. The others are the kernel's.
+// The frames that XDP gives to the function. All others go to the kernel.
 enum class Admission {
   kOwnMac,      // sent to the port's MAC address: an endpoint or a router
   kEveryFrame,  // all on the wire; the port becomes promiscuous: a bump in the wire
@@ -65,7 +65,7 @@ struct ColumnSpec {
   ColumnType type;
 };
 
-// `sluicectl function NAME --ARGUMENT VALUE`. The answer is a table, in pages.
+// A command of the function: `sluicectl function NAME --ARGUMENT VALUE`. The answer is a table, in pages.
 struct CommandSpec {
   const char* name;
   const char* help;

@@ -1,7 +1,7 @@
-// The lane as a network function sees it while it handles a burst: time, the function's own part, counters, frames of
-// its own, and frames it keeps for later.
+// The lane as a network function sees it in Process and Expire: time, the function's own part, counters, frames that
+// the function makes, and frames that it keeps for later.
 //
-// Ownership: the lane's. A function keeps no pointer to it, nor to a frame, beyond the call it came with.
+// Ownership: the lane owns it. A function keeps no pointer to it, nor to a frame, beyond the call that brought it.
 // Threads: the one that polls the lane.
 #ifndef SLUICE_DATAPLANE_FUNCTION_LANE_CONTEXT_H_
 #define SLUICE_DATAPLANE_FUNCTION_LANE_CONTEXT_H_
@@ -46,18 +46,20 @@ class LaneContext {
   // `index`: its place in the descriptor's counters.
   StatsCounter& counter(uint32_t index) { return stats_->function_counters[index]; }
 
-  // A frame of the function's own, of `length_bytes` uninitialised bytes, to be written before Process or Expire
-  // returns. It leaves by `out_port` in this round, ahead of the burst, and is counted as originated. nullptr: no free
-  // frame, no room for more in this round, or too long for a frame.
+  // Returns a frame of the function's own, of `length_bytes` uninitialised bytes, to be written before Process or
+  // Expire returns. It leaves by `out_port` in this round, ahead of the burst, and is counted as originated. nullptr:
+  // there is no free frame, no room for more in this round (less than usual while flows move), or it is too long for a
+  // frame.
   virtual Frame* Originate(uint32_t out_port, uint32_t length_bytes) = 0;
 
-  // Keeps a frame of the burst, whose verdict must then be Verdict::Hold(). nullopt: the lane keeps kMaxHeldFrames
-  // already; the frame then needs another verdict.
-  virtual std::optional<HeldFrame> Hold(const Frame& frame) = 0;
+  // Keeps a frame of the burst, whose verdict must then be Verdict::Hold(). To be called before the function rewrites
+  // the frame: the lane keeps the flow's hash, too. nullopt: the lane keeps kMaxHeldFrames already; the frame then
+  // needs another verdict.
+  virtual std::optional<HeldFrame> Hold(Burst& burst, const Frame& frame) = 0;
   // The bytes of a frame that is kept, which may be changed.
   virtual Frame& Held(HeldFrame held) = 0;
-  // Lets it go with this verdict, in this round, ahead of the burst and in the order of the calls. False: no room for
-  // more in this round; it is kept. `verdict` must not be Hold().
+  // Releases the frame with this verdict, in this round, ahead of the burst and in the order of the calls. Returns
+  // false when there is no room for more in this round: the frame is still kept. `verdict` must not be Hold().
   virtual bool Release(HeldFrame held, Verdict verdict) = 0;
 
  protected:

@@ -6,9 +6,10 @@
 // A function is a folder in dataplane/functions and a line in its catalogue (functions/catalog.h); its descriptor
 // (descriptor.h) names its settings, counters, drop reasons and commands.
 //
-// One object serves every lane. Workers call Process and Expire at the same time for different lanes, so state that
-// lanes share must be thread-safe; per-lane state belongs into the LanePart. State memory outlives the process: it is
-// the agent's, and a successor gets it as it was left, at any store (kill -9).
+// Ownership: one object serves every lane; the state memory is the agent's and outlives the process.
+// Threads: workers call Process and Expire at the same time for different lanes, so state that lanes share must be
+// thread-safe; the state of one lane is in its LanePart. A successor gets the state memory as the dead process left it,
+// which may be after any store (kill -9).
 #ifndef SLUICE_DATAPLANE_FUNCTION_NETWORK_FUNCTION_H_
 #define SLUICE_DATAPLANE_FUNCTION_NETWORK_FUNCTION_H_
 
@@ -56,9 +57,10 @@ class NetworkFunction {
 
   virtual ~NetworkFunction() = default;
 
-  // Once, before anything else. `settings` are checked against the descriptor. An error ends the set-up; it says what
-  // the user can do. FailedPrecondition is for adopted state memory that cannot be used as it is (another layout, say),
-  // and for nothing else: the agent then gives up the predecessor's memory and starts on a fresh one.
+  // Called once, before anything else. `settings` are checked against the descriptor. An error ends the set-up; its
+  // text says what the user can do. FailedPrecondition is for adopted state memory that cannot be used (another layout,
+  // say) and for nothing else: the agent then gives up the predecessor's memory and calls again with fresh memory
+  // (control/function/function_host.h).
   virtual absl::Status Start(const Settings& /*settings*/, StateMemory /*state*/) { return absl::OkStatus(); }
   // New values of live settings, all or nothing. Workers keep calling Process meanwhile.
   virtual absl::Status Apply(const Settings& /*settings*/) { return absl::OkStatus(); }
@@ -75,9 +77,9 @@ class NetworkFunction {
   // It may change a frame's bytes, its length, and its start (`data` and `address` together) within the UMEM frame. A
   // frame with `may_offload` gives it the chance to offload the flow (Burst::Offload); it need not.
   virtual void Process(LaneContext& lane, Burst& burst) = 0;
-  // Does what is due by time, at most `budget` steps (entries looked at, frames released). Called first for a fresh
-  // lane, then when the clock (LaneContext::now_ns) has reached the returned time, be the lane idle or busy. Returns
-  // kNever for: not any more. In the packet path.
+  // Does the work that is due by time, at most `budget` steps (entries looked at, frames released). Returns the time of
+  // the next call, by LaneContext::now_ns, or kNever. The first call comes in the first round of a lane; calls come to
+  // idle and busy lanes alike. In the packet path.
   virtual int64_t Expire(LaneContext& /*lane*/, uint32_t /*budget*/) { return kNever; }
 };
 

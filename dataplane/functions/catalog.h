@@ -1,9 +1,10 @@
-// The catalogue of network functions: a line each. The line of NAME takes in dataplane/functions/NAME/, which defines
+// The catalogue of network functions, a line for each. The line of NAME adds dataplane/functions/NAME/, which defines
 //
 //   const FunctionDescriptor sluice::functions::NAME::kDescriptor;             descriptor.cc: data only
 //   std::unique_ptr<NetworkFunction> sluice::functions::NAME::Make();          NAME.cc
 //
-// Agent and sluicectl link the descriptors (this file), the dataplane also the code (function_factory.h).
+// Agent and sluicectl link the descriptors (this file); the dataplane links the code, too (function_factory.h).
+// Constant data: any thread.
 #ifndef SLUICE_DATAPLANE_FUNCTIONS_CATALOG_H_
 #define SLUICE_DATAPLANE_FUNCTIONS_CATALOG_H_
 

@@ -1,4 +1,5 @@
-// Makes the objects of network functions. The dataplane's part of the catalogue.
+// Makes the objects of network functions: the dataplane's part of the catalogue. The caller owns what is made. Any
+// thread.
 #ifndef SLUICE_DATAPLANE_FUNCTIONS_FUNCTION_FACTORY_H_
 #define SLUICE_DATAPLANE_FUNCTIONS_FUNCTION_FACTORY_H_
 

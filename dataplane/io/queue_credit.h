@@ -1,9 +1,9 @@
-// A port's credit: for each queue, how many packets its XDP program may deliver, and how many have been completed
+// A port's credit: for each queue, the number of packets that XDP may deliver, and the number that are completed
 // (bpf/credit.h; the element: bpf/sluice_abi.h). The memory is that of a BPF array, mapped here, so a store is in force
 // at once, without a system call.
 //
-// Threads: the worker that polls a queue's lane writes the queue's element; the agent does before the queue has a
-// socket. Memory order: beside each store, with bpf/credit.h.
+// Threads: the worker that polls a queue's lane writes the queue's element; the agent writes it before the queue has a
+// socket. Memory order: each function says its own; bpf/credit.h and bpf/flows.h have XDP's loads.
 #ifndef SLUICE_DATAPLANE_IO_QUEUE_CREDIT_H_
 #define SLUICE_DATAPLANE_IO_QUEUE_CREDIT_H_
 

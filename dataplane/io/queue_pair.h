@@ -31,7 +31,7 @@
 
 namespace sluice {
 
-// How many frames the kernel may hold for one pair.
+// The most frames that the kernel may hold for one pair.
 struct QueuePairLimits {
   uint32_t posted = 0;  // to receive into
   uint32_t held = 0;    // to send

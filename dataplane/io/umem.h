@@ -1,4 +1,4 @@
-// A lane's frames: the memory, the owner of each frame, and the pool of free frames.
+// A lane's frames: their memory, the owner of each, and the pool of free ones.
 //
 //   pool ──Take──► fill ring ──► kernel ──► receive ring ──► burst ──► transmit ring ──► kernel
 //    ▲                                                         │                           │

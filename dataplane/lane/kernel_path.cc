@@ -52,10 +52,7 @@ void KernelPath::Disconnect() {
   open_ = false;
 }
 
-uint32_t KernelPath::Accept() {
-  if (!inbox_.MayHaveFrames()) {
-    return 0;
-  }
+uint32_t KernelPath::AcceptAnnounced() {
   uint32_t accepted = 0;
   inbox_.ForEach([this, &accepted](uint32_t, HandoffRing& ring) {
     const uint32_t count = AcceptBurst(ring);

@@ -60,11 +60,11 @@ class KernelPath {
   void SetWayOut(QueuePair& far_end) { way_out_[far_end.port()] = &far_end; }
   HandoffInbox& inbox() { return inbox_; }
   // Takes at most a burst from each lane that has announced frames. Returns how many.
-  uint32_t Accept();
+  uint32_t Accept() { return inbox_.MayHaveFrames() ? AcceptAnnounced() : 0; }
   // Takes at most a burst from that lane. Returns how many.
   uint32_t AcceptFrom(uint32_t source);
 
-  // Whether a lane has announced frames since the last Accept. The last look before sleep (waker.h).
+  // True if a lane has announced frames since the last Accept. The last look before sleep (waker.h).
   bool HasNews() const { return inbox_.HasNews(); }
   // True if no frame of this lane is in the bridge lane's hands, and none waits here.
   bool empty() const { return in_flight() == 0 && !HasNews(); }
@@ -73,6 +73,7 @@ class KernelPath {
   void Push(const Frame& frame);
   void Publish();
   uint32_t ReclaimCopied();
+  uint32_t AcceptAnnounced();
   // Returns false for a frame that it dropped.
   bool Transmit(const Frame& frame);
   uint32_t AcceptBurst(HandoffRing& ring);

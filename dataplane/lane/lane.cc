@@ -54,6 +54,7 @@ uint32_t Lane::Poll(NetworkFunction& function) {
     moved += transit_.Run();
   }
   services_.BeginRound();
+  services_.SetRoom(transit_.RoomForOriginated());
   services_.ExpireDue(function);
   moved += TransmitServices();  // older than the frames to be received
   for (QueuePair& pair : pairs_) {
@@ -79,20 +80,16 @@ uint32_t Lane::ReclaimSentFrames() {
   return reclaimed;
 }
 
-// Sends the frames that the function originated or released.
-uint32_t Lane::TransmitServices() {
+uint32_t Lane::TransmitOut() {
   Burst& out = services_.out();
   const uint32_t count = out.count;
-  if (count > 0) {
-    if (transit_.idle()) {
-      Transmit(out);
-    } else {
-      out.ParseHeaders();
-      out.HashFlows();
-      transit_.Transmit(out);
-    }
-    out.count = 0;
+  if (transit_.idle()) {
+    Transmit(out);
+  } else {
+    out.HashOriginated();
+    transit_.Transmit(out);
   }
+  out.count = 0;
   return count;
 }
 
@@ -104,6 +101,7 @@ uint32_t Lane::ReceiveFrom(QueuePair& pair, NetworkFunction& function) {
     stats_.ports[pair.port()].checksums_completed.Add(ParseAndCompleteChecksums(burst_));
     if (flows_move) {
       transit_.NoteReceived(burst_);
+      services_.SetRoom(transit_.RoomForOriginated());
     }
     const bool offloading = offloads();
     if (offloading) {
@@ -236,7 +234,8 @@ bool Lane::ReceiveRingNearlyFull() const {
 }
 
 bool Lane::Quiescent() const {
-  return transit_.empty() && kernel_path_.empty() && ReceiveBacklog() == 0 && !AwaitsCompletions();
+  return transit_.empty() && kernel_path_.empty() && services_.held() == 0 && ReceiveBacklog() == 0 &&
+         !AwaitsCompletions();
 }
 
 // --- between two rounds ---

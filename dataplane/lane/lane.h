@@ -2,8 +2,8 @@
 //
 // In steady state Lane::Poll and the functions it calls in lane.cc are the whole packet path. They leave that file only
 // for the rings (io/queue_pair.h), checksums that a sender left to a device (partial_checksum.h), offloaded flows
-// (offload/lane_offload.h), the network function, its own frames (lane_services.h)
-// and frames for the kernel (kernel_path.h). While flows move, LaneTransit takes part (lane_transit.h).
+// (offload/lane_offload.h), the network function, the frames that it makes or keeps (lane_services.h), and frames for
+// the kernel (kernel_path.h). While flows move, LaneTransit takes part (lane_transit.h).
 //
 // Ownership: the lane owns its Umem and its mapped sockets, not their descriptors. Its LaneStats lie in the stats
 // segment; the lane is their only writer.
@@ -67,7 +67,8 @@ class Lane final : private LaneQueues {
   // False while frames stay in the receive rings on purpose, so that a readable socket is no reason to wake up.
   bool MayReceive() const { return transit_.MayReceive(); }
 
-  // True if no frame waits in a receive ring, none is sent and not completed, and none is in a hand-off.
+  // True if no frame waits in a receive ring, none is sent and not completed, none is in a hand-off, and the function
+  // holds none.
   bool Quiescent() const;
 
   // Publishes to XDP from now on how many packets the pairs can take. `credit` is by port, and stays the caller's.
@@ -85,7 +86,9 @@ class Lane final : private LaneQueues {
 
  private:
   uint32_t ReclaimSentFrames();
-  uint32_t TransmitServices();
+  // Sends the frames that the function originated or released. Returns how many.
+  uint32_t TransmitServices() { return services_.out().count == 0 ? 0 : TransmitOut(); }
+  uint32_t TransmitOut();
   uint32_t ReceiveFrom(QueuePair& pair, NetworkFunction& function);
   bool is_bridge() const { return index_ == kBridgeLane; }
   bool offloads() const { return offload_.on() && transit_.transmits_by_own_queues(); }

@@ -12,34 +12,36 @@ LaneServices::LaneServices(uint32_t lane, Umem& umem, LaneStats& stats, AwakeClo
 }
 
 Frame* LaneServices::Originate(uint32_t out_port, uint32_t length_bytes) {
-  if (out_.count == kBurstFrames || out_port >= kMaxPorts || length_bytes > umem_.layout().frame_size_bytes ||
+  if (out_.count >= room_ || out_port >= kMaxPorts || length_bytes > umem_.layout().frame_size_bytes ||
       umem_.free_frames() == 0) {
     return nullptr;
   }
   const uint64_t address = umem_.Take();
+  out_.headers[out_.count].flow_hash = 0;
   Frame& frame = out_.frames[out_.count++];
   frame = {umem_.Data(address), address, length_bytes, static_cast<uint8_t>(out_port), Verdict::Transmit(out_port)};
   stats_.ports[out_port].originated.Add(1);
   return &frame;
 }
 
-std::optional<HeldFrame> LaneServices::Hold(const Frame& frame) {
+std::optional<HeldFrame> LaneServices::Hold(Burst& burst, const Frame& frame) {
   if (held_count_ == kMaxHeldFrames) {
     return std::nullopt;
   }
   const uint16_t slot = free_slots_[kMaxHeldFrames - ++held_count_];
-  held_[slot] = frame;
+  held_[slot] = {frame, burst.FlowHashOf(burst.IndexOf(frame))};
   used_[slot] = true;
   stats_.function_held.Set(held_count_);
   return HeldFrame{slot};
 }
 
 bool LaneServices::Release(HeldFrame held, Verdict verdict) {
-  if (out_.count == kBurstFrames || !used_[held.slot]) {
+  if (out_.count >= room_ || !used_[held.slot]) {
     return false;
   }
+  out_.headers[out_.count].flow_hash = held_[held.slot].flow_hash;
   Frame& frame = out_.frames[out_.count++];
-  frame = held_[held.slot];
+  frame = held_[held.slot].frame;
   frame.verdict = verdict;
   frame.may_offload = false;
   used_[held.slot] = false;
@@ -56,7 +58,7 @@ int64_t LaneServices::ExpiresIn_ns() const {
 void LaneServices::CloseAccounts() {
   for (uint32_t slot = 0; slot < kMaxHeldFrames; ++slot) {
     if (used_[slot]) {
-      stats_.ports[held_[slot].in_port].drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Add(1);
+      stats_.ports[held_[slot].frame.in_port].drops[static_cast<uint32_t>(DropReason::kLaneClosed)].Add(1);
     }
   }
   held_count_ = 0;

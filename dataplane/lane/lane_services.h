@@ -29,8 +29,8 @@ class LaneServices final : public LaneContext {
   LaneServices(uint32_t lane, Umem& umem, LaneStats& stats, AwakeClock::Source clock);
 
   Frame* Originate(uint32_t out_port, uint32_t length_bytes) override;
-  std::optional<HeldFrame> Hold(const Frame& frame) override;
-  Frame& Held(HeldFrame held) override { return held_[held.slot]; }
+  std::optional<HeldFrame> Hold(Burst& burst, const Frame& frame) override;
+  Frame& Held(HeldFrame held) override { return held_[held.slot].frame; }
   bool Release(HeldFrame held, Verdict verdict) override;
 
   // --- the lane ---
@@ -49,7 +49,10 @@ class LaneServices final : public LaneContext {
   }
   // Nanoseconds until Expire is due; kNever: it is not.
   int64_t ExpiresIn_ns() const;
-  // Frames to be sent ahead of the burst. The lane empties it.
+  // How many frames out() takes from now on. At most a burst, and fewer while frames leave by other lanes.
+  void SetRoom(uint32_t frames) { room_ = frames; }
+  // Frames to be sent ahead of the burst. The lane empties it. A released frame has the hash with which it was
+  // received, an originated one has none yet (0).
   Burst& out() { return out_; }
   uint32_t held() const { return held_count_; }
   // Drops what is kept, with kLaneClosed.
@@ -59,12 +62,18 @@ class LaneServices final : public LaneContext {
   // Steps of Expire a round: some microseconds.
   static constexpr uint32_t kExpireBudget = 64;
 
+  struct Kept {
+    Frame frame;
+    uint32_t flow_hash;
+  };
+
   Umem& umem_;
   LaneStats& stats_;
+  uint32_t room_ = kBurstFrames;
   int64_t expire_at_ns_ = NetworkFunction::kNever;
   Burst out_{};
   uint32_t held_count_ = 0;
-  std::array<Frame, kMaxHeldFrames> held_{};
+  std::array<Kept, kMaxHeldFrames> held_{};
   std::array<bool, kMaxHeldFrames> used_{};
   std::array<uint16_t, kMaxHeldFrames> free_slots_;  // [0, kMaxHeldFrames - held_count_)
 };

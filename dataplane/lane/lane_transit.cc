@@ -8,8 +8,8 @@
 namespace sluice {
 namespace {
 
-// How long a port that sends nothing may block the others. Longer than any device, emulated ones included, needs to
-// free a slot.
+// The longest time for which a port that sends nothing may block the others. Any device, an emulated one too, frees a
+// slot sooner.
 constexpr int64_t kLongestWaitForRoomNs = 100'000'000;
 // No event tells that another lane has copied our frames. Only the pool, which has a spare half, and the gauges wait
 // for that; people read the gauges.

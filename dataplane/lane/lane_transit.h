@@ -1,5 +1,5 @@
 // A lane's part in moving flows: frames that come from other lanes or leave by them, frames that wait for their turn,
-// and the fence's hold. While no flow moves it is idle(), and the lane asks no more than that.
+// and the fence's hold. While no flow moves it is idle(), and the lane asks that and MayReceive(), and no more.
 //
 //   other lanes ──► inbox ──Run: copy──────────────────────────────────┐
 //                                                                      ▼
@@ -23,6 +23,7 @@
 #ifndef SLUICE_DATAPLANE_LANE_LANE_TRANSIT_H_
 #define SLUICE_DATAPLANE_LANE_LANE_TRANSIT_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -91,6 +92,15 @@ class LaneTransit {
   // Sends each frame by the lane that its flow belongs to, this one or another, or holds it until its turn. Needs the
   // hashes that NoteReceived stored.
   void Transmit(Burst& burst);
+  // Returns how many frames the function may send ahead of a burst that is received, a burst at most, so that the
+  // outbox has room for both.
+  uint32_t RoomForOriginated() const {
+    if (handoff_lanes_ == 0) {
+      return kBurstFrames;
+    }
+    const uint32_t taken = outbox_.in_flight() + BurstsForReceived() * kBurstFrames;
+    return taken >= kHandoffFrames ? 0 : std::min(kBurstFrames, kHandoffFrames - taken);
+  }
   // True if frames leave by this lane's own queues.
   bool transmits_by_own_queues() const { return handoff_lanes_ == 0; }
 
@@ -145,8 +155,11 @@ class LaneTransit {
     return handoff_lanes_ == 0 || outbox_.in_flight() + bursts * kBurstFrames <= kHandoffFrames;
   }
   // A whole burst may go to one lane, so that lane's ring must be able to take it. Else packets wait in the receive
-  // ring. Room for a burst (1), or also for a probe for each frame or a burst of held frames before it (3).
-  bool RoomForReceived() const { return RoomToHandOff(probe_ || reorder_hold_.held() > 0 ? 3 : 1); }
+  // ring.
+  bool RoomForReceived() const { return RoomToHandOff(BurstsForReceived()); }
+  // Returns the bursts that one received burst may hand over: itself, or also a probe for each frame and a burst of
+  // held frames before it.
+  uint32_t BurstsForReceived() const { return probe_ || reorder_hold_.held() > 0 ? 3 : 1; }
   void GaugeHeld() { stats_.handoff_held.Set(outbox_.in_flight() + reorder_hold_.held()); }
 
   HandoffInbox inbox_;  // first, as it begins a cache line

@@ -1,12 +1,12 @@
 // Completes partial checksums: of TCP and UDP frames whose sender left the sum over the payload to a device.
 //
-// Such a frame has the sum over the pseudo header, folded and not complemented, where the checksum belongs
-// (net/core/skbuff.h's CHECKSUM_PARTIAL; net/ipv4/tcp_ipv4.c: __tcp_v4_send_check; net/ipv4/udp.c: udp4_hwcsum). The
-// kernel marks such a frame outside of its bytes, and AF_XDP does not hand the mark on: the next receiver would find
-// the checksum wrong. Such frames come from veth, whose peer by default leaves checksums to it, and in skb mode from
-// any driver that got them so. None comes from the bridge, whose veth pair completes them (net/core/dev.c:
-// validate_xmit_skb), nor from virtio_net with native XDP, which drops them (receive_mergeable_xdp; `rx_drops` in
-// status).
+// Such a frame has the sum over the pseudo header, folded and not complemented, in the checksum's field
+// (include/linux/skbuff.h: CHECKSUM_PARTIAL; net/ipv4/tcp_ipv4.c: __tcp_v4_send_check; net/ipv4/udp.c: udp4_hwcsum).
+// The kernel marks such a frame outside of the frame's bytes, and AF_XDP does not pass the mark: the next receiver
+// would find the checksum wrong. Such frames come from veth, whose peer by default leaves checksums to it, and in skb
+// mode from any driver that received them so. None comes from the bridge, whose veth pair completes them
+// (net/core/dev.c: validate_xmit_skb), nor from virtio_net with native XDP, which drops them (drivers/net/virtio_net.c:
+// mergeable_xdp_get_buf, receive_small_xdp; `rx_drops` in status).
 //
 // Telling them apart is a heuristic: a field that equals the pseudo header's sum is taken for a partial checksum.
 //   - A complete and right checksum equals it by chance once in 65,536 frames. It stays as it is to the bit: with P for

@@ -1,5 +1,5 @@
 // Keeps a flow's packets in order while the flow changes the lane by which it comes: frames that come the new way wait
-// for those that are still on the old way.
+// for frames that are still on the old way.
 //
 // A device without RSS brings a flow to the queue pair by which it was last sent (drivers/net/tun.c: tun_flow_update,
 // tun_automq_select_queue). So when another lane hands over frames of a flow to be sent here, the flow is about to come

@@ -11,7 +11,7 @@
 // true` comes before the other thread's test of it. (News must be published by a seq_cst store or a read-modify-write,
 // and the last look be a seq_cst load.)
 //
-// A Waker outlives its worker: a thread that still has a pointer to it wakes nobody, and does no harm.
+// A Waker outlives its worker: a thread that still has a pointer to it wakes no worker, and does no harm.
 //
 // Threads: each function says its own.
 #ifndef SLUICE_DATAPLANE_LANE_WAKER_H_

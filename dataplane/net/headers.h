@@ -8,9 +8,8 @@
 //
 // Parse checks every length. The caller reads the headers that Headers names without another check:
 //   - kIpv4, kIpv6: the IP header, its options or extension headers and the packet's end are in the frame;
-//   - TCP, UDP, UDP-Lite, SCTP, ICMP and ICMPv6, except in later fragments: the fixed header ends before the packet
-//   does,
-//     and so do TCP's options unless the packet is a first fragment.
+//   - TCP, UDP, UDP-Lite, SCTP, ICMP and ICMPv6, except in later fragments: the fixed header is in the packet, and so
+//     are TCP's options unless the packet is a first fragment.
 // A frame that ends within a header, or whose lengths contradict each other, is *unreadable*. XDP counts it as
 // malformed and drops it (bpf/parse.h has the same rules), so the dataplane sees one only when another program steers.
 // Parse checks neither checksums nor the bodies of ARP and neighbour discovery, and does not look into tunnels.

@@ -1,7 +1,7 @@
 // A port's flow table, shared with its XDP program (bpf/sluice_abi.h has the entries, bpf/flows.h what XDP does).
 //
-// The memory is that of BPF arrays, mapped here: what is written is in force, no system call is needed. An entry is in
-// two of them, the part that each packet needs, and the rest. Whose step is whose in its life:
+// The memory is that of BPF arrays, mapped here, so a store is in force at once, without a system call. An entry is in
+// two of them: the part that each packet needs, and the rest. An entry's life, with the function that takes each step:
 //
 //      FREE ──FindOrClaim──► SEEN ─Offload─► PENDING ──XDP─► OFFLOADED ──Age──► LEAVING ──Age──► GONE ──Age──► FREE
 //                             │ ▲                │                ▲                │               ▲
@@ -13,9 +13,9 @@
 // looked at it has ended (control/offload/offload.h).
 //
 // Threads: the workers, each for packets of its lanes, and the control thread (Age) at the same time. States change by
-// compare-and-swap; who made an entry CLAIMED writes the rest of it, and publishes by a release store of the next
-// state. A flow that two lanes meet at the same moment may get two entries; the first one found counts, the other
-// expires.
+// compare-and-swap; the thread that made an entry CLAIMED writes the rest of it, and publishes by a release store of
+// the next state. A flow that two lanes meet at the same moment may get two entries; the first one found counts, the
+// other expires.
 #ifndef SLUICE_DATAPLANE_OFFLOAD_FLOW_TABLE_H_
 #define SLUICE_DATAPLANE_OFFLOAD_FLOW_TABLE_H_
 
@@ -36,17 +36,18 @@ class FlowTable {
 
   // Gets the first entry that FindOrClaim will look at into the cache.
   void Prefetch(uint32_t hash) const { __builtin_prefetch(&PlaceOf(hash, 0)); }
-  // The flow's entry; a new one, SEEN, if it has none. nullptr: there is no room but for PENDING and offloaded flows.
+  // Returns the flow's entry; a new one, SEEN, if it has none. nullptr: all places are taken by PENDING and offloaded
+  // flows, or another lane was faster.
   sluice_flow* FindOrClaim(const sluice_flow_key& key, uint32_t hash, uint32_t epoch);
-  // The flow is PENDING from now on, if the entry is still its own.
+  // Makes the flow PENDING, if the entry is still this flow's.
   void Offload(sluice_flow& flow, const sluice_flow_key& key, uint32_t epoch, const sluice_flow_action& action);
   static uint32_t StateOf(const sluice_flow& flow);
 
   QueueCredit& credit() { return credit_; }
 
-  // One look at every entry of the epoch: those without a packet in `idle_looks` looks leave. Between two looks every
-  // poll of a driver that ran in the first must have ended (Kernel::WaitForRcuGracePeriod). Returns how many flows are
-  // offloaded.
+  // Looks once at every entry of the epoch. An entry without a packet in `idle_looks` looks leaves. Between two looks
+  // every driver's poll that ran in the first must have ended (Kernel::WaitForRcuGracePeriod). Returns the number of
+  // offloaded flows.
   uint32_t Age(uint32_t epoch, uint32_t idle_looks);
 
   uint32_t entries() const { return entries_; }

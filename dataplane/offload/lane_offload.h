@@ -7,14 +7,14 @@
 //                 │ the fourth packet   FlowTable ◄─ numbers of completed packets ── Lane::AcknowledgeSent
 //                 └──────────────────────────────── a PENDING flow's packet came: it waits for its number
 //
-// Which packets are completed: a snapshot takes three steps.
+// A snapshot finds out which packets are completed, in three steps.
 //   1. Begin notes the ends of the receive rings, after the packets that their sockets had dropped by then.
 //   2. Received, once everything up to there has been received and handled, notes the ends of the transmit rings.
 //   3. Sent, once everything up to there has been completed, publishes
 //      completed = receive ring position of step 1 + packets that the socket had dropped by then (a lower bound).
 // Up to kSnapshots run at once; each round begins one at most.
 //
-// Off without tables, and then without cost. Only for lanes whose frames leave by their own queues.
+// Without tables it is off and costs nothing. Only for lanes whose frames leave by their own queues.
 //
 // Threads: the thread that polls the lane; Set between its rounds.
 #ifndef SLUICE_DATAPLANE_OFFLOAD_LANE_OFFLOAD_H_

@@ -70,7 +70,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(sigaltstack),
     SCMP_SYS(tgkill),
     SCMP_SYS(restart_syscall),
-    // Hash seeds of the libraries.
+    // Hash seeds of the libraries; secrets of a function's tables (functions/count/source_table.cc).
     SCMP_SYS(getrandom),
 };
 

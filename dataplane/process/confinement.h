@@ -1,15 +1,14 @@
-// Gives up, for good, all rights that a packet-handling process does not need. Called once, before any thread exists
-// and before the first packet.
+// Gives up, for good, all rights that a packet-handling process does not need. The process works on the descriptors
+// that the agent passes: sockets, UMEMs and maps.
 //
 //   capabilities   none: effective, permitted, inheritable and ambient sets are empty; the bounding set, too, where the
 //                  process may still empty it
 //   privileges     can never be gained: no_new_privs
-//   system calls   those on a list (libseccomp); any other answers EPERM. Of bpf() only looking up, updating and
-//   deleting
-//                  map elements; sockets of the unix family only; no executable memory; threads, but no processes
+//   system calls   those on a list (libseccomp); any other answers EPERM. bpf() may look up, update and delete map
+//                  elements, and no more; sockets of the unix family only; no executable memory; threads, but no
+//                  processes
 //
-// The process works on descriptors that the agent passes: sockets, UMEMs and maps.
-//
+// Threads: the main thread, once, before there is another thread and before the first packet.
 // Errors: Internal with the text of the failed call; ResourceExhausted when there is no memory for the filter.
 #ifndef SLUICE_DATAPLANE_PROCESS_CONFINEMENT_H_
 #define SLUICE_DATAPLANE_PROCESS_CONFINEMENT_H_

@@ -55,7 +55,7 @@ absl::StatusOr<Mapping> MapStats(int fd) {
     return memory;
   }
   auto* stats = reinterpret_cast<StatsSegment*>(memory->start());
-  if (stats->magic == 0) {  // as the agent made it
+  if (stats->magic == 0) {  // zeros only; the agent's has magic and version (control/dataplane/stats_view.cc)
     stats->version = kStatsVersion;
     stats->magic = kStatsMagic;
   }

@@ -1,4 +1,4 @@
-// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto says what they mean).
+// The dataplane as the agent knows it: executes the agent's requests (contract/dataplane.proto explains them).
 //
 //   Execute ──► Configure             network function, stats segment, workers
 //               AddLane               held_lanes, crash_accounting
@@ -61,8 +61,8 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // How often to call Tick at least, whether or not an agent is connected; infinite: never. A call that comes before
-  // something is due does nothing.
+  // Returns the time after which Tick is due again, with and without an agent; infinite: never. A call that comes
+  // earlier does nothing.
   absl::Duration tick_every() const;
   void Tick(absl::Time now);
 

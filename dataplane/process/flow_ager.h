@@ -1,4 +1,4 @@
-// Holds the flow tables while flows are offloaded, and lets flows go that have been idle.
+// Holds the flow tables while flows are offloaded, and ages them: entries of idle flows leave.
 //
 // A flow goes when it has had no packet for about half a minute. It may get an entry again at any time, so this time
 // only has to be long against the pauses of a flow, and short against the harm of a full table. A large table is looked
@@ -23,7 +23,7 @@ namespace sluice {
 
 class FlowAger {
  public:
-  // How long a flow may be idle, rounded down to whole looks.
+  // The time that a flow may be idle, rounded down to whole looks.
   static constexpr absl::Duration kIdle = absl::Seconds(30);
 
   // `now`: the first look is due look_every() later.

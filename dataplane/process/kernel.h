@@ -1,5 +1,7 @@
-// What the control thread needs of the kernel to take a lane in and let it go. LinuxKernel does it;
-// tests put a kernel of their own in its place.
+// The kernel calls by which the control thread takes a lane in and lets it go. LinuxKernel makes them; tests put a
+// kernel in memory in its place.
+//
+// Ownership: descriptors are borrowed, except those of SetRcuWaiter. Threads: the control thread.
 #ifndef SLUICE_DATAPLANE_PROCESS_KERNEL_H_
 #define SLUICE_DATAPLANE_PROCESS_KERNEL_H_
 
@@ -18,10 +20,10 @@ class Kernel {
  public:
   virtual ~Kernel() = default;
   virtual absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes& sizes) = 0;
-  // Enters the socket in the XSKMAP: packets come from now on. Says whether the entry is new; it is not
-  // when a dead predecessor's still stood there.
+  // Enters the socket in the XSKMAP: packets come from now on. Returns true for a new entry, false when a dead
+  // predecessor's was still there.
   virtual absl::StatusOr<bool> EnterXskMap(int map_fd, uint32_t key, int socket_fd) = 0;
-  // Takes it out again; no error when there is none. Redirects already under way still arrive.
+  // Deletes the entry; none is no error. Redirects that have begun still arrive (WaitForRcuGracePeriod).
   virtual absl::Status LeaveXskMap(int map_fd, uint32_t key) = 0;
   // Takes the descriptors that the agent made for RcuWaiter (dataplane/base/rcu.h), and waits by them once.
   virtual absl::Status SetRcuWaiter(UniqueFd outer, UniqueFd inner) = 0;

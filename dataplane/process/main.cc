@@ -19,8 +19,8 @@
 namespace sluice {
 namespace {
 
-// How long frames may still be sent when the process has to end: well below systemd's 90 s, well above the time a
-// device needs to complete its frames.
+// The time for which frames may still be sent when the process has to end: well below systemd's 90 s, well above the
+// time a device needs to complete its frames.
 constexpr absl::Duration kDrainAtTermination = absl::Seconds(1);
 
 // Blocks the signals in this thread and, by inheritance, in every worker.

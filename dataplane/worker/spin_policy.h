@@ -1,5 +1,5 @@
-// Decides whether a worker without work goes on looking for some or goes to sleep. It learns from whether a longer look
-// would have paid.
+// Decides whether a worker without work goes on looking for some or goes to sleep. It learns from past idle times
+// whether a longer look would have paid.
 //
 // Looking costs the core; a wake-up costs the packet. To look for as long as a wake-up takes, and then to sleep, is
 // never worse than twice the best choice, whatever the traffic does. But a stream whose packets are further apart than

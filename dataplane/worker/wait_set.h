@@ -1,7 +1,7 @@
 // The descriptors that a worker sleeps on: its waker and the sockets of its lanes. Waiting for many costs no more than
 // waiting for one.
 //
-// By epoll, since the set is the same from one sleep to the next: poll() looks at every descriptor twice for each
+// It uses epoll, since the set is the same from one sleep to the next: poll() looks at every descriptor twice for each
 // sleep, and a look at an AF_XDP socket also sends the frames on its transmit ring (net/xdp/xsk.c: xsk_poll). But a
 // socket in the set also costs a worker that is awake: each frame that is sent wakes waiters for room in the socket
 // buffer (net/core/sock.c: sock_wfree, sock_def_write_space), a tenth of the cost of a frame, though nobody here waits

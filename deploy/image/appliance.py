@@ -28,10 +28,11 @@ def kernel_series() -> str:
 def build_appliance(
     package: Path, config: str, out: Path, packages: Sequence[str] = (), added: Path | None = None
 ) -> Kernel:
-    """Writes out/vmlinuz, which is the kernel returned, and out/initrd.img: Debian, Sluice's `package`, `config` as its
-    configuration, further `packages`, and the folder `added` laid over it all.
+    """Writes a guest's kernel (out/vmlinuz) and its initramfs (out/initrd.img); returns the kernel.
 
-    RuntimeError with a program's output when it fails, as on a configuration with mistakes; there is no image then.
+    The initramfs has Debian, Sluice's `package`, `config` as its configuration, further `packages`, and over them the
+    files of the folder `added`. Raises RuntimeError or CalledProcessError if a program fails, as `sluicectl config
+    check` does on a configuration with mistakes; there is no image then.
     """
     kernel = fetch_kernel(kernel_series())
     archive = base_archive([*dependencies(package), *packages])

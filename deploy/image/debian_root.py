@@ -17,7 +17,7 @@ from testbed.fetch import CODENAMES
 
 # systemd as the first process, devices and modules.
 _ALWAYS = ("kmod", "systemd-sysv", "udev")
-# Left out: it merges /bin into /usr/bin, which is done from the start here (_MERGED), and needs all of Perl.
+# usrmerge is left out: it needs all of Perl, and the hook of _MERGED has merged /bin into /usr/bin before.
 _UNWANTED = "Package: usrmerge\nPin: release *\nPin-Priority: -1\n"
 _MERGED = "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"
 # No manuals, since the image runs from memory, and no hardware tables, since the machine is virtual.
@@ -28,7 +28,7 @@ _LEFT_OUT = (
     "/lib/udev/hwdb.d/*",
     "/usr/lib/x86_64-linux-gnu/gconv/*",
 )
-_KEPT_SECONDS = 7 * 24 * 3600  # then Debian may have newer packages
+_KEPT_SECONDS = 7 * 24 * 3600  # after a week Debian may have newer packages
 
 
 class DebianRoot:
@@ -38,7 +38,7 @@ class DebianRoot:
         self.folder = folder
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs a command in it, as its root; raises an error with the command's output when that fails."""
+        """Runs a command in it, as root. Raises RuntimeError with its output if it fails and `check` is set."""
         spaces = ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"]
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
         words = [*spaces, "chroot", str(self.folder), *command]
@@ -55,7 +55,7 @@ class DebianRoot:
         file.chmod(mode)
 
     def install(self, package: Path) -> None:
-        """Installs a package whose dependencies are there."""
+        """Installs a package whose dependencies are installed."""
         name = f"/tmp/{package.name}"
         shutil.copy(package, self.folder / name.lstrip("/"))
         self.run("dpkg", "--install", name)
@@ -63,7 +63,7 @@ class DebianRoot:
 
 
 def dependencies(package: Path) -> list[str]:
-    """The names of the packages that a .deb depends on; of alternatives the first."""
+    """Returns the names of the packages that a .deb depends on; of alternatives it takes the first."""
     words = ["dpkg-deb", "--field", str(package), "Depends"]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode != 0:
@@ -72,7 +72,7 @@ def dependencies(package: Path) -> list[str]:
 
 
 def base_archive(packages: Sequence[str]) -> Path:
-    """A tar archive of this machine's Debian release with `packages` and dependencies, from the cache if there."""
+    """Returns a tar archive of this machine's Debian release with `packages` and dependencies, made or cached."""
     names = sorted({*_ALWAYS, *packages})
     codename = CODENAMES[debian_release()]
     archive, security = mirrors()

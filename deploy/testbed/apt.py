@@ -1,8 +1,8 @@
-"""Debian packages without installing them.
+"""Downloads and unpacks Debian packages without installing them.
 
-A private apt configuration, with its own lists and state, that uses the mirror,
-the proxy and the keys of the machine's apt. The machine's package state is only
-read, to learn which libraries are there.
+Uses a private apt configuration with its own lists and state, but the mirror, the
+proxy and the keys of the machine's apt. The machine's package state is only read,
+to learn which libraries are installed.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class PrivateApt:
         (self._folder / "sources.list").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _write_config(self) -> None:
-        # Without the machine's own parts: hooks in them would act on the
+        # The machine's own configuration is left out: hooks in it would act on the
         # machine's lists and archives.
         config = self._folder / "apt.conf"
         config.touch(mode=0o600)  # a proxy's address may hold a password

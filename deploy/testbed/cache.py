@@ -42,7 +42,7 @@ def _forget_partial(path: Path) -> None:
 def complete_folder(path: Path, fill: Callable[[Path], None]) -> Path:
     """Returns the folder `path`, filling it first if it is not there yet.
 
-    The caller holds a lock that everybody takes who fills this path.
+    The caller holds a lock that every process takes before it fills this path.
     """
     if path.is_dir():
         return path
@@ -59,7 +59,7 @@ def complete_folder(path: Path, fill: Callable[[Path], None]) -> Path:
 
 
 def complete_file(path: Path, fill: Callable[[Path], None]) -> Path:
-    """Returns the file `path`, writing it first; otherwise as complete_folder."""
+    """Returns the file `path`, writing it first if it is not there yet. The same lock as for a folder is needed."""
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

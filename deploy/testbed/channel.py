@@ -29,7 +29,7 @@ class GuestTimeout(GuestError):
 
 @dataclass(frozen=True)
 class Result:
-    """A script's exit code, and its output with errors among it."""
+    """A script's exit code, and its output, standard error included."""
 
     rc: int
     raw: bytes
@@ -69,7 +69,7 @@ class Channel:
     def request(self, words: str, body: bytes, timeout: float) -> tuple[int, bytes]:
         """Sends a request and waits for its answer: exit code and output.
 
-        After any exception the channel is of no further use, since an answer
+        After an exception the channel must not be used again, since the answer
         may still come.
         """
         deadline = time.monotonic() + timeout

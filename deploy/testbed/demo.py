@@ -1,7 +1,7 @@
 """The last step of deploy/quickstart: a guest, real packets, three resizes, one table.
 
-Two kinds of traffic go through the guest. A steady stream is counted across the resizes, since its packets
-could be lost in them. Fresh flows are sent in every phase; the table shows on which queue pairs they land.
+Two kinds of traffic go through the guest. The packets of a steady stream are counted across the resizes, to show
+whether a resize loses any. Fresh flows are sent in every phase; the table shows on which queue pairs they land.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fetches QEMU and guest kernels from Debian into the cache.
 
 Debian 12's own QEMU (7.2) corrupts recent kernels under multi-threaded
-emulation, so it is never used; its backports have a fit one.
+emulation, so it is never used; its backports have a newer one.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ OLDEST_FIT_QEMU = 10
 _QEMU_PACKAGES = ("qemu-system-x86", "qemu-system-common", "qemu-system-data", "seabios")
 CODENAMES = {12: "bookworm", 13: "trixie"}
 
-# The suites that have each kernel series. They must hold no later kernel that
-# the pattern would take too.
+# The suites that have each kernel series. They must hold no later kernel whose
+# name matches the pattern of _download_kernel as well.
 SERIES: dict[str, Sequence[str]] = {
     "6.1": ("bookworm", "bookworm-security"),
     "6.12": ("bookworm-backports",),
@@ -67,13 +67,13 @@ class Kernel:
 
 
 def fetch_qemu(refresh: bool = False) -> Qemu:
-    """A QEMU fit for guests: the machine's own if recent enough, else a cached one."""
+    """Returns a QEMU for guests: the machine's own if it is recent enough, else a cached one."""
     own = shutil.which("qemu-system-x86_64")
     if own and Qemu(Path(own)).major_version() >= OLDEST_FIT_QEMU:
         return Qemu(Path(own))
     folder = cache_folder() / "qemu"
     with locked("qemu"):
-        # A cached one stops running when the machine loses a library it had.
+        # A cached QEMU stops working when a library that it used is removed from the machine.
         if refresh or (folder.is_dir() and not _cached_qemu(folder).major_version()):
             shutil.rmtree(folder, ignore_errors=True)
         complete_folder(folder, _download_qemu)
@@ -109,7 +109,7 @@ def _download_qemu(into: Path) -> None:
 
 
 def fetch_kernel(series: str, refresh: bool = False) -> Kernel:
-    """The newest kernel of a series ("6.1", "6.12", "7"), from the cache if it is there."""
+    """Returns the newest kernel of a series ("6.1", "6.12", "7"), from the cache if it is there."""
     if series not in SERIES:
         raise ValueError(f"unknown kernel series {series!r}; known: {', '.join(SERIES)}")
     folder = cache_folder() / "kernels" / series

@@ -37,8 +37,8 @@ _TROUBLE = re.compile(
 class Guest:
     """A stock kernel in QEMU with the given files and devices, or with the caller's initramfs.
 
-    Such an `image` has to serve the command ports (`serve`), and to start all CPUs but the first if it is emulated.
-    Scripts may be run from several threads at once, up to one per channel.
+    The caller's initramfs (`image`) has to serve the command ports (`serve`) and, in an emulated guest, to start all
+    CPUs but the first. Scripts may be run from several threads at once, up to one per channel.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Guest:
         image = self._image or build_image(kernel, self._files, self._modules)
         self.accel = self._accel or detect_accel(qemu, kernel)
         self.release = kernel.release
-        # Not below the caller's folders, since a socket's path may have 107 characters.
+        # Not below the caller's folders, since a socket's path may have at most 107 characters.
         self._folder = Path(tempfile.mkdtemp(prefix="sluice-guest-"))
         logs = self._log_folder or self._folder
         logs.mkdir(parents=True, exist_ok=True)
@@ -213,7 +213,7 @@ class Guest:
             channel = self._free.get(timeout=_ANSWER_SECONDS if self.alive() else 0)
         except queue.Empty:
             raise GuestDied(f"no channel to the guest is left:\n{self._last_words()}") from None
-        # Given back only after an answer, which might otherwise still come.
+        # A channel is given back only after its answer, which might otherwise reach the next user.
         try:
             yield channel
         except GuestDied as error:
@@ -266,7 +266,7 @@ class Guest:
         self.run(f"stty -F /dev/hvc0 rows {rows} cols {columns}")
 
     def trouble(self) -> list[str]:
-        """Returns lines of the kernel that report a crash or a broken assertion."""
+        """Returns the lines of the kernel's log that report a crash or a broken assertion."""
         text = self.console_log.read_text(errors="replace")
         with contextlib.suppress(GuestDied):
             text += "\n" + self.run("dmesg").out

@@ -1,8 +1,8 @@
 """Builds the initramfs a guest runs from.
 
 It consists of two archives: the base (busybox, kernel modules, network tools),
-made once per kernel, and the caller's files, made again in a moment whenever
-they change. Uncompressed, because unpacking costs more than loading.
+which is made once per kernel, and the caller's files, which are packed quickly
+whenever they change. Neither is compressed, since unpacking costs more than loading.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .fetch import Kernel
 from .modules import AT_BOOT, ON_DEMAND, ModuleTree
 
 TOOLS = ("ip", "tc", "ss", "ethtool", "xdp-loader", "xdp-filter", "bpftool")
-# As a shell, and in programs that run others, busybox takes its own ip and tc
-# whatever PATH says. So the guest gets the real ip and tc, and dash for sh.
+# busybox's shell, and its programs that run others, take busybox's ip and tc
+# whatever PATH says. So the guest gets dash for sh, and the real programs of these.
 _RUNNERS = (
     "dash",
     "env",
@@ -43,7 +43,7 @@ _HERE = Path(__file__).parent
 _SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _MERGED = ("bin", "sbin", "lib", "lib64")
 _LIBRARIES = "/usr/lib/x86_64-linux-gnu"
-_KEPT_SECONDS = 2 * 3600  # long after QEMU has read it
+_KEPT_SECONDS = 2 * 3600  # much longer than QEMU takes to read an image
 
 _ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\n"
@@ -136,7 +136,7 @@ def _tools() -> list[GuestFile]:
 
 
 def _base_key(kernel: Kernel, tools: Sequence[GuestFile], modules: Sequence[str]) -> str:
-    """Returns the base layer's name, made of all inputs; of installed files, size and time."""
+    """Returns the base layer's name: a hash of all inputs, in which an installed file counts by size and time."""
     digest = hashlib.sha256(repr((kernel.release, modules, _ETC)).encode())
     for script in sorted(path for path in _HERE.iterdir() if path.is_file()):
         digest.update(script.read_bytes())
@@ -193,7 +193,7 @@ def _forget_old_images(folder: Path) -> None:
 def build_image(
     kernel: Kernel, files: Iterable[GuestFile] = (), modules: Sequence[str] = ()
 ) -> Path:
-    """The initramfs for a kernel with the given files, and further kernel modules."""
+    """Returns the initramfs for a kernel, with the given files and further kernel modules."""
     folder = cache_folder() / "images"
     tools = _tools()
     base_key = _base_key(kernel, tools, modules)

@@ -2,9 +2,9 @@
 
     python3 keeper.py COMMAND ...
 
-The asker holds the other end of standard input and never writes to it. The end
-of file, which comes however the asker ended, means: stop the command. If this
-process itself is killed, the kernel kills the command.
+The caller holds the other end of standard input and never writes to it. End of
+file, which comes however the caller ended, tells this process to stop the command.
+If this process itself is killed, the kernel kills the command.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class ModuleTree:
         return [Module(n, self._folder / self._paths[n], self._paths[n]) for n in ordered]
 
     def index(self, modules: Iterable[Module]) -> dict[str, bytes]:
-        """modules.dep and modules.alias over these modules only, for modprobe."""
+        """Returns modules.dep and modules.alias of these modules only, for modprobe."""
         names = {module.name: module for module in modules}
         depends = [
             f"{module.guest_path()}: "

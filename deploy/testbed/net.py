@@ -31,7 +31,7 @@ def _forget_stale() -> None:
 class TestNet:
     """A namespace with `taps` multiqueue tap devices, up, without IPv6.
 
-    `offloads` are those of the taps themselves; without them packets to the
+    `offloads` leaves the taps' own offloads on; without them packets to the
     guest have full checksums and fit the MTU. The guest's QEMU has to run in
     the namespace `name`.
     """
@@ -75,7 +75,7 @@ class TestNet:
         _ip("netns", "add", name)
         for scope in ("all", "default"):
             path = f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"
-            # Absent when the kernel has no IPv6, which will do.
+            # Absent if the kernel has no IPv6; then there is nothing to turn off.
             self.exec(["dd", f"of={path}", "status=none"], input=b"1", check=False, netns=name)
         _ip("-n", name, "link", "set", "lo", "up")
 
@@ -90,7 +90,7 @@ class TestNet:
         _ip("-n", self.name, "link", "set", tap, "up")
 
     def isolate(self, tap: str) -> str:
-        """Moves a tap into another namespace and returns that one's name.
+        """Moves a tap into a namespace made for it, and returns that namespace's name.
 
         Then traffic between two taps has to go through the guest. Call it only
         once the guest runs: QEMU opens the taps in the namespace `name`.

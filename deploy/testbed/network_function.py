@@ -1,4 +1,4 @@
-"""Sluice running in a guest: the files it needs there, starting it, asking it.
+"""Sluice in a guest: the files that it needs there, its start, and sluicectl.
 
     with TestNet(taps=1) as net, Guest(files=product_files(build), ...) as guest:
         function = NetworkFunction(guest, config("reflect", ports=1))
@@ -84,7 +84,7 @@ class NetworkFunction:
         return self.guest.run(self.resize_command(pairs, *options), timeout=2 * _RESIZE_SECONDS)
 
     def status(self) -> dict[str, Any]:
-        """`sluicectl status -o json`, with whole numbers where protobuf writes strings."""
+        """Returns `sluicectl status -o json`, with whole numbers where protobuf writes strings."""
         return _with_integers(json.loads(self.ctl("status", "-o", "json").check().out))
 
 

@@ -1,4 +1,4 @@
-"""The QEMU command line, and whether this machine can really run guests by KVM."""
+"""The QEMU command line, and a test whether KVM works on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .cpio import CpioWriter
 from .fetch import Kernel, Qemu
 from .tsc import tsc_khz
 
-# A stock kernel boots within two seconds by KVM; more means it does not work.
+# A stock kernel boots within two seconds by KVM; if it takes this long, KVM does not work.
 _PROBE_SECONDS = 12
 _PROBE_MARK = "sluice-kvm-works"
 _KEEPER = Path(__file__).parent / "keeper.py"
@@ -66,13 +66,13 @@ class Nic:
 
 @dataclass(frozen=True)
 class Machine:
-    """All that QEMU needs to know of one guest."""
+    """One guest, as its QEMU command line describes it."""
 
     qemu: Qemu
     kernel: Kernel
     image: Path
     accel: str
-    thread_per_cpu: bool  # of an emulated machine: faster, but not quite right (_plain_machine)
+    thread_per_cpu: bool  # for an emulated machine: faster, but the guest may panic (_plain_machine)
     cpus: int
     memory_mb: int
     nics: Sequence[Nic]
@@ -111,14 +111,14 @@ def _plain_machine(accel: str, thread_per_cpu: bool = False) -> list[str]:
     words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35"]
     if accel == "kvm":
         return [*words, "-accel", "kvm", "-cpu", "host"]
-    # With a thread for each CPU guests' kernels were twice seen to panic with "Oops: int3" in a resize (QEMU 10.0.2):
-    # kernels patch themselves when XDP comes or goes, and a CPU seems to have run code that had been patched back.
+    # With one thread per CPU, guests' kernels panicked twice with "Oops: int3" in a resize (QEMU 10.0.2): the kernel
+    # patches its own code when XDP is attached or detached, and a CPU seems to have run code that was patched back.
     threads = "multi" if thread_per_cpu else "single"
     return [*words, "-accel", f"tcg,thread={threads}", "-cpu", "max,la57=off"]
 
 
 def _kernel_options(accel: str, ports: int) -> list[str]:
-    # Log level 5 shows warnings and worse; all of it would slow the boot down.
+    # Log level 5 shows warnings and worse; printing every message would slow the boot down.
     words = ["console=ttyS0", "loglevel=5", "panic=1", "net.ifnames=0", "mitigations=off"]
     words.append(f"guest.ports={ports}")  # init waits for this number of ports
     if accel != "kvm":
@@ -127,9 +127,9 @@ def _kernel_options(accel: str, ports: int) -> list[str]:
         if khz := tsc_khz():
             words.append(f"tsc_early_khz={khz}")
         # QEMU may abort (iotlb_to_section) when one CPU maps a PCI device while
-        # another uses its interrupt controller: init starts the others later.
-        # Measuring the delay loop would then take seconds for each; this is
-        # the value at 2 GHz, and no device here needs exact delays.
+        # another uses its interrupt controller, so init starts the others later.
+        # The kernel would then measure each one's delay loop for seconds; lpj is
+        # the result at 2 GHz, and no device here needs exact delays.
         words += ["maxcpus=1", "lpj=8000000"]
     return words
 
@@ -149,8 +149,8 @@ def kept(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 def end_kept(process: subprocess.Popen[bytes]) -> None:
     """Ends a kept command, if it has not ended, and waits for that."""
-    # The end of the input tells the keeper to stop the command. The signal is
-    # for the case that a forked process has that input open, too.
+    # The end of the input tells the keeper to stop the command. The signal does
+    # so if a forked process still has that input open.
     assert process.stdin is not None
     process.stdin.close()
     if process.poll() is None:

@@ -1,4 +1,4 @@
-// Apply, confirm, roll back: on a network function that fails when it is told to.
+// Applies, confirms and rolls back configurations, on a fake that fails when it is told to.
 #include "control/apply/config_keeper.h"
 
 #include <gmock/gmock.h>
@@ -33,7 +33,7 @@ Config Parsed(const std::string& text) {
   return config.ok() ? *config : Config();
 }
 
-// Has queue pairs and rules, which a step changes unless it is to fail.
+// Has a number of queue pairs and rules. A step changes them, or fails if the test wants that.
 class FakeFunction : public ConfigActions {
  public:
   explicit FakeFunction(const std::string& text) : running_(Parsed(text)) {}
@@ -86,7 +86,7 @@ class ConfigKeeperTest : public testing::Test {
   std::optional<ConfigKeeper> keeper_;
 };
 
-TEST_F(ConfigKeeperTest, WhatItStartsWithIsTheLastGoodOne) {
+TEST_F(ConfigKeeperTest, TheConfigurationItStartsWithBecomesTheLastGoodOne) {
   EXPECT_EQ(*state_->ReadLastGood(), Text(1));
   EXPECT_EQ(keeper_->Status().file(), file_);
   EXPECT_EQ(keeper_->Status().state(), "file");
@@ -104,7 +104,7 @@ TEST_F(ConfigKeeperTest, AppliesForGood) {
   EXPECT_TRUE(absl::IsNotFound(state_->ReadApply().status()));
 }
 
-TEST_F(ConfigKeeperTest, SaysThatAnotherFileIsNotWhatTheNextAgentStartsWith) {
+TEST_F(ConfigKeeperTest, WarnsThatTheNextAgentStartsWithAnotherFile) {
   const absl::StatusOr<AppliedConfig> applied =
       keeper_->Apply(Parsed(Text(2)), Text(2), "/tmp/new.toml", absl::ZeroDuration());
   ASSERT_TRUE(applied.ok());
@@ -123,8 +123,8 @@ TEST_F(ConfigKeeperTest, WhileStepsRunTheFolderSaysHowToGoBack) {
   EXPECT_EQ(function_.steps, 2);
 }
 
-// A machine that is switched off meanwhile does not start with it.
-TEST_F(ConfigKeeperTest, WhileStepsRunWhatIsToBeConfirmedIsNotConfirmed) {
+// So a machine that is switched off while the steps run does not start with that configuration.
+TEST_F(ConfigKeeperTest, WhileStepsRunTheApplyCountsAsNotConfirmed) {
   function_.before_step = [this] { EXPECT_GT(state_->ReadApply()->deadline_ns(), 0); };
   EXPECT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
   EXPECT_EQ(function_.steps, 1);
@@ -144,7 +144,7 @@ TEST_F(ConfigKeeperTest, GoingBackIsTriedUntilItWorks) {
   ASSERT_TRUE(Apply(Text(2, kRule), absl::Hours(1)).ok());
   function_.failing = ConfigStep::kQueuePairs;
   EXPECT_THAT(std::string(keeper_->Rollback().message()), HasSubstr("queue_pairs: ENOMEM"));
-  EXPECT_TRUE(function_.Runs(Text(2))) << "the rules are back all the same";
+  EXPECT_TRUE(function_.Runs(Text(2))) << "the rules are back although the queue pairs are not";
   EXPECT_EQ(keeper_->Status().pending().seconds_left(), 0u);
   EXPECT_EQ(keeper_->Status().pending().error(), "queue_pairs: ENOMEM");
   EXPECT_TRUE(state_->ReadApply()->under_way());
@@ -152,15 +152,15 @@ TEST_F(ConfigKeeperTest, GoingBackIsTriedUntilItWorks) {
   EXPECT_THAT(std::string(Apply(Text(3)).status().message()), HasSubstr("did not work yet: queue_pairs: ENOMEM"));
   const int steps = function_.steps;
   keeper_->Tick();
-  EXPECT_EQ(function_.steps, steps) << "not without a pause";
+  EXPECT_EQ(function_.steps, steps) << "the next attempt comes after a pause";
   function_.failing.reset();
   EXPECT_TRUE(keeper_->Rollback().ok());
   EXPECT_TRUE(function_.Runs(Text(1)));
   EXPECT_FALSE(keeper_->Status().has_pending());
 }
 
-// Who was locked out by it once is not to be locked out by the next start.
-TEST_F(ConfigKeeperTest, WhatNobodyConfirmedStaysRejectedUntilTheFileIsAppliedForGood) {
+// A configuration that may have locked its user out must not do so again at the next start.
+TEST_F(ConfigKeeperTest, AnUnconfirmedFileStaysRejectedUntilItIsAppliedForGood) {
   ASSERT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
   ASSERT_TRUE(keeper_->Rollback().ok());
   const auto rejected = [this] {
@@ -173,7 +173,7 @@ TEST_F(ConfigKeeperTest, WhatNobodyConfirmedStaysRejectedUntilTheFileIsAppliedFo
   EXPECT_EQ(rejected(), Text(2));
   function_.failing.reset();
   EXPECT_TRUE(keeper_->Apply(Parsed(Text(4)), Text(4), "/tmp/other.toml", absl::ZeroDuration()).ok());
-  EXPECT_EQ(rejected(), Text(2)) << "the file is as it was";
+  EXPECT_EQ(rejected(), Text(2)) << "the rejected file itself has not changed";
   Start({Parsed(Text(4)), {"last-good.toml", true, {}}, "", {}});
   EXPECT_EQ(rejected(), Text(2));
   EXPECT_FALSE(keeper_->Status().has_pending());
@@ -181,8 +181,8 @@ TEST_F(ConfigKeeperTest, WhatNobodyConfirmedStaysRejectedUntilTheFileIsAppliedFo
   EXPECT_TRUE(absl::IsNotFound(state_->ReadApply().status()));
 }
 
-TEST_F(ConfigKeeperTest, WhatCannotBePutBackAfterAFailedStepIsTriedAgain) {
-  // The rules fail, and so does the way back of the queue pairs.
+TEST_F(ConfigKeeperTest, AStepThatCannotBePutBackIsTriedAgain) {
+  // The step of the rules fails, and so does putting back the queue pairs.
   function_.before_step = [this] {
     function_.failing = function_.Running().dataplane.queue_pairs == 1 ? ConfigStep::kRules : ConfigStep::kQueuePairs;
     if (function_.steps == 2) {
@@ -197,7 +197,7 @@ TEST_F(ConfigKeeperTest, WhatCannotBePutBackAfterAFailedStepIsTriedAgain) {
   EXPECT_TRUE(function_.Runs(Text(1)));
 }
 
-TEST_F(ConfigKeeperTest, ASuccessorGoesBackFromWhatWasUnderWay) {
+TEST_F(ConfigKeeperTest, ASuccessorRollsBackAnInterruptedApply) {
   SavedApply apply;
   apply.set_file(file_);
   apply.set_text(Text(2, kRule));
@@ -214,7 +214,7 @@ TEST_F(ConfigKeeperTest, ASuccessorGoesBackFromWhatWasUnderWay) {
   EXPECT_THAT(keeper_->Status().problems(), ElementsAre(HasSubstr("was rolled back")));
 }
 
-TEST_F(ConfigKeeperTest, FromTheLastGoodOneBackToIt) {
+TEST_F(ConfigKeeperTest, RollsBackToTheLastGoodOne) {
   Start({Parsed(Text(1)), {"/state/last-good.toml", true, {"f:1: x: unknown key"}}, "", {}});
   ASSERT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
   EXPECT_EQ(keeper_->Status().state(), "file");

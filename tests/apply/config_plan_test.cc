@@ -1,4 +1,4 @@
-// The steps of an apply: which, in which order, and what becomes of them when one fails.
+// Plans and runs the steps of an apply: their choice, their order, and putting back when one fails.
 #include "control/apply/config_plan.h"
 
 #include <gmock/gmock.h>
@@ -36,7 +36,7 @@ absl::StatusOr<std::vector<ConfigStep>> Plan(const std::string& more, bool down 
   return PlanConfig(Compare(Parsed(""), Parsed(more)), down);
 }
 
-TEST(ConfigPlan, OnlyWhatDiffers) {
+TEST(ConfigPlan, OnlyTheStepsOfDifferences) {
   EXPECT_THAT(*Plan(""), IsEmpty());
   EXPECT_THAT(*Plan(kPairs), ElementsAre(ConfigStep::kQueuePairs));
   EXPECT_THAT(*Plan("on_dataplane_down = \"drop\"\n"), ElementsAre(ConfigStep::kDownPolicies));
@@ -94,7 +94,7 @@ TEST(ConfigPlan, WithoutADataplaneRulesAndMetricsAlone) {
   }
 }
 
-// Keeps what each step was last told, by the number of pairs of the configuration it came from.
+// Records the calls. A configuration with two queue pairs is the wanted one, any other is the one to go back to.
 class Recorder : public ConfigActions {
  public:
   Config Running() const override { return Parsed(""); }
@@ -127,7 +127,7 @@ TEST(ConfigRun, ChecksEverythingBeforeItDoesAnything) {
                   "do workers and cores", "do queue_pairs", "do the function's settings", "do rules"));
 }
 
-TEST(ConfigRun, WhatDoesNotFitChangesNothing) {
+TEST(ConfigRun, AStepThatFailsItsCheckChangesNothing) {
   for (const ConfigStep step : AllConfigSteps()) {
     Recorder recorder;
     recorder.unfit = step;
@@ -142,7 +142,7 @@ TEST(ConfigRun, WhatDoesNotFitChangesNothing) {
   }
 }
 
-TEST(ConfigRun, AFailingStepPutsBackThoseBeforeItInReverse) {
+TEST(ConfigRun, EarlierStepsArePutBackInReverseWhenOneFails) {
   Recorder recorder;
   recorder.failing = ConfigStep::kQueuePairs;
   const ConfigOutcome outcome = RunAll(recorder);

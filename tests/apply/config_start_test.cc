@@ -1,4 +1,4 @@
-// What the state folder keeps, and what an agent starts with.
+// Keeps configurations in the state folder, and chooses the one that an agent starts with.
 #include "control/apply/config_start.h"
 
 #include <gmock/gmock.h>
@@ -37,7 +37,7 @@ class ConfigStartTest : public testing::Test {
 
   void Write(const std::string& text) { std::ofstream(config_, std::ios::trunc) << text; }
   StartChoices Choices(bool takes_over = false) { return FindStartChoices(config_, *state_, takes_over); }
-  // An apply of 3 pairs, where 2 were before.
+  // Returns a saved apply from 2 pairs to 3.
   SavedApply Apply(bool under_way, int64_t deadline_ns) {
     SavedApply apply;
     apply.set_file("/new.toml");
@@ -51,7 +51,7 @@ class ConfigStartTest : public testing::Test {
   }
   void Keep(const SavedApply& apply) { ASSERT_TRUE(state_->KeepApply(apply).ok()); }
 
-  // Where each choice comes from, and its number of pairs, which tells them apart.
+  // Describes each choice by its file and its number of pairs.
   std::vector<std::string> Words(const StartChoices& choices) {
     std::vector<std::string> words;
     for (const StartConfig& choice : choices.configs) {
@@ -71,7 +71,7 @@ class ConfigStartTest : public testing::Test {
 TEST_F(ConfigStartTest, FolderKeepsWhatItIsGiven) {
   EXPECT_TRUE(absl::IsNotFound(state_->ReadLastGood().status()));
   EXPECT_TRUE(absl::IsNotFound(state_->ReadApply().status()));
-  EXPECT_TRUE(state_->RemoveApply().ok()) << "removing what is gone is no error";
+  EXPECT_TRUE(state_->RemoveApply().ok()) << "removing an apply that is gone is no error";
   const std::string bytes("# \0 \xff", 5);
   ASSERT_TRUE(state_->KeepLastGood(bytes).ok());
   ASSERT_TRUE(state_->KeepLastGood(bytes).ok());
@@ -86,7 +86,7 @@ TEST_F(ConfigStartTest, FolderKeepsWhatItIsGiven) {
   EXPECT_TRUE(state_->RemoveApply().ok());
   EXPECT_TRUE(absl::IsNotFound(state_->ReadApply().status()));
   for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/a/state")) {
-    EXPECT_EQ(entry.path().filename(), "last-good.toml") << "nothing half-written is left";
+    EXPECT_EQ(entry.path().filename(), "last-good.toml") << "no half-written file is left";
   }
 }
 
@@ -110,7 +110,8 @@ TEST_F(ConfigStartTest, TheFileThenTheLastGoodOne) {
   Write(Good(1));
   EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 1 kept"));
   ASSERT_TRUE(state_->KeepLastGood(Good(1)).ok());
-  EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 1 kept")) << "the same again would not do better";
+  EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 1 kept"))
+      << "the last good configuration is the same, so it would fare no better";
   ASSERT_TRUE(state_->KeepLastGood(Good(2)).ok());
   EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 1 kept", "last-good.toml 2 last good"));
   EXPECT_THAT(Choices().problems, IsEmpty());
@@ -137,7 +138,7 @@ TEST_F(ConfigStartTest, ASuccessorGoesOnWithAnApplyThatWaits) {
   EXPECT_THAT(Words(Choices(true)), ElementsAre("new.toml 3 apply", "last-good.toml 2 last good"));
 }
 
-TEST_F(ConfigStartTest, ASuccessorGoesBackFromWhatIsOverOrWasUnderWay) {
+TEST_F(ConfigStartTest, ASuccessorRollsBackAnExpiredOrInterruptedApply) {
   Write(Good(1));
   SavedApply other_boot = Apply(false, BootClockNs() + kHourNs);
   other_boot.set_boot_id("another");
@@ -148,20 +149,20 @@ TEST_F(ConfigStartTest, ASuccessorGoesBackFromWhatIsOverOrWasUnderWay) {
   }
 }
 
-TEST_F(ConfigStartTest, WhatNobodyConfirmedIsNotStartedAfresh) {
+TEST_F(ConfigStartTest, AFreshStartDoesNotUseAnUnconfirmedFile) {
   Write(Good(3));
   ASSERT_TRUE(state_->KeepLastGood(Good(2)).ok());
   Keep(Apply(false, BootClockNs() + kHourNs));
   EXPECT_THAT(Words(Choices()), ElementsAre("last-good.toml 2 last good"));
   EXPECT_THAT(Choices().problems, ElementsAre(HasSubstr("never confirmed")));
-  Write(Good(4));  // another file than the one that was applied
+  Write(Good(4));  // the file has changed since the apply
   EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 4 kept", "last-good.toml 2 last good"));
   Write(Good(3));
-  Keep(Apply(true, 0));  // nobody was asked to confirm that
+  Keep(Apply(true, 0));  // this apply needed no confirmation
   EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 3 kept", "last-good.toml 2 last good"));
 }
 
-TEST_F(ConfigStartTest, WhatWasRolledBackIsNotStartedWith) {
+TEST_F(ConfigStartTest, AFileThatWasRolledBackIsNotStartedWith) {
   Write(Good(3));
   ASSERT_TRUE(state_->KeepLastGood(Good(2)).ok());
   SavedApply apply = Apply(false, BootClockNs() + kHourNs);
@@ -175,7 +176,7 @@ TEST_F(ConfigStartTest, WhatWasRolledBackIsNotStartedWith) {
   EXPECT_THAT(Words(Choices(true)), ElementsAre("sluice.toml 4 kept", "last-good.toml 2 last good"));
 }
 
-TEST_F(ConfigStartTest, AnApplyThatCannotBeReadIsSaid) {
+TEST_F(ConfigStartTest, AnApplyThatCannotBeReadIsReported) {
   Write(Good(1));
   std::ofstream(folder_ + "/a/state/apply.json") << "{ not json";
   EXPECT_THAT(Words(Choices(true)), ElementsAre("sluice.toml 1 kept"));

@@ -15,7 +15,7 @@ TEST(AwakeClock, FollowsASourceThatIsReadOften) {
   fake_now_ns = 1'000;
   AwakeClock clock(FakeNowNs);
   const int64_t first_ns = clock.Now_ns();
-  EXPECT_NE(first_ns, 0) << "0 stands for never";
+  EXPECT_NE(first_ns, 0) << "0 means never";
   for (int i = 0; i < 10; ++i) {
     fake_now_ns += 1'000'000;
     EXPECT_EQ(clock.Now_ns(), first_ns + (i + 1) * 1'000'000);

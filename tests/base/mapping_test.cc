@@ -20,7 +20,7 @@ UniqueFd Memory(size_t bytes) {
   return memory;
 }
 
-// Whether the kernel still has something mapped there (mincore(2): ENOMEM where nothing is).
+// Returns true if something is mapped at this address (mincore(2): otherwise ENOMEM).
 bool IsMapped(void* start) {
   unsigned char present = 0;
   return mincore(start, 1, &present) == 0;
@@ -35,7 +35,7 @@ TEST(Mapping, SharesTheFilesMemory) {
   one->start()[kBytes / 2] = 42;
   EXPECT_EQ(second_page->start()[0], 42);
   memory.Reset();
-  EXPECT_EQ(one->start()[kBytes / 2], 42) << "the descriptor may go";
+  EXPECT_EQ(one->start()[kBytes / 2], 42) << "the mapping stays when the descriptor is closed";
 }
 
 TEST(Mapping, ShareFileTakesAllOfIt) {

@@ -60,7 +60,7 @@ TEST_F(PollUntilTest, SeveralAreWaitedForAndNoneIsSkipped) {
 
 TEST_F(PollUntilTest, SignalsDoNotEndTheWait) {
   struct sigaction action {};
-  action.sa_handler = [](int) {};  // without SA_RESTART: poll() returns EINTR
+  action.sa_handler = [](int) {};  // without SA_RESTART, so that poll() returns EINTR
   struct sigaction before {};
   ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
   absl::Status status = absl::UnknownError("not waited");
@@ -76,7 +76,7 @@ TEST_F(PollUntilTest, SignalsDoNotEndTheWait) {
 }
 
 TEST_F(PollUntilTest, RefusedPollIsAnError) {
-  // More descriptors than the process may have (fs/select.c: do_sys_poll).
+  // poll() refuses more entries than the process may have descriptors (fs/select.c: do_sys_poll).
   std::vector<pollfd> too_many(static_cast<size_t>(sysconf(_SC_OPEN_MAX)) + 1, pollfd{-1, POLLIN, 0});
   const absl::StatusOr<int> refused = PollUntil(absl::MakeSpan(too_many), absl::InfinitePast());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kInternal);

@@ -7,7 +7,7 @@
 namespace sluice {
 namespace {
 
-TEST(SocketError, SaysWhatItMeansForTheUser) {
+TEST(SocketError, NamesTheCauseForTheUser) {
   const struct {
     int error;
     absl::StatusCode code;

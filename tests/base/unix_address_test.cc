@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kLongest = 107;  // man 7 unix: sun_path has 108 bytes, a zero ends it
+constexpr size_t kLongest = 107;  // unix(7): sun_path has 108 bytes, including the final zero
 
 TEST(UnixAddress, HoldsThePath) {
   for (const std::string& path :
@@ -22,7 +22,7 @@ TEST(UnixAddress, HoldsThePath) {
   }
 }
 
-TEST(UnixAddress, RefusesWhatDoesNotFit) {
+TEST(UnixAddress, RefusesAPathThatDoesNotFit) {
   for (const std::string& path : {std::string(), std::string(kLongest + 1, 'p')}) {
     const absl::Status refused = UnixAddress::Of(path).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);

@@ -58,7 +58,7 @@ TEST_F(WholeFileTest, ReadErrorsNameThePathAndTheReason) {
   const absl::Status large = ReadWholeFile(path_, 4).status();
   EXPECT_EQ(large, absl::InvalidArgumentError(path_ + ": larger than 4 bytes"));
   EXPECT_EQ(ReadWholeFile("/dev/zero", kMaxBytes).status().code(), absl::StatusCode::kInvalidArgument)
-      << "an endless file ends the reading, not the memory";
+      << "reading an endless file must stop at the limit";
 }
 
 TEST_F(WholeFileTest, ReadsADescriptorToItsEnd) {
@@ -142,12 +142,12 @@ TEST_F(WholeFileTest, ErrorsOfWritingNameThePath) {
   EXPECT_THAT(std::string(nowhere.message()), testing::HasSubstr("/none/file.next: No such file or directory"));
 }
 
-TEST_F(WholeFileTest, RemovesAndMindsNoFileThatIsGone) {
+TEST_F(WholeFileTest, RemovesAFileAndAcceptsThatItIsGone) {
   ASSERT_TRUE(ReplaceFile(path_, "text").ok());
   EXPECT_TRUE(RemoveFile(path_).ok());
   EXPECT_EQ(FilesThere(), 0u);
   EXPECT_TRUE(RemoveFile(path_).ok());
-  EXPECT_EQ(RemoveFile(folder_.path()).code(), absl::StatusCode::kInternal) << "a folder is no file";
+  EXPECT_EQ(RemoveFile(folder_.path()).code(), absl::StatusCode::kInternal) << "a folder is not removed as a file";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""What the benches' figures are made with: statistics, tables, and the reading of reports. Nothing is timed."""
+"""Tests of the benches' statistics, tables and readers of reports. Nothing is timed."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.bench.lib.table import Table, cell
 
 
 def report(sent=1000, lost=0, own=0, reordered=0, gap_ns=2_500_000):
-    """As flowgen prints one, what is not read left out."""
+    """Returns a report as flowgen prints it, with only the fields that are read."""
     return {
         "seconds": 2.0,
         "total": {"sent": sent, "received": sent - lost, "lost": lost, "reordered": reordered, "duplicated": 0,

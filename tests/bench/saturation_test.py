@@ -1,4 +1,4 @@
-"""What rates at saturation come to: which peer counts, ratios by round, and what makes a figure doubtful."""
+"""Tables of rates at saturation: the better peer, ratios by round, and notes on doubtful figures."""
 
 from tests.bench.lib import saturation
 from tests.bench.lib.table import Table

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Blocked sources: dropped by either hook, before any rule, and counted apart.
+// Drops packets of blocked sources in either hook, before any rule, and counts them as BLOCKED.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -35,7 +35,7 @@ TEST_F(BlocklistTest, AllOfOneFamilyIsNotTheOther) {
   block({"0.0.0.0/0"});
   EXPECT_EQ("DROP BLOCKED", xdp(From("1.2.3.4")));
   EXPECT_EQ("dataplane", verdict(From("::1")));
-  EXPECT_EQ("dataplane", verdict(Packet().eth().payload(46).bytes())) << "a packet without a source";
+  EXPECT_EQ("dataplane", verdict(Packet().eth().payload(46).bytes())) << "the packet has no source address";
 }
 
 TEST_F(BlocklistTest, ComesBeforeTheRules) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The clsact side: what it does with the dataplane's packets, and what it counts.
+// The clsact program sluice_bridge: its verdicts on packets for the dataplane, and its counters.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -47,12 +47,12 @@ TEST_F(Bridge, RulesHoldInEveryMode) {
   }
 }
 
-TEST_F(Bridge, BytesAreThoseOfTheFrame) {
+TEST_F(Bridge, CountsTheBytesOfTheFrame) {
   tc(packet_);
   EXPECT_EQ(packet_.size(), all_counters().bytes[SLUICE_VERDICT_DOWN_PASS]);
 }
 
-// 3 segments of 1000 bytes each: 54 header bytes are in the merged packet once, on the wire thrice.
+// The merged packet has 3 segments of 1000 bytes. It holds the 54 header bytes once; on the wire they were sent thrice.
 TEST_F(Bridge, AMergedPacketCountsAsItsFrames) {
   EXPECT_EQ("OK DOWN_PASS*3", tc(packet_, {.gso_segs = 3, .gso_size = 1000}));
   EXPECT_EQ(packet_.size() + 2 * 54, all_counters().bytes[SLUICE_VERDICT_DOWN_PASS]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What becomes of a packet that no rule matches: the guest's own traffic stays the kernel's.
+// Verdicts on packets that no rule matches. The guest's own traffic stays with the kernel.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -44,7 +44,7 @@ TEST_F(Defaults, TheGuestsOwnAddressesPass) {
 TEST_F(Defaults, FamiliesAreNotMixedUp) {
   add_local("::a00:3");  // the bytes of 10.0.0.3, elsewhere
   EXPECT_EQ("dataplane", to4("10.0.0.3"));
-  EXPECT_EQ("dataplane", to6("a00:2::")) << "the bytes of 10.0.0.2 in the first word";
+  EXPECT_EQ("dataplane", to6("a00:2::")) << "an IPv6 address that begins with the bytes of 10.0.0.2";
 }
 
 TEST_F(Defaults, BehindTagsToo) {
@@ -57,7 +57,7 @@ TEST_F(Defaults, FragmentsToTheGuestPass) {
 
 TEST_F(Defaults, ArpForTheGuestPasses) {
   EXPECT_EQ("pass", verdict(Packet().eth().arp("10.0.0.1", "10.0.0.2").bytes()));
-  EXPECT_EQ("pass", verdict(Packet().eth().arp("10.0.0.1", "10.0.0.2", 2).bytes())) << "a reply";
+  EXPECT_EQ("pass", verdict(Packet().eth().arp("10.0.0.1", "10.0.0.2", 2).bytes())) << "an ARP reply";
   EXPECT_EQ("dataplane", verdict(Packet().eth().arp("10.0.0.1", "10.0.0.9").bytes()));
   EXPECT_EQ("dataplane", verdict(Packet().eth().arp("10.0.0.2", "10.0.0.9").bytes()));
 }
@@ -68,7 +68,8 @@ TEST_F(Defaults, NeighbourDiscoveryForTheGuestPasses) {
   };
   EXPECT_EQ("pass", verdict(solicit("ff02::1:ff00:2", "2001:db8::2")));
   EXPECT_EQ("pass", verdict(solicit("2001:db8::2", "2001:db8::2")));
-  EXPECT_EQ("dataplane", verdict(solicit("ff02::1:ff00:2", "2001:db8:1::2"))) << "same group, another's address";
+  EXPECT_EQ("dataplane", verdict(solicit("ff02::1:ff00:2", "2001:db8:1::2")))
+      << "the group is the same, the address is not ours";
   EXPECT_EQ("pass", verdict(Packet().eth().ipv6("fe80::1", "2001:db8::2").neighbour(136, "fe80::1").bytes()));
   EXPECT_EQ("dataplane", verdict(Packet().eth().ipv6("fe80::1", "ff02::1").neighbour(136, "fe80::1").bytes()));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// XDP rewrites a packet of an offloaded flow to the very bytes that building the wanted packet gives, checksums
-// included.
+// Rewrites packets of offloaded flows in XDP, and compares them, checksums included, with packets built with the wanted
+// values.
 #include "dataplane/function/flow_action.h"
 #include "tests/bpf/flow_runs.h"
 
@@ -51,7 +51,7 @@ Bytes written(const Shape& shape, const Spec& spec, size_t payload) {
 
 class FlowRewriteTest : public FlowRuns, public ::testing::WithParamInterface<Shape> {
  protected:
-  // The packet of `before`, its flow decided so, comes out as the one of `after`.
+  // Expects XDP to change the packet of Spec() into that of `after` when its flow is offloaded with `action`.
   void expect(const sluice_flow_action& action, const Spec& after) {
     for (const size_t payload : {0, 1, 18, 1200}) {
       const Bytes packet = written(GetParam(), Spec(), payload);
@@ -153,7 +153,7 @@ TEST_P(FlowRewriteTest, AWrongChecksumStaysWrong) {
   put(flow_of(packet, SLUICE_FLOW_OFFLOADED, translated(nat())));
   Bytes expected = written(GetParam(), nat(), 18);
   expected.back() ^= 0x55;
-  EXPECT_EQ(expected, carried(packet)) << "the checksum of the bytes before they were damaged";
+  EXPECT_EQ(expected, carried(packet)) << "the checksum still fits the bytes as they were before the damage";
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, FlowRewriteTest,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fixture of the tests of offloaded flows: writes entries where the dataplane would, runs packets over them.
+// The fixture of the tests of offloaded flows: writes entries into the maps as the dataplane does, and runs packets.
 #ifndef SLUICE_TESTS_BPF_FLOW_RUNS_H_
 #define SLUICE_TESTS_BPF_FLOW_RUNS_H_
 
@@ -17,7 +17,7 @@
 
 namespace sluice::bpf_test {
 
-// Throws std::invalid_argument when the packet has none.
+// Returns the packet's flow key. Throws std::invalid_argument if it has none.
 inline sluice_flow_key key_of(const Bytes& packet) {
   sluice_flow_key key;
   if (!sluice_flow_key_of(packet.data(), packet.data() + packet.size(), packet.size(), &key)) {
@@ -49,7 +49,7 @@ class FlowRuns : public Programs {
     }
   }
 
-  // An entry, both parts.
+  // Both parts of an entry.
   struct Entry {
     sluice_flow flow;
     sluice_flow_detail detail;
@@ -63,7 +63,7 @@ class FlowRuns : public Programs {
              .out_port = static_cast<uint16_t>(action.out_port)},
             {.action = action}};
   }
-  // `place`: in the flow's bucket or, from SLUICE_FLOW_WAYS on, in those behind.
+  // Writes the entry to a place in the flow's bucket, or from SLUICE_FLOW_WAYS on, in the buckets behind it.
   void put(const Entry& entry, uint32_t place = 0) {
     const uint32_t bucket = bucket_of(entry, place);
     auto [flows, details] = read(bucket);
@@ -81,7 +81,7 @@ class FlowRuns : public Programs {
     ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0));
   }
 
-  // What XDP makes of the packet; empty when it does not send it.
+  // Returns the packet as XDP sends it; empty if it does not send it.
   Bytes carried(const Bytes& packet) {
     Bytes out(packet.size() + 64);
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Offloaded flows: which packets XDP carries, and when.
+// Offloaded flows: the packets that XDP sends on by itself, and from when on it does.
 #include "tests/bpf/flow_runs.h"
 
 namespace sluice::bpf_test {
@@ -12,7 +12,7 @@ Bytes udp(uint16_t port = 53) {
   return Packet().eth().ipv4("10.0.0.1", "10.0.0.2").udp(1000, port).payload(18).bytes();
 }
 
-TEST_F(FlowsTest, ACarriedFlowIsSentAndCounted) {
+TEST_F(FlowsTest, AnOffloadedFlowIsSentAndCounted) {
   const Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
@@ -32,7 +32,7 @@ TEST_F(FlowsTest, EveryWayOfBothBucketsIsLookedAt) {
   }
 }
 
-TEST_F(FlowsTest, OnlyTwoStatesAreCarriedAtOnce) {
+TEST_F(FlowsTest, XdpSendsFlowsInTwoStatesAtOnce) {
   for (const uint32_t state :
        std::initializer_list<uint32_t>{SLUICE_FLOW_FREE, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_SEEN, SLUICE_FLOW_PENDING,
                                        SLUICE_FLOW_GONE, SLUICE_FLOW_GONE + 1}) {
@@ -42,10 +42,11 @@ TEST_F(FlowsTest, OnlyTwoStatesAreCarriedAtOnce) {
   const Entry leaving = flow_of(udp(), SLUICE_FLOW_LEAVING);
   put(leaving);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
-  EXPECT_EQ(uint32_t{SLUICE_FLOW_OFFLOADED}, get(leaving).flow.state) << "it was needed";
+  EXPECT_EQ(uint32_t{SLUICE_FLOW_OFFLOADED}, get(leaving).flow.state)
+      << "a packet makes a LEAVING entry OFFLOADED again";
 }
 
-TEST_F(FlowsTest, AnotherEpochOrNoOffloadCarriesNothing) {
+TEST_F(FlowsTest, NothingIsOffloadedInAnotherEpochOrWithoutOffload) {
   Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
   flow.flow.epoch = kEpoch - 1;
   put(flow);
@@ -67,11 +68,11 @@ TEST_F(FlowsTest, APendingFlowWaitsUntilItsLastPacketIsDone) {
   };
   set_done(0, 5);
   with_mark(0, 0);
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "no packet was given yet";
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "no packet of the flow was given to the dataplane yet";
   with_mark(6, 1);
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "one is under way";
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "packet 6 is not completed yet";
   with_mark(5, 2);
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "on another queue";
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "the flow's last packet was on another queue";
   with_mark(5, 1);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   EXPECT_EQ(uint32_t{SLUICE_FLOW_OFFLOADED}, get(flow).flow.state);
@@ -91,25 +92,25 @@ TEST_F(FlowsTest, APacketWithoutASocketIsNotNumbered) {
   EXPECT_EQ(0u, get(flow).detail.last_queue);
 }
 
-TEST_F(FlowsTest, WhereTheSocketOverflowsAPendingFlowWaits) {
+TEST_F(FlowsTest, APendingFlowWaitsWhileTheSocketOverflows) {
   Entry flow = flow_of(udp(), SLUICE_FLOW_PENDING);
   const uint32_t queue = 0;
   const sluice_queue_credit credit = {.delivered = 9, .completed = 5, .overflowing = 1};
   ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0));
   put(flow);
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "none of its packets is under way";
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp())) << "the dataplane has no packet of the flow";
   flow.detail.last_delivered = 6;
   flow.detail.last_queue = 1;
   put(flow);
   EXPECT_EQ("DROP OVERLOADED", xdp(udp()));
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "an flow that is not offloaded";
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "this flow is not offloaded";
   flow.detail.last_delivered = 5;
   put(flow);
   EXPECT_EQ("TX OFFLOADED", xdp(udp()));
   set_done(0, 0);
 }
 
-TEST_F(FlowsTest, ThePortsOwnMacIsAskedForWhereTheFunctionWantsThat) {
+TEST_F(FlowsTest, OnlyThePortsMacIsOffloadedIfTheFunctionWantsThat) {
   config_.flags |= SLUICE_CONFIG_OWN_MAC_ONLY;
   std::copy(kPortMac.begin(), kPortMac.end(), config_.mac);
   apply();
@@ -126,8 +127,8 @@ TEST_F(FlowsTest, APortThatIsNotThereLeavesThePacketToTheDataplane) {
   EXPECT_EQ(0u, get(flow).flow.packets);
 }
 
-// Each differs from a carried flow's packet in what makes it extraordinary, and goes the way of all packets.
-TEST_F(FlowsTest, ExtraordinaryPacketsAreNotCarried) {
+// Each packet differs from one of an offloaded flow in one respect, and takes the way of packets without such a flow.
+TEST_F(FlowsTest, ExtraordinaryPacketsAreNotOffloaded) {
   const auto ipv4 = [](unsigned options, uint16_t fragment) {
     return Packet().eth().ipv4("10.0.0.1", "10.0.0.2", options, fragment);
   };

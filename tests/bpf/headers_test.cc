@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The BPF parser and the dataplane's (dataplane/net/headers.h) read the same packet: what one drops as malformed is
-// unreadable to the other, and rules made from Headers find the packet.
+// Compares the BPF parser with the dataplane's (dataplane/net/headers.h): a packet is malformed to one exactly if it is
+// unreadable to the other, and a rule made from a packet's Headers matches the packet.
 #include "dataplane/net/headers.h"
 
 #include <random>
@@ -74,7 +74,7 @@ TEST_F(HeadersInBpf, RulesOfTheHeadersFindThePacket) {
   }
 }
 
-// The bodies of ARP and neighbour discovery, which the BPF parser reads as well.
+// Returns true if the packet has a body that only the BPF parser reads: ARP or neighbour discovery.
 bool has_body(const Bytes& frame, const Headers& headers) {
   const bool icmp6 = headers.network == Network::kIpv6 && headers.protocol == SLUICE_PROTO_ICMPV6 &&
                      headers.fragment != Fragment::kLater;
@@ -89,7 +89,7 @@ TEST_F(HeadersInBpf, MalformedIsUnreadable) {
     const auto& [name, packet] = kPackets[random() % std::size(kPackets)];
     Bytes frame = packet.bytes();
     for (uint32_t flips = random() % 4; flips > 0; --flips) {
-      // Types and lengths are there, and in them the upper bits seldom differ.
+      // The first 60 bytes behind the MACs hold the types and lengths. One flipped bit also tests their upper bits.
       frame[12 + random() % std::min<size_t>(frame.size() - 12, 60)] ^= static_cast<uint8_t>(1U << random() % 8);
     }
     if (random() % 4 == 0) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a test run cannot show: real sockets behind the XSKMAPs, VLAN tags in skb metadata, the
-// bridge end to end, and the pinned maps.
+// Tests on real netdevs, for what BPF_PROG_TEST_RUN cannot show: sockets in the XSKMAPs, VLAN tags in skb metadata, the
+// bridge end to end, and pinned maps.
 //
 //     wire ══ port ──clsact──► near ══ far        (══ a veth pair)
 #include <bpf/bpf.h>
@@ -68,13 +68,13 @@ TEST_F(Live, ASocketOnTheQueueGetsTheDataplanesPackets) {
 
   const auto udp = [](uint16_t port) { return Packet().eth().ipv4("1.1.1.1", "2.2.2.2").udp(1, port).bytes(); };
   EXPECT_EQ("REDIRECT DATAPLANE", xdp(udp(1), port_, 1));
-  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(1), port_, 0)) << "the other queue has none";
+  EXPECT_EQ("PASS NO_SOCKET", xdp(udp(1), port_, 0)) << "the other queue has no socket";
   EXPECT_EQ("DROP DROP", xdp(udp(7), port_, 1));
   EXPECT_EQ("PASS -", xdp(udp(8), port_, 1));
   EXPECT_EQ("REDIRECT DATAPLANE", xdp(udp(9), port_, 1));
   EXPECT_EQ(1u, rule_hits(0, 2).packets);
 
-  EXPECT_EQ(2u, counters(1).packets[SLUICE_VERDICT_DATAPLANE]) << "counted on its own queue";
+  EXPECT_EQ(2u, counters(1).packets[SLUICE_VERDICT_DATAPLANE]) << "packets count on the queue that they came by";
   EXPECT_EQ(2 * udp(1).size(), counters(1).bytes[SLUICE_VERDICT_DATAPLANE]);
   EXPECT_EQ(1u, counters(0).packets[SLUICE_VERDICT_NO_SOCKET]);
 
@@ -82,9 +82,9 @@ TEST_F(Live, ASocketOnTheQueueGetsTheDataplanesPackets) {
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp(1), port_, 1)) << "the socket has left the map";
 }
 
-// Behind the limit they are dropped, numbered neither as given nor for their flow; where there is no socket there is
-// nothing to be limited.
-TEST_F(Live, ALimitedSocketGetsWhatItHasRoomFor) {
+// XDP drops packets beyond the limit and does not count them as delivered. The limit of a queue without a socket has no
+// effect.
+TEST_F(Live, ALimitedSocketGetsPacketsUpToItsLimit) {
   attach_xdp(port_, steer()->progs.sluice_steer);
   const Descriptor socket = bind_xsk(port_, 1);
   ASSERT_TRUE(socket) << strerror(errno);
@@ -110,7 +110,7 @@ TEST_F(Live, ALimitedSocketGetsWhatItHasRoomFor) {
   EXPECT_EQ(1u, get().delivered);
   EXPECT_EQ(2u, get().shed);
   put({.delivered = 7, .limited = 0, .limit = 1});
-  EXPECT_EQ("REDIRECT DATAPLANE", xdp(packet, port_, 1)) << "the limit was taken back";
+  EXPECT_EQ("REDIRECT DATAPLANE", xdp(packet, port_, 1)) << "the limit was lifted";
 
   put({.delivered = 7, .limited = 1, .limit = 7});
   ASSERT_EQ(0, bpf_map__delete_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), 0));
@@ -148,7 +148,7 @@ TEST_F(Live, TheBridgeDeliversFramesUnchangedWithTheirTags) {
     bytes += packet.bytes().size();
   }
   EXPECT_EQ(rows.size(), all_counters().packets[SLUICE_VERDICT_BRIDGED]);
-  EXPECT_EQ(bytes, all_counters().bytes[SLUICE_VERDICT_BRIDGED]) << "tags in metadata included";
+  EXPECT_EQ(bytes, all_counters().bytes[SLUICE_VERDICT_BRIDGED]) << "bytes of tags in metadata count";
 }
 
 TEST_F(Live, RulesSeeATagThatIsInMetadata) {
@@ -254,7 +254,7 @@ TEST_F(Live, ObjectsLoadedIntoOneFolderShareTheirMaps) {
   sluice_to_kernel::destroy(near);
 }
 
-// How the agent checks a program that it did not load.
+// The agent checks programs that it did not load in this way.
 TEST_F(Programs, TheAbiVersionIsFoundFromTheProgramAlone) {
   for (const int program :
        {bpf_program__fd(steer()->progs.sluice_steer), bpf_program__fd(bridge()->progs.sluice_bridge),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// As many rules as there can be, found by tables, against a walk over the same rules.
+// Compares the verdicts of the rule tables, with SLUICE_MAX_RULES rules, with a walk over the same rules.
 #include <algorithm>
 #include <functional>
 #include <random>
@@ -18,7 +18,7 @@ class ManyRules : public Programs {
   bool Perhaps() { return Below(2) == 0; }
 };
 
-// What a packet is made from, and what rules about it are made from: few values, so that many rules match.
+// The fields of a test packet. They take few values, so that many rules match.
 struct Headers {
   std::optional<uint16_t> vlan;
   bool ipv6 = false;
@@ -44,7 +44,7 @@ Bytes PacketOf(const Headers& headers) {
   return packet.bytes();
 }
 
-// A rule as its own words say it, for the walk.
+// A rule with its meaning written a second time, for the walk.
 struct Told {
   Rule rule;
   std::function<bool(const Headers&)> matches;
@@ -59,7 +59,7 @@ TEST_F(ManyRules, DecideAsAWalkOverThemDoes) {
     const bool ipv6 = Perhaps(), by_src = Perhaps(), by_dst = Perhaps(), by_vlan = Below(4) == 0;
     const bool by_ports = Perhaps(), tcp = Perhaps(), by_type = Perhaps();
     const unsigned src = Below(64), dst = Below(64), action = Below(3);
-    const unsigned src_whole = Below(3), dst_whole = Below(3);  // host, sixteen of them, or all of the family
+    const unsigned src_whole = Below(3), dst_whole = Below(3);  // 0: one host, 1: sixteen hosts, 2: all of the family
     const auto vlan = static_cast<uint16_t>(Below(4));
     const auto first = static_cast<uint16_t>(Below(60)), last = static_cast<uint16_t>(first + Below(5));
     Told told;
@@ -84,7 +84,7 @@ TEST_F(ManyRules, DecideAsAWalkOverThemDoes) {
              (!by_type || h.ipv6 == ipv6) && (!by_ports || (h.tcp == tcp && first <= h.dst_port && h.dst_port <= last));
     };
     told.verdict = verdicts[action];
-    // Most would match nearly everything; few of those, or the first ones decide it all.
+    // Skip rules that match nearly everything, or the first few would decide every packet.
     if (by_src + by_dst + by_ports + by_vlan < 2 || (src_whole == 2 && dst_whole == 2)) {
       --i;
       continue;
@@ -116,8 +116,9 @@ TEST_F(ManyRules, DecideAsAWalkOverThemDoes) {
     }
     ASSERT_EQ(want, verdict(PacketOf(headers))) << "packet " << i;
   }
-  EXPECT_GT(deciders.size(), 1000u) << "packets that a rule decided";
-  EXPECT_GT(*std::max_element(deciders.begin(), deciders.end()), 64u) << "a rule behind the first word decided";
+  EXPECT_GT(deciders.size(), 1000u) << "enough packets must match a rule";
+  EXPECT_GT(*std::max_element(deciders.begin(), deciders.end()), 64u)
+      << "a rule beyond the first 64-bit word must decide a packet";
 }
 
 TEST_F(ManyRules, TheLastIsFound) {
@@ -136,7 +137,7 @@ TEST_F(ManyRules, TheLastIsFound) {
   EXPECT_EQ(2u, rule_hits(0, SLUICE_MAX_RULES - 1).packets) << "once in XDP, once in clsact";
 }
 
-// Ranges within ranges, ranges that overlap, prefixes and VLANs of their own: thousands of different sets.
+// Nested and overlapping port ranges, and a prefix and VLAN per rule, give thousands of different sets.
 TEST_F(ManyRules, ThousandsOfSetsFit) {
   std::vector<RuleConfig> rules;
   for (unsigned i = 0; i < SLUICE_MAX_RULES; ++i) {

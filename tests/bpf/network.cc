@@ -67,7 +67,7 @@ Descriptor bind_xsk(uint32_t ifindex, uint32_t queue) {
   name.sxdp_flags = XDP_COPY;
   made = made && bind(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof(name)) == 0;
   const int error = errno;
-  munmap(area, kUmemBytes);  // the kernel has pinned the pages
+  munmap(area, kUmemBytes);  // the pages stay: the kernel has pinned them
   errno = error;
   return made ? std::move(socket) : Descriptor();
 }
@@ -108,7 +108,7 @@ std::optional<Bytes> Wire::receive() {
     return {};
   }
   frame.resize(size);
-  // The outermost tag comes beside the frame; put it back.
+  // The kernel gives the outermost tag in the metadata. Put it back into the frame.
   for (cmsghdr* one = CMSG_FIRSTHDR(&message); one; one = CMSG_NXTHDR(&message, one)) {
     if (one->cmsg_level != SOL_PACKET || one->cmsg_type != PACKET_AUXDATA) {
       continue;

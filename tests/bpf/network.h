@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A network namespace of the test's own, with veth pairs, and the two kinds of socket that the
-// tests send and receive with.
+// A new network namespace for the test, veth pairs in it, and the two kinds of socket that tests use.
 #ifndef SLUICE_TESTS_BPF_NETWORK_H_
 #define SLUICE_TESTS_BPF_NETWORK_H_
 
@@ -14,10 +13,10 @@
 namespace sluice::bpf_test {
 
 // Moves the calling thread into fresh network and mount namespaces, with a bpffs on /sys/fs/bpf.
-// Returns why it could not, or nothing.
+// Returns the reason if it could not.
 std::optional<std::string> enter_fresh_namespaces();
 
-// Runs a shell command; true if it exited with 0.
+// Runs a shell command. Returns true if it exited with 0.
 bool shell(const std::string& command);
 
 class Descriptor {
@@ -33,8 +32,8 @@ class Descriptor {
   int fd_;
 };
 
-// An AF_XDP socket bound to (netdev, queue) in copy mode, with rings nobody reads: enough for a
-// program to redirect to. Invalid, with errno set, if the kernel refused.
+// Returns an AF_XDP socket bound to (netdev, queue) in copy mode, as a target for redirects; nothing reads its rings.
+// The descriptor is invalid, with errno set, if the kernel refused.
 Descriptor bind_xsk(uint32_t ifindex, uint32_t queue);
 
 // A packet socket that sends and receives whole frames on one netdev.
@@ -43,7 +42,7 @@ class Wire {
   explicit Wire(const std::string& netdev);
   bool valid() const { return static_cast<bool>(socket_); }
   bool send(const Bytes& frame);
-  // The next frame, tag and all, or nothing within a fifth of a second.
+  // Returns the next frame, with its tags; nothing if none comes within a fifth of a second.
   std::optional<Bytes> receive();
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every way through the parser, seen through rules: a packet is understood if a rule on its
-// innermost field finds it, in XDP and in clsact alike.
+// Takes every path through the parser. A packet counts as understood if a rule on its innermost field matches it, in
+// XDP as in clsact.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {

@@ -38,7 +38,7 @@ void without_pins(bpf_object* object) {
   bpf_object__for_each_map(map, object) bpf_map__set_pin_path(map, nullptr);
 }
 
-// Once per process: proving a program takes the verifier a moment.
+// Loads the programs. Called once per process, since the verifier takes a while.
 Loaded load() {
   Loaded all;
   libbpf_set_print([](libbpf_print_level, const char*, va_list) { return 0; });
@@ -276,8 +276,8 @@ std::string Programs::tc(const Bytes& packet, TcContext tc_context) {
 }
 
 namespace {
-// bpf_prog_test_run_skb refuses an IP frame that is shorter than the IP header, which real traffic
-// is not spared; Live.ClsactDropsFramesThatEndWithinTheIpHeader sends such.
+// bpf_prog_test_run_skb refuses a frame that ends within its IP header. Live.ClsactDropsFramesThatEndWithinTheIpHeader
+// sends such frames over a veth pair instead.
 bool refused_by_test_run(const Bytes& packet) {
   const int ethertype = packet.at(12) << 8 | packet.at(13);
   return (ethertype == 0x0800 && packet.size() < 14 + 20) || (ethertype == 0x86dd && packet.size() < 14 + 40);
@@ -344,7 +344,7 @@ sluice_counters Programs::counters(uint32_t queue) const {
 }
 
 sluice_counters Programs::all_counters() const {
-  // In one call, for the sweeps ask before and after each of their packets.
+  // One system call for all queues, since the sweeps read the counters before and after each packet.
   std::vector<sluice_counters> values(SLUICE_MAX_QUEUES * libbpf_num_possible_cpus());
   uint32_t keys[SLUICE_MAX_QUEUES], position = 0, count = SLUICE_MAX_QUEUES;
   const int fd = bpf_map__fd(steer()->maps.sluice_counters);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The fixture of all BPF tests: the four objects loaded into the running kernel, sharing their
-// maps as they do on a port, and run packet by packet with BPF_PROG_TEST_RUN.
+// The fixture of all BPF tests: loads the four objects into the running kernel, lets them share their maps as on a
+// port, and runs them packet by packet with BPF_PROG_TEST_RUN.
 //
 // A run's outcome is a line: what the program returned and which counters moved, such as
 // "PASS NO_SOCKET", "DROP MALFORMED" or "PASS -" (nothing counted).
@@ -27,7 +27,7 @@ struct sluice_to_kernel;
 
 namespace sluice::bpf_test {
 
-// A rule, written as one would say it: Rule().proto(6).dst_port(22).pass().
+// Builds a rule: Rule().proto(6).dst_port(22).pass().
 class Rule {
  public:
   Rule& ethertype(uint16_t type);
@@ -50,30 +50,30 @@ class Rule {
 struct TcContext {
   uint32_t gso_segs = 0;
   uint32_t gso_size = 0;
-  std::array<uint32_t, SLUICE_TOKEN_WORDS> token{};  // in the control block
+  std::array<uint32_t, SLUICE_TOKEN_WORDS> token{};  // the first words of skb->cb
 };
 
 class Programs : public ::testing::Test {
  protected:
-  // Skips when the kernel does not let us load BPF. Maps start zeroed, save `config_` (ACTIVE).
+  // Skips the test if the kernel does not let us load BPF. All maps start zeroed, except for `config_` (ACTIVE).
   void SetUp() override;
 
-  // How the port is configured; apply() writes it.
+  // The port's configuration; apply() writes it to the map.
   sluice_config config_ = {};
   void apply();
-  void set_rules(const std::vector<RuleConfig>& rules, uint32_t bank = 0);  // and applies
+  void set_rules(const std::vector<RuleConfig>& rules, uint32_t bank = 0);  // calls apply()
   void block(const std::vector<std::string>& prefixes);                     // none: no list
   void add_local(const std::string& address);
 
   std::string xdp(const Bytes& packet, uint32_t ifindex = 0, uint32_t queue = 0);
   std::string tc(const Bytes& packet, TcContext context = {});
-  // What both hooks say, when they agree: "dataplane", "pass", "drop" or "malformed".
+  // Runs both hooks. Returns "dataplane", "pass", "drop" or "malformed" if they agree, or else both outcomes.
   std::string verdict(const Bytes& packet);
   std::string bridge_rx(const Bytes& packet, uint32_t ifindex = 0);
   std::string to_kernel(const Bytes& packet);
 
   sluice_counters counters(uint32_t queue) const;  // summed over CPUs
-  sluice_counters all_counters() const;            // ... and over queues
+  sluice_counters all_counters() const;            // summed over CPUs and queues
   sluice_rule_hits rule_hits(uint32_t bank, uint32_t rule) const;
   void clear_counters();
 

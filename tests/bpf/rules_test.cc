@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rules: each field, ranges and masks, first match, hits, and the flip of banks.
+// Rules in the BPF programs: each field, ranges and prefixes, first match, hits, and the flip of banks.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -110,7 +110,7 @@ TEST_F(Rules, Ipv6PrefixesReachEveryWord) {
     char text[INET6_ADDRSTRLEN];
     EXPECT_EQ("drop", from("::1", inet_ntop(AF_INET6, inside.data(), text, sizeof(text))));
     if (bits == 0) {
-      continue;  // nothing is outside
+      continue;  // no address is outside the prefix
     }
     EXPECT_EQ("dataplane", from("::1", inet_ntop(AF_INET6, outside.data(), text, sizeof(text))));
   }
@@ -166,7 +166,7 @@ TEST_F(Rules, EveryPort) {
 
 TEST_F(Rules, EveryEthertype) {
   set_rules({Rule().ethertype(0x88cc).drop()});
-  Bytes packet = Packet().eth().payload(46).bytes();  // a payload that is no header of anything
+  Bytes packet = Packet().eth().payload(46).bytes();  // the payload is no valid header of any protocol
   for (unsigned type = 0; type <= 65535; ++type) {
     Packet::put16(packet, 12, type);
     const bool parsed = type == 0x0800 || type == 0x86dd || type == 0x0806;
@@ -179,7 +179,7 @@ TEST_F(Rules, EveryProtocol) {
   for (unsigned number = 0; number <= 255; ++number) {
     SCOPED_TRACE(number);
     set_rules({Rule().proto(number).drop()});
-    // Headers that suit each protocol that is looked into: TCP's data offset, UDP's length 40.
+    // Valid for each protocol that the parser reads: TCP's data offset of 20 bytes, UDP's length of 40 bytes.
     Bytes packet =
         Packet().eth().ipv4("1.1.1.1", "2.2.2.2").proto(number).payload(40).poke(4, {0, 40}).poke(12, {0x50}).bytes();
     EXPECT_EQ("drop", verdict(packet));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whatever arrives, both hooks agree about it, give it a verdict, and count it once.
+// Sweeps over many frames, valid and damaged: for each, both hooks agree, give a verdict, and count it once.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -17,7 +17,7 @@ class Sweep : public Programs {
     add_local("2001:db8::2");
     set_rules({Rule().dst_port(53).drop(), Rule().proto(6).src_port(1).pass(), Rule().vlan(3).pass()});
   }
-  // verdict() returns anything but these when the hooks differ, or count nothing or twice.
+  // verdict() returns another text if the hooks differ, or if they count the packet twice or not at all.
   void expect_defined(const Bytes& packet) {
     const std::string said = verdict(packet);
     ASSERT_TRUE(said == "dataplane" || said == "pass" || said == "drop" || said == "malformed") << said;
@@ -69,7 +69,7 @@ TEST_F(Sweep, CutAtEveryLength) {
   }
 }
 
-// An IP packet says how long it is, so any cut of one that has no padding is noticed.
+// An IP packet states its length, so every cut of a packet without padding is noticed.
 TEST_F(Sweep, ACutIpPacketIsMalformed) {
   for (const auto& [name, packet] : valid_packets()) {
     if (name.rfind("IPv", 0) != 0) {
@@ -108,7 +108,7 @@ TEST_F(Sweep, EveryByteChanged) {
   }
 }
 
-// The bytes that decide how far the parser goes, through all their values.
+// Tries every value of the bytes that decide how far the parser goes.
 TEST_F(Sweep, EveryValueOfTheHeaderBytes) {
   for (const auto& [name, packet] : valid_packets()) {
     const Bytes whole = packet.bytes();
@@ -135,7 +135,7 @@ TEST_F(Sweep, LargeFramesAreNoDifferent) {
   }
 }
 
-// A jumbo frame comes to XDP in several buffers; only the first is in data..data_end.
+// XDP gets a jumbo frame in several buffers, of which only the first is in data..data_end.
 TEST_F(Sweep, XdpJudgesAFrameOfSeveralBuffersByItsWholeLength) {
   const auto jumbo = [](size_t total_length) {
     return Packet().eth().ipv4("10.0.0.1", "10.0.0.9").poke16(2, total_length).tcp(2, 2).payload(8960).bytes();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Frames on their way from the dataplane to the kernel, packet by packet. That real ones arrive is shown in
-// tests/kernel/to_kernel_test.cc: a test run's packet comes from no socket that could be named.
+// Frames on their way from the dataplane to the kernel, packet by packet. tests/kernel/to_kernel_test.cc shows that
+// real frames arrive, which BPF_PROG_TEST_RUN cannot: its packets have no sending socket.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -42,7 +42,8 @@ TEST_F(ToKernel, WithoutASocketThereIsNoToken) {
   EXPECT_EQ("SHOT DOWN_DROP", tc(packet_, {.token = kToken}));
   std::fill(std::begin(config_.token), std::end(config_.token), 0);
   apply();
-  EXPECT_EQ("SHOT DOWN_DROP", tc(packet_)) << "not even the token of zeros that every packet has";
+  EXPECT_EQ("SHOT DOWN_DROP", tc(packet_))
+      << "a packet without a token, that is with one of zeros, is not let through either";
 }
 
 TEST_F(ToKernel, RulesAndTheBlocklistAreForReceivedPackets) {
@@ -60,12 +61,12 @@ TEST_F(ToKernel, TheNearEndDropsAndCountsFramesOfOtherSockets) {
   EXPECT_EQ("SHOT", to_kernel(packet_));
   config_.flags = 0;
   apply();
-  EXPECT_EQ("SHOT", to_kernel(packet_)) << "no agent is in charge";
+  EXPECT_EQ("SHOT", to_kernel(packet_)) << "the configuration is not ACTIVE";
   EXPECT_EQ(to_kernel_counters().strays, before + 3);
   EXPECT_EQ(to_kernel_counters().packets, 0U);
 }
 
-// The bit that gets frames past a generic program; a native one sees nothing of them.
+// The group bit in the source MAC lets frames for the kernel pass a generic program. A native one never sees them.
 TEST_F(ToKernel, OnlyGenericXdpLetsFramesFromAGroupGoOn) {
   Bytes from_group = packet_;
   from_group[6] |= 1;

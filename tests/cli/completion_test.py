@@ -1,4 +1,4 @@
-"""Completion in bash itself, and the help it is read from."""
+"""Completion in bash itself, and the help texts from which it is made."""
 
 import os
 import re
@@ -10,7 +10,8 @@ from tests.lib.build import REPOSITORY
 from tests.lib.command import run
 
 SCRIPT = REPOSITORY / "control/cli/sluicectl.bash-completion"
-# What is typed, the last word perhaps in part, and what bash offers. It takes --output=json for three words.
+# Typed words, of which the last may be incomplete, and the completions that bash must offer. bash takes --output=json
+# for three words.
 WORDS = [
     (["q"], {"queues"}),
     (["queues", "s"], {"set"}),
@@ -35,7 +36,7 @@ WORDS = [
 
 @pytest.fixture
 def complete(programs, tmp_path):
-    """What bash offers for the last of these words, in an empty folder."""
+    """Returns a function for the completions that bash offers for the last of some words, in an empty folder."""
 
     def offered(*words):
         path = f"PATH={programs.ctl.parent}:{os.environ['PATH']}"
@@ -50,7 +51,7 @@ def complete(programs, tmp_path):
 
 
 def section(programs, command, title):
-    """The first words of the lines below a title of a command's --help."""
+    """Returns the first words of the lines below a title of a command's --help."""
     text = run(programs.ctl, *command, "--help").stdout
     found = re.search(rf"^{title}:\n((?:  .*\n)+)", text, re.MULTILINE)
     return [line.split()[0] for line in found[1].splitlines() if line[2] != " "] if found else []
@@ -84,7 +85,7 @@ def test_files(complete, tmp_path):
     assert complete("config", "check", "sl") == {"sluice.toml"}
     assert complete("doctor", "--config", "") == {"sluice.toml", "status"}
     assert complete("--socket", "s") == {"sluice.toml", "status"}
-    assert complete("stat") == {"status", "stats"}, "a folder of a command's name is none"
+    assert complete("stat") == {"status", "stats"}, "a folder with a command's name was offered"
 
 
 def test_bash_knows_whom_to_ask():

@@ -1,4 +1,4 @@
-// `sluicectl config …`: what it asks, what it prints, and its exit code.
+// `sluicectl config …`: its requests, its output and its exit codes.
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>

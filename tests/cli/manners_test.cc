@@ -1,4 +1,4 @@
-// How the real program behaves towards people: its help, its errors, a terminal.
+// The real program's help, errors, and output on a terminal.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pty.h>
@@ -20,7 +20,7 @@ using testing::HasSubstr;
 
 class MannersTest : public SluicectlTest {
  protected:
-  // Both outputs are `out`.
+  // Runs sluicectl on a terminal of this width. `out` has its standard output and its errors.
   Outcome RunOnTerminal(std::vector<std::string> arguments, unsigned short columns) {
     arguments.insert(arguments.begin(), {SLUICE_SLUICECTL, "--socket", socket_});
     std::vector<char*> argv;
@@ -38,7 +38,7 @@ class MannersTest : public SluicectlTest {
     }
     Outcome outcome;
     char piece[4096];
-    for (ssize_t got; (got = read(terminal, piece, sizeof(piece))) > 0;) {  // EIO at the end
+    for (ssize_t got; (got = read(terminal, piece, sizeof(piece))) > 0;) {  // ends with EIO
       outcome.out.append(piece, static_cast<size_t>(got));
     }
     close(terminal);
@@ -58,7 +58,7 @@ std::string WithoutColours(const std::string& text) {
   return plain;
 }
 
-// An agent of one port, which refuses whatever is no question.
+// Answers like an agent with one port that refuses every change.
 bool Answer(const wire::Request& request, wire::Response& response) {
   if (request.has_status()) {
     response.mutable_status()->mutable_dataplane()->set_state("running");
@@ -75,7 +75,7 @@ bool Answer(const wire::Request& request, wire::Response& response) {
   return true;
 }
 
-// The lines of a command's --help that begin with its name.
+// Returns the lines of a command's --help that begin with the program's name.
 std::vector<std::string> ExamplesIn(const std::string& help) {
   std::vector<std::string> examples;
   for (const absl::string_view line : absl::StrSplit(help, '\n')) {
@@ -90,7 +90,7 @@ std::vector<std::string> ExamplesIn(const std::string& help) {
 TEST_F(MannersTest, EveryExampleInTheHelpCanBeTyped) {
   int calls = 0;
   Agent([&calls](const wire::Request& request, wire::Response& response) {
-    return ++calls % 3 != 0 && Answer(request, response);  // so that --watch comes to an end
+    return ++calls % 3 != 0 && Answer(request, response);  // every third call fails, so that --watch ends
   });
   size_t examples = 0;
   const std::string about_all = RunBare({"--help"}).out;
@@ -107,7 +107,7 @@ TEST_F(MannersTest, EveryExampleInTheHelpCanBeTyped) {
     for (const std::string& example : ExamplesIn(help)) {
       std::vector<std::string> words = absl::StrSplit(example, ' ', absl::SkipEmpty());
       words.erase(words.begin());
-      std::replace(words.begin(), words.end(), std::string("5s"), std::string("200ms"));  // of --watch, not to wait
+      std::replace(words.begin(), words.end(), std::string("5s"), std::string("200ms"));  // for --watch
       EXPECT_NE(Run(words).exit_code, 2) << example;
       ++examples;
     }
@@ -132,7 +132,7 @@ TEST_F(MannersTest, ErrorsLeaveJsonAlone) {
     words.insert(words.end(), {"-o", "json"});
     const Outcome outcome = Run(words);
     EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_EQ(outcome.out, "") << "no answer, no document";
+    EXPECT_EQ(outcome.out, "") << "without an answer no JSON is printed";
     EXPECT_EQ(outcome.err, "sluicectl: no\n");
   }
 }
@@ -165,7 +165,8 @@ TEST_F(MannersTest, OnATerminalTablesFitAndAreColoured) {
   }
   EXPECT_EQ(plain.find('\033'), std::string::npos);
   EXPECT_THAT(plain, HasSubstr("123456789012345"));
-  EXPECT_THAT(RunOnTerminal({"status"}, 0).out, HasSubstr("TX PACKETS  TX/S  DROPS")) << "it does not know its width";
+  EXPECT_THAT(RunOnTerminal({"status"}, 0).out, HasSubstr("TX PACKETS  TX/S  DROPS"))
+      << "a terminal of unknown width gets full lines";
 
   setenv("NO_COLOR", "1", 1);
   EXPECT_EQ(RunOnTerminal({"status"}, kColumns).out, plain);

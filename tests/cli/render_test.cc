@@ -76,7 +76,7 @@ last resize: channels from 4 to 2, done: XDP was off for 98.2ms; 0 by the bridge
 )");
 }
 
-TEST(RenderTest, StatusNamesWhatIsSeldom) {
+TEST(RenderTest, StatusNamesRareConditions) {
   wire::StatusResponse status = Message<wire::StatusResponse>(kStatus);
   wire::Port& port = *status.mutable_ports(0);
   port.set_rx_drops(0);
@@ -121,7 +121,7 @@ copy: device has no zero-copy (wan 0, wan 1)
   EXPECT_THAT(RenderQueues(status, kPlain), testing::HasSubstr("4  spread"));
 }
 
-TEST(TableTest, WhatDoesNotFitStandsBelowItsKeys) {
+TEST(TableTest, ColumnsThatDoNotFitStandBelowWithTheirKeys) {
   Table table({{"PORT"}, {"QUEUE", true}, {"MODE"}, {"RX", true}, {"TX", true}}, /*keys=*/2);
   table.Add({"wan", "0", "zerocopy", "1000000", "2"});
   table.Add({"lan", "1", "copy", "3", "4000000000"});
@@ -139,7 +139,7 @@ TEST(TableTest, WhatDoesNotFitStandsBelowItsKeys) {
             "PORT  QUEUE          TX\n"
             "wan       0           2\n"
             "lan       1  4000000000\n");
-  // Nothing fits: a column at a time, none of them lost.
+  // No column fits next to the keys: each gets its own table, and none is lost.
   const std::string narrow = table.Text({.columns = 1});
   EXPECT_EQ(std::count(narrow.begin(), narrow.end(), '\n'), 3 * 3 + 2);
   EXPECT_THAT(narrow, testing::HasSubstr("zerocopy"));

@@ -1,4 +1,4 @@
-// sluicectl rules.
+// `sluicectl rules …`: its requests, its output and its exit codes.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-// Runs the real sluicectl beside a test agent.
+// Runs the real sluicectl against a test agent.
 #ifndef SLUICE_TESTS_CLI_SLUICECTL_H_
 #define SLUICE_TESTS_CLI_SLUICECTL_H_
 
@@ -38,14 +38,14 @@ inline std::string Contents(const std::string& path) {
 
 class SluicectlTest : public testing::Test {
  protected:
-  // In place of the one there was, if there was one.
+  // Starts a test agent, in place of the previous one.
   void Agent(TestAgent::Answer answer) {
     agent_.reset();
     unlink(socket_.c_str());
     agent_ = std::make_unique<TestAgent>(socket_, std::move(answer));
   }
 
-  // Without --socket.
+  // Runs sluicectl without --socket.
   Outcome RunBare(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), SLUICE_SLUICECTL);
     std::vector<char*> argv;

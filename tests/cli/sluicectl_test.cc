@@ -1,4 +1,4 @@
-// The real program: what it asks, what it prints, and its exit code.
+// The real program: its requests, its output and its exit codes.
 #include <gmock/gmock.h>
 #include <google/protobuf/util/json_util.h>
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// One port, one queue; counters that grow with each call.
+// Answers with one port that has one queue. The counters grow with each call.
 bool Healthy(const wire::Request& request, wire::Response& response) {
   static uint64_t calls = 0;
   ++calls;
@@ -156,7 +156,7 @@ TEST_F(SluicectlTest, StatusShowsRates) {
   EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("100"));
   EXPECT_THAT(outcome.out, HasSubstr("dataplane running"));
-  EXPECT_EQ(outcome.out.find('\033'), std::string::npos) << "not a terminal";
+  EXPECT_EQ(outcome.out.find('\033'), std::string::npos) << "no colours, since the output is not a terminal";
 }
 
 TEST_F(SluicectlTest, JsonIsTheMessage) {
@@ -180,7 +180,7 @@ TEST_F(SluicectlTest, QueuesOfOnePort) {
   EXPECT_THAT(outcome.err, HasSubstr("no port lan; there are: wan"));
 }
 
-TEST_F(SluicectlTest, SetQueuesAsksForWhatWasTyped) {
+TEST_F(SluicectlTest, SetQueuesAsksForTheTypedNumber) {
   Agent(Healthy);
   EXPECT_EQ(Run({"queues", "set", "3"}).exit_code, 0);
   EXPECT_EQ(

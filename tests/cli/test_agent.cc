@@ -24,7 +24,7 @@ TestAgent::TestAgent(const std::string& socket_path, Answer answer)
 }
 
 TestAgent::~TestAgent() {
-  shutdown(listener_.get(), SHUT_RDWR);  // accept() returns
+  shutdown(listener_.get(), SHUT_RDWR);  // makes accept() return
   thread_.join();
 }
 

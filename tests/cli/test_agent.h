@@ -1,4 +1,4 @@
-// A peer for sluicectl: listens where an agent would, speaks the real wire, answers what the test says.
+// A peer for sluicectl: listens like an agent, uses the real framing, and answers as the test wants.
 #ifndef SLUICE_TESTS_CLI_TEST_AGENT_H_
 #define SLUICE_TESTS_CLI_TEST_AGENT_H_
 

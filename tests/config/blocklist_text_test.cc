@@ -30,7 +30,7 @@ TEST(BlocklistTextTest, EachProblemWithItsLine) {
             "bad.txt:4: '10.0.0.0/33': the prefix length must be 0..32");
 }
 
-TEST(BlocklistTextTest, WhatIsNoListIsQuotedInPart) {
+TEST(BlocklistTextTest, ATextThatIsNoListIsQuotedInPart) {
   const std::string line(2'000'000, '\x8b');
   const std::string problems(ParseBlocklist(line, "f.gz").status().message());
   EXPECT_THAT(problems, HasSubstr("f.gz:1: '\\x8b\\x8b"));

@@ -28,7 +28,7 @@ Config With(const std::string& more) {
   return Parsed(absl::StrCat(kTwoPorts, "[function]\ntype = \"reflect\"\n", more));
 }
 
-// One rule for each letter.
+// Makes a configuration with a rule for each letter.
 Config Rules(const std::string& letters) {
   std::string text;
   for (const char letter : letters) {
@@ -44,7 +44,7 @@ std::vector<std::string> Words(const ConfigDiff& diff) {
   }
   for (const RuleChange& change : diff.rules) {
     const char* kinds[] = {"added", "removed", "moved"};
-    // The port is the letter: "proto=udp dst_port=97 -> drop" is a.
+    // The rule's port is its letter: "proto=udp dst_port=97 -> drop" is rule a.
     const size_t number = change.rule.find("dst_port=") + 9;
     words.push_back(absl::StrCat(kinds[static_cast<size_t>(change.kind)], " ", change.from, " ", change.to, " ",
                                  std::string(1, static_cast<char>(std::stoi(change.rule.substr(number))))));
@@ -56,7 +56,7 @@ std::vector<std::string> RuleWords(const std::string& before, const std::string&
   return Words(Compare(Rules(before), Rules(after)));
 }
 
-TEST(ConfigDiff, NothingForWhatMeansTheSame) {
+TEST(ConfigDiff, EmptyForConfigurationsWithTheSameMeaning) {
   EXPECT_TRUE(Compare(With(""), With("")).empty());
   EXPECT_TRUE(Compare(With(""), With("[dataplane]\nqueue_pairs = 1\nmode = \"auto\"\n[metrics]\n")).empty());
   const Config swapped = Parsed(
@@ -65,7 +65,7 @@ TEST(ConfigDiff, NothingForWhatMeansTheSame) {
   EXPECT_TRUE(Compare(With(""), swapped).empty());
 }
 
-// keys_test.cc does it for every key of the table.
+// keys_test.cc tests this for every key of the table.
 TEST(ConfigDiff, KeysByTheirNames) {
   EXPECT_THAT(
       Words(Compare(With(""), With("[dataplane]\nqueue_pairs = 2\nmode = \"copy\"\ncores = [1, 0]\nworkers = 2\n"
@@ -95,7 +95,7 @@ TEST(ConfigDiff, RulesThatCameWentAndMoved) {
   EXPECT_THAT(RuleWords("", "ab"), ElementsAre("added 0 1 a", "added 0 2 b"));
   EXPECT_THAT(RuleWords("ab", ""), ElementsAre("removed 1 0 a", "removed 2 0 b"));
   EXPECT_THAT(RuleWords("abc", "axc"), ElementsAre("removed 2 0 b", "added 0 2 x"));
-  EXPECT_THAT(RuleWords("abcd", "dabc"), ElementsAre("moved 4 1 d")) << "the others keep their order";
+  EXPECT_THAT(RuleWords("abcd", "dabc"), ElementsAre("moved 4 1 d")) << "only d changes its place among the others";
   EXPECT_THAT(RuleWords("abcd", "bcda"), ElementsAre("moved 1 4 a"));
   EXPECT_THAT(RuleWords("abc", "abcx"), ElementsAre("added 0 4 x"));
   EXPECT_THAT(RuleWords("aa", "a"), ElementsAre("removed 2 0 a"));
@@ -108,7 +108,7 @@ TEST(ConfigText, RulesReadInTheOrderOfTheirFields) {
   EXPECT_EQ(RuleText({{"action", "pass"}}), "everything -> pass");
 }
 
-TEST(ConfigText, WhatIsWrittenReadsAsTheSame) {
+TEST(ConfigText, AWrittenConfigurationReadsAsTheSame) {
   const std::string full = absl::StrCat(kTwoPorts,
                                         "on_dataplane_down = \"hold\"\n[function]\ntype = \"forward\"\n"
                                         "[dataplane]\nqueue_pairs = 4\nmode = \"copy\"\ncores = [3, 1]\nworkers = 2\n"
@@ -120,7 +120,7 @@ TEST(ConfigText, WhatIsWrittenReadsAsTheSame) {
     const Config again = Parsed(ToToml(config));
     EXPECT_TRUE(Compare(config, again).empty()) << ToToml(config);
     ASSERT_EQ(again.ports.size(), config.ports.size());
-    EXPECT_EQ(again.ports[0].name, config.ports[0].name) << "their order, too";
+    EXPECT_EQ(again.ports[0].name, config.ports[0].name) << "the ports keep their order";
     EXPECT_EQ(ToToml(again), ToToml(config));
   }
   const absl::StatusOr<Config> example = LoadConfig(SLUICE_EXAMPLE);

@@ -156,7 +156,7 @@ const Bad kBad[] = {
 INSTANTIATE_TEST_SUITE_P(Config, BadConfigTest, testing::ValuesIn(kBad),
                          [](const auto& info) { return std::string(info.param.name); });
 
-// The TOML library words the problem behind the line.
+// The text behind the line number is the TOML library's.
 TEST(ConfigTest, TextThatIsNotTomlIsNamedByItsLine) {
   for (const char* text : {"x = 1\n[[port\n", "x = 1\nx = 2\n", "\nx = \n"}) {
     const absl::StatusOr<Config> config = ParseConfig(text, "f");
@@ -165,7 +165,7 @@ TEST(ConfigTest, TextThatIsNotTomlIsNamedByItsLine) {
   }
 }
 
-TEST(ConfigTest, DefaultsAreThoseOfTheHeader) {
+TEST(ConfigTest, DefaultsAreTheHeaders) {
   const absl::StatusOr<Config> config = ParseConfig(absl::StrCat(kPort, kReflect), "f");
   ASSERT_TRUE(config.ok()) << config.status();
   ASSERT_EQ(config->ports.size(), 1u);
@@ -181,7 +181,7 @@ TEST(ConfigTest, DefaultsAreThoseOfTheHeader) {
   EXPECT_TRUE(config->rules.empty());
 }
 
-// The pairs of the table, said once more by hand: nothing else notices two words of one key that are swapped.
+// Repeats the table's pairs of word and enumerator: no other test notices if two words of a key are swapped.
 TEST(ConfigTest, EveryWordIsItsEnumerator) {
   const auto read = [](const std::string& port, const std::string& dataplane) {
     const absl::StatusOr<Config> config =
@@ -284,7 +284,7 @@ TEST(ConfigTest, LoadNamesThePathAndTheReason) {
   EXPECT_THAT(std::string(LoadConfig("/nowhere/sluice.toml").status().message()),
               testing::HasSubstr("/nowhere/sluice.toml"));
   EXPECT_FALSE(LoadConfig("/").ok());
-  // An endless file is an error, not an exhausted memory.
+  // Reading an endless file fails before it exhausts the memory.
   EXPECT_THAT(std::string(LoadConfig("/dev/zero").status().message()), testing::HasSubstr("larger than"));
 }
 

@@ -1,4 +1,4 @@
-// A function's own keys of [function], for a function with settings of every type.
+// The keys of [function] that belong to a function, tested with a function that has settings of every type.
 #include "control/config/function_settings.h"
 
 #include <gmock/gmock.h>
@@ -71,10 +71,10 @@ TEST(FunctionSettings, EachProblemWithItsLine) {
             "f:4: function.style: must be a string, not of type array; allowed: fast or exact");
 }
 
-TEST(FunctionSettings, WhatDiffersIsChangedByAStepOrARestart) {
+TEST(FunctionSettings, ADifferenceNeedsAStepOrARestart) {
   const std::vector<ConfigChange> changes = CompareSettings(
       kSpecs, ReadText("").settings, ReadText("limit = 10\ntimeout = \"60000ms\"\nstrict = true\n").settings);
-  ASSERT_EQ(changes.size(), 2u) << "60000ms is 60s";
+  ASSERT_EQ(changes.size(), 2u) << "60000ms and 60s are the same value";
   EXPECT_EQ(changes[0].key, "function.limit");
   EXPECT_EQ(changes[0].before, "9");
   EXPECT_EQ(changes[0].after, "10");
@@ -83,7 +83,7 @@ TEST(FunctionSettings, WhatDiffersIsChangedByAStepOrARestart) {
   EXPECT_FALSE(changes[1].by.live());
 }
 
-TEST(FunctionSettings, WhatIsWrittenReadsAsTheSame) {
+TEST(FunctionSettings, AWrittenConfigurationReadsAsTheSame) {
   const SettingTexts settings = ReadText("limit = 3\ntimeout = \"1h\"\nstrict = true\nstyle = \"exact\"\n").settings;
   toml::table table;
   InsertSettings(kSpecs, settings, table);

@@ -27,7 +27,7 @@ TEST(KeyDocs, TheReadmeIsUpToDate) {
   const std::string readme = Contents(SLUICE_CONFIG_README);
   const absl::StatusOr<std::string> made = WithReadmeTables(readme);
   ASSERT_TRUE(made.ok()) << made.status();
-  EXPECT_EQ(readme, *made) << "build the target config_readme";
+  EXPECT_EQ(readme, *made) << "to update it, build the target config_readme";
 }
 
 TEST(KeyDocs, AReadmeWithoutMarkersIsRefused) {
@@ -46,7 +46,8 @@ TEST(KeyDocs, TheManPageHasEveryKeyAndTheExample) {
   for (const KeyDoc& doc : KeyDocs()) {
     EXPECT_THAT(page, HasSubstr(absl::StrCat("\n.TP\n.B ", doc.key, "\n")));
   }
-  EXPECT_THAT(page, HasSubstr("\n.nf\n# a\\-b\\ec\n\\&.x = 'y'\n\\&'z\n.fi\n")) << "nothing of it is a request";
+  EXPECT_THAT(page, HasSubstr("\n.nf\n# a\\-b\\ec\n\\&.x = 'y'\n\\&'z\n.fi\n"))
+      << "no line of the example may be a roff request";
   EXPECT_THAT(page, HasSubstr("Allowed: \"pass\" (to the kernel), \"drop\""));
   EXPECT_THAT(page, HasSubstr("Sluice 1.2.3"));
 }
@@ -57,7 +58,7 @@ TEST(KeyDocs, EveryFunctionHasASection) {
     for (const SettingSpec& spec : function->settings) {
       EXPECT_THAT(ManPage("1", ""), HasSubstr(absl::StrCat("\n.TP\n.B ", spec.name, "\n")));
       EXPECT_THAT(ReadmeTables(), Not(HasSubstr(absl::StrCat("`[function] ", spec.name, "`"))))
-          << "a new function changes no file but its own";
+          << "a new function must not change the README";
     }
   }
 }

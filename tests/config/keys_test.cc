@@ -1,4 +1,4 @@
-// Every key of the table goes through every loop over it.
+// Tests each loop over the table of keys with every key.
 #include "control/config/keys.h"
 
 #include <gmock/gmock.h>
@@ -20,7 +20,7 @@ namespace {
 
 using testing::EndsWith;
 
-// A good configuration with one more line in that table.
+// Returns a good configuration with one more line in the given table.
 std::string With(const std::string& table, const std::string& line) {
   const auto more = [&](const char* name) { return table == name ? line + "\n" : ""; };
   std::string text =

@@ -1,4 +1,4 @@
-// Values for tests that loop over the table of keys.
+// Makes other values of keys, for tests that loop over the table of keys.
 #ifndef SLUICE_TESTS_CONFIG_OTHER_VALUE_H_
 #define SLUICE_TESTS_CONFIG_OTHER_VALUE_H_
 
@@ -13,7 +13,7 @@
 
 namespace sluice {
 
-// A configuration of two ports, whose function works on two.
+// Returns a configuration with two ports and a function that works on two.
 inline Config TwoPortConfig() {
   std::string text =
       "[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\n[[port]]\nname = \"lan\"\nnetdev = \"eth2\"\n[function]\n";
@@ -28,7 +28,7 @@ inline Config TwoPortConfig() {
   return config.ok() ? *config : Config();
 }
 
-// A value that the key allows, other than `value`. Fails for a key of text that it has no example for.
+// Returns a value that the key allows, other than `value`. Fails for a text key that it has no example for.
 inline KeyValue OtherValue(const KeySpec& spec, const KeyValue& value) {
   if (const auto* integer = std::get_if<IntegerType>(&spec.type); integer != nullptr) {
     return value == KeyValue(integer->most) ? integer->least : integer->most;
@@ -54,7 +54,7 @@ inline KeyValue OtherValue(const KeySpec& spec, const KeyValue& value) {
   return value;
 }
 
-// The same configuration with another value of that key.
+// Returns the configuration with another value of the key.
 inline Config WithOtherValue(const KeySpec& spec, const Config& config) {
   Config other = config;
   spec.member.set(other, 0, OtherValue(spec, spec.member.get(config, 0)));

@@ -25,7 +25,7 @@ TEST(PrefixTest, TextReadsBackAtEveryLength) {
   }
 }
 
-// The last bit of a prefix may be set, the one behind it may not.
+// The last bit of a prefix may be set, the bit behind it may not.
 TEST(PrefixTest, StrayBitsAreFoundAtEveryLength) {
   for (uint32_t bits = 1; bits <= 128; ++bits) {
     Prefix last{6, 128, {}};

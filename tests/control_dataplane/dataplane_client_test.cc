@@ -41,7 +41,7 @@ TEST_F(DataplaneClientTest, PassesRequestsAndReturnsTheirErrors) {
                                 "dataplane: cores 5,6 lanes 3:1", "dataplane: share credit with 2 fds",
                                 "dataplane: quarantine 16 on port 1", "dataplane: epoch 4 with 3 fds",
                                 "dataplane: epoch 0 with 0 fds", "dataplane: settle"));
-  EXPECT_FALSE(client_.down()) << "a refusal is an answer";
+  EXPECT_FALSE(client_.down()) << "a dataplane that refuses a request is not down";
 }
 
 TEST_F(DataplaneClientTest, PassesCountersAndRcuMapsWithTheConfiguration) {
@@ -50,7 +50,8 @@ TEST_F(DataplaneClientTest, PassesCountersAndRcuMapsWithTheConfiguration) {
   configuration.set_function("reflect");
   const RcuWaiter rcu{UniqueFd(), UniqueFd()};
   EXPECT_TRUE(client_.Configure(configuration, rcu, /*state_fd=*/-1).ok());
-  EXPECT_TRUE(client_.Configure(configuration, rcu, client_.stats().fd()).ok()) << "and the state memory";
+  EXPECT_TRUE(client_.Configure(configuration, rcu, client_.stats().fd()).ok())
+      << "with a fourth descriptor, the state memory";
   EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds", "dataplane: configure reflect with 4 fds"));
 }
 
@@ -59,7 +60,7 @@ TEST_F(DataplaneClientTest, ALaneThatIsNotThereIsRemoved) {
   fake_.refused["remove lane 3"] = absl::InternalError("stuck");
   EXPECT_EQ(client_.RemoveLane(3).message(), "stuck");
   fake_.alive = false;
-  EXPECT_TRUE(client_.RemoveLane(3).ok()) << "it took the lane with it";
+  EXPECT_TRUE(client_.RemoveLane(3).ok()) << "a dataplane that died has no lanes any more";
   EXPECT_TRUE(client_.gone());
 }
 
@@ -72,12 +73,12 @@ TEST_F(DataplaneClientTest, IsDownFromTheCallThatFindsItGone) {
   EXPECT_TRUE(absl::IsFailedPrecondition(client_.CheckUp()));
   client_.SetDown();
   EXPECT_TRUE(client_.down());
-  EXPECT_FALSE(client_.gone()) << "the loop knows";
+  EXPECT_FALSE(client_.gone()) << "SetDown was called, so the loop knows already";
   client_.SetUp();
   EXPECT_FALSE(client_.down());
 }
 
-TEST_F(DataplaneClientTest, EndsOneThatDoesNotAnswer) {
+TEST_F(DataplaneClientTest, DropsADataplaneThatDoesNotAnswer) {
   for (const absl::Status& answer : {absl::DeadlineExceededError("late"), absl::DataLossError("garbled")}) {
     log_.clear();
     fake_.alive = true;
@@ -121,7 +122,7 @@ TEST_F(DataplaneClientTest, AFenceThatCannotBeRaisedChangesNothing) {
   EXPECT_FALSE(changed);
   fake_.refused["release after "] = absl::InternalError("stuck");
   fake_.refused.erase("hold 0");
-  EXPECT_TRUE(client_.Fenced({0}, change, {}).ok()) << "that it cannot be lowered is only logged";
+  EXPECT_TRUE(client_.Fenced({0}, change, {}).ok()) << "a fence that cannot be lowered is only logged";
 }
 
 TEST_F(DataplaneClientTest, WithoutADataplaneTheChangeIsMadeAllTheSame) {
@@ -138,7 +139,7 @@ TEST_F(DataplaneClientTest, WithoutADataplaneTheChangeIsMadeAllTheSame) {
   EXPECT_TRUE(changed);
 }
 
-TEST_F(DataplaneClientTest, LetsItEndInPeaceUnlessItRefuses) {
+TEST_F(DataplaneClientTest, LetsADataplaneEndUnlessItRefuses) {
   EXPECT_TRUE(client_.ShutDown().ok());
   fake_.alive = true;
   fake_.refused["shut down"] = absl::InternalError("stuck");

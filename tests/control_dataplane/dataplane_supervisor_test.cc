@@ -36,13 +36,13 @@ class DataplaneSupervisorTest : public testing::Test {
   DataplaneSupervisorTest() { fake_.alive = false; }
   ~DataplaneSupervisorTest() override { (void)state_.Remove(); }
 
-  // The child with this number dies, and the loop hears of it.
+  // Lets the child with this number die, and tells the supervisor.
   void Die(pid_t child) {
     launcher_.ended.insert(child);
     fake_.alive = false;
     supervisor_.Lost(now_);
   }
-  // Time passes until the next child is started.
+  // Lets time pass until the next child is started, ten seconds at most, and returns how long that took.
   absl::Duration TimeToStart() {
     const pid_t before = launcher_.launched;
     const absl::Time start = now_;
@@ -70,7 +70,7 @@ class DataplaneSupervisorTest : public testing::Test {
   absl::Time now_ = absl::UnixEpoch();
 };
 
-TEST_F(DataplaneSupervisorTest, WritesDownWhomItStartedAndWhoConnected) {
+TEST_F(DataplaneSupervisorTest, SavesThePidThatItStartedAndThePidThatConnected) {
   ASSERT_TRUE(supervisor_.Start().ok());
   EXPECT_EQ(state_.state().dataplane_pid(), 1U);
   fake_.alive = true;
@@ -94,7 +94,7 @@ TEST_F(DataplaneSupervisorTest, RestartsAtOnceAndThenEverMoreSlowly) {
   EXPECT_EQ(supervisor_.restarts(), 11U);
 }
 
-TEST_F(DataplaneSupervisorTest, OneThatRanForAWhileIsForgivenItsPredecessors) {
+TEST_F(DataplaneSupervisorTest, ARestartIsImmediateAgainAfterAWhile) {
   ASSERT_TRUE(supervisor_.Start().ok());
   for (pid_t child = 1; child <= 5; ++child) {
     TakeIn();
@@ -108,12 +108,12 @@ TEST_F(DataplaneSupervisorTest, OneThatRanForAWhileIsForgivenItsPredecessors) {
   EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
 }
 
-TEST_F(DataplaneSupervisorTest, OneThatStillEndsIsWaitedFor) {
+TEST_F(DataplaneSupervisorTest, WaitsForADataplaneThatIsStillEnding) {
   ASSERT_TRUE(supervisor_.Start().ok());
   TakeIn();
   fake_.alive = false;
   supervisor_.Lost(now_);
-  EXPECT_EQ(TimeToStart(), absl::InfiniteDuration()) << "two would work on the same rings";
+  EXPECT_EQ(TimeToStart(), absl::InfiniteDuration()) << "two dataplanes must not work on the same rings";
   launcher_.ended.insert(1);
   EXPECT_EQ(TimeToStart(), absl::ZeroDuration());
 }

@@ -1,5 +1,5 @@
-// A dataplane in memory, at the other end of a connection: keeps the lanes it is given, refuses requests by the rules
-// of the contract, logs every request, and dies at the request that a test names.
+// A dataplane in memory, at the other end of a connection. It keeps the lanes that it is given, refuses requests by the
+// rules of the contract, logs every request, and dies at the request that a test names.
 #ifndef SLUICE_TESTS_CONTROL_DATAPLANE_FAKE_DATAPLANE_H_
 #define SLUICE_TESTS_CONTROL_DATAPLANE_FAKE_DATAPLANE_H_
 
@@ -65,17 +65,17 @@ class FakeDataplane final : public DataplaneConnection {
   std::map<uint32_t, Lane> lanes;
   uint32_t transmit_lanes = 0;
   dataplane::FunctionPage page;                 // the answer to every query
-  std::map<std::string, std::string> settings;  // of the function, as configured or applied
+  std::map<std::string, std::string> settings;  // the function's settings, as configured or applied
   std::optional<UniqueFd> state;                // the function's memory that came last
   std::optional<std::string> fails_with_idle;   // takes settings with this value of "idle", and fails all the same
-  bool refuses_state = false;                   // that another dataplane has used
-  std::map<std::string, absl::Status> refused;  // requests as they stand in the log, without the prefix
+  bool refuses_state = false;                   // refuses state memory that a dataplane has used
+  std::map<std::string, absl::Status> refused;  // requests in the words of the log, without the prefix
   std::optional<std::string> dies_at;
 
  private:
-  static constexpr size_t kStateFd = 3;  // of Configure: behind the counters and the two maps of RCU
+  static constexpr size_t kStateFd = 3;  // its place in Configure: behind the counters and the two maps of RCU
 
-  // A request in words; empty lists are left out.
+  // Describes a request for the log; empty lists are left out.
   static std::string Words(const dataplane::Request& request, size_t fds) {
     using dataplane::Request;
     const auto with_fds = [fds](const std::string& text) { return absl::StrCat(text, " with ", fds, " fds"); };

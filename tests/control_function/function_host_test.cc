@@ -19,7 +19,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// "count" has state memory, a setting that needs a restart (sources) and a live one (idle); "reflect" has none of it.
+// "count" has state memory, a setting that needs a restart (sources) and a live one (idle). "reflect" has no state and
+// no settings.
 class FunctionHostTest : public testing::Test {
  protected:
   FunctionHostTest() { client_.SetStats(*StatsView::Make()); }
@@ -34,7 +35,7 @@ class FunctionHostTest : public testing::Test {
   absl::Status Configure(FunctionHost& host) {
     return host.Configure(dataplane::Configure(), RcuWaiter{UniqueFd(), UniqueFd()}, client_);
   }
-  // The memory that came with the last Configure.
+  // Returns the state memory that came with the last Configure.
   struct stat Memory() {
     struct stat memory {};
     EXPECT_TRUE(fake_.state.has_value() && fstat(fake_.state->get(), &memory) == 0);
@@ -53,7 +54,7 @@ class FunctionHostTest : public testing::Test {
   DataplaneClient client_{fake_, calls_};
 };
 
-TEST_F(FunctionHostTest, RefusesWhatNoConfigurationHolds) {
+TEST_F(FunctionHostTest, RefusesUnknownFunctionsAndBadSettings) {
   EXPECT_THAT(FunctionHost::Make({.type = "counts"}).status().message(), HasSubstr("there are: "));
   EXPECT_THAT(FunctionHost::Make({.type = "count", .settings = {{"sources", "many"}}}).status().message(),
               HasSubstr("sources"));
@@ -79,7 +80,7 @@ TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
   FunctionHost host = Host("count", {{"sources", "1024"}});
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_THAT(fake_.settings, ElementsAre(std::pair{"idle", "5m"}, std::pair{"sources", "1024"}))
-      << "all settings, also those that nobody wrote";
+      << "all settings, with the defaults";
   const struct stat first = Memory();
   EXPECT_GE(first.st_size, 1024 * 64);
   ASSERT_TRUE(Configure(host).ok());
@@ -96,7 +97,7 @@ TEST_F(FunctionHostTest, TheMemoryIsThereAndKeepsItsSize) {
   EXPECT_EQ(fcntl(fake_.state->get(), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-TEST_F(FunctionHostTest, MemoryThatNobodyHadIsFresh) {
+TEST_F(FunctionHostTest, MemoryThatNoDataplaneAcceptedIsFresh) {
   FunctionHost host = Host("count");
   fake_.refused["configure count with 4 fds"] = absl::ResourceExhaustedError("no memory");
   EXPECT_EQ(Configure(host).message(), "no memory");
@@ -196,7 +197,8 @@ TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
   const auto memory = [] { return UniqueFd(memfd_create("test", MFD_CLOEXEC)); };
   EXPECT_EQ(refused(Running("reflect", {}), UniqueFd()), "it runs function \"reflect\"");
   EXPECT_EQ(refused(Running("count", {{"idle", "5m"}, {"sources", "64"}}), memory()), "it runs with sources = 64");
-  EXPECT_EQ(refused(Running("count", {{"idle", "5m"}}), memory()), "it runs with sources = ") << "an older one";
+  EXPECT_EQ(refused(Running("count", {{"idle", "5m"}}), memory()), "it runs with sources = ")
+      << "an older dataplane, which has no such setting";
   EXPECT_THAT(refused(Running("count", host.settings()), UniqueFd()), HasSubstr("state memory"));
   EXPECT_THAT(log_, IsEmpty());
 }
@@ -236,7 +238,7 @@ TEST_F(FunctionHostTest, SettingsArePutBackWhenDecisionsCannotBeWithdrawn) {
   EXPECT_THAT(log_, IsEmpty()) << "nothing to put back";
 }
 
-TEST_F(FunctionHostTest, SettingsAppliedWhileNoDataplaneRunsAreTheSuccessors) {
+TEST_F(FunctionHostTest, SettingsAppliedWithoutADataplaneGoToTheSuccessor) {
   FunctionHost host = Host("count");
   client_.SetDown();
   EXPECT_TRUE(Apply(host, {{"idle", "10s"}}).ok());

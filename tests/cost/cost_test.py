@@ -1,4 +1,4 @@
-"""What a packet costs in userspace, in instructions: as stored, and the same however many lanes there are."""
+"""Instructions of a packet in userspace: they are as stored, and the same for any number of lanes."""
 
 import shutil
 
@@ -6,13 +6,13 @@ import pytest
 
 from tests.cost import make_frames, measure
 
-# What each further lane may add to a packet's cost, of sixteen against one.
+# The most that a packet may cost with sixteen lanes, in multiples of its cost with one.
 FLAT = 1.05
 
 
 @pytest.fixture(scope="module")
 def cost():
-    """Workload -> Cost; each is measured once."""
+    """Returns a function for the Cost of a workload, which measures each workload once."""
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")
     known = {}
@@ -54,8 +54,8 @@ def test_it_is_the_same_each_time(cost):
 
 
 def test_what_costs_more_is_seen(cost):
-    """The measurement follows the work: a burst of one frame shares nothing, and reflect writes what forward does
-    not."""
+    """The measurement follows the work: frames of single-frame bursts share no work, and reflect writes MACs while
+    forward writes nothing."""
     for function in ("reflect", "forward"):
         assert cost(f"{function}, 1 lane, single frames").instructions > \
             1.5 * cost(f"{function}, 1 lane, full bursts").instructions

@@ -2,9 +2,9 @@
 //
 //   valgrind --tool=callgrind --toggle-collect='*CountedRound*' packet_cost --frames frames.pcap --lanes 16
 //
-// Prints {"frames": ..., "compiler": ...}: how many frames the counted part handled, each received, processed, sent
-// and completed, and what compiled it. Without valgrind it checks the same and counts nothing. What is counted is
-// Lane::Poll, for one lane after the other as a worker does it, after a warm-up; see replay.h for what is not.
+// Prints {"frames": ..., "compiler": ...}: the number of frames that the counted part received, processed, sent and
+// completed, and the compiler of the program. Without valgrind it runs the same and counts nothing. The counted part is
+// Lane::Poll of one lane after the other, like in a worker, after a warm-up; replay.h lists what is left out.
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <cstdio>
@@ -31,14 +31,14 @@ constexpr char kCompiler[] = "g++";
 constexpr int kCompilerVersion = __GNUC__;
 #endif
 
-// Until every frame of a lane has been used once, in rounds of full bursts.
+// Enough rounds of full bursts to use every frame of a lane once.
 constexpr uint32_t kWarmUpRounds = LaneLayout(1, 2048).frame_count / kBurstFrames;
 
 struct Options {
   std::string frames;
   std::string function = "reflect";
   uint32_t lanes = 1;
-  uint32_t busy_lanes = 0;  // 0: all
+  uint32_t busy_lanes = 0;  // the lanes that receive; 0: all
   uint32_t burst = kBurstFrames;
   uint32_t passes = 16;
 };
@@ -66,7 +66,7 @@ class Bench {
     return absl::OkStatus();
   }
 
-  // Returns how many frames were completed in the counted rounds, all of which must have been.
+  // Returns the number of frames completed in the counted rounds. Fails if a frame was not completed.
   absl::StatusOr<uint64_t> Run() {
     const uint64_t rounds = uint64_t{options_.passes} * recording_.size() / options_.burst;
     for (uint32_t round = 0; round < kWarmUpRounds; ++round) {
@@ -100,7 +100,7 @@ class Bench {
     }
   }
 
-  // callgrind counts what happens between its entry and its return, so it must be there to be entered.
+  // callgrind counts from the entry of this function to its return, so it must not be inlined.
   [[gnu::noinline]] void CountedRound() { PollLanes(); }
   void PollLanes() {
     for (const std::unique_ptr<ReplayLane>& lane : lanes_) {

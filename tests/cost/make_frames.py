@@ -1,11 +1,10 @@
 #!/usr/bin/python3 -B
 """Makes frames.pcap, the frames that packet_cost receives: `tests/cost/make_frames.py FILE`.
 
-128 frames, two bursts: half of them UDP and TCP over IPv4 of the smallest size and acknowledgements, the rest over
-all kinds and sizes: IPv6, VLAN and QinQ tags, fragments, IPv4 and IPv6 options, ICMP, full-sized segments. Which kind
-follows which is drawn once from a fixed seed, so that branches are not learned from a pattern of a few frames;
-addresses and ports are of as many flows as there are frames. Checksums are complete, as they arrive from a wire.
-cost_test.py checks that the file is what this program makes.
+The file has 128 frames, two bursts. Half of them are UDP of the smallest size and TCP acknowledgements, over IPv4. The
+rest has all kinds and sizes: IPv6, VLAN and QinQ tags, fragments, IPv4 and IPv6 options, ICMP, full-sized segments. A
+fixed seed shuffles them, so that a CPU cannot learn its branches from a short pattern. Each frame has random addresses
+and ports. Checksums are complete, as on a wire. cost_test.py checks that the file is this program's.
 """
 
 import random
@@ -16,7 +15,7 @@ SEED = 20120704
 FRAMES = 128
 UDP, TCP, ICMP, FRAGMENT6, HOP_BY_HOP = 17, 6, 1, 44, 0
 VLAN, QINQ = struct.pack("!HH", 0x8100, 7), struct.pack("!HHHH", 0x88A8, 9, 0x8100, 7)
-SMALLEST = 60  # without the checksum sequence
+SMALLEST = 60  # without FCS
 
 
 def checksum(data):
@@ -28,7 +27,7 @@ def checksum(data):
 
 
 def segment(protocol, ports, payload, pseudo):
-    """A TCP or UDP segment with its checksum; `pseudo` is the addresses."""
+    """Returns a TCP or UDP segment with its checksum; `pseudo` has the addresses of the pseudo header."""
     if protocol == UDP:
         header, at = struct.pack("!HHHH", *ports, 8 + len(payload), 0), 6
     else:
@@ -51,7 +50,7 @@ def ipv6(addresses, following, payload):
 
 
 def frame(kind, size, numbers):
-    """`size` bytes long, or as long as its headers are."""
+    """Returns a frame of `size` bytes, or longer if its headers are."""
     tags = {"vlan": VLAN, "qinq": QINQ}.get(kind, b"")
     ports = numbers.randrange(1024, 65536), numbers.choice((53, 80, 443, 4789))
     hosts = [numbers.randrange(1, 65535) for _ in range(2)]
@@ -94,7 +93,7 @@ OTHERS += [("fragment6", 1514), ("fragment6", 576), ("options6", 94), ("options6
 
 
 def recording():
-    """The file's bytes: classic pcap, microseconds, Ethernet, every frame at time 0."""
+    """Returns the file's bytes: classic pcap, microseconds, Ethernet, every frame at time 0."""
     numbers = random.Random(SEED)
     kinds = COMMON + OTHERS
     assert len(kinds) == FRAMES

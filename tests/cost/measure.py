@@ -1,14 +1,14 @@
 #!/usr/bin/python3 -B
 """Instructions a packet of the userspace path: packet_cost under callgrind, against the stored figures.
 
-    tests/cost/measure.py              measures, prints each figure beside the stored one and where it goes
-    tests/cost/measure.py --store      stores what it measures in figures.json, for this compiler
+    tests/cost/measure.py              prints each figure, the stored one, and the functions with the most instructions
+    tests/cost/measure.py --store      stores the figures in figures.json, for this compiler
 
-Takes the build that SLUICE_BUILD names, else build/release: figures are of what users run. A figure counts the
-instructions of Lane::Poll and all it calls, a frame; not counted are the system calls that a lane makes to have the
-kernel send (packet_cost takes the frames instead), nor sleeping and waking. It has no clock and no cache in it, so it
-is the same on a busy machine; it says nothing about time. Another compiler makes other code, so each major version
-has figures of its own.
+Takes the build that SLUICE_BUILD names, else build/release, since figures are of the programs that users run. A figure
+is the number of instructions a frame of Lane::Poll and everything it calls. It leaves out the system calls by which the
+kernel sends (packet_cost takes the frames instead), and sleeping and waking. It does not depend on clocks or caches, so
+it is the same on a busy machine, and it says nothing about time. Another compiler makes other code, so each major
+version has its own figures.
 """
 
 import argparse
@@ -26,12 +26,12 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 STORED = FOLDER / "figures.json"
 RECORDING = FOLDER / "frames.pcap"
 STORE = "SLUICE_BUILD=build/release tests/cost/measure.py --store"
-# Either way, of the stored figure.
+# Allowed difference in either direction, as a part of the stored figure.
 TOLERANCE = 0.03
-# packet_cost's own: what stands for the kernel.
+# packet_cost's own functions, which stand for the kernel.
 _NOT_COUNTED = re.compile(r"sluice::(cost::|FakeRing<)")
 
-# What is measured, and packet_cost's options for it.
+# Workload -> packet_cost's options for it.
 WORKLOADS = {
     f"{function}, {lanes} lane{'s' if lanes > 1 else ''}, {bursts}":
         ("--function", function, "--lanes", lanes, "--burst", burst)
@@ -44,11 +44,11 @@ WORKLOADS = {
 class Cost:
     compiler: str
     frames: int
-    functions: dict[str, float]  # instructions a frame by function, dearest first
+    functions: dict[str, float]  # instructions a frame by function, the most expensive first
 
     @property
     def instructions(self):
-        """A frame."""
+        """Returns the instructions of a frame."""
         return sum(self.functions.values())
 
     def describe(self, most=12):
@@ -65,7 +65,8 @@ def program():
 
 
 def by_function(profile):
-    """Function -> instructions of its own in callgrind's output (its manual, "Callgrind Format Specification")."""
+    """Returns each function's own instructions in callgrind's output ("Callgrind Format Specification" in its manual).
+    """
     names, costs = {}, {}
     function, inclusive = "", False
     for line in profile.splitlines():
@@ -84,12 +85,12 @@ def by_function(profile):
 
 
 def measure(name):
-    """A workload's Cost."""
+    """Measures the Cost of a workload."""
     return count(*WORKLOADS[name])
 
 
 def count(*options):
-    """The Cost of what packet_cost does with these options."""
+    """Measures the Cost of packet_cost with these options."""
     with tempfile.TemporaryDirectory(prefix="sluice-cost-") as folder:
         profile = pathlib.Path(folder) / "profile"
         words = ["valgrind", "--quiet", "--tool=callgrind", "--toggle-collect=*CountedRound*",
@@ -106,25 +107,25 @@ def count(*options):
 
 
 def stored():
-    """Compiler -> workload -> instructions a frame."""
+    """Returns the stored figures: compiler -> workload -> instructions a frame."""
     return json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
 
 
 def problem(name, figure, expected):
-    """What is wrong with a figure; nothing when it is within the tolerance."""
+    """Returns the problem of a figure, or "" if it is within the tolerance."""
     ratio = figure / expected
     if abs(ratio - 1) <= TOLERANCE:
         return ""
     words = f"{name}: {figure:.2f} instructions a frame, {expected:.2f} are stored: {100 * (ratio - 1):+.1f} %"
     if ratio > 1:
-        return f"{words}, worse than the {100 * TOLERANCE:.0f} % allowed. Make it cheaper; or, where that is the " \
-               f"price of something wanted, store it: {STORE}"
+        return f"{words}, worse than the {100 * TOLERANCE:.0f} % allowed. Make it cheaper; or, if the change is " \
+               f"worth that price, store it: {STORE}"
     return f"{words}, better. Store it, so that it stays so: {STORE}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", action="store_true", help="store what is measured, for this compiler")
+    parser.add_argument("--store", action="store_true", help="store the figures, for this compiler")
     chosen = parser.parse_args()
     known, made = stored(), {}
     for name in WORKLOADS:

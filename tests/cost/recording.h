@@ -9,8 +9,8 @@
 
 namespace sluice::cost {
 
-// In the file's order. Errors: InvalidArgument when it is not classic pcap of Ethernet frames, little-endian, or ends
-// within a frame or without one.
+// Returns the frames in the file's order. Errors: InvalidArgument if the file is not a little-endian, classic pcap of
+// Ethernet frames, ends within a frame, or has none.
 absl::StatusOr<std::vector<std::string>> ReadRecording(const std::string& path);
 
 }  // namespace sluice::cost

@@ -90,7 +90,7 @@ absl::StatusOr<std::unique_ptr<ReplayLane>> ReplayLane::Open(uint32_t index, uin
   auto made = std::make_unique<ReplayLane>();
   std::vector<PortSocket> mapped;
   for (uint32_t port = 0; port < ports; ++port) {
-    // Side by side, lanes and ports receive different frames.
+    // In one round, lanes and ports receive different frames.
     ReplaySocket& socket = *made->sockets_.emplace_back(
         std::make_unique<ReplaySocket>(kLaneRings, recording, size_t{index} * 7 + size_t{port} * 3));
     socket.SetMemory(umem->Data(0));

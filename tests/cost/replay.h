@@ -1,13 +1,13 @@
-// The device that packet_cost has instead of a kernel: it receives recorded frames and sends whatever it is given.
+// A device and kernel in memory for packet_cost: delivers recorded frames, and accepts every frame that a lane sends.
 //
 //   Deliver   takes frames from the fill ring, copies the next recorded ones into them, puts them on the receive ring
-//   WakeTx    what sendto() does: takes 32 frames from the transmit ring, as copy mode does
-//   Complete  gives back all that was taken
+//   WakeTx    takes 32 frames from the transmit ring, as sendto() does in copy mode
+//   Complete  gives back all frames that were taken
 //
-// Only WakeTx happens within Lane::Poll. Everything here is in namespace sluice::cost, whose instructions measure.py
-// leaves out: what a system call costs is the kernel's and another bench's business.
+// Only WakeTx is called within Lane::Poll. Everything here is in namespace sluice::cost, whose instructions measure.py
+// leaves out: another bench measures the cost of system calls.
 //
-// Threads: one.
+// For one thread.
 #ifndef SLUICE_TESTS_COST_REPLAY_H_
 #define SLUICE_TESTS_COST_REPLAY_H_
 
@@ -26,15 +26,15 @@ namespace sluice::cost {
 
 class ReplaySocket {
  public:
-  // `first`: where in the recording it begins. The recording must outlive it.
+  // Delivers frames from number `first` of the recording on. The recording must outlive the socket.
   ReplaySocket(const XskRingSizes& sizes, const std::vector<std::string>& recording, size_t first);
 
   XskSocket Map();
-  // The lane's memory, before anything is delivered.
+  // Sets the lane's memory. Must be called before Deliver.
   void SetMemory(uint8_t* umem) { umem_ = umem; }
-  // False when there is no frame or no room for all of `count`.
+  // Delivers `count` frames. Returns false if frames or room ran out.
   bool Deliver(uint32_t count);
-  // Returns how many.
+  // Completes the frames that were taken. Returns how many.
   uint32_t Complete();
 
  private:
@@ -49,18 +49,18 @@ class ReplaySocket {
   FakeRing<uint64_t> completion_;
   FakeRing<xdp_desc> rx_;
   FakeRing<xdp_desc> tx_;
-  std::vector<uint64_t> sent_;  // and not completed; never grows in WakeTx
+  std::vector<uint64_t> sent_;  // frames not completed; reserved up front, so that WakeTx does not allocate
 };
 
-// A Lane of the product, and the sockets it has.
+// A Lane of the product, with ReplaySockets.
 class ReplayLane {
  public:
   static absl::StatusOr<std::unique_ptr<ReplayLane>> Open(uint32_t index, uint32_t ports, LaneStats& stats,
                                                           const std::vector<std::string>& recording);
   Lane& lane() { return *lane_; }
-  // Delivers `count` frames on each port; false when one does not take them.
+  // Delivers `count` frames on each port. Returns false if a port did not take them all.
   bool Deliver(uint32_t count);
-  // Returns how many, on all ports.
+  // Completes the frames on all ports. Returns how many.
   uint32_t Complete();
 
  private:

@@ -24,7 +24,7 @@
 
 namespace sluice {
 
-// A listening agent, and a dataplane that serves it on a thread of its own.
+// Plays the agent, which listens; the dataplane serves it on a second thread.
 class AgentLinkTest : public ::testing::Test {
  protected:
   AgentLinkTest() : termination_(eventfd(0, EFD_CLOEXEC)) {

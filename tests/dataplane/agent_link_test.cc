@@ -31,7 +31,7 @@ TEST_F(AgentLinkTest, TriesUntilTheAgentIsThereAndAnswersInOrder) {
   EXPECT_EQ(second.code(), static_cast<uint32_t>(absl::StatusCode::kFailedPrecondition));
   EXPECT_FALSE(second.message().empty());
 
-  // The agent dies and comes back: it gets the segment, and is told what stands.
+  // The agent dies and comes back: Hello brings it the stats segment and the configuration that is in force.
   connection_.Reset();
   const dataplane::Hello again = Accept();
   EXPECT_TRUE(again.configured());
@@ -52,10 +52,10 @@ TEST_F(AgentLinkTest, EndsWhenShutDown) {
   EXPECT_TRUE(dataplane_.shut_down());
 }
 
-TEST_F(AgentLinkTest, EndsWhenToldToWithOrWithoutAnAgent) {
+TEST_F(AgentLinkTest, EndsWhenToldToWithoutAnAgent) {
   Serve();
   Terminate();
-  EXPECT_FALSE(dataplane_.shut_down()) << "that is for main to do";
+  EXPECT_FALSE(dataplane_.shut_down()) << "the link only returns: main shuts the dataplane down";
 }
 
 TEST_F(AgentLinkTest, FlowsAgeWhileRequestsComeWithoutAPause) {
@@ -99,7 +99,7 @@ TEST_F(AgentLinkTest, AnAnswerThatFitsNoMessageBecomesASmallError) {
   EXPECT_EQ(Receive().reply().id(), 3U) << "the link is as before";
 }
 
-TEST_F(AgentLinkTest, StandsGarbage) {
+TEST_F(AgentLinkTest, SurvivesGarbage) {
   Listen();
   Serve();
   Accept();

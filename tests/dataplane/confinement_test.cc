@@ -18,7 +18,8 @@
 namespace sluice {
 namespace {
 
-// Runs `body` confined, in a child. Its answer is the child's exit status.
+// Runs `body` confined, in a child process, and returns the child's exit status: the result of `body`, 100 if the
+// confinement failed, 200 if a signal killed the child.
 int Confined(const std::function<int()>& body) {
   const pid_t child = fork();
   if (child == 0) {
@@ -43,7 +44,7 @@ int LoadProgram() {
 TEST(Confinement, LeavesNoCapability) {
   EXPECT_EQ(Confined([] {
               if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != -1) {
-                return 1;  // prctl itself is off the list, but for naming threads
+                return 1;  // the filter allows prctl only for naming threads
               }
               return errno == EPERM ? 0 : 2;
             }),
@@ -51,13 +52,13 @@ TEST(Confinement, LeavesNoCapability) {
   EXPECT_EQ(Confined([] { return mkdir("/tmp/never", 0700) == -1 && errno == EPERM ? 0 : 1; }), 0);
 }
 
-TEST(Confinement, RefusesWhatIsNotOnTheList) {
+TEST(Confinement, RefusesCallsThatAreNotOnTheList) {
   EXPECT_EQ(Confined([] { return socket(AF_INET, SOCK_STREAM, 0) == -1 && errno == EPERM ? 0 : 1; }), 0);
   EXPECT_EQ(Confined([] { return fork() == -1 && errno == EPERM ? 0 : 1; }), 0);
   EXPECT_EQ(Confined([] { return execl("/bin/true", "true", nullptr) == -1 && errno == EPERM ? 0 : 1; }), 0);
 }
 
-TEST(Confinement, LeavesWhatTheDataplaneNeeds) {
+TEST(Confinement, AllowsTheCallsThatTheDataplaneNeeds) {
   EXPECT_EQ(Confined([] { return socket(AF_UNIX, SOCK_SEQPACKET, 0) >= 0 ? 0 : 1; }), 0);
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the address sanitizer gives each thread a signal stack, a system call that is off the list";

@@ -20,7 +20,7 @@ TEST(CrashAccounting, OwesNothingAfterACleanEnd) {
   EXPECT_EQ(drops.unexplained, 0);
 }
 
-TEST(CrashAccounting, DropsWhatIsNotStillHeld) {
+TEST(CrashAccounting, DropsFramesThatAreNoLongerHeld) {
   auto stats = std::make_unique<StatsSegment>();
   stats->lanes[0].ports[0].rx_packets.Set(100);
   stats->lanes[0].ports[0].tx_packets.Set(60);
@@ -28,14 +28,14 @@ TEST(CrashAccounting, DropsWhatIsNotStillHeld) {
   stats->lanes[0].handoff_held.Set(999);
   CrashAccounting crash_accounting(*stats);
   crash_accounting.Adopt(0, 30);
-  crash_accounting.Adopt(0, 0);  // removed and added again: still the first
+  crash_accounting.Adopt(0, 0);  // the lane was removed and added again: its first number counts
   EXPECT_EQ(crash_accounting.Settle().by_lane[0], 10U);
-  EXPECT_EQ(crash_accounting.Settle().by_lane[0], 0U) << "only once";
+  EXPECT_EQ(crash_accounting.Settle().by_lane[0], 0U) << "the drops are counted once";
 }
 
 TEST(CrashAccounting, SeesThroughHandOffs) {
   auto stats = std::make_unique<StatsSegment>();
-  // 50 frames were handed from the bridge to lane 0, which had sent 45; 5 were lost, somewhere.
+  // The bridge lane handed 50 frames to lane 0, which sent 45 of them. The crash lost 5, in either lane.
   stats->lanes[kBridgeLane].ports[0].rx_packets.Set(50);
   stats->lanes[0].ports[0].tx_packets.Set(45);
   const CrashAccounting::Drops drops = CrashAccounting(*stats).Settle();

@@ -45,10 +45,10 @@ TEST_F(DataplaneTest, ALaneWorksFromAddToRemove) {
   EXPECT_EQ(Balance::Of(*stats_).tx, 100U);
   EXPECT_TRUE(dataplane_->held_lanes().empty());
   EXPECT_EQ(Remove(0).code(), absl::StatusCode::kNotFound);
-  EXPECT_TRUE(Add(*agent_lanes_[0]).ok()) << "and again";
+  EXPECT_TRUE(Add(*agent_lanes_[0]).ok()) << "a lane that was removed can be added again";
 }
 
-TEST_F(DataplaneTest, SentFramesRestInLanesThatAreThereAndThatCome) {
+TEST_F(DataplaneTest, PresentAndFutureLanesQuarantineSentFrames) {
   Start(1);
   EXPECT_EQ(Quarantine(kPorts, 16).code(), absl::StatusCode::kInvalidArgument);
   ASSERT_TRUE(Quarantine(0, 16).ok());
@@ -59,7 +59,7 @@ TEST_F(DataplaneTest, SentFramesRestInLanesThatAreThereAndThatCome) {
       ASSERT_TRUE(socket(lane, i % 2).Deliver(UdpPacket(1, i)));
     }
     ASSERT_TRUE(Settled(100 * (lane + 1)));
-    EXPECT_EQ(stats_->lanes[lane].free_frames.Get(), free_before - 16) << "of port 0, none of port 1";
+    EXPECT_EQ(stats_->lanes[lane].free_frames.Get(), free_before - 16) << "port 0 quarantines 16 frames, port 1 none";
   }
   ASSERT_TRUE(Quarantine(0, 0).ok());
 }
@@ -68,7 +68,7 @@ TEST_F(DataplaneTest, ALaneThatCannotBeAddedLeavesNoTrace) {
   Start(1);
   const auto entries = kernel_.entries;
   AgentLane& lane = MakeLane(1);
-  kernel_.refused_keys = {11};  // of its second port
+  kernel_.refused_keys = {11};  // the lane's key in the XSKMAP of its second port
   EXPECT_EQ(Add(lane).code(), absl::StatusCode::kInternal);
   EXPECT_EQ(kernel_.entries, entries);
   EXPECT_EQ(dataplane_->held_lanes().size(), 1U);
@@ -163,7 +163,7 @@ TEST_F(DataplaneTest, ALaneWhoseDestinationIsGoneHasNoRoute) {
   ASSERT_TRUE(Add(*agent_lanes_[0]).ok());
   ASSERT_TRUE(socket(1, 0).Deliver(UdpPacket(1, 2)));
   ASSERT_TRUE(Remove(1).ok());
-  // Lane 0's worker may still be about to send what it was handed.
+  // Lane 0's worker may not have sent the frame yet that lane 1 handed over.
   EXPECT_TRUE(Settled(2));
   EXPECT_EQ(Drops(stats_->lanes[1], 0, DropReason::kNoRoute), 1U);
   EXPECT_EQ(socket(0, 0).TakeSent().size(), 1U);
@@ -188,7 +188,7 @@ TEST_F(DataplaneTest, ASuccessorTakesOverAndSettles) {
     ASSERT_TRUE(socket(0, 0).Deliver(UdpPacket(1, i)));
   }
   ASSERT_TRUE(Settled(50));
-  // What a crash leaves: ten frames counted as received that are nowhere, and stale gauges.
+  // A crash leaves ten frames that were counted as received and are nowhere, and stale gauges.
   auto* writable = static_cast<StatsSegment*>(
       mmap(nullptr, sizeof(StatsSegment), PROT_READ | PROT_WRITE, MAP_SHARED, stats_fd_.get(), 0));
   dataplane_.reset();
@@ -221,7 +221,7 @@ TEST_F(DataplaneTest, EndsInTheMiddleOfHandoffs) {
     ASSERT_TRUE(socket(1, 0).Deliver(UdpPacket(1, i)));
   }
   dataplane_.reset();
-  EXPECT_EQ(kernel_.entries.size(), 3 * kPorts) << "a successor goes on with them";
+  EXPECT_EQ(kernel_.entries.size(), 3 * kPorts) << "a successor goes on with these XSKMAP entries";
 }
 
 TEST_F(DataplaneTest, TellsANewAgentWhatItHolds) {

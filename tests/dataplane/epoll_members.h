@@ -1,4 +1,4 @@
-// How many descriptors this process's epoll sets have, as the kernel says.
+// Counts the descriptors in this process's epoll sets, as the kernel lists them in /proc/self/fdinfo.
 #ifndef SLUICE_TESTS_DATAPLANE_EPOLL_MEMBERS_H_
 #define SLUICE_TESTS_DATAPLANE_EPOLL_MEMBERS_H_
 

@@ -86,7 +86,7 @@ class DataplaneTest : public ::testing::Test {
     request.mutable_configure()->set_poll(dataplane::POLL_MODE_ADAPTIVE);
     std::vector<UniqueFd> fds;
     fds.push_back(Duplicate(stats_fd_));
-    fds.emplace_back(memfd_create("outer", MFD_CLOEXEC));  // as no map is asked for
+    fds.emplace_back(memfd_create("outer", MFD_CLOEXEC));  // FakeKernel accepts any file in place of a BPF map
     fds.emplace_back(memfd_create("inner", MFD_CLOEXEC));
     return dataplane_->Execute(request, std::move(fds));
   }
@@ -138,7 +138,7 @@ class DataplaneTest : public ::testing::Test {
     }
   }
   FakeSocket& socket(uint32_t lane, uint32_t port) { return *agent_lanes_[lane]->fake.sockets[port]; }
-  // So many frames were received, ever, and each of them is accounted for.
+  // Waits, for a minute at most, until `received` frames were received in all, none is held, and the law holds.
   bool Settled(uint64_t received) const {
     for (int i = 0; i < 60000; ++i) {
       const Balance balance = Balance::Of(*stats_);

@@ -1,4 +1,4 @@
-// The kernel's side of AF_XDP sockets, in memory: what tests put where the kernel would be.
+// The kernel's side of AF_XDP sockets, in memory. Tests use it in place of the kernel.
 //
 //   FakeSocket   four rings whose indices start near 2^32, so that they wrap at once; delivers frames,
 //                sends what is on the transmit ring, completes it when told to
@@ -47,7 +47,7 @@ struct FakeSocketOptions {
   uint32_t start = kNearWrap;
   bool transmits = true;
   bool completes_at_once = true;
-  uint32_t frames_per_wakeup = 32;  // as TX_BATCH_SIZE; 0 is a device that takes nothing
+  uint32_t frames_per_wakeup = 32;  // the kernel's TX_BATCH_SIZE; 0 is a device that takes nothing
 };
 
 class FakeSocket {
@@ -65,7 +65,7 @@ class FakeSocket {
     tx_.set_needs_wakeup(true);
   }
 
-  // The product's view, any number of times: as a successor process maps the same rings.
+  // Returns the product's view of the rings. May be called again: a successor process maps the same rings.
   XskSocket Map() {
     class Handle final : public XskKernel {
      public:
@@ -89,7 +89,7 @@ class FakeSocket {
     return socket;
   }
 
-  // False when the packet is lost for want of a frame or of room, as on a device.
+  // Returns false when the packet is lost because there is no frame for it or no room in the RX ring, as on a device.
   bool Deliver(const std::string& packet) {
     const std::lock_guard lock(mutex_);
     UpdateReadable();
@@ -108,7 +108,7 @@ class FakeSocket {
     return true;
   }
 
-  // What sendto() does.
+  // Does the work of sendto().
   void SendSome() {
     const std::lock_guard lock(mutex_);
     ++tx_wakeups;
@@ -138,7 +138,7 @@ class FakeSocket {
     const std::lock_guard lock(mutex_);
     return in_flight_.size();
   }
-  // Frames the kernel may receive into.
+  // Frames that the kernel may receive into.
   uint32_t posted() {
     const std::lock_guard lock(mutex_);
     return fill_.filled() + static_cast<uint32_t>(pool_.size());
@@ -153,7 +153,7 @@ class FakeSocket {
   std::vector<std::string>* completed = nullptr;  // several sockets' frames in the order the devices sent them
   uint32_t tx_wakeups = 0;
   uint32_t rx_wakeups = 0;
-  uint32_t lost = 0;  // packets that did not arrive
+  uint32_t lost = 0;  // packets that found no frame or no room
   FakeRing<uint64_t>& fill() { return fill_; }
   FakeRing<xdp_desc>& rx() { return rx_; }
   FakeRing<xdp_desc>& tx() { return tx_; }
@@ -185,12 +185,12 @@ class FakeSocket {
   FakeRing<uint64_t> completion_;
   FakeRing<xdp_desc> rx_;
   FakeRing<xdp_desc> tx_;
-  std::deque<uint64_t> pool_;       // taken from the fill ring, not yet received into
+  std::deque<uint64_t> pool_;       // frames taken from the fill ring and not used yet
   std::deque<xdp_desc> in_flight_;  // sent, not yet completed
   UniqueFd readable_;
 };
 
-// The memfd the agent would make.
+// A memfd like the one that the agent makes.
 class FakeUmem {
  public:
   explicit FakeUmem(uint32_t frame_count) : layout{frame_count, 2048}, fd(memfd_create("umem", MFD_CLOEXEC)) {
@@ -224,7 +224,7 @@ class FakeLane {
     }
   }
 
-  // As a process does that has just been given the descriptors; the former Lane, if any, must be gone.
+  // Makes a Lane like a process that has just received the descriptors. The previous Lane must be gone.
   std::unique_ptr<Lane> Open(uint32_t index, LaneStats& stats, AwakeClock::Source clock = MonotonicNs) {
     absl::StatusOr<Umem> mapped = Umem::Map(umem.fd.get(), umem.layout);
     EXPECT_TRUE(mapped.ok()) << mapped.status();
@@ -246,7 +246,7 @@ struct Balance {
   uint64_t tx = 0;
   uint64_t passed = 0;
   uint64_t drops = 0;
-  uint64_t held = 0;  // and in hand-offs
+  uint64_t held = 0;  // by ports, hand-offs, the way to the kernel and the function
 
   static Balance Of(const StatsSegment& stats) {
     Balance sum;
@@ -297,7 +297,7 @@ inline uint64_t SequenceOf(const std::string& packet) {
   return sequence;
 }
 
-// Each flow's packets came in order, none twice.
+// Expects each flow's packets in order and without duplicates.
 inline void ExpectOrder(const std::vector<std::string>& packets) {
   std::map<uint32_t, uint64_t> last;
   for (const std::string& packet : packets) {
@@ -311,7 +311,7 @@ inline void ExpectOrder(const std::vector<std::string>& packets) {
 
 class FakeKernel final : public Kernel {
  public:
-  // From now on a descriptor of this file stands for the socket.
+  // From now on MapSocket takes any descriptor of fd's file for the socket.
   void Bind(int fd, FakeSocket& socket) { sockets_[FileOf(fd)] = &socket; }
 
   absl::StatusOr<XskSocket> MapSocket(int socket_fd, const XskRingSizes&) override {
@@ -342,7 +342,7 @@ class FakeKernel final : public Kernel {
   std::set<std::pair<ino_t, uint32_t>> entries;  // of all XSKMAPs
   std::set<uint32_t> refused_keys;
   int fences = 0;
-  absl::Status rcu_error;  // of waiting
+  absl::Status rcu_error;  // the result of WaitForRcuGracePeriod
 
  private:
   static ino_t FileOf(int fd) {

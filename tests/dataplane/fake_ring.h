@@ -1,6 +1,6 @@
-// A ring between the kernel and an AF_XDP socket's user, in memory: the kernel's half of it.
+// A ring between the kernel and the user of an AF_XDP socket: its memory, and the kernel's half of the protocol.
 //
-// Threads: the kernel's half is one thread's at a time; the other half is the product's (dataplane/io/rings.h).
+// Threads: one thread at a time uses the kernel's half. The product has the other half (dataplane/io/rings.h).
 #ifndef SLUICE_TESTS_DATAPLANE_FAKE_RING_H_
 #define SLUICE_TESTS_DATAPLANE_FAKE_RING_H_
 
@@ -13,7 +13,7 @@
 
 namespace sluice {
 
-// Where indices start, so that they wrap at once.
+// The first index of a ring, close to 2^32 so that it wraps soon.
 inline constexpr uint32_t kNearWrap = 0xfffffff0;
 
 // One ring's memory and the kernel's half of it.

@@ -13,16 +13,16 @@
 namespace sluice {
 namespace {
 
-// What can happen around a switch, in any order but that frames of one way come in theirs. kArriveNew may well be
-// before kArriveOld: a driver that runs on another core still has an old frame in hand (fence.h, step 3).
+// Events around a switch. They may come in any order, except that frames of one way keep theirs. kArriveNew may precede
+// kArriveOld: a driver on another core may still have an old frame in hand (fence.h, step 3).
 enum class Event { kArriveOld, kArriveNew, kPollOld, kPollNew, kCompleteOld, kCompleteNew };
 
 constexpr uint32_t kOldLane = 0;
 constexpr uint32_t kNewLane = 1;
 constexpr uint32_t kFlow = 7;
-constexpr uint64_t kOldFrames = 2;  // of one flow: sequences 0 and 1 come the old way, 2 the new one
+constexpr uint64_t kOldFrames = 2;  // sequences 0 and 1 of the flow come by the old lane, 2 by the new one
 
-// Two lanes that nobody polls but the test, so that the worker_pool runs orders on the spot.
+// Two lanes that only the test polls. No worker has them, so the WorkerPool runs orders on the calling thread.
 class Switch : public Kernel {
  public:
   explicit Switch(StatsSegment& stats) : stats_(stats), worker_pool_(Polling::kInterrupt, reflect_, stats) {
@@ -60,7 +60,7 @@ class Switch : public Kernel {
         return fakes_[kNewLane]->sockets[0]->Complete(UINT32_MAX);
     }
   }
-  // As workers and device go on.
+  // Lets workers and device finish their work.
   void GoOn() {
     for (int round = 0; round < 3; ++round) {
       for (const Event event : {Event::kPollOld, Event::kCompleteOld, Event::kPollNew, Event::kCompleteNew}) {
@@ -74,7 +74,7 @@ class Switch : public Kernel {
     return sequences;
   }
 
-  // Kernel: the lanes are made without it.
+  // The interface Kernel. The fence only waits for grace periods; the lanes are made without a Kernel.
   absl::StatusOr<XskSocket> MapSocket(int, const XskRingSizes&) override { return absl::UnimplementedError(""); }
   absl::StatusOr<bool> EnterXskMap(int, uint32_t, int) override { return absl::UnimplementedError(""); }
   absl::Status LeaveXskMap(int, uint32_t) override { return absl::UnimplementedError(""); }
@@ -163,7 +163,7 @@ TEST_F(FenceTest, TheSameInterleavingsReorderWithoutIt) {
 
 TEST_F(FenceTest, AtTheBoundEverythingGoesOnAndIsCounted) {
   Switch both(*stats_);
-  both.workers_go_on = false;  // the old lane's frames stay where they are
+  both.workers_go_on = false;  // the old lane's frames stay in its receive ring
   both.Raise();
   both.Happen(Event::kArriveNew);
   EXPECT_FALSE(both.Lower(absl::Milliseconds(2)));
@@ -187,7 +187,7 @@ TEST_F(FenceTest, ProvesNothingWithoutAGracePeriod) {
 TEST_F(FenceTest, ARingThatFillsUpIsNotHeldAnyLonger) {
   Switch both(*stats_);
   both.Raise();
-  // 64 frames, half of them to receive into; more than three quarters of those.
+  // Half of the 64 frames are posted. The lane counts as full when more than three quarters of those are used.
   for (int i = 0; i < 24; ++i) {
     both.Happen(Event::kArriveNew);
     both.Happen(Event::kPollNew);
@@ -199,7 +199,7 @@ TEST_F(FenceTest, ARingThatFillsUpIsNotHeldAnyLonger) {
   both.GoOn();
   EXPECT_EQ(fresh().fence_unproven.Get(), 25U);
   EXPECT_EQ(both.OnTheWire().size(), 25U);
-  both.Happen(Event::kArriveNew);  // before the fence is lowered, so it may overtake as well
+  both.Happen(Event::kArriveNew);  // the fence is still up, so this frame may overtake as well
   both.GoOn();
   EXPECT_EQ(fresh().fence_unproven.Get(), 26U);
   EXPECT_TRUE(both.Lower());
@@ -209,7 +209,7 @@ TEST_F(FenceTest, ARingThatFillsUpIsNotHeldAnyLonger) {
   EXPECT_EQ(fresh().fence_unproven.Get(), 26U);
 }
 
-TEST_F(FenceTest, IsDroppedWithWhoRaisedIt) {
+TEST_F(FenceTest, ADroppedFenceHoldsNothingBack) {
   Switch both(*stats_);
   both.Drop();
   both.Raise();

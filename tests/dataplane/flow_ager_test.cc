@@ -16,7 +16,7 @@ constexpr absl::Duration kLookEvery = absl::Seconds(1);
 
 class FlowAgerTest : public ::testing::Test {
  protected:
-  // One table for each number of buckets.
+  // Makes a table of each of these sizes.
   void Open(const std::vector<uint32_t>& buckets) {
     auto tables = std::make_unique<FlowTables>();
     for (const uint32_t count : buckets) {
@@ -101,7 +101,7 @@ TEST_F(FlowAgerTest, AFlowOfALargeTableGoesAfterAsManyLooksAsFitHalfAMinute) {
     ASSERT_EQ(FlowMemory::State(flow), SLUICE_FLOW_OFFLOADED) << idle;
     LookAfter(ager_->look_every());
   }
-  EXPECT_EQ(FlowMemory::State(flow), SLUICE_FLOW_LEAVING) << "three looks, of eight seconds each";
+  EXPECT_EQ(FlowMemory::State(flow), SLUICE_FLOW_LEAVING) << "three looks, eight seconds apart";
 }
 
 TEST_F(FlowAgerTest, FlowsOfAnotherEpochDoNotCount) {

@@ -1,6 +1,7 @@
-// A port's flow table and its credit in memory, in place of the BPF maps.
+// A port's flow table and queue credit in memfds, in place of the BPF maps.
 //
-// Threads: entries are read here through a second mapping; read an entry's State first.
+// Threads: tests read through a second mapping while workers write. Call State (an acquire load) before reading an
+// entry's other fields.
 #ifndef SLUICE_TESTS_DATAPLANE_FLOW_MEMORY_H_
 #define SLUICE_TESTS_DATAPLANE_FLOW_MEMORY_H_
 
@@ -40,7 +41,7 @@ class FlowMemory {
     credit_ = MakeAndMap(credit_fd.get(), SLUICE_MAX_QUEUES * sizeof(sluice_queue_credit));
   }
 
-  // The product's view.
+  // Returns the product's view of the memory.
   FlowTable Map() const {
     absl::StatusOr<FlowTable> table = FlowTable::Map(flows_fd.get(), details_fd.get(), credit_fd.get(), buckets);
     EXPECT_TRUE(table.ok()) << table.status();
@@ -57,7 +58,7 @@ class FlowMemory {
   uint32_t done(uint32_t queue) { return __atomic_load_n(&credit(queue).completed, __ATOMIC_ACQUIRE); }
 
   static uint32_t State(const sluice_flow& flow) { return __atomic_load_n(&flow.state, __ATOMIC_ACQUIRE); }
-  // The flow's entry, of whatever state but FREE and whatever epoch; nullptr: it has none.
+  // Returns the flow's entry in any state but FREE and of any epoch; nullptr if there is none.
   sluice_flow* Find(const sluice_flow_key& key) {
     for (uint32_t i = 0; i < buckets * SLUICE_FLOW_WAYS; ++i) {
       sluice_flow& one = flow(i / SLUICE_FLOW_WAYS, i % SLUICE_FLOW_WAYS);

@@ -1,4 +1,4 @@
-// The life of an entry, as workers and the control thread see it; XDP's part of it is done by hand.
+// The life of a flow's entry, as workers and the control thread see it. The tests do XDP's part by hand.
 #include "dataplane/offload/flow_table.h"
 
 #include <gtest/gtest.h>
@@ -30,13 +30,13 @@ class FlowTableTest : public ::testing::Test {
     table_.Offload(*entry, Key(flow), epoch, SentOut(flow));
     ASSERT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_PENDING);
   }
-  // Where its flows may be: in its bucket, and in the one behind.
+  // The places for flows of kHash: in its bucket and in the next one.
   static constexpr uint32_t kPlaces = SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS;
   sluice_flow& way(uint32_t way) { return memory_.flow(kBucket + way / SLUICE_FLOW_WAYS, way % SLUICE_FLOW_WAYS); }
   sluice_flow_detail& detail(uint32_t way) {
     return memory_.detail(kBucket + way / SLUICE_FLOW_WAYS, way % SLUICE_FLOW_WAYS);
   }
-  // One entry, and what it has become after each of so many looks.
+  // Ages the table `looks` times and returns the flow's state after each.
   std::vector<uint32_t> Ages(const sluice_flow& flow, uint32_t looks, uint32_t idle_looks) {
     std::vector<uint32_t> states;
     for (uint32_t look = 0; look < looks; ++look) {
@@ -63,7 +63,7 @@ TEST_F(FlowTableTest, FindsTheSameFlowAgain) {
   entry->packets = 3;
   EXPECT_EQ(Claim(1), entry);
   EXPECT_EQ(entry->packets, 3U);
-  EXPECT_NE(Claim(2), entry) << "of the same hash";
+  EXPECT_NE(Claim(2), entry) << "another flow of the same hash";
   EXPECT_EQ(memory_.Count(SLUICE_FLOW_SEEN), 2U);
   EXPECT_EQ(table_.entries(), kBuckets * SLUICE_FLOW_WAYS);
 }
@@ -76,7 +76,7 @@ TEST_F(FlowTableTest, FindsAFlowBehindAFreeEntry) {
   EXPECT_EQ(FlowTable::StateOf(way(0)), SLUICE_FLOW_FREE);
 }
 
-TEST_F(FlowTableTest, FindsADecidedFlowWhateverItsState) {
+TEST_F(FlowTableTest, FindsAnOffloadedFlowInEveryState) {
   Offload(1);
   sluice_flow* entry = Claim(1);
   for (const uint32_t state : {SLUICE_FLOW_PENDING, SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
@@ -86,7 +86,7 @@ TEST_F(FlowTableTest, FindsADecidedFlowWhateverItsState) {
   }
 }
 
-TEST_F(FlowTableTest, AnNotOffloadedFlowMakesRoomWhereThereIsNone) {
+TEST_F(FlowTableTest, AFlowThatIsNotOffloadedMakesRoomInAFullBucket) {
   Offload(1);
   sluice_flow* seen = Claim(2);
   seen->packets = 3;
@@ -134,7 +134,7 @@ TEST_F(FlowTableTest, TwoBucketsFullOfOffloadedFlowsHaveNoRoom) {
     EXPECT_EQ(Claim(99), nullptr) << state;
     EXPECT_EQ(memory_.Count(state), kPlaces);
   }
-  EXPECT_NE(table_.FindOrClaim(Key(99), kHash + 1, kEpoch), nullptr) << "another pair of buckets";
+  EXPECT_NE(table_.FindOrClaim(Key(99), kHash + 1, kEpoch), nullptr) << "its pair of buckets is another one";
 }
 
 TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
@@ -142,8 +142,8 @@ TEST_F(FlowTableTest, NobodyTakesAnEntryThatIsBeingWritten) {
     Offload(flow);
     way(flow - 1).state = SLUICE_FLOW_CLAIMED;
   }
-  EXPECT_EQ(Claim(1), nullptr) << "its own";
-  EXPECT_EQ(Claim(99, kEpoch + 1), nullptr) << "of another epoch";
+  EXPECT_EQ(Claim(1), nullptr) << "the flow that is being written";
+  EXPECT_EQ(Claim(99, kEpoch + 1), nullptr) << "a flow of another epoch";
   EXPECT_EQ(memory_.Count(SLUICE_FLOW_CLAIMED), kPlaces);
 }
 
@@ -153,16 +153,16 @@ TEST_F(FlowTableTest, AnEntryOfAnotherEpochIsFree) {
     way(flow - 1).state = SLUICE_FLOW_OFFLOADED;
   }
   sluice_flow* entry = Claim(2, kEpoch + 1);
-  ASSERT_NE(entry, nullptr) << "not the one it had";
+  ASSERT_NE(entry, nullptr) << "entries of another epoch are free";
   EXPECT_EQ(FlowTable::StateOf(*entry), SLUICE_FLOW_SEEN);
   EXPECT_EQ(entry->epoch, kEpoch + 1);
   EXPECT_EQ(Claim(2, kEpoch + 1), entry);
   EXPECT_EQ(memory_.Count(SLUICE_FLOW_OFFLOADED), kPlaces - 1) << "the others stay until they are needed";
 }
 
-TEST_F(FlowTableTest, ADecidedFlowWaitsWithItsActionAndCountsAnew) {
+TEST_F(FlowTableTest, AnOffloadedFlowWaitsWithItsActionAndItsCountersStartAtZero) {
   sluice_flow* entry = Claim(1);
-  detail(0).last_queue = 3;  // the former flow's
+  detail(0).last_queue = 3;  // left by the entry's previous flow
   way(0).packets = way(0).bytes = detail(0).packets_before = 1000;
   detail(0).idle_looks = 29;
   table_.Offload(*entry, Key(1), kEpoch, SentOut(2, SLUICE_FLOW_DEC_TTL));
@@ -201,7 +201,7 @@ TEST_F(FlowTableTest, ADecisionOfAFormerEpochIsNone) {
   EXPECT_EQ(entry->out_port, 0U);
 }
 
-TEST_F(FlowTableTest, WhatIsNotSeenAnyMoreIsNotOffloaded) {
+TEST_F(FlowTableTest, AnEntryThatIsNoLongerSeenIsNotOffloaded) {
   sluice_flow* entry = Claim(1);
   for (const uint32_t state : {SLUICE_FLOW_FREE, SLUICE_FLOW_CLAIMED, SLUICE_FLOW_PENDING, SLUICE_FLOW_OFFLOADED,
                                SLUICE_FLOW_LEAVING, SLUICE_FLOW_GONE}) {
@@ -232,7 +232,7 @@ TEST_F(FlowTableTest, APendingFlowWhosePacketsComeStays) {
   Offload(1);
   for (uint32_t number = 1; number <= 10; ++number) {
     ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
-    detail(0).last_delivered = number;  // given to the dataplane
+    detail(0).last_delivered = number;  // XDP gave a packet to the dataplane
     ASSERT_EQ(Ages(way(0), 1, 2).back(), SLUICE_FLOW_PENDING);
   }
   EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_FREE);
@@ -251,21 +251,21 @@ TEST_F(FlowTableTest, APacketKeepsAFlowAlsoWhenItIsLeaving) {
   way(0).state = SLUICE_FLOW_OFFLOADED;
   way(0).packets = 1;
   EXPECT_EQ(Ages(way(0), 3, 2).back(), SLUICE_FLOW_LEAVING);
-  way(0).state = SLUICE_FLOW_OFFLOADED;  // as XDP does with the next packet...
+  way(0).state = SLUICE_FLOW_OFFLOADED;  // XDP does this with the next packet
   ++way(0).packets;
   EXPECT_EQ(Ages(way(0), 2, 2), (std::vector<uint32_t>{SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_OFFLOADED}));
   for (int look = 0; look < 10; ++look) {
     ++way(0).packets;
     ASSERT_EQ(Ages(way(0), 1, 1).back(), SLUICE_FLOW_OFFLOADED);
   }
-  EXPECT_EQ(Ages(way(0), 3, 1).back(), SLUICE_FLOW_FREE) << "...until there is none";
+  EXPECT_EQ(Ages(way(0), 3, 1).back(), SLUICE_FLOW_FREE) << "without packets it ages as usual";
 }
 
-TEST_F(FlowTableTest, CountsWhatIsCarried) {
+TEST_F(FlowTableTest, CountsOffloadedPackets) {
   for (const uint32_t flow : {1U, 2U, 3U}) {
     Offload(flow);
   }
-  EXPECT_EQ(table_.Age(kEpoch, 1), 0U) << "none yet";
+  EXPECT_EQ(table_.Age(kEpoch, 1), 0U) << "no packets were offloaded yet";
   for (uint32_t i = 0; i < 3; ++i) {
     way(i).state = SLUICE_FLOW_OFFLOADED;
     way(i).packets = 1;
@@ -288,7 +288,7 @@ TEST_F(FlowTableTest, OnlyOffloadedFlowsOfTheEpochAge) {
   EXPECT_EQ(FlowTable::StateOf(way(1)), SLUICE_FLOW_PENDING);
 }
 
-TEST_F(FlowTableTest, WhatADeadDataplaneWasWritingIsFree) {
+TEST_F(FlowTableTest, AnEntryThatADeadDataplaneWasWritingIsFree) {
   constexpr uint32_t kStates = SLUICE_FLOW_GONE + 1;
   for (uint32_t state = 0; state < kStates; ++state) {
     memory_.flow(state / SLUICE_FLOW_WAYS, state % SLUICE_FLOW_WAYS).state = state;
@@ -303,7 +303,7 @@ TEST_F(FlowTableTest, WhatADeadDataplaneWasWritingIsFree) {
   EXPECT_EQ(memory_.flow(kBuckets - 1, SLUICE_FLOW_WAYS - 1).state, SLUICE_FLOW_FREE);
 }
 
-TEST_F(FlowTableTest, RefusesWhatIsNoTable) {
+TEST_F(FlowTableTest, RefusesMemoryThatIsNoTable) {
   for (const uint32_t buckets : {0U, 3U, 0xffffffffU}) {
     EXPECT_EQ(Map(memory_.flows_fd, memory_.details_fd, memory_.credit_fd, buckets).code(),
               absl::StatusCode::kInvalidArgument)
@@ -316,7 +316,7 @@ TEST_F(FlowTableTest, RefusesWhatIsNoTable) {
   EXPECT_TRUE(Map(memory_.flows_fd, memory_.details_fd, memory_.credit_fd, kBuckets).ok());
 }
 
-// Each of four threads ends up with an entry of its own in one bucket, with its own key in it.
+// Four threads claim entries in one bucket. Each ends up with a different entry, which has its own key.
 TEST_F(FlowTableTest, ThreadsDoNotGetEachOthersEntries) {
   for (uint32_t epoch = 1; epoch <= 200; ++epoch) {
     FlowMemory memory(1);
@@ -329,7 +329,7 @@ TEST_F(FlowTableTest, ThreadsDoNotGetEachOthersEntries) {
         for (++ready; ready < SLUICE_FLOW_WAYS;) {
           std::this_thread::yield();
         }
-        while (entries[i] == nullptr) {  // another took the entry that was meant
+        while (entries[i] == nullptr) {  // another thread took the entry that this one tried to claim
           entries[i] = table.FindOrClaim(Key(i), kHash, epoch);
         }
         table.Offload(*entries[i], Key(i), epoch, SentOut(i));

@@ -36,7 +36,7 @@ TEST(Verdict, IsOfOneKind) {
   EXPECT_EQ(Verdict::ToKernel().kind(), Verdict::Kind::kToKernel);
   EXPECT_EQ(Verdict::Hold().kind(), Verdict::Kind::kHold);
   EXPECT_FALSE(Verdict::ToKernel().transmits());
-  EXPECT_NE(Verdict::ToKernel(), Verdict::Transmit(0)) << "the same detail";
+  EXPECT_NE(Verdict::ToKernel(), Verdict::Transmit(0)) << "the two have the same detail byte";
 }
 
 TEST(Burst, IteratesOverItsCountOnly) {

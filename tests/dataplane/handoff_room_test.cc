@@ -11,7 +11,7 @@ namespace {
 
 using HandoffRoomTest = TwoLanes;
 
-TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
+TEST_F(HandoffRoomTest, FramesWaitInTheReceiveRingWhileADestinationHasNoRoom) {
   Open({.ring_size = 1024, .completes_at_once = false});
   uint64_t sequence = 0;
   const auto deliver = [&] {
@@ -24,11 +24,11 @@ TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   for (int round = 0; round < 200; ++round) {
     deliver();
   }
-  // A full transmit ring, a hand-off ring without room for a burst, a full receive ring.
+  // The transmit ring is full, the hand-off ring has no room for a burst, and the receive ring is full.
   EXPECT_EQ(sequence, 1024U + (kHandoffFrames - 32U) + 1024U);
   EXPECT_EQ(stats_->lanes[0].ports[0].held.Get(), 1024U);
-  EXPECT_EQ(out().posted(), 1024U) << "the share to receive into is not touched";
-  // Nothing overtakes it, and no worker turns in circles for it.
+  EXPECT_EQ(out().posted(), 1024U) << "frames for receiving are not used for the copies";
+  // Nothing overtakes these frames, and no worker spins because of them.
   ASSERT_TRUE(out().Deliver(UdpPacket(1, 1'000'000)));
   destination_->Poll(reflect_);
   EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 0U);
@@ -55,7 +55,7 @@ TEST_F(HandoffRoomTest, WhatADestinationHasNoRoomForWaitsWhereItWasReceived) {
   EXPECT_EQ(balance.drops, 0U);
 }
 
-// With frames to spare and a transmit ring that is full: 256 are held, and `waiting` more wait.
+// Fill leaves the transmit ring full (256 frames), `waiting` more in the hand-off ring, and frames free in the UMEM.
 class FullHandoffTest : public TwoLanes {
  protected:
   void Fill(uint64_t waiting) {
@@ -73,7 +73,7 @@ class FullHandoffTest : public TwoLanes {
   }
 };
 
-TEST_F(FullHandoffTest, WhatTrickledInLeavesNoRoomForOthers) {
+TEST_F(FullHandoffTest, WaitingFramesLeaveNoRoomForOthers) {
   Fill(100);
   ASSERT_TRUE(out().Deliver(UdpPacket(2, 0)));
   out().Complete(10);
@@ -112,7 +112,7 @@ TEST_F(FullHandoffTest, FlowsThatWaitForRoomAreNotQuiet) {
   EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
 }
 
-TEST_F(FullHandoffTest, APortThatSendsNothingAnyMoreStopsOthersForAWhileOnly) {
+TEST_F(FullHandoffTest, APortThatStopsSendingBlocksOthersForALimitedTime) {
   Fill(100);
   ASSERT_TRUE(out().Deliver(UdpPacket(2, 0)));
   for (int i = 0; i < 3; ++i) {
@@ -121,16 +121,16 @@ TEST_F(FullHandoffTest, APortThatSendsNothingAnyMoreStopsOthersForAWhileOnly) {
   EXPECT_EQ(ring_->Peek(kHandoffFrames), 0U);
   EXPECT_EQ(Drops(stats_->lanes[0], 0, DropReason::kTxRingFull), 100U + 1U);
   EXPECT_EQ(stats_->lanes[0].ports[0].rx_packets.Get(), 1U);
-  source_->Poll(reflect_);  // has its frames back
+  source_->Poll(reflect_);  // takes its frames back
   EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
-  // It sends again.
+  // The port sends again.
   out().Complete(UINT32_MAX);
   destination_->Poll(reflect_);
   HandOver(UdpPacket(1, 0));
   EXPECT_EQ(stats_->lanes[0].ports[0].handoff_in.Get(), 256U + 1U);
 }
 
-TEST_F(HandoffRoomTest, WhatAClosingLaneHasNoRoomForIsDropped) {
+TEST_F(HandoffRoomTest, AClosingLaneDropsFramesThatItHasNoRoomFor) {
   Open({.ring_size = 1024, .completes_at_once = false});
   for (int round = 0; round < 60; ++round) {
     for (int i = 0; i < 32; ++i) {

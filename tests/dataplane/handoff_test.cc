@@ -25,13 +25,13 @@ TEST(HandoffRing, IsFullUntilTheSourceHasItsFramesBack) {
       ring->Push(Numbered(i));
     }
     EXPECT_TRUE(ring->full());
-    EXPECT_EQ(ring->Peek(kHandoffFrames), 0U) << "not published";
+    EXPECT_EQ(ring->Peek(kHandoffFrames), 0U) << "nothing is published yet";
     ring->Publish();
     EXPECT_EQ(ring->Peek(10), 10U);
     ASSERT_EQ(ring->Peek(kHandoffFrames + 1), kHandoffFrames);
     EXPECT_EQ(ring->At(17).address, 17U);
     ring->Release(kHandoffFrames);
-    EXPECT_TRUE(ring->full()) << "copied, not reclaimed";
+    EXPECT_TRUE(ring->full()) << "the frames are copied, but the source has not reclaimed them";
     uint64_t expected = 0;
     EXPECT_EQ(ring->Reclaim([&](uint64_t address) { EXPECT_EQ(address, expected++); }), kHandoffFrames);
     EXPECT_EQ(ring->in_flight(), 0U);
@@ -57,7 +57,7 @@ TEST(HandoffInbox, ForgetsASourceOnlyWhenItIsEmpty) {
   EXPECT_EQ(calls, 2);
 }
 
-TEST(HandoffInbox, StandsAnAnnouncementOfAnUnknownSource) {
+TEST(HandoffInbox, IgnoresAnAnnouncementOfAnUnknownSource) {
   auto inbox = std::make_unique<HandoffInbox>();
   inbox->Announce(3);
   inbox->ForEach([](uint32_t, HandoffRing&) -> bool {
@@ -83,7 +83,7 @@ TEST_F(HandoffTest, CopiesAFrameOverAndGivesTheSourceItsOwnBack) {
   ASSERT_EQ(sent.size(), 1U);
   EXPECT_EQ(SequenceOf(sent[0]), 42U);
   EXPECT_EQ(stats_->lanes[0].ports[0].handoff_in.Get(), 1U);
-  source_->Poll(reflect_);  // without traffic of its own
+  source_->Poll(reflect_);  // reclaims, although it received nothing
   destination_->Poll(reflect_);
   EXPECT_EQ(stats_->lanes[1].handoff_held.Get(), 0U);
   EXPECT_TRUE(source_->Quiescent());
@@ -92,7 +92,7 @@ TEST_F(HandoffTest, CopiesAFrameOverAndGivesTheSourceItsOwnBack) {
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 }
 
-TEST_F(HandoffTest, WhatTheRingHasNoRoomForWaitsInTheReceiveRing) {
+TEST_F(HandoffTest, FramesWaitInTheReceiveRingWhileTheHandoffRingIsFull) {
   Open({.ring_size = 1024});
   for (uint64_t i = 0; i < kHandoffFrames + 100; ++i) {
     ASSERT_TRUE(in().Deliver(UdpPacket(1, i)));
@@ -112,7 +112,7 @@ TEST_F(HandoffTest, WhatTheRingHasNoRoomForWaitsInTheReceiveRing) {
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 }
 
-TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
+TEST_F(HandoffTest, AFlowThatMovesWaitsForItsFramesThatAreStillHandedOver) {
   Open();
   const auto hand_over = [&](uint64_t sequence) {
     ASSERT_TRUE(in().Deliver(UdpPacket(1, sequence)));
@@ -127,7 +127,7 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
   auto sent = out().TakeSent();
   ASSERT_EQ(sent.size(), 3U);
   EXPECT_EQ(SequenceOf(sent[0]), 1U);
-  EXPECT_EQ(SequenceOf(sent[1]), 4U) << "of a flow that does not move";
+  EXPECT_EQ(SequenceOf(sent[1]), 4U) << "its flow does not move";
   EXPECT_EQ(SequenceOf(sent[2]), 2U);
   EXPECT_FALSE(destination_->transit().empty());
   EXPECT_EQ(destination_->SleepBound(), absl::Milliseconds(1));
@@ -137,7 +137,7 @@ TEST_F(HandoffTest, AFlowThatMovesWaitsForWhatIsStillHandedOver) {
 
   now_ns_ += ReorderHold::kSettleNs;
   destination_->Poll(reflect_);
-  EXPECT_EQ(out().TakeSent().size(), 0U) << "a machine that stood still settles nothing";
+  EXPECT_EQ(out().TakeSent().size(), 0U) << "time in which the machine stood still does not count";
   Settle();
   ASSERT_TRUE(out().Deliver(UdpPacket(1, 5)));
   destination_->Poll(reflect_);
@@ -159,7 +159,7 @@ uint32_t HashOf(const std::string& packet) {
   return FlowHash(data, length_bytes, Parse(data, length_bytes));
 }
 
-// Gives every flow the same addresses and ports, as a translation may.
+// Gives every flow the same ports, as an address translation may.
 class Translate : public NetworkFunction {
  public:
   void Process(LaneContext& /*lane*/, Burst& burst) override {
@@ -212,7 +212,7 @@ TEST_F(HandoffTest, ARewrittenFlowWaitsForItsOwnPacketsOnly) {
   EXPECT_EQ(out().TakeSent().size(), 1U);
 }
 
-// As a translation gives both directions of a session one hash (net/flow_hash.h).
+// An address translation gives both directions of a session one hash (net/flow_hash.h).
 TEST_F(HandoffTest, AFunctionMaySayWhichHashAFrameHas) {
   class OneSession : public NetworkFunction {
    public:
@@ -235,7 +235,7 @@ TEST_F(HandoffTest, AFunctionMaySayWhichHashAFrameHas) {
   EXPECT_EQ(out().TakeSent().size(), 40U);
 }
 
-TEST_F(HandoffTest, WhatWaitsIsHandedOnWhenItsLaneMayNotSendAnyMore) {
+TEST_F(HandoffTest, HeldFramesAreHandedOnWhenTheirLaneMayNotSendAnyMore) {
   Open();
   uint32_t flow = 1;
   while (HashOf(UdpPacket(flow, 0)) % 2 != 1) {
@@ -247,7 +247,7 @@ TEST_F(HandoffTest, WhatWaitsIsHandedOnWhenItsLaneMayNotSendAnyMore) {
   ASSERT_TRUE(out().Deliver(UdpPacket(flow, 2)));
   destination_->Poll(reflect_);
 
-  // All flows leave by lane 1 now, and this one comes by the lane that it left by until now.
+  // From now on lane 1 sends this flow. Its packets arrive at lane 0, which sent them until now.
   HandoffRing back;
   source_->transit().inbox().Attach(0, &back);
   destination_->transit().outbox().Attach(1, &back, &source_->transit().inbox());
@@ -291,7 +291,7 @@ TEST_F(HandoffTest, MoreThanCanWaitGoesInOrderAndIsCounted) {
   EXPECT_TRUE(Balance::Of(*stats_).holds());
 }
 
-TEST_F(HandoffTest, WhatWaitsIsCountedWhenTheLaneCloses) {
+TEST_F(HandoffTest, HeldFramesAreCountedWhenTheLaneCloses) {
   Open();
   ASSERT_TRUE(in().Deliver(UdpPacket(1, 1)));
   source_->Poll(reflect_);

@@ -1,5 +1,5 @@
-// Up to which number a lane says that packets are done (lane_offload.h): never before the last of them has been sent
-// and completed.
+// The number up to which a lane reports packets as done (lane_offload.h). It reports none before the last of them has
+// been sent and completed.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -17,8 +17,8 @@ namespace {
 
 constexpr uint32_t kBuckets = 16;
 constexpr uint32_t kEpoch = 7;
-constexpr uint32_t kIndex = 1;  // of the lane, and so of its queues
-// What XDP had given each port's queue when its socket had got none; not all of it is done as the tests begin.
+constexpr uint32_t kIndex = 1;  // the lane's number, and so its queues'
+// By port: the number of packets that XDP had given to the queue before its present socket received the first.
 constexpr uint32_t kGiven[] = {0xfffffffa, 2000};
 
 // The queue's first packet has the number `given` + 1.
@@ -39,7 +39,7 @@ class LaneCreditTest : public ::testing::Test {
     }
     lane_->OffloadFlows(&tables_, kEpoch);
   }
-  // XDP gives them to the lane.
+  // Delivers packets to the lane, as XDP does.
   void Deliver(uint32_t packets, uint32_t flow = 1, uint32_t port = 0) {
     for (uint32_t i = 0; i < packets; ++i) {
       ASSERT_TRUE(socket(port).Deliver(UdpPacket(flow, ++sequence_)));
@@ -50,14 +50,14 @@ class LaneCreditTest : public ::testing::Test {
       lane_->Poll(*function_);
     }
   }
-  // The flow is offloaded, all that came is done, and nobody was told.
+  // Offloads flow 1. All packets received so far are done, but the lane has not reported it.
   void OffloadAFlow() {
     Deliver(4);
     Poll();
     ASSERT_EQ(FlowMemory::State(entry()), SLUICE_FLOW_PENDING);
     CompleteAll();
     ASSERT_TRUE(lane_->Quiescent());
-    ASSERT_EQ(done(), 0U) << "no packet waits for its number";
+    ASSERT_EQ(done(), 0U) << "no packet waits for the report";
   }
   void CompleteAll() {
     for (auto& socket : fake_->sockets) {
@@ -67,7 +67,7 @@ class LaneCreditTest : public ::testing::Test {
   }
   FakeSocket& socket(uint32_t port = 0) { return *fake_->sockets[port]; }
   sluice_flow& entry() { return *memory_[0]->Find(KeyOf(UdpPacket(1, 0))); }
-  // So many of the port's packets are said to be done.
+  // Returns how many of the port's packets the lane has reported as done.
   uint32_t done(uint32_t port = 0) { return memory_[port]->done(kIndex) - kGiven[port]; }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
@@ -88,7 +88,7 @@ TEST_F(LaneCreditTest, NothingIsDoneBeforeItIsCompleted) {
   Poll();
   EXPECT_EQ(socket().in_flight(), 1U);
   EXPECT_EQ(done(), 0U);
-  Deliver(1);  // which waits for the next time
+  Deliver(1);  // came after the snapshot that is waited for, so it waits for the next one
   Poll();
   EXPECT_EQ(done(), 0U);
   socket().Complete(1);
@@ -98,7 +98,7 @@ TEST_F(LaneCreditTest, NothingIsDoneBeforeItIsCompleted) {
   Poll();
   EXPECT_EQ(done(), 6U);
   EXPECT_EQ(memory_[0]->done(kIndex), 0U) << "numbers wrap";
-  EXPECT_EQ(memory_[0]->done(0), 0U) << "another queue's";
+  EXPECT_EQ(memory_[0]->done(0), 0U) << "the numbers of another queue stay";
 }
 
 TEST_F(LaneCreditTest, NothingIsDoneThatTheDeviceDidNotTake) {
@@ -130,7 +130,7 @@ TEST_F(LaneCreditTest, AllThatCameBeforeMustBeDone) {
   EXPECT_EQ(done(), 15U);
 }
 
-TEST_F(LaneCreditTest, WhatWaitsToBeReceivedIsPartOfIt) {
+TEST_F(LaneCreditTest, PacketsInTheReceiveRingCountAsNotDone) {
   Open(1);
   OffloadAFlow();
   Deliver(100);
@@ -151,7 +151,7 @@ TEST_F(LaneCreditTest, EachPortHasItsNumbersAndWaitsForTheOther) {
   Deliver(1);
   Deliver(2, /*flow=*/2, /*port=*/1);
   Poll();
-  socket(0).Complete(1000);  // what came by port 1
+  socket(0).Complete(1000);  // the frames that came in by port 1
   Poll();
   EXPECT_EQ(done(0), 0U);
   EXPECT_EQ(done(1), 0U);
@@ -161,7 +161,7 @@ TEST_F(LaneCreditTest, EachPortHasItsNumbersAndWaitsForTheOther) {
   EXPECT_EQ(done(1), 2U);
 }
 
-TEST_F(LaneCreditTest, CountsWhatTheSocketLostBeforeAndNoMore) {
+TEST_F(LaneCreditTest, CountsPacketsThatTheSocketLostBeforeTheSnapshotOnly) {
   Open(1);
   OffloadAFlow();
   socket().lost = 3;
@@ -174,7 +174,7 @@ TEST_F(LaneCreditTest, CountsWhatTheSocketLostBeforeAndNoMore) {
   Poll(1);
   EXPECT_EQ(done(), 5U + 3U);
   CompleteAll();
-  EXPECT_EQ(done(), 6U + 10U) << "the next time";
+  EXPECT_EQ(done(), 6U + 10U) << "packets lost after the first snapshot count in the next one";
 }
 
 TEST_F(LaneCreditTest, NothingMoreIsOffloadedNorDoneOnceItIsOff) {
@@ -193,14 +193,14 @@ TEST_F(LaneCreditTest, NothingMoreIsOffloadedNorDoneOnceItIsOff) {
   EXPECT_EQ(memory_[0]->Find(KeyOf(UdpPacket(2, 0))), nullptr);
 }
 
-TEST_F(LaneCreditTest, AnotherEpochDecidesAnew) {
+TEST_F(LaneCreditTest, AnotherEpochDecidesAgain) {
   Open(1);
   OffloadAFlow();
   Deliver(1);
   Poll();
   lane_->OffloadFlows(&tables_, kEpoch + 1);
   CompleteAll();
-  EXPECT_EQ(done(), 0U) << "nobody of this epoch waits for it";
+  EXPECT_EQ(done(), 0U) << "no flow of this epoch waits for it";
   Deliver(4);
   Poll();
   EXPECT_EQ(entry().epoch, kEpoch + 1);
@@ -225,12 +225,12 @@ TEST_F(LaneCreditTest, ASuccessorGoesOnWithTheNumbers) {
   EXPECT_EQ(done(), 0U);
   socket().Complete(1);
   Poll();
-  EXPECT_EQ(done(), 0U) << "what the dead one sent is not all";
+  EXPECT_EQ(done(), 0U) << "the frame that the dead process sent is completed, but not the last one";
   CompleteAll();
   EXPECT_EQ(done(), 6U);
 }
 
-// The source lane decides; then its frames leave by the destination's queues.
+// The source lane offloads a flow; then its frames leave by the destination's queues.
 class HandedOffCreditTest : public TwoLanes {
  protected:
   void SetUp() override {
@@ -281,7 +281,7 @@ TEST_F(HandedOffCreditTest, NothingIsDoneThatTheOtherLaneHasNotSent) {
   destination_->Poll(reflect_);  // copies them
   PollSource();
   ASSERT_EQ(source_->transit().outbox().in_flight(), 0U);
-  ASSERT_EQ(out().in_flight(), 100 - kBurstFrames) << "not completed";
+  ASSERT_EQ(out().in_flight(), 100 - kBurstFrames) << "the destination has sent the frames, and they are not completed";
   EXPECT_EQ(done(), 0U);
 }
 

@@ -1,4 +1,5 @@
-// Which frames ask for a decision, and what becomes of the answers. What a lane publishes: lane_credit_test.cc.
+// Asks the function about flows that may be offloaded and stores its decisions. lane_credit_test.cc tests the credit
+// that a lane publishes.
 #include "dataplane/offload/lane_offload.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,7 @@ constexpr uint32_t kBuckets = 16;
 constexpr uint32_t kEpoch = 7;
 constexpr uint32_t kQueue = 2;
 
-// Pair 0 is of port 1.
+// Pair 0 belongs to port 1 and pair 1 to port 0, so that a test notices if the two indices are confused.
 const LaneOffload::Pairs kPairs = {.queue = kQueue, .count = 2, .ports = {1, 0}, .lost = {7, 9}};
 
 class LaneOffloadTest : public ::testing::Test {
@@ -34,7 +35,8 @@ class LaneOffloadTest : public ::testing::Test {
   }
 
   using Function = std::function<void(Frame&)>;
-  // Received on the port, looked at, handled by the function, kept. Which of the packets asked.
+  // Takes the packets through Lookup, the function and Store, as received on the port. Returns, for each packet,
+  // whether the function was asked about its flow.
   std::vector<bool> Handle(std::vector<std::string> packets, const Function& function, uint8_t in_port = 0) {
     burst_.count = 0;
     burst_.offloaded = 0;
@@ -102,7 +104,7 @@ TEST_F(LaneOffloadTest, CountsEachFlowByItself) {
   EXPECT_EQ(Handle({other}, decides_), std::vector{true});
 }
 
-TEST_F(LaneOffloadTest, WhatIsOffloadedWaitsInThePortsTable) {
+TEST_F(LaneOffloadTest, AnOffloadedFlowIsPendingInItsPortsTable) {
   EXPECT_EQ(Handle(std::vector(4, packet_), decides_, 1).back(), true);
   EXPECT_TRUE(memory_[0]->empty());
   const sluice_flow* flow = memory_[1]->Find(KeyOf(packet_));
@@ -111,7 +113,7 @@ TEST_F(LaneOffloadTest, WhatIsOffloadedWaitsInThePortsTable) {
   EXPECT_EQ(flow->epoch, kEpoch);
   EXPECT_EQ(flow->out_port, 3U);
   EXPECT_EQ(flow->changes, SLUICE_FLOW_SWAP_MACS);
-  EXPECT_FALSE(offload_.wants_snapshot()) << "none of its packets waits for a number";
+  EXPECT_FALSE(offload_.wants_snapshot()) << "no packet of the flow waits for a report";
   EXPECT_EQ(Handle({packet_}, decides_, 1), std::vector{false});
   EXPECT_TRUE(offload_.wants_snapshot());
 }
@@ -132,7 +134,7 @@ TEST_F(LaneOffloadTest, ADecidedFrameThatIsDroppedDecidesNothing) {
 TEST_F(LaneOffloadTest, ADecisionIsForTheFlowAsItWasReceived) {
   Handle(4, [this](Frame& frame) {
     decides_(frame);
-    frame.data[26] = 99;  // the source
+    frame.data[26] = 99;  // the first byte of the source address
   });
   EXPECT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
   EXPECT_EQ(memory_[0]->Count(SLUICE_FLOW_FREE), kBuckets * SLUICE_FLOW_WAYS - 1);
@@ -140,7 +142,7 @@ TEST_F(LaneOffloadTest, ADecisionIsForTheFlowAsItWasReceived) {
 
 TEST_F(LaneOffloadTest, NeverAsksAboutFramesWithoutAKey) {
   std::string lengths = packet_;
-  --lengths[39];  // UDP's
+  --lengths[39];  // UDP's length field, so that it differs from IP's
   std::string fragment = packet_;
   fragment[21] = 1;
   std::string options = packet_;
@@ -151,7 +153,7 @@ TEST_F(LaneOffloadTest, NeverAsksAboutFramesWithoutAKey) {
   arp[13] = 6;
   std::string truncated = packet_;
   truncated.resize(60);
-  Handle(4, declines_);  // whose places in the burst the others take
+  Handle(4, declines_);  // leaves a flow's data in the burst's places that the next frames take
   for (const std::string& frame : {lengths, fragment, options, icmp, arp, truncated, std::string(10, '\0')}) {
     for (int round = 0; round < 3; ++round) {
       EXPECT_EQ(Handle(std::vector(4, frame), decides_), std::vector(4, false));
@@ -161,7 +163,7 @@ TEST_F(LaneOffloadTest, NeverAsksAboutFramesWithoutAKey) {
   EXPECT_FALSE(offload_.wants_snapshot());
 }
 
-TEST_F(LaneOffloadTest, AnotherEpochDecidesAnew) {
+TEST_F(LaneOffloadTest, AnotherEpochDecidesAgain) {
   Handle(5, decides_);
   ASSERT_EQ(StateOf(packet_), SLUICE_FLOW_PENDING);
   offload_.Set(&tables_, kEpoch + 1, kPairs);
@@ -210,18 +212,18 @@ TEST_F(LaneOffloadTest, StepsComeInTurnAndNumbersAreByPort) {
   EXPECT_EQ(*offload_.to_send(), (RingPositions{50, 60}));
   offload_.Sent();
   EXPECT_EQ(offload_.to_send(), nullptr);
-  EXPECT_EQ(memory_[1]->done(kQueue), 34U) << "of pair 0: 30 received, 5 lost";
-  EXPECT_EQ(memory_[0]->done(kQueue), 1038U) << "of pair 1, modulo 2^32";
+  EXPECT_EQ(memory_[1]->done(kQueue), 34U) << "pair 0: base -1, 30 received, 5 lost";
+  EXPECT_EQ(memory_[0]->done(kQueue), 1038U) << "pair 1: base 1000, 40 received, -2 lost, modulo 2^32";
 }
 
-TEST_F(LaneOffloadTest, LooksOverlapAndAreThroughInTheirOrder) {
+TEST_F(LaneOffloadTest, SnapshotsOverlapAndEndInOrder) {
   memory_[1]->credit(kQueue).base = 0;
   Handle(4, decides_);
   uint32_t begun = 0;
   for (Handle(1, decides_); offload_.wants_snapshot(); Handle(1, decides_)) {
     offload_.Begin({++begun}, {});
   }
-  ASSERT_EQ(begun, 16U) << "no more than it can remember";
+  ASSERT_EQ(begun, 16U) << "the most snapshots that can wait at once";
   for (uint32_t look = 1; look <= begun; ++look) {
     ASSERT_NE(offload_.to_receive(), nullptr);
     EXPECT_EQ(*offload_.to_receive(), RingPositions{look});
@@ -233,10 +235,10 @@ TEST_F(LaneOffloadTest, LooksOverlapAndAreThroughInTheirOrder) {
     offload_.Sent();
     EXPECT_EQ(memory_[1]->done(kQueue), look);
   }
-  EXPECT_TRUE(offload_.wants_snapshot()) << "for the packet that came meanwhile";
+  EXPECT_TRUE(offload_.wants_snapshot()) << "a packet came after the last snapshot";
 }
 
-TEST_F(LaneOffloadTest, WhatTheSocketsLoseIsAnOverflowUntilALookFindsNoMore) {
+TEST_F(LaneOffloadTest, PacketsLostAtASocketAreAnOverflowUntilASnapshotFindsNoMore) {
   Handle(4, decides_);
   const auto look = [this](uint32_t lost) {
     Handle(1, decides_);
@@ -245,16 +247,16 @@ TEST_F(LaneOffloadTest, WhatTheSocketsLoseIsAnOverflowUntilALookFindsNoMore) {
     offload_.Sent();
     return memory_[1]->credit(kQueue).overflowing;
   };
-  EXPECT_EQ(look(kPairs.lost[0]), 0U) << "lost before";
+  EXPECT_EQ(look(kPairs.lost[0]), 0U) << "these were lost before offloading began";
   EXPECT_EQ(look(kPairs.lost[0] + 3), 1U);
-  EXPECT_EQ(memory_[0]->credit(kQueue).overflowing, 0U) << "the other pair's socket";
+  EXPECT_EQ(memory_[0]->credit(kQueue).overflowing, 0U) << "that is the other pair's socket";
   EXPECT_EQ(look(kPairs.lost[0] + 3), 0U);
   look(kPairs.lost[0] + 4);
   offload_.Set(&tables_, kEpoch + 1, kPairs);
   EXPECT_EQ(memory_[1]->credit(kQueue).overflowing, 0U);
 }
 
-TEST_F(LaneOffloadTest, WhatXdpDropsForWantOfRoomIsAnOverflowToo) {
+TEST_F(LaneOffloadTest, PacketsThatXdpDropsForWantOfCreditAreAnOverflowToo) {
   Handle(4, decides_);
   const auto look = [this] {
     Handle(1, decides_);
@@ -270,7 +272,7 @@ TEST_F(LaneOffloadTest, WhatXdpDropsForWantOfRoomIsAnOverflowToo) {
   memory_[1]->credit(kQueue).shed += 3;
   offload_.Set(&tables_, kEpoch + 1, kPairs);
   Handle(4, decides_);
-  EXPECT_EQ(look(), 0U) << "dropped before";
+  EXPECT_EQ(look(), 0U) << "these were dropped before this epoch";
 }
 
 TEST_F(LaneOffloadTest, IsOffWithoutTables) {

@@ -14,7 +14,7 @@ namespace {
 
 int64_t clock_ns = 0;
 
-// Holds the frames that come; when it expires, releases them and originates frames of its own.
+// A function that holds the frames it gets. When it expires, it releases them and originates frames.
 class Keeper final : public NetworkFunction {
  public:
   struct Part final : LanePart {
@@ -25,7 +25,7 @@ class Keeper final : public NetworkFunction {
 
   void Process(LaneContext& lane, Burst& burst) override {
     for (Frame& frame : burst) {
-      const std::optional<HeldFrame> held = holds_ ? lane.Hold(frame) : std::nullopt;
+      const std::optional<HeldFrame> held = holds_ ? lane.Hold(burst, frame) : std::nullopt;
       frame.verdict = held.has_value() ? Verdict::Hold() : otherwise_;
       if (held.has_value()) {
         lane.part<Part>().held.push_back(*held);
@@ -38,6 +38,9 @@ class Keeper final : public NetworkFunction {
     ++expired_;
     seen_ns_ = lane.now_ns();
     std::vector<HeldFrame>& held = lane.part<Part>().held;
+    for (const HeldFrame& one : held) {
+      lane.Held(one).data[kSourcePortOffset] ^= rewrite_;
+    }
     while (!held.empty() && lane.Release(held.front(), release_)) {
       held.erase(held.begin());
     }
@@ -53,11 +56,13 @@ class Keeper final : public NetworkFunction {
     return again_ ? clock_ns + kAgainNs : kNever;
   }
 
+  static constexpr uint32_t kSourcePortOffset = 35;  // of UDP over IPv4, the low byte
   static constexpr uint32_t kOwnBytes = 60;
   static constexpr int64_t kAgainNs = 5'000'000'000;
 
   bool holds_ = true;
   Verdict otherwise_ = Verdict::DropFor(1);
+  uint8_t rewrite_ = 0;  // of the source port, when it releases
   Verdict release_ = Verdict::Transmit(0);
   uint32_t originates_ = 0;
   uint32_t refused_ = 0;
@@ -80,7 +85,7 @@ class LaneServicesTest : public ::testing::Test {
       ASSERT_TRUE(fake_.sockets[0]->Deliver(UdpPacket(1, sequence_++)));
     }
   }
-  // A round, after which every frame is accounted for.
+  // Polls once and expects the accounting law to hold.
   void Poll() {
     lane_->Poll(keeper_);
     EXPECT_TRUE(Balance::Of(*stats_).holds()) << Balance::Of(*stats_);
@@ -136,7 +141,7 @@ TEST_F(LaneServicesTest, NoMoreThanTheBoundIsHeld) {
   }
   EXPECT_EQ(held(), kMost);
   EXPECT_EQ(Dropped(kDropReasons + 1), 5U);
-  // A burst leaves in each round.
+  // One burst is released in each round.
   for (uint32_t left = kMost; left > 0; left -= kBurstFrames) {
     EXPECT_EQ(held(), left);
     PollWhenDue();
@@ -180,7 +185,7 @@ TEST_F(LaneServicesTest, ExpiresWhenDueAndNotBefore) {
   PollWhenDue();
   EXPECT_EQ(keeper_.expired_, 3U);
   PollWhenDue();
-  EXPECT_EQ(keeper_.expired_, 3U) << "never again";
+  EXPECT_EQ(keeper_.expired_, 3U) << "kNever means that it is not called again";
   EXPECT_EQ(stats_->lanes[0].function_counters[3].Get(), 3U);
 }
 
@@ -192,7 +197,82 @@ TEST_F(LaneServicesTest, ALaneSleepsNoLongerThanUntilItExpires) {
   EXPECT_EQ(lane_->SleepBound(), absl::InfiniteDuration());
 }
 
-TEST_F(LaneServicesTest, WhatIsHeldWhenTheLaneClosesIsCounted) {
+// Frames of this lane leave by lane 0 or by lane 1.
+class LaneServicesWhileFlowsMoveTest : public LaneServicesTest {
+ protected:
+  LaneServicesWhileFlowsMoveTest() {
+    lane_->transit().outbox().Attach(1, ring_.get(), inbox_.get());
+    lane_->transit().TransmitByHandoff(2, /*probe=*/false);
+  }
+  static uint32_t LaneOf(const std::string& packet) {
+    const auto* data = reinterpret_cast<const uint8_t*>(packet.data());
+    const auto length_bytes = static_cast<uint32_t>(packet.size());
+    return FlowHash(data, length_bytes, Parse(data, length_bytes)) % 2;
+  }
+  uint32_t handed_over() const { return ring_->Peek(kHandoffFrames); }
+
+  std::unique_ptr<HandoffRing> ring_ = std::make_unique<HandoffRing>(kNearWrap);
+  std::unique_ptr<HandoffInbox> inbox_ = std::make_unique<HandoffInbox>();
+};
+
+TEST_F(LaneServicesWhileFlowsMoveTest, AReleasedFrameGoesByItsFlowAsReceived) {
+  constexpr uint32_t kFlows = 32;
+  uint32_t to_lane_1 = 0;
+  for (uint32_t flow = 0; flow < kFlows; ++flow) {
+    const std::string packet = UdpPacket(flow, 0);
+    to_lane_1 += LaneOf(packet);
+    ASSERT_TRUE(fake_.sockets[0]->Deliver(packet));
+  }
+  ASSERT_TRUE(to_lane_1 > 0 && to_lane_1 < kFlows) << "the flows go both ways";
+  Poll();
+  EXPECT_EQ(held(), kFlows);
+  keeper_.rewrite_ = 0x5a;
+  PollWhenDue();
+  EXPECT_EQ(handed_over(), to_lane_1);
+  EXPECT_EQ(fake_.sockets[0]->TakeSent().size(), kFlows - to_lane_1);
+}
+
+TEST_F(LaneServicesWhileFlowsMoveTest, AnOriginatedFrameGoesByItsOwnFlow) {
+  keeper_.originates_ = 1;
+  PollWhenDue();
+  const uint32_t lane = LaneOf(std::string(Keeper::kOwnBytes, 'o'));
+  EXPECT_EQ(handed_over(), lane);
+  EXPECT_EQ(fake_.sockets[0]->TakeSent().size(), 1 - lane);
+}
+
+TEST_F(LaneServicesWhileFlowsMoveTest, NothingIsOriginatedOrReleasedThatTheOutboxMightNotTake) {
+  keeper_.holds_ = false;
+  keeper_.otherwise_ = Verdict::Transmit(0);
+  std::string packet = UdpPacket(1, 0);
+  for (uint32_t flow = 1; LaneOf(packet) != 1; packet = UdpPacket(++flow, 0)) {
+  }
+  while (lane_->transit().RoomForOriginated() > 0) {
+    ASSERT_TRUE(fake_.sockets[0]->Deliver(packet));
+    Poll();
+  }
+  EXPECT_TRUE(lane_->transit().MayReceive()) << "a burst still fits";
+  keeper_.originates_ = 2;
+  PollWhenDue();
+  EXPECT_EQ(keeper_.refused_, 2U);
+  for (uint32_t i = 0; i < kBurstFrames; ++i) {
+    ASSERT_TRUE(fake_.sockets[0]->Deliver(packet));
+  }
+  Poll();
+  EXPECT_EQ(handed_over(), kHandoffFrames);
+  EXPECT_EQ(Dropped(static_cast<uint32_t>(DropReason::kHandoffFull)), 0U);
+}
+
+TEST_F(LaneServicesTest, ALaneWhoseFunctionHoldsAFrameIsNotQuiescent) {
+  EXPECT_TRUE(lane_->Quiescent());
+  Deliver(1);
+  Poll();
+  EXPECT_FALSE(lane_->Quiescent());
+  PollWhenDue();
+  Poll();
+  EXPECT_TRUE(lane_->Quiescent());
+}
+
+TEST_F(LaneServicesTest, FramesHeldWhenTheLaneClosesAreCounted) {
   Deliver(4);
   Poll();
   lane_->CloseAccounts();

@@ -38,7 +38,7 @@ TEST_F(LaneTest, CarriesAFrameFromPortToPortWithoutACopy) {
   EXPECT_EQ(lane_stats_.ports[1].tx_bytes.Get(), 64U);
 }
 
-TEST_F(LaneTest, SetsSentFramesAsideUntilSoManyMoreAreSent) {
+TEST_F(LaneTest, QuarantinesSentFramesUntilEightMoreAreSent) {
   FakeLane fake(1, 256);
   auto lane = fake.Open(0, lane_stats_);
   lane->QuarantineSentFrames(0, 8);
@@ -57,10 +57,10 @@ TEST_F(LaneTest, SetsSentFramesAsideUntilSoManyMoreAreSent) {
     send_and_complete(number);
     EXPECT_EQ(lane_stats_.free_frames.Get(), free_before - 8);
   }
-  EXPECT_TRUE(lane->Quiescent()) << "what rests is sent";
+  EXPECT_TRUE(lane->Quiescent()) << "frames in quarantine count as sent";
   lane->QuarantineSentFrames(0, 0);
   send_and_complete(1000);
-  EXPECT_EQ(lane_stats_.free_frames.Get(), free_before) << "none is lost over it";
+  EXPECT_EQ(lane_stats_.free_frames.Get(), free_before) << "the quarantine has lost no frame";
 }
 
 TEST_F(LaneTest, StocksFillRingsEvenlyBeforeTheFirstRound) {
@@ -76,14 +76,15 @@ TEST_F(LaneTest, StocksFillRingsEvenlyBeforeTheFirstRound) {
 TEST_F(LaneTest, AStuckPortDoesNotStarveTheOther) {
   FakeLane fake(2, 256, {.ring_size = 256});
   auto lane = fake.Open(0, lane_stats_);
-  fake.sockets[1]->set_frames_per_wakeup(0);  // takes nothing any more
+  fake.sockets[1]->set_frames_per_wakeup(0);  // this device takes nothing any more
   for (uint64_t i = 0; i < 2000; ++i) {
     ASSERT_TRUE(fake.sockets[0]->Deliver(UdpPacket(1, i))) << i;
     ASSERT_TRUE(fake.sockets[1]->Deliver(UdpPacket(2, i))) << i;
     lane->Poll(forward_);
   }
   EXPECT_EQ(fake.sockets[0]->TakeSent().size(), 2000U);
-  EXPECT_GT(Drops(lane_stats_, 0, DropReason::kTxRingFull), 0U) << "counted by the port the frame came in by";
+  EXPECT_GT(Drops(lane_stats_, 0, DropReason::kTxRingFull), 0U)
+      << "drops are counted at the port that the frame came in by";
   EXPECT_EQ(Drops(lane_stats_, 1, DropReason::kTxRingFull), 0U);
   EXPECT_TRUE(balance().holds()) << balance();
 }
@@ -119,19 +120,19 @@ TEST_F(LaneTest, WakesTheKernelAsLongAsItSendsSomething) {
   EXPECT_EQ(lane_stats_.ports[0].tx_wakeups.Get(), 4U);
 }
 
-TEST_F(LaneTest, OwesAWakeUpForWhatTheKernelDidNotTake) {
+TEST_F(LaneTest, OwesAWakeUpForFramesThatTheKernelDidNotTake) {
   FakeLane fake(1, 512, {.frames_per_wakeup = 0});
   auto lane = fake.Open(0, lane_stats_);
   EXPECT_EQ(lane->SleepBound(), absl::InfiniteDuration());
   ASSERT_TRUE(fake.sockets[0]->Deliver(UdpPacket(1, 0)));
   lane->Poll(reflect_);
-  EXPECT_EQ(lane_stats_.ports[0].tx_wakeups.Get(), 1U) << "one attempt a round, no spinning";
+  EXPECT_EQ(lane_stats_.ports[0].tx_wakeups.Get(), 1U) << "one attempt per round, without spinning";
   EXPECT_EQ(lane->SleepBound(), absl::Milliseconds(1));
   fake.sockets[0]->options.completes_at_once = false;
   fake.sockets[0]->set_frames_per_wakeup(32);
   EXPECT_EQ(lane->Poll(reflect_), 0U);
   EXPECT_EQ(fake.sockets[0]->TakeSent().size(), 1U);
-  EXPECT_EQ(lane->SleepBound(), absl::Milliseconds(10)) << "not completed yet";
+  EXPECT_EQ(lane->SleepBound(), absl::Milliseconds(10)) << "the frame is not completed yet";
   fake.sockets[0]->Complete(1);
   lane->Poll(reflect_);
   EXPECT_EQ(lane->SleepBound(), absl::InfiniteDuration());
@@ -148,8 +149,8 @@ TEST_F(LaneTest, WakesADriverThatAsksForItOnTheFillRing) {
   EXPECT_EQ(lane_stats_.ports[0].rx_wakeups.Get(), 1U);
 }
 
-TEST_F(LaneTest, DropsWhatHasNoPortToLeaveBy) {
-  FakeLane fake(1);  // forward wants two
+TEST_F(LaneTest, DropsAFrameThatHasNoPortToLeaveBy) {
+  FakeLane fake(1);  // forward needs two ports
   auto lane = fake.Open(0, lane_stats_);
   ASSERT_TRUE(fake.sockets[0]->Deliver(UdpPacket(1, 0)));
   lane->Poll(forward_);
@@ -157,7 +158,7 @@ TEST_F(LaneTest, DropsWhatHasNoPortToLeaveBy) {
   EXPECT_TRUE(balance().holds()) << balance();
 }
 
-// Random traffic, short sends, late completions: nothing is ever lost from the accounts or the pool.
+// Random traffic with short sends and late completions loses nothing from the accounts or the pool.
 TEST_F(LaneTest, KeepsItsAccountsUnderRandomTraffic) {
   for (const uint32_t seed : {1U, 2U, 3U, 4U}) {
     SCOPED_TRACE(seed);
@@ -196,7 +197,7 @@ TEST_F(LaneTest, KeepsItsAccountsUnderRandomTraffic) {
     EXPECT_EQ(settled.held, 0U);
     EXPECT_EQ(settled.rx, delivered);
     EXPECT_GT(settled.tx, 10000U);
-    // All frames are where they belong.
+    // Every frame is in the pool or posted, and its owner byte agrees.
     EXPECT_EQ(stats_->lanes[0].free_frames.Get() + fake.sockets[0]->posted() + fake.sockets[1]->posted(), 300U);
     EXPECT_EQ(fake.umem.CountOwned(FrameOwner::kUser), stats_->lanes[0].free_frames.Get());
     ExpectOrder(sent[0]);
@@ -218,11 +219,11 @@ TEST_F(LaneTest, ASuccessorGoesOnWhereTheDeadOneStopped) {
   const uint64_t held = lane_stats_.ports[1].held.Get();
   ASSERT_EQ(held, 50U);
   fake.sockets[1]->Complete(5);
-  lane.reset();  // no goodbye
+  lane.reset();  // without CloseAccounts, as in a crash
 
-  lane_stats_.ports[1].held.Set(12345);  // whatever it said
+  lane_stats_.ports[1].held.Set(12345);  // a successor must not trust the gauge
   lane = fake.Open(0, lane_stats_);
-  EXPECT_EQ(lane_stats_.ports[1].held.Get(), held) << "five of them on the completion ring";
+  EXPECT_EQ(lane_stats_.ports[1].held.Get(), held) << "five of them are on the completion ring";
   fake.sockets[1]->Complete(100);
   fake.sockets[1]->options.completes_at_once = true;
   for (int round = 0; round < 20; ++round) {
@@ -236,7 +237,7 @@ TEST_F(LaneTest, ASuccessorGoesOnWhereTheDeadOneStopped) {
   EXPECT_EQ(lane_stats_.free_frames.Get() + fake.sockets[0]->posted() + fake.sockets[1]->posted(), 256U);
 }
 
-TEST_F(LaneTest, ASuccessorsPoolIsWhatTheOwnerBytesSay) {
+TEST_F(LaneTest, ASuccessorsPoolFollowsTheOwnerBytes) {
   FakeLane fake(1, 256);
   for (const uint32_t frame : {0U, 17U, 255U}) {
     fake.umem.owner(frame) = static_cast<uint8_t>(FrameOwner::kKernel);  // stranded by a crash

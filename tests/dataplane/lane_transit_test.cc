@@ -15,9 +15,9 @@ namespace {
 
 constexpr uint32_t kLane = 2;
 constexpr uint32_t kSource = 5;
-constexpr uint32_t kFrames = 1024;  // of the UMEM
+constexpr uint32_t kFrames = 1024;  // in the UMEM
 
-// Queues that take as many frames as they are told to.
+// Queues whose room the test sets, by port.
 class FakeQueues final : public LaneQueues {
  public:
   FakeQueues(Umem& umem, LaneStats& stats) : umem_(umem), stats_(stats) { room.fill(kBurstFrames); }
@@ -69,7 +69,7 @@ class LaneTransitTest : public ::testing::Test {
  protected:
   void SetUp() override { transit_.inbox().Attach(kSource, ring_.get()); }
 
-  // As the source's worker does it. The packets must stay where they are until they are copied.
+  // Hands a packet over like the source's worker. packets_ keeps it in place until the lane has copied it.
   void HandOver(const std::string& packet, uint32_t out_port = 0, HandoffRing* ring = nullptr,
                 uint32_t source = kSource) {
     packets_.push_back(std::make_unique<std::string>(packet));
@@ -86,7 +86,7 @@ class LaneTransitTest : public ::testing::Test {
       HandOver(UdpPacket(1, sequence));
     }
   }
-  // Frames that a queue pair of the lane received.
+  // Returns a burst with the packets, as a queue pair of the lane receives it.
   Burst Received(const std::vector<std::string>& packets) {
     Burst burst{};
     burst.lane = kLane;
@@ -107,7 +107,7 @@ class LaneTransitTest : public ::testing::Test {
     }
   }
   uint64_t dropped(DropReason reason) const { return Drops(stats_, 1, reason); }
-  // Leaves so many frames in the pool.
+  // Takes frames from the pool until `frames` are left.
   void LeaveFree(uint32_t frames) {
     while (umem_.free_frames() > frames) {
       umem_.Take();
@@ -184,10 +184,10 @@ TEST_F(LaneTransitTest, AcceptsTheFramesBeforeTheFirstOneWithoutRoom) {
   HandOverMany(10);
   HandOver(UdpPacket(2, 0), /*out_port=*/1);
   EXPECT_EQ(transit_.Run(), 3U);
-  EXPECT_EQ(queues_.sent.size(), 3U) << "the frame of port 1 is behind others, and waits with them";
+  EXPECT_EQ(queues_.sent.size(), 3U) << "the frame for port 1 waits behind the others";
   EXPECT_EQ(ring_->Peek(kHandoffFrames), 8U);
   EXPECT_FALSE(transit_.MayReceive());
-  EXPECT_FALSE(transit_.HasNews()) << "no event brings room, and spinning does not either";
+  EXPECT_FALSE(transit_.HasNews()) << "room comes without an event, and spinning would not bring it";
   EXPECT_EQ(transit_.SleepBound(), absl::Milliseconds(1));
   EXPECT_FALSE(transit_.empty());
   queues_.room[0] = 7;
@@ -212,7 +212,7 @@ TEST_F(LaneTransitTest, WaitsForAFrameWhileSomeComeBack) {
   HandOverMany(5);
   EXPECT_EQ(transit_.Run(), 2U);
   EXPECT_FALSE(transit_.MayReceive());
-  EXPECT_EQ(transit_.Run(), 2U) << "those came back";
+  EXPECT_EQ(transit_.Run(), 2U) << "two frames were reclaimed";
   EXPECT_EQ(dropped(DropReason::kNoFrame), 0U);
 }
 
@@ -256,7 +256,7 @@ TEST_F(LaneTransitTest, DropsBurstAfterBurstFromARingThatNeverEmpties) {
     Pass(AwakeClock::kLongestNapNs);
   }
   transit_.Run();
-  EXPECT_EQ(dropped(DropReason::kTxRingFull), 2 * kBurstFrames) << "without another wait";
+  EXPECT_EQ(dropped(DropReason::kTxRingFull), 2 * kBurstFrames) << "the second burst does not wait again";
   queues_.room[0] = 1;
   transit_.Run();
   EXPECT_EQ(queues_.sent.size(), 1U);
@@ -284,7 +284,7 @@ TEST_F(LaneTransitTest, AcceptAllAlsoDropsFramesWithoutRoom) {
   EXPECT_EQ(transit_.AcceptAll(kSource), 10U);
   EXPECT_EQ(transit_.AcceptAll(kSource), 0U);
   EXPECT_EQ(dropped(DropReason::kTxRingFull), kBurstFrames + 10 - 3U);
-  EXPECT_EQ(transit_.AcceptAll(kSource + 1), 0U) << "of an unknown source";
+  EXPECT_EQ(transit_.AcceptAll(kSource + 1), 0U) << "no such source is attached";
 }
 
 TEST_F(LaneTransitTest, ReceivesNothingBehindTheFence) {
@@ -319,7 +319,7 @@ TEST_F(LaneTransitTest, AFullReceiveRingIsReceivedAheadOfTheFenceAndCounted) {
   EXPECT_EQ(stats_.fence_unproven.Get(), 3U);
   transit_.LetReceive(/*proven=*/true);
   EXPECT_TRUE(transit_.idle());
-  EXPECT_EQ(stats_.fence_held.Get(), 2U) << "counted once";
+  EXPECT_EQ(stats_.fence_held.Get(), 2U) << "each frame is counted once";
 }
 
 TEST_F(LaneTransitTest, ReceivesNothingThatTheOutboxMightNotTake) {

@@ -1,4 +1,4 @@
-// The request OffloadFlows: tables come, change their epoch, go.
+// The request OffloadFlows, which gives the dataplane flow tables, changes their epoch, or takes them away.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -47,7 +47,7 @@ class OffloadFlowsTest : public DataplaneTest {
   absl::Status Send(Message message) { return dataplane_->Execute(message.request, std::move(message.fds)); }
   absl::Status SendEpoch(uint32_t epoch) { return Send(WithTables(epoch, {})); }
 
-  // A flow long enough to be decided comes by both ports of lane 0 and goes.
+  // Sends enough packets of the flow through both ports of lane 0 for the function to decide on it.
   void Carry(uint32_t flow) {
     for (uint64_t i = 0; i < 16; ++i) {
       ASSERT_TRUE(socket(0, i % kPorts).Deliver(UdpPacket(flow, i)));
@@ -55,7 +55,7 @@ class OffloadFlowsTest : public DataplaneTest {
     received_ += 16;
     ASSERT_TRUE(Settled(received_)) << Balance::Of(*stats_);
   }
-  // The flow is offloaded in every port's table, in this epoch.
+  // Expects the flow to be offloaded in every port's table, in this epoch.
   static void ExpectOffloaded(const Memories& memories, uint32_t flow, uint32_t epoch) {
     for (const auto& memory : memories) {
       const sluice_flow* entry = memory->Find(KeyOf(UdpPacket(flow, 0)));
@@ -71,7 +71,7 @@ class OffloadFlowsTest : public DataplaneTest {
     }
   }
 
-  // Each is refused.
+  // Sends malformed requests and expects each to be refused.
   void SendWhatIsWrong(uint32_t epoch, const Memories& memories) {
     const std::vector<std::pair<const char*, std::function<void(Message&)>>> wrong = {
         {"a descriptor too few", [](Message& message) { message.fds.pop_back(); }},

@@ -1,4 +1,4 @@
-// Partial checksums: what a sender's stack leaves for a device is completed, anything else stays to the byte.
+// Completes checksums that a sender's stack left to a device, and changes no byte of any other frame.
 #include "dataplane/lane/partial_checksum.h"
 
 #include <gtest/gtest.h>
@@ -25,8 +25,8 @@ struct Case {
   Packet packet;
   bool ipv6;
   uint8_t protocol;
-  size_t segment_at;  // from the frame's start
-  size_t behind = 0;  // bytes of the frame that follow the segment
+  size_t segment_at;  // offset of the transport header in the frame, in bytes
+  size_t behind = 0;  // bytes of padding after the segment
 
   uint16_t PseudoSum(const Bytes& frame) const {
     const Bytes from = AddressBytes(ipv6 ? AF_INET6 : AF_INET, ipv6 ? kSource6 : kSource4);
@@ -41,7 +41,7 @@ struct Case {
     return frame;
   }
   Bytes Partial() const { return With(PseudoSum(packet.bytes())); }
-  // As the sender would have it without a device to help.
+  // The frame as its sender would send it without a device that completes checksums.
   Bytes Complete() const {
     Bytes frame = With(0);
     const auto segment = frame.begin() + static_cast<std::ptrdiff_t>(segment_at);
@@ -64,7 +64,7 @@ Packet Udp6() {
   return Packet().eth().ipv6(kSource6, kDestination6).udp(1000, 53);
 }
 
-// On memory of exactly its size, so that the sanitizers see any step beyond.
+// Completes the frame in memory of exactly its size, so that the sanitizers see a read or write past its end.
 bool CompletedIn(Bytes& frame) {
   frame.shrink_to_fit();
   return CompletePartialChecksum(frame.data(), Parse(frame.data(), static_cast<uint32_t>(frame.size())));
@@ -163,7 +163,8 @@ const Case kLeftAlone[] = {
 INSTANTIATE_TEST_SUITE_P(PartialChecksum, LeftAlone, ::testing::ValuesIn(kLeftAlone),
                          [](const auto& info) { return info.param.name; });
 
-// The last two bytes of the payload are chosen so that the complete checksum is the pseudo header's sum.
+// Chooses two bytes so that the complete checksum equals the pseudo header's sum, which is what a partial one looks
+// like.
 Case WithChanceEquality(Case one) {
   for (uint32_t value = 0; value <= 0xffff; ++value) {
     Case candidate = one;

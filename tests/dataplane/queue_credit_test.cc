@@ -1,4 +1,4 @@
-// A pair that is behind says for how many packets it has room, and takes that back when it has caught up.
+// A queue pair that is behind limits the queue's credit to its room, and lifts the limit once it has caught up.
 #include "dataplane/io/queue_credit.h"
 
 #include <gtest/gtest.h>
@@ -16,9 +16,9 @@ namespace {
 
 constexpr uint32_t kQueue = 2;
 constexpr uint32_t kRing = 256;
-constexpr uint32_t kGiven = 0xffffffe0;  // wraps
+constexpr uint32_t kGiven = 0xffffffe0;  // wraps during a test
 
-class QueueMarksTest : public ::testing::Test {
+class QueueCreditTest : public ::testing::Test {
  protected:
   void SetUp() override {
     credit().delivered = kGiven;
@@ -33,7 +33,7 @@ class QueueMarksTest : public ::testing::Test {
     lane_ = fake_.Open(kQueue, stats_->lanes[kQueue]);
     lane_->ShareCredit(shared_);
   }
-  // XDP gives them to the socket, whatever it was told.
+  // Delivers packets to the socket, even beyond its credit.
   void Deliver(uint32_t packets) {
     for (uint32_t i = 0; i < packets; ++i) {
       ASSERT_TRUE(fake_.sockets[0]->Deliver(UdpPacket(1, i)));
@@ -42,7 +42,7 @@ class QueueMarksTest : public ::testing::Test {
   }
   void Poll() { lane_->Poll(reflect_); }
   sluice_queue_credit& credit() { return memory_.credit(kQueue); }
-  // What XDP would give the socket before it drops.
+  // The number of packets that XDP would still give to the socket before it drops.
   uint32_t room() { return credit().limit - credit().delivered; }
 
   std::unique_ptr<StatsSegment> stats_ = std::make_unique<StatsSegment>();
@@ -53,29 +53,29 @@ class QueueMarksTest : public ::testing::Test {
   std::unique_ptr<Lane> lane_;
 };
 
-TEST_F(QueueMarksTest, WhoKeepsUpLimitsNothing) {
+TEST_F(QueueCreditTest, APairThatKeepsUpSetsNoLimit) {
   for (int round = 0; round < 10; ++round) {
     Deliver(kRing / 2);
     Poll();
     EXPECT_EQ(credit().limited, 0U);
     Poll();
   }
-  EXPECT_EQ(credit().limit, 0U) << "nor is a cache line of XDP's touched";
+  EXPECT_EQ(credit().limit, 0U) << "a cache line that XDP uses is not written without need";
 }
 
-TEST_F(QueueMarksTest, WhoIsBehindSaysWhatThereIsRoomFor) {
+TEST_F(QueueCreditTest, APairThatIsBehindLimitsTheCreditToItsRoom) {
   Deliver(kRing);
   Poll();
   EXPECT_NE(credit().limited, 0U);
-  EXPECT_EQ(room(), kBurstFrames) << "one burst is gone from the ring, and frames for as many are posted";
+  EXPECT_EQ(room(), kBurstFrames) << "one burst has left the ring, and as many frames are posted";
   Deliver(kBurstFrames);
   EXPECT_EQ(room(), 0U);
-  EXPECT_FALSE(fake_.sockets[0]->Deliver(UdpPacket(1, 0))) << "and it was right";
+  EXPECT_FALSE(fake_.sockets[0]->Deliver(UdpPacket(1, 0))) << "the socket has no room, as its credit says";
   Poll();
   EXPECT_EQ(room(), kBurstFrames);
 }
 
-TEST_F(QueueMarksTest, WhoHasCaughtUpTakesTheLimitBack) {
+TEST_F(QueueCreditTest, APairThatHasCaughtUpLiftsTheLimit) {
   Deliver(kRing);
   Poll();
   ASSERT_NE(credit().limited, 0U);
@@ -85,14 +85,14 @@ TEST_F(QueueMarksTest, WhoHasCaughtUpTakesTheLimitBack) {
   EXPECT_EQ(credit().limited, 0U);
 }
 
-TEST_F(QueueMarksTest, PacketsThatTheSocketLostDoNotMakeTheRoomSmallerForGood) {
+TEST_F(QueueCreditTest, PacketsThatTheSocketLostDoNotMakeTheRoomSmallerForGood) {
   Deliver(kRing);
-  credit().delivered += 100;  // given to it, and lost
+  credit().delivered += 100;  // XDP gave them to the socket, which lost them
   Poll();
   EXPECT_EQ(room(), kBurstFrames);
 }
 
-TEST_F(QueueMarksTest, ASuccessorBeginsWithoutTheLimitThatItsPredecessorLeft) {
+TEST_F(QueueCreditTest, ASuccessorBeginsWithoutTheLimitThatItsPredecessorLeft) {
   Deliver(kRing);
   Poll();
   ASSERT_NE(credit().limited, 0U);
@@ -100,10 +100,10 @@ TEST_F(QueueMarksTest, ASuccessorBeginsWithoutTheLimitThatItsPredecessorLeft) {
   EXPECT_EQ(credit().limited, 0U);
   Deliver(kBurstFrames);
   Poll();
-  EXPECT_NE(credit().limited, 0U) << "if it is behind as well, it says so";
+  EXPECT_NE(credit().limited, 0U) << "it is behind as well, so it limits the credit again";
 }
 
-TEST_F(QueueMarksTest, CountsInANumberThatWraps) {
+TEST_F(QueueCreditTest, CountsInANumberThatWraps) {
   shared_[0].Limit(0, 7);
   EXPECT_EQ(memory_.credit(0).limit, 7U);
   memory_.credit(0).delivered = 0xfffffffe;
@@ -113,7 +113,7 @@ TEST_F(QueueMarksTest, CountsInANumberThatWraps) {
   EXPECT_EQ(shared_[0].Shed(0), 9U);
 }
 
-TEST_F(QueueMarksTest, WhatIsNoMemoryCannotBeMapped) {
+TEST_F(QueueCreditTest, ABadDescriptorCannotBeMapped) {
   EXPECT_EQ(QueueCredit::Map(-1).status().code(), absl::StatusCode::kInternal);
 }
 

@@ -26,7 +26,7 @@ class ReorderHoldTest : public ::testing::Test {
   uint32_t flow_hash_ = 0;
 };
 
-TEST_F(ReorderHoldTest, NobodyWaitsWhereNothingIsHandedIn) {
+TEST_F(ReorderHoldTest, NothingWaitsWhereNothingIsHandedIn) {
   EXPECT_TRUE(hold_.idle());
   EXPECT_FALSE(hold_.MustWait(kMoved, kStart));
   EXPECT_EQ(Next(kStart), ReorderHold::Released::kNone);
@@ -54,7 +54,7 @@ TEST_F(ReorderHoldTest, GoesWhenNothingWasHandedInForAWhile) {
   EXPECT_EQ(hold_.held(), 0U);
 }
 
-TEST_F(ReorderHoldTest, WhatComesBehindAWaitingFrameWaitsToo) {
+TEST_F(ReorderHoldTest, FramesBehindAWaitingFrameWaitToo) {
   hold_.NoteHandedIn(kMoved, kStart);
   Hold(1, kMoved, kStart);
   EXPECT_TRUE(hold_.MustWait(kMoved, kStart + 55 * kMs));
@@ -70,7 +70,7 @@ TEST_F(ReorderHoldTest, WhatComesBehindAWaitingFrameWaitsToo) {
   EXPECT_TRUE(hold_.idle());
 }
 
-TEST_F(ReorderHoldTest, NobodyWaitsForever) {
+TEST_F(ReorderHoldTest, NoFrameWaitsForever) {
   hold_.NoteHandedIn(kMoved, kStart);
   Hold(1, kMoved, kStart);
   for (int64_t ms = 10; ms < 250; ms += 10) {

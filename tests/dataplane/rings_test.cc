@@ -42,7 +42,7 @@ TEST(ProducerRing, GoesOnWhereAPredecessorStopped) {
   {
     TxRing first(kernel.memory());
     ASSERT_EQ(first.Reserve(5, &index), 5U);
-    first.Submit(3);  // two were reserved, never published
+    first.Submit(3);  // two entries are reserved and never published
   }
   TxRing second(kernel.memory());
   EXPECT_EQ(second.submitted(), kNearWrap + 3);
@@ -50,7 +50,7 @@ TEST(ProducerRing, GoesOnWhereAPredecessorStopped) {
   EXPECT_EQ(second.Room(8), 5U);
 }
 
-TEST(ConsumerRing, PeeksWhatIsThereAcrossTheWrap) {
+TEST(ConsumerRing, PeeksAcrossTheWrap) {
   FakeRing<xdp_desc> kernel(32, kNearWrap);
   RxRing ring(kernel.memory());
   uint32_t index = 0;
@@ -71,7 +71,7 @@ TEST(ConsumerRing, PeeksWhatIsThereAcrossTheWrap) {
   EXPECT_TRUE(ring.empty());
 }
 
-TEST(ConsumerRing, FindsWhatADeadPredecessorLeft) {
+TEST(ConsumerRing, FindsEntriesThatADeadPredecessorLeft) {
   FakeRing<xdp_desc> kernel(8, kNearWrap);
   for (uint64_t i = 0; i < 6; ++i) {
     kernel.Put({i, 60, 0});
@@ -80,7 +80,7 @@ TEST(ConsumerRing, FindsWhatADeadPredecessorLeft) {
   {
     RxRing first(kernel.memory());
     ASSERT_EQ(first.Peek(4, &index), 4U);
-    first.Release(2);  // two were looked at, never released: they are found again
+    first.Release(2);  // two entries are peeked at and never released, so the successor finds them
   }
   RxRing second(kernel.memory());
   ASSERT_EQ(second.Peek(8, &index), 4U);

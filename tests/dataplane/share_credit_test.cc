@@ -1,4 +1,4 @@
-// The request ShareCredit: lanes that there are and lanes that come tell XDP about their room.
+// The request ShareCredit, after which present and future lanes tell XDP how many packets they have room for.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -30,7 +30,7 @@ class ShareCreditTest : public DataplaneTest {
     request.mutable_share_credit();
     return dataplane_->Execute(request, std::move(fds));
   }
-  // A limit that somebody before us has left.
+  // Sets the limits that a dead dataplane leaves.
   void LeaveLimits() {
     for (const auto& memory : memories_) {
       for (uint32_t queue = 0; queue < SLUICE_MAX_QUEUES; ++queue) {
@@ -49,13 +49,13 @@ class ShareCreditTest : public DataplaneTest {
   std::vector<std::unique_ptr<FlowMemory>> memories_;  // by port
 };
 
-TEST_F(ShareCreditTest, LanesThereAreAndThoseToComeBeginWithoutLimit) {
+TEST_F(ShareCreditTest, PresentAndFutureLanesBeginWithoutLimit) {
   Start(2);
   LeaveLimits();
   ASSERT_TRUE(Send(CreditFds()).ok());
   EXPECT_FALSE(Limited(0));
   EXPECT_FALSE(Limited(1));
-  EXPECT_TRUE(Limited(2)) << "nobody's queue";
+  EXPECT_TRUE(Limited(2)) << "no lane has this queue";
   ASSERT_TRUE(Add(MakeLane(2)).ok());
   EXPECT_FALSE(Limited(2));
 }
@@ -80,7 +80,7 @@ TEST_F(ShareCreditTest, OtherMemoryTakesItsPlace) {
   EXPECT_TRUE(Settled(1)) << Balance::Of(*stats_);
 }
 
-TEST_F(ShareCreditTest, WhatDoesNotFitIsRefused) {
+TEST_F(ShareCreditTest, ARequestThatDoesNotFitIsRefused) {
   EXPECT_EQ(Send(CreditFds()).code(), absl::StatusCode::kFailedPrecondition) << "not configured yet";
   Start(1);
   LeaveLimits();

@@ -11,8 +11,8 @@ namespace {
 constexpr int64_t kUs = 1000;
 constexpr int64_t kSpinUs = SpinPolicy::kSpinNs / kUs;
 
-// A worker and packets at even spaces. A look sees a packet when it comes; a sleep sees it `wakeup_us` late, with
-// whatever has come by then.
+// A worker, and packets that arrive at even intervals. A spinning worker sees a packet at once. A sleeping one sees it
+// `wakeup_us` late, together with the packets that have arrived by then.
 class Stream {
  public:
   explicit Stream(int64_t wakeup_us) : wakeup_us_(wakeup_us) {}
@@ -43,25 +43,25 @@ class Stream {
   SpinPolicy spin_policy_;
 };
 
-class PatienceTest : public ::testing::TestWithParam<int64_t> {};
+class SpinPolicyTest : public ::testing::TestWithParam<int64_t> {};
 
-// From a core that does not sleep deeply to a guest's that has halted.
-INSTANTIATE_TEST_SUITE_P(WakeupUs, PatienceTest, ::testing::Values(5, 20, 60));
+// From a core in a light sleep state to a halted virtual CPU.
+INSTANTIATE_TEST_SUITE_P(WakeupUs, SpinPolicyTest, ::testing::Values(5, 20, 60));
 
-TEST_P(PatienceTest, MeetsCloselySpacedPacketsAwake) {
+TEST_P(SpinPolicyTest, MeetsCloselySpacedPacketsAwake) {
   Stream stream(GetParam());
   stream.Send(100, kSpinUs / 2);
   EXPECT_EQ(stream.Send(1000, kSpinUs / 2), 1000);
 }
 
-TEST_P(PatienceTest, SleepsAtOnceBetweenDistantPackets) {
+TEST_P(SpinPolicyTest, SleepsAtOnceBetweenDistantPackets) {
   Stream stream(GetParam());
   stream.Send(100, 4 * kSpinUs);
   EXPECT_FALSE(stream.spin_policy().KeepsSpinning(0));
   EXPECT_EQ(stream.Send(1000, 4 * kSpinUs), 0);
 }
 
-TEST_P(PatienceTest, FollowsAStreamThatChanges) {
+TEST_P(SpinPolicyTest, FollowsAStreamThatChanges) {
   Stream stream(GetParam());
   for (int change = 0; change < 3; ++change) {
     stream.Send(100, 1000);
@@ -71,7 +71,7 @@ TEST_P(PatienceTest, FollowsAStreamThatChanges) {
   }
 }
 
-TEST_P(PatienceTest, IsNotBroughtOutOfItsWayByAFewPackets) {
+TEST_P(SpinPolicyTest, AFewPacketsDoNotChangeIt) {
   Stream stream(GetParam());
   stream.Send(1000, 1000);
   stream.Send(3, 1);
@@ -81,7 +81,7 @@ TEST_P(PatienceTest, IsNotBroughtOutOfItsWayByAFewPackets) {
   EXPECT_TRUE(stream.spin_policy().KeepsSpinning(0));
 }
 
-TEST(PatienceTest, EndsAfterTheLongestLook) {
+TEST(SpinPolicyTest, EndsAfterTheLongestLook) {
   SpinPolicy spin_policy;
   for (int i = 0; i < SpinPolicy::kVotes; ++i) {
     spin_policy.Learn(0, 1);
@@ -90,7 +90,7 @@ TEST(PatienceTest, EndsAfterTheLongestLook) {
   EXPECT_FALSE(spin_policy.KeepsSpinning(SpinPolicy::kSpinNs));
 }
 
-TEST(PatienceTest, ABurstAfterALongWaitIsNoStream) {
+TEST(SpinPolicyTest, ABurstAfterALongWaitIsNoStream) {
   SpinPolicy spin_policy;
   for (int i = 0; i < SpinPolicy::kVotes; ++i) {
     spin_policy.Learn(SpinPolicy::kSpinNs * 5, 64);

@@ -1,4 +1,4 @@
-// Steering probes: the host takes one for the flow's own packet, and nobody else takes it for a packet at all.
+// Makes steering probes: the host's device takes one for a packet of the flow, and no other receiver accepts it.
 #include "dataplane/lane/steering_probe.h"
 
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ namespace sluice {
 namespace {
 
 Bytes ProbeFor(Bytes frame) {
-  // Exactly as long as they may be, so that the sanitizers see any step beyond.
+  // No spare memory behind the frame, so that the sanitizers see a read past its end.
   frame.shrink_to_fit();
   Bytes probe(kMaxProbeBytes);
   const auto length_bytes = static_cast<uint32_t>(frame.size());
@@ -49,7 +49,7 @@ struct Case {
   const char* name;
   Packet packet;
   size_t ip_at;
-  size_t flow_ends;  // with 8 bytes of the transport header
+  size_t flow_ends;  // offset behind the first 8 bytes of the transport header
 };
 void PrintTo(const Case& one, std::ostream* out) {
   *out << one.name;
@@ -64,14 +64,15 @@ TEST_P(HasProbe, WithTheFlowsHeadersAndNothingElse) {
   const Bytes probe = ProbeFor(frame);
   ASSERT_EQ(probe.size(), std::max<size_t>(one.flow_ends, 60));
   EXPECT_EQ(Part(probe, 0, 6), (Bytes{0x01, 0x80, 0xc2, 0, 0, 1}));
-  EXPECT_EQ(Part(probe, 6, 6), Part(frame, 0, 6)) << "from whom a reply would come";
+  EXPECT_EQ(Part(probe, 6, 6), Part(frame, 0, 6)) << "the source is the MAC that a reply would come from";
   const size_t rest = probe.size() - one.flow_ends;
   EXPECT_EQ(Part(probe, one.flow_ends, rest), Bytes(rest, 0)) << "no payload";
   Bytes flow = Part(probe, 12, one.flow_ends - 12);
   const Bytes theirs = Part(frame, 12, one.flow_ends - 12);
   const bool v4 = frame[one.ip_at - 1] == 0;
   const size_t spoilt = one.ip_at - 12 + (v4 ? 10 : 4);
-  EXPECT_NE(Part(flow, spoilt, 2), Part(theirs, spoilt, 2)) << "no stack may believe it";
+  EXPECT_NE(Part(flow, spoilt, 2), Part(theirs, spoilt, 2))
+      << "the IP header is invalid, so that every stack drops the probe";
   flow[spoilt] = theirs[spoilt];
   flow[spoilt + 1] = theirs[spoilt + 1];
   EXPECT_EQ(flow, theirs);
@@ -112,13 +113,13 @@ TEST(SteeringProbe, OfAShortPacketIsFilledUp) {
             (Bytes{0xa5, 0xa5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}));
 }
 
-TEST(SteeringProbe, AGroupIsNobodysSource) {
+TEST(SteeringProbe, AProbesSourceIsNeverAGroupAddress) {
   Bytes frame = V4().udp(1, 2).bytes();
   frame[0] = 0x33;
   EXPECT_EQ(ProbeFor(frame)[6] & 1, 0);
 }
 
-TEST(SteeringProbe, StandsAnyBytes) {
+TEST(SteeringProbe, SurvivesAnyBytes) {
   std::mt19937 random(20120704);
   for (int i = 0; i < 20'000; ++i) {
     Bytes frame = kProbed[random() % std::size(kProbed)].packet.bytes();
@@ -143,10 +144,10 @@ TEST(ProbedFlows, AreDueEverMoreSeldom) {
   EXPECT_TRUE(flows.Due(8)) << "another flow";
   flows.Reset();
   EXPECT_TRUE(flows.Due(7));
-  EXPECT_TRUE(flows.Due(0)) << "as an empty slot's";
+  EXPECT_TRUE(flows.Due(0)) << "a flow whose hash is that of an empty slot";
 }
 
-// One-way traffic from port 0 to port 1: what leaves by port 1 says nothing to port 0's device.
+// One-way traffic from port 0 to port 1. Port 0's device sees no packet of the flow leave, so it needs probes.
 TEST(SteeringProbe, GoesOutOfThePortItsFlowCameFromByTheLaneItIsToUse) {
   auto stats = std::make_unique<StatsSegment>();
   auto ring = std::make_unique<HandoffRing>();
@@ -167,7 +168,7 @@ TEST(SteeringProbe, GoesOutOfThePortItsFlowCameFromByTheLaneItIsToUse) {
     destination->Poll(forward);
   }
   const auto probes = fake_destination.sockets[0]->TakeSent();
-  EXPECT_EQ(probes.size(), 7U) << "after packets 1, 2, 4 ... 64";
+  EXPECT_EQ(probes.size(), 7U) << "one after each of packets 1, 2, 4 ... 64";
   for (const std::string& probe : probes) {
     EXPECT_EQ(probe.substr(26, 12), UdpPacket(5, 0).substr(26, 12)) << "the flow's addresses and ports";
   }

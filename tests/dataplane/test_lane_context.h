@@ -1,4 +1,4 @@
-// A lane as a function under test sees it: a clock that the test sets, frames of ordinary memory.
+// The lane context for a function under test: the test sets its clock, and its frames are ordinary memory.
 #ifndef SLUICE_TESTS_DATAPLANE_TEST_LANE_CONTEXT_H_
 #define SLUICE_TESTS_DATAPLANE_TEST_LANE_CONTEXT_H_
 
@@ -25,7 +25,7 @@ class TestLaneContext final : public LaneContext {
         {memory_.back().data(), 0, length_bytes, static_cast<uint8_t>(out_port), Verdict::Transmit(out_port)});
     return &originated_.back();
   }
-  std::optional<HeldFrame> Hold(const Frame& frame) override {
+  std::optional<HeldFrame> Hold(Burst& /*burst*/, const Frame& frame) override {
     held_.push_back(frame);
     return HeldFrame{static_cast<uint16_t>(held_.size() - 1)};
   }
@@ -36,7 +36,7 @@ class TestLaneContext final : public LaneContext {
   }
 
   void PrepareFor(NetworkFunction& function) { set_part(function.MakeLanePart(lane())); }
-  // Begins a round at that time.
+  // Begins a round at the given time.
   void SetNow(int64_t now_ns) {
     now_ = now_ns;
     ForgetTime();

@@ -1,4 +1,4 @@
-// Two lanes, of which one hands frames to the other.
+// Two lanes, one of which hands its frames to the other.
 #ifndef SLUICE_TESTS_DATAPLANE_TWO_LANES_H_
 #define SLUICE_TESTS_DATAPLANE_TWO_LANES_H_
 
@@ -11,7 +11,7 @@
 
 namespace sluice {
 
-// Source and destination lane, wired as HandoffFabric does it.
+// A source (lane 1) and a destination (lane 0), connected as HandoffFabric does it.
 class TwoLanes : public ::testing::Test {
  protected:
   void Open(const FakeSocket::Options& options = {}) {
@@ -23,7 +23,7 @@ class TwoLanes : public ::testing::Test {
     source_->transit().outbox().Attach(0, ring_.get(), &destination_->transit().inbox());
     source_->transit().TransmitByHandoff(1, /*probe=*/false);
   }
-  // Time passes, with the destination awake.
+  // Lets kSettleNs pass while the destination is polled, since time in which it is not polled does not count.
   void Settle() {
     for (int64_t passed_ns = 0; passed_ns < ReorderHold::kSettleNs; passed_ns += AwakeClock::kLongestNapNs) {
       now_ns_ += AwakeClock::kLongestNapNs;

@@ -37,11 +37,11 @@ class WaitSetTest : public ::testing::Test {
   WaitSet waits_for_;
 };
 
-TEST_F(WaitSetTest, SaysWhoEndedTheSleep) {
+TEST_F(WaitSetTest, NamesTheDescriptorThatEndedTheSleep) {
   EXPECT_EQ(waits_for_.Wait(0), -1);
   second_.Set();
   EXPECT_EQ(waits_for_.Wait(-1), second_.fd());
-  EXPECT_EQ(waits_for_.Wait(-1), second_.fd()) << "until it has been read";
+  EXPECT_EQ(waits_for_.Wait(-1), second_.fd()) << "an event counts until it has been read";
 }
 
 TEST_F(WaitSetTest, EachOfSeveralHasItsTurn) {
@@ -52,15 +52,15 @@ TEST_F(WaitSetTest, EachOfSeveralHasItsTurn) {
   EXPECT_NE(one, other);
 }
 
-TEST_F(WaitSetTest, WhoIsNotListenedToEndsNoSleep) {
+TEST_F(WaitSetTest, AMemberThatIsNotListenedToEndsNoSleep) {
   first_.Set();
   waits_for_.Listen(first_.fd(), false);
   EXPECT_EQ(waits_for_.Wait(0), -1);
   waits_for_.Listen(first_.fd(), true);
-  EXPECT_EQ(waits_for_.Wait(-1), first_.fd()) << "what came meanwhile is not missed";
+  EXPECT_EQ(waits_for_.Wait(-1), first_.fd()) << "the event that came meanwhile is not missed";
 }
 
-TEST_F(WaitSetTest, WhoIsNotListenedToIsUnknownToTheKernel) {
+TEST_F(WaitSetTest, AMemberThatIsNotListenedToIsNotInTheEpollSet) {
   EXPECT_EQ(EpollMembers(), 2);
   waits_for_.Listen(second_.fd(), false);
   EXPECT_EQ(EpollMembers(), 1);
@@ -93,7 +93,7 @@ TEST_F(WaitSetTest, SleepsAreShortWhileAMemberCannotBeListenedTo) {
   waits_for_.Add(file.get(), true);
   EXPECT_EQ(waits_for_.Wait(-1), -1);
   waits_for_.Listen(file.get(), true);
-  EXPECT_EQ(waits_for_.Wait(-1), -1) << "still";
+  EXPECT_EQ(waits_for_.Wait(-1), -1) << "a second attempt does not help: epoll refuses files";
   waits_for_.Remove(file.get());
   first_.Set();
   EXPECT_EQ(waits_for_.Wait(-1), first_.fd());

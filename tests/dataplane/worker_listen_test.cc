@@ -1,4 +1,4 @@
-// A worker listens to its lanes' sockets while it sleeps now and then, and only then.
+// A worker has its lanes' sockets in its epoll set only while it sleeps now and then.
 #include <gtest/gtest.h>
 #include <sched.h>
 
@@ -24,19 +24,22 @@ class WorkerListenTest : public ::testing::Test {
  protected:
   void Start(Polling polling) {
     worker_pool_ = std::make_unique<WorkerPool>(polling, reflect_, *stats_);
-    // Once it is awake the scheduler finds another core for this thread.
+    // The worker gets this thread's core; the scheduler moves this thread to another one while the worker is awake.
     ASSERT_TRUE(worker_pool_->Place({static_cast<uint32_t>(sched_getcpu())}, {}).ok());
     worker_pool_->Take(*lane_, 0);
   }
   void TearDown() override { worker_pool_.reset(); }
 
-  // Whether the kernel's list became so long while `meanwhile` was done again and again.
+  // Repeats `meanwhile` until the kernel's list has this many members. Returns false after a minute without.
   static bool Becomes(int members, const std::function<void()>& meanwhile) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-    while (EpollMembers() != members && std::chrono::steady_clock::now() < end) {
+    while (EpollMembers() != members) {
+      if (std::chrono::steady_clock::now() >= end) {
+        return false;
+      }
       meanwhile();
     }
-    return EpollMembers() == members;
+    return true;
   }
   static void Pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1)); }
 

@@ -18,7 +18,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A core this process may run on.
+// Returns a core that this process may run on.
 uint32_t ACore() {
   cpu_set_t cores;
   sched_getaffinity(0, sizeof(cores), &cores);
@@ -143,7 +143,7 @@ TEST_F(WorkerPoolTest, ASleepingDestinationIsWoken) {
   fabric.Connect({lanes_[0].get(), lanes_[1].get()}, {.count = 1});
   for (uint64_t i = 1; i <= 200; ++i) {
     ASSERT_TRUE(fakes_[1]->sockets[0]->Deliver(UdpPacket(1, i)));
-    // Its sleep has no bound, so without the waker it would never come.
+    // The destination's sleep has no bound, so without the waker the packet would never leave.
     ASSERT_TRUE(Eventually([&] { return stats_->lanes[0].ports[0].tx_packets.Get() == i; })) << i;
     fakes_[1]->sockets[0]->UpdateReadiness();
   }
@@ -173,7 +173,7 @@ TEST_F(WorkerPoolTest, AccountsForItsTime) {
   Make(1, 1, Polling::kBusy);
   const WorkerStats& stats = stats_->workers[0];
   auto accounted_ns = [&] { return stats.busy_ns.Get() + stats.idle_ns.Get(); };
-  // From its first round with the lane on, it never sleeps, and no time goes missing.
+  // Once it has polled the lane it never sleeps again, and every nanosecond counts as busy or idle.
   ASSERT_TRUE(fakes_[0]->sockets[0]->Deliver(UdpPacket(1, 0)));
   ASSERT_TRUE(Eventually([&] { return stats_->lanes[0].ports[0].tx_packets.Get() == 1; }));
   const uint64_t sleeps = stats.sleeps.Get();
@@ -195,7 +195,7 @@ TEST_F(WorkerPoolTest, AFailedPlacementChangesNothing) {
   EXPECT_FALSE(worker_pool_->Place({1000}, {}).ok());
   EXPECT_FALSE(worker_pool_->Place({core, core, 100000}, {}).ok());
   EXPECT_FALSE(worker_pool_->Place({core}, {{lanes_[0].get(), 1}}).ok());
-  EXPECT_FALSE(worker_pool_->Place({}, {}).ok()) << "the lanes would be polled by nobody";
+  EXPECT_FALSE(worker_pool_->Place({}, {}).ok()) << "no worker would poll the lanes";
   EXPECT_FALSE(worker_pool_->Place(std::vector<uint32_t>(kMaxWorkers + 1, core), {}).ok());
   EXPECT_EQ(worker_pool_->cores(), std::vector<uint32_t>{core});
   EXPECT_EQ(worker_pool_->worker_of(*lanes_[0]), 0U);

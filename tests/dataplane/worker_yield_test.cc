@@ -17,7 +17,7 @@ namespace {
 std::atomic<uint64_t> yields{0};
 }  // namespace
 
-// In place of libc's, for the whole test program.
+// Replaces libc's sched_yield in the whole test program, to count the calls.
 extern "C" int sched_yield() {
   ++yields;
   return static_cast<int>(syscall(SYS_sched_yield));

@@ -1,4 +1,4 @@
-// Each check by made-up facts: a machine and a port with which all is well, and one thing changed.
+// Tests each check with invented facts: a good machine and a good port, with one fact changed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -61,7 +61,7 @@ void Set(PortFacts& port, VirtioFeature feature) {
   port.virtio->features |= Bit(feature);
 }
 
-TEST(DiagnoseTest, AllWellIsSaidOfEveryCheck) {
+TEST(DiagnoseTest, EveryCheckReportsThatAllIsWell) {
   const std::vector<wire::Finding> findings = Diagnose(GoodMachine(), {GoodPort()});
   std::vector<std::string> checks;
   for (const wire::Finding& finding : findings) {
@@ -88,7 +88,7 @@ struct Case {
   const char* check;
   std::function<void(MachineFacts&, PortFacts&)> change;
   wire::Severity severity;
-  const char* what;  // substrings
+  const char* what;  // substrings of the finding's texts
   const char* cost;
   const char* fix;
 };
@@ -351,7 +351,7 @@ TEST(DiagnoseTest, VirtioChecksAreLeftOutElsewhere) {
                                            "steering", "mtu", "irq_affinity"));
 }
 
-// The limit is that of all lanes, exactly: one for each pair and the bridge's, each as the agent makes it.
+// The limit must be exactly that of all lanes: one for each pair, and the bridge lane, each as the agent makes it.
 TEST(DiagnoseTest, MemlockCountsTheLanesThatTheAgentMakes) {
   PortFacts large = GoodPort();
   large.name = "lan";

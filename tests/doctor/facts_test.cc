@@ -1,4 +1,4 @@
-// What the kernel says here, whatever it is, hangs together.
+// Reads the facts of the machine that the tests run on, and checks that they are consistent.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>

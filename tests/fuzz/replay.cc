@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 TEST(Replay, Corpus) {
   int inputs = 0;
   for (const auto& entry : std::filesystem::directory_iterator(SLUICE_CORPUS)) {
-    // Said before, and at once: a target that finds something aborts.
+    // Printed first and unbuffered, since a target that finds something aborts.
     fprintf(stderr, "%s\n", entry.path().c_str());
     std::ifstream in(entry.path(), std::ios::binary);
     const std::string bytes((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());

@@ -37,7 +37,7 @@ TEST_F(AffinityTest, SetsTransmitQueuesAndPutsThemBack) {
   EXPECT_EQ(Xps(1), before[1]);
 }
 
-TEST_F(AffinityTest, WhatOneRemembersAnotherPutsBack) {
+TEST_F(AffinityTest, ASecondAgentRestoresTheSettingsThatTheFirstRemembered) {
   MakePort("port0", "wire0", 2);
   const std::string before[] = {Xps(0), Xps(1)};
   QueueAffinity first("port0");
@@ -47,7 +47,7 @@ TEST_F(AffinityTest, WhatOneRemembersAnotherPutsBack) {
   EXPECT_NE(Xps(1), before[1]);
   QueueAffinity second("port0", written_down);
   second.Remember(2);
-  EXPECT_EQ(second.before(), written_down) << "the first to look counts";
+  EXPECT_EQ(second.before(), written_down) << "the settings from before the first change count";
   EXPECT_OK(second.Restore());
   EXPECT_EQ(Xps(0), before[0]);
   EXPECT_EQ(Xps(1), before[1]);
@@ -67,7 +67,7 @@ TEST_F(AffinityTest, DeviceWithoutInterruptsHasNone) {
   ASSERT_OK(irqs);
   EXPECT_TRUE(irqs->empty());
   QueueAffinity affinity("port0");
-  EXPECT_OK(affinity.Apply({0})) << "one queue: nothing to set";
+  EXPECT_OK(affinity.Apply({0})) << "a device with one queue needs no setting";
 }
 
 TEST_F(AffinityTest, VethIsNoVirtioDevice) {

@@ -51,7 +51,7 @@ TEST_F(BlocklistTest, NamesTheLongestPrefix) {
 TEST_F(BlocklistTest, AMillionPrefixes) {
   std::vector<sluice_prefix> prefixes;
   for (uint32_t i = 0; i < 1'000'000; ++i) {
-    prefixes.push_back(Host(i * 4093));  // all different, all over
+    prefixes.push_back(Host(i * 4093));  // all different, all over the address space
   }
   absl::StatusOr<Blocklist> list = Blocklist::Make(prefixes);
   ASSERT_OK(list);
@@ -77,7 +77,7 @@ TEST_F(BlocklistTest, APortHasOneOrNone) {
   }
   absl::StatusOr<UniqueFd> kept = maps->OpenBlocklist();
   ASSERT_OK(kept);
-  ASSERT_TRUE(*kept) << "it lives as long as the port's map holds it";
+  ASSERT_TRUE(*kept) << "the port's map keeps the list alive without a descriptor";
   const absl::StatusOr<Blocklist> adopted = Blocklist::Adopt(*std::move(kept));
   ASSERT_OK(adopted);
   EXPECT_EQ(adopted->size(), 1u);

@@ -1,4 +1,4 @@
-// A port with the bridge, and what a dataplane holds of it: the bridge lane's socket.
+// A port with a bridge, and the bridge lane's socket, which a dataplane would hold.
 //
 //   wire0 ═veth═ port0 ──clsact──► near ═veth═ far ── the bridge lane's socket (user_)
 #ifndef SLUICE_TESTS_KERNEL_BRIDGE_FIXTURE_H_
@@ -27,7 +27,7 @@ namespace sluice {
 inline constexpr UmemLayout kBridgeLayout{256, 4096};
 inline constexpr XskRingSizes kBridgeRings{128, 128, 128, 128};
 
-// The guest's own stack behind the port: a UDP socket on its address.
+// A UDP socket on the port's address: it receives if a frame reaches the guest's stack.
 class StackListener {
  public:
   explicit StackListener(const char* address) : socket_(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0)) {
@@ -68,8 +68,8 @@ class BridgeTest : public NetnsTest {
 
   absl::StatusOr<Bridge> Make() { return Bridge::CreateOrAdopt("port0", ObjectDir(), pin_dir_); }
 
-  // From now on every packet is the function's, what XDP leaves goes `mode`'s way, and what lane_ sends, if there is
-  // one, goes to the kernel.
+  // Makes a rule that gives every packet to the function, and sets the bridge's mode. If there is a lane_, names its
+  // socket as the one whose frames go to the kernel.
   void Steer(const Bridge& bridge, sluice_bridge_mode mode) {
     absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
     ASSERT_OK(maps);
@@ -91,7 +91,7 @@ class BridgeTest : public NetnsTest {
     ASSERT_OK(maps->FlipRules());
   }
 
-  // Makes the bridge lane: one socket for the far end. Map its rings (XskUser), then let it in.
+  // Makes the bridge lane: one socket for the far end. Map its rings (XskUser) before LetIn.
   static absl::StatusOr<LaneSockets> MakeLane(const Bridge& bridge) {
     absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kBridgeLayout, "bridge-lane");
     if (!umem.ok()) {
@@ -99,7 +99,7 @@ class BridgeTest : public NetnsTest {
     }
     return MakeLaneSockets(*std::move(umem), kBridgeLayout, kBridgeRings, {{bridge.far_netdev(), 0}});
   }
-  // Binds it and enters it in the bridge's XSKMAP.
+  // Binds the lane's socket and enters it in the bridge's XSKMAP.
   static void LetIn(const Bridge& bridge, LaneSockets& lane) {
     ASSERT_OK(BindLaneSockets(lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
     const uint32_t key = 0;
@@ -107,7 +107,8 @@ class BridgeTest : public NetnsTest {
     ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);
   }
 
-  // Takes XDP off the port and makes user_, which gets everything from the far end.
+  // Makes the bridge and user_, which receives at the far end, and takes XDP off the port, so that every packet comes
+  // over the bridge.
   void SendAllOverTheBridge() {
     absl::StatusOr<Bridge> bridge = Make();
     ASSERT_OK(bridge);
@@ -121,7 +122,7 @@ class BridgeTest : public NetnsTest {
     ASSERT_OK(xdp_->Suspend());
   }
 
-  // Packets of the port's two queues that got this verdict.
+  // Returns the packets of the port's two queues that got this verdict.
   uint64_t Counted(sluice_verdict verdict) {
     const absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
     EXPECT_OK(maps);
@@ -131,7 +132,7 @@ class BridgeTest : public NetnsTest {
     }
     return sum;
   }
-  // All packets the port received, by the law of bpf/count.h.
+  // Returns all packets that the port received, by the law of bpf/count.h.
   uint64_t Received() {
     uint64_t sum = 0;
     for (int verdict = 0; verdict < SLUICE_VERDICT_COUNT; ++verdict) {

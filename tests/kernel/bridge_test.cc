@@ -54,13 +54,13 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
   FrameSpec tagged = plain;
   tagged.vlan = 7;
   FrameSpec priority_tagged = plain;
-  priority_tagged.vlan = 0;  // a tag with which the stack takes the frame for its own
+  priority_tagged.vlan = 0;  // a priority tag: the stack receives the frame as untagged
   FrameSpec full_size = tagged;
   full_size.payload_bytes = 1500 - 28;
 
   for (const FrameSpec& spec : {plain, tagged, priority_tagged, full_size}) {
     const Bytes sent = PartialChecksumFrame(spec);
-    ASSERT_FALSE(ChecksumIsGood(sent)) << "the test must send what needs completing";
+    ASSERT_FALSE(ChecksumIsGood(sent)) << "the test must send a partial checksum";
     wire.Send(sent);
     const std::vector<Bytes> received = user_->Receive(1, absl::Seconds(30));
     ASSERT_EQ(received.size(), 1u);
@@ -71,7 +71,7 @@ TEST_F(BridgeTest, FramesArriveWholeWhileXdpIsSuspendedAndTheStackSeesNothing) {
   EXPECT_FALSE(stack.GotOne(absl::Milliseconds(100)));
   EXPECT_GE(Counted(SLUICE_VERDICT_BRIDGED), 4u);
 
-  // The same frames do reach the stack when they are told to: the silence above means something.
+  // The same frames reach the stack in the mode PASS. So the silence above shows that the bridge kept them away.
   Steer(*bridge_, SLUICE_BRIDGE_PASS);
   wire.Send(PartialChecksumFrame(plain));
   EXPECT_TRUE(stack.GotOne(absl::Seconds(30)));
@@ -133,15 +133,15 @@ TEST_F(BridgeTest, NextAgentAdoptsItAndTrafficFlowsOnMeanwhile) {
   spec.destination = GetLink("port0")->mac;
   Wire wire("wire0");
   wire.Send(PartialChecksumFrame(spec));
-  EXPECT_EQ(user->Receive(1, absl::Seconds(30)).size(), 1u) << "without an agent";
+  EXPECT_EQ(user->Receive(1, absl::Seconds(30)).size(), 1u) << "traffic flows without an agent";
   absl::StatusOr<Bridge> second = Make();
   ASSERT_OK(second);
   EXPECT_TRUE(second->adopted());
   EXPECT_EQ(second->near_ifindex(), near_ifindex);
   wire.Send(PartialChecksumFrame(spec));
-  EXPECT_EQ(user->Receive(1, absl::Seconds(30)).size(), 1u) << "after adoption, socket still entered";
+  EXPECT_EQ(user->Receive(1, absl::Seconds(30)).size(), 1u) << "the socket is still in the XSKMAP after the adoption";
   EXPECT_OK(second->Remove());
-  EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "the first agent had made it, and said so";
+  EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "the first agent made the clsact and left a note of that";
 }
 
 TEST_F(BridgeTest, IncompleteBridgeIsMadeAgain) {
@@ -200,14 +200,15 @@ TEST_F(BridgeTest, OthersClsactAndFiltersStay) {
   absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);
   EXPECT_OK(bridge->Remove());
-  EXPECT_NE(Output("tc qdisc show dev port0 clsact"), "") << "it was there before us";
+  EXPECT_NE(Output("tc qdisc show dev port0 clsact"), "") << "the clsact was there before us";
   Shell("tc qdisc del dev port0 clsact");
 
   bridge = Make();
   ASSERT_OK(bridge);
   Shell("tc filter add dev port0 egress bpf bytecode '1,6 0 0 0,' flowid 1:1");
   EXPECT_OK(bridge->Remove());
-  EXPECT_NE(Output("tc filter show dev port0 egress").find("bytecode"), std::string::npos) << "somebody uses it now";
+  EXPECT_NE(Output("tc filter show dev port0 egress").find("bytecode"), std::string::npos)
+      << "another program uses the clsact now";
 }
 
 TEST_F(BridgeTest, WithoutThePortsMapsNothingIsMade) {

@@ -108,7 +108,7 @@ TEST_F(EthtoolTest, DriverStatsHaveNames) {
         std::find_if(stats->begin(), stats->end(), [&name](const auto& stat) { return stat.first == name; });
     return found == stats->end() ? std::nullopt : std::optional(found->second);
   };
-  EXPECT_EQ(value("peer_ifindex"), if_nametoindex("wire0")) << "names and values belong to each other";
+  EXPECT_EQ(value("peer_ifindex"), if_nametoindex("wire0")) << "each value has its own name";
   EXPECT_EQ(value("rx_queue_1_drops"), 0u);
   EXPECT_EQ(value("rx_queue_2_drops"), std::nullopt);
   EXPECT_TRUE(GetDriverStats("lo").ok() && GetDriverStats("lo")->empty()) << GetDriverStats("lo").status();
@@ -120,13 +120,13 @@ TEST_F(EthtoolTest, RxDropsOfClosedQueuesStay) {
   RxDropsWatch watch("port0");
   ASSERT_TRUE(watch.Read().has_value());
   EXPECT_EQ(watch.Read()->xdp_drops, 0u);
-  // Without a socket it drops everything.
+  // sluice_bridge_rx without a socket drops every packet.
   Shell("xdp-loader load -m native -p " + pin_dir_ + " port0 " + ObjectDir() + "/sluice_bridge_rx.bpf.o");
   Wire wire("wire0");
   constexpr uint64_t kFrames = 64;
   for (uint16_t i = 0; i < kFrames; ++i) {
     FrameSpec flow;
-    flow.destination_port = static_cast<uint16_t>(9000 + i);  // so that every queue gets some
+    flow.destination_port = static_cast<uint16_t>(9000 + i);  // spreads the frames over all queues
     wire.Send(PartialChecksumFrame(flow));
   }
   for (int tries = 0; tries < 1000 && watch.Read()->xdp_drops < kFrames; ++tries) {
@@ -137,7 +137,7 @@ TEST_F(EthtoolTest, RxDropsOfClosedQueuesStay) {
   Shell("xdp-loader unload port0 --all");
   ASSERT_OK(SetChannels("port0", 1));
   EXPECT_EQ(watch.Read()->xdp_drops, all);
-  EXPECT_LT(RxDropsWatch("port0").Read()->xdp_drops, all) << "else this test has shown nothing";
+  EXPECT_LT(RxDropsWatch("port0").Read()->xdp_drops, all) << "the device's own sum must have lost the closed queues";
   EXPECT_FALSE(RxDropsWatch("lo").Read().has_value());
   EXPECT_FALSE(RxDropsWatch("nothing0").Read().has_value());
 }

@@ -1,4 +1,4 @@
-// UMEM memory with huge pages free, and without.
+// UMEM memory on machines with and without free huge pages.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,9 +16,9 @@ namespace {
 
 constexpr uint32_t kHugePageBytes = 2 << 20;
 constexpr uint32_t kFrameBytes = 2048;
-// Its owner bytes begin a page of their own.
+// The frames fill one huge page exactly, so the owner bytes need a second one.
 constexpr UmemLayout kTwoPages{kHugePageBytes / kFrameBytes, kFrameBytes};
-// A test that needs more than this does without.
+// A test that would need more pages than this is skipped.
 constexpr uint32_t kMostPages = 512;
 
 uint64_t ReadPool(const std::string& what) {
@@ -34,7 +34,7 @@ class HugePagesTest : public NetnsTest {
       SetPool(before_);
     }
   }
-  // The kernel gives as many as it finds; those that were there stay.
+  // Asks the kernel for `by` more huge pages. It may find fewer.
   void RaisePool(uint64_t by) {
     raised_ = true;
     SetPool(before_ + by);
@@ -45,7 +45,7 @@ class HugePagesTest : public NetnsTest {
     std::ofstream("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages") << pages;
   }
 
-  // Without those that are there for as long as somebody who ended a moment ago still has them.
+  // The pool without surplus pages, which vanish once the process that used them has released them.
   const uint64_t before_ = ReadPool("nr_hugepages") - ReadPool("surplus_hugepages");
   bool raised_ = false;
 };
@@ -62,7 +62,7 @@ TEST_F(HugePagesTest, AreTakenWhenTheyAreFree) {
     ASSERT_OK(umem);
     EXPECT_TRUE(HasHugePages(umem->get()));
     EXPECT_EQ(lseek(umem->get(), 0, SEEK_END), 2 * kHugePageBytes);
-    EXPECT_EQ(ReadPool("free_hugepages"), free - 2) << "all of them are there before anybody touches them";
+    EXPECT_EQ(ReadPool("free_hugepages"), free - 2) << "the pages are reserved before anything touches them";
     EXPECT_NE(ftruncate(umem->get(), kHugePageBytes), 0);
     EXPECT_NE(ftruncate(umem->get(), 3 * kHugePageBytes), 0);
 
@@ -70,7 +70,7 @@ TEST_F(HugePagesTest, AreTakenWhenTheyAreFree) {
     ASSERT_OK(lane);
     ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
   }
-  // Mapped or pinned by nobody any more; the kernel lets go of a closed socket's UMEM in a while.
+  // The pages are no longer in use. The kernel releases the UMEM of a closed socket after a while.
   for (int i = 0; i < 3000 && ReadPool("free_hugepages") != free; ++i) {
     absl::SleepFor(absl::Milliseconds(10));
   }
@@ -87,7 +87,7 @@ TEST_F(HugePagesTest, AreNotNeeded) {
   ASSERT_OK(umem);
   EXPECT_FALSE(HasHugePages(umem->get()));
   EXPECT_EQ(lseek(umem->get(), 0, SEEK_END), static_cast<off_t>(layout.total_bytes()));
-  EXPECT_EQ(ReadPool("free_hugepages"), free) << "those that were too few went back";
+  EXPECT_EQ(ReadPool("free_hugepages"), free) << "the pages, too few for the UMEM, were given back";
   MakePort("port0", "wire0", 1);
   ASSERT_OK(MakeLaneSockets(*std::move(umem), layout, kLaneRings, {{"port0", 0}}));
 }
@@ -98,7 +98,7 @@ TEST_F(HugePagesTest, TooFewAreLeftAlone) {
   if (free == 0 || free >= kMostPages) {
     GTEST_SKIP() << free << " huge pages are free";
   }
-  // One more than there are: the first ones are taken, and given back.
+  // The owner bytes need one page more than there are free, so all pages are given back.
   const UmemLayout layout{static_cast<uint32_t>(free) * kTwoPages.frame_count, kFrameBytes};
   absl::StatusOr<UniqueFd> umem = MakeUmemMemory(layout, "too-few-test");
   ASSERT_OK(umem);
@@ -106,7 +106,7 @@ TEST_F(HugePagesTest, TooFewAreLeftAlone) {
   EXPECT_EQ(ReadPool("free_hugepages"), free);
   void* memory = mmap(nullptr, layout.total_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, umem->get(), 0);
   ASSERT_NE(memory, MAP_FAILED);
-  std::memset(memory, 1, layout.total_bytes());  // no SIGBUS
+  std::memset(memory, 1, layout.total_bytes());  // must not raise SIGBUS
   munmap(memory, layout.total_bytes());
 }
 

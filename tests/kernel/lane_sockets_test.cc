@@ -39,7 +39,7 @@ class LaneSocketsTest : public NetnsTest {
     return OpenLaneSockets(std::move(*umem), kLayout, kRings, queues, wanted, skb, absl::Now() + patience);
   }
 
-  // XDP on `netdev` that gives everything to the queue's socket.
+  // Attaches XDP to `netdev`, which gives every packet to the queue's socket.
   void SteerEverything(const std::string& netdev, const std::string& pins) {
     ASSERT_OK(XdpAttachment::AttachOrAdopt(netdev, SteerObject(), pins, ModeSetting::kAuto));
     absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pins);
@@ -60,7 +60,7 @@ class LaneSocketsTest : public NetnsTest {
 TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
   const absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
   ASSERT_OK(umem);
-  // Huge pages that somebody else has free make it a whole one.
+  // If the machine has free huge pages, the memory is rounded up to a whole one.
   constexpr off_t kHugePageBytes = 2 << 20;
   static_assert(kLayout.total_bytes() <= kHugePageBytes);
   EXPECT_EQ(lseek(umem->get(), 0, SEEK_END),
@@ -68,11 +68,11 @@ TEST_F(LaneSocketsTest, UmemMemoryHasItsSizeAndCannotShrink) {
   EXPECT_NE(ftruncate(umem->get(), 0), 0);
 }
 
-// The doctor's figure (checks_machine.cc) is what the kernel charges a user for: the frames, and nothing else.
+// The kernel charges a user for the frames and nothing else, as the doctor assumes (checks_machine.cc).
 TEST_F(LaneSocketsTest, KernelChargesTheFramesToTheMemlockLimit) {
   MakePort("port0", "wire0", 1);
   const UmemLayout layout = LaneLayout(1, 2048);
-  // A user of our own, to whom nothing else is charged.
+  // A user that no other process has, so nothing else is charged to it.
   constexpr int kNobodysUid = 64'321;
   const auto made_within = [&](uint64_t limit_bytes) {
     const rlimit limit{limit_bytes, layout.frames_bytes()};
@@ -95,10 +95,11 @@ TEST_F(LaneSocketsTest, KernelChargesTheFramesToTheMemlockLimit) {
   }
   int status = -1;
   ASSERT_EQ(waitpid(child, &status, 0), child);
-  EXPECT_EQ(status, 0) << "exit code 1: less was enough; 2: as much was not";
+  EXPECT_EQ(status, 0)
+      << "exit code 1: a smaller limit was enough; 2: this limit was not enough; 3: could not change the user";
 }
 
-TEST_F(LaneSocketsTest, OneThatIsNotBoundCanBeTold) {
+TEST_F(LaneSocketsTest, IsBoundTellsBoundSocketsFromOthers) {
   MakePort("port0", "wire0", 2);
   absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
   ASSERT_OK(umem);
@@ -108,7 +109,7 @@ TEST_F(LaneSocketsTest, OneThatIsNotBoundCanBeTold) {
   ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
   EXPECT_TRUE(IsBound(lane->sockets[0].get()));
   ASSERT_OK(SetLinkUp("port0", false));
-  EXPECT_TRUE(IsBound(lane->sockets[0].get())) << "a link that is down is another matter";
+  EXPECT_TRUE(IsBound(lane->sockets[0].get())) << "a link that is down does not unbind the socket";
 }
 
 TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
@@ -134,7 +135,7 @@ TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
   Wire inet("inet0");
   Wire host("host0");
   const Bytes frame = PartialChecksumFrame(spec);
-  // The kernel picks the transmit queue, thereby our receive queue; queue 0 is what we listen on.
+  // With one transmit queue at the sender, the frame arrives on our queue 0, where the socket is.
   Shell("ethtool -L inet0 tx 1");
   inet.Send(frame);
   const std::vector<Bytes> received = wan.Receive(1, absl::Seconds(30));
@@ -149,12 +150,12 @@ TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
   EXPECT_EQ(statistics->rx_invalid_descs, 0u);
 }
 
-TEST_F(LaneSocketsTest, StatisticsCountWhatFoundNoFrame) {
+TEST_F(LaneSocketsTest, StatisticsCountPacketsThatFoundNoFrame) {
   MakePort("port0", "wire0", 1);
   SteerEverything("port0", pin_dir_);
   const absl::StatusOr<LaneSockets> lane = Open({{"port0", 0}});
   ASSERT_OK(lane);
-  Enter(pin_dir_, 0, lane->sockets[0].get());  // nobody fills its fill ring
+  Enter(pin_dir_, 0, lane->sockets[0].get());  // its fill ring stays empty
   FrameSpec spec;
   spec.destination = GetLink("port0")->mac;
   Wire wire("wire0");

@@ -40,7 +40,7 @@ TEST_F(LinksTest, VethPairHasOneQueueTheMtuAndNoAddress) {
   }
   const absl::StatusOr<std::vector<sluice_address>> addresses = LocalAddresses();
   ASSERT_OK(addresses);
-  EXPECT_EQ(AsText(*addresses), std::vector<std::string>()) << "an IPv6 link-local address was made";
+  EXPECT_EQ(AsText(*addresses), std::vector<std::string>()) << "the kernel must not make an IPv6 link-local address";
 
   EXPECT_OK(SetLinkUp("near0", false));
   EXPECT_FALSE(GetLink("near0")->up);
@@ -48,7 +48,7 @@ TEST_F(LinksTest, VethPairHasOneQueueTheMtuAndNoAddress) {
   EXPECT_EQ(GetLink("far0").status().code(), absl::StatusCode::kNotFound);
 }
 
-TEST_F(LinksTest, DeletingWhatIsNotThereIsNoError) {
+TEST_F(LinksTest, DeletingAMissingNetdevIsNoError) {
   EXPECT_OK(DeleteLink("nothing0"));
 }
 
@@ -68,7 +68,7 @@ TEST_F(LinksTest, UnknownNetdevIsNotFound) {
   }
 }
 
-TEST_F(LinksTest, PromiscuousIsWhatUsersSetNotWhatPacketSocketsCause) {
+TEST_F(LinksTest, PromiscuousModeIsSetAndCleared) {
   MakePort("port0", "wire0", 1);
   EXPECT_FALSE(GetLink("port0")->promiscuous);
   EXPECT_OK(SetPromiscuous("port0", true));

@@ -25,7 +25,7 @@ std::string Failed(const std::string& what) {
   return what + ": " + std::strerror(errno);
 }
 
-// "" when this process has a mount namespace, a bpffs and a /run of its own, else what went wrong.
+// Gives this process its own mount namespace, bpffs and /run. Returns "", or the problem.
 std::string PrivateMounts() {
   static const std::string kProblem = []() -> std::string {
     if (unshare(CLONE_NEWNS) != 0) {
@@ -34,7 +34,7 @@ std::string PrivateMounts() {
     if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
       return Failed("making mounts private");
     }
-    // xdp-loader's lock is a file in /run, and it does not wait for another test's.
+    // xdp-loader locks a file in /run, and fails if another test's xdp-loader has the lock.
     if (mount("tmpfs", "/run", "tmpfs", 0, nullptr) != 0) {
       return Failed("mounting a /run");
     }

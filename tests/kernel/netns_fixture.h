@@ -1,10 +1,10 @@
-// A fresh network namespace for each test, with its own /sys and an empty bpf filesystem, so that nothing
-// a test does reaches the host or another test:
+// A fresh network namespace for each test, with its own /sys and an empty bpf filesystem, so that a test affects
+// neither the host nor another test:
 //
 //   process: private mount namespace, one bpffs (libxdp remembers its folders for a process), an empty /run
-//   test:    new network namespace, /sys mounted anew (it shows the netdevs of the namespace that mounts it)
+//   test:    new network namespace, a new mount of /sys (it shows the netdevs of the namespace that mounts it)
 //
-// The kernel takes everything away with the process. Tests are skipped, with the reason, without privileges.
+// The kernel removes all of it when the process ends. Without privileges tests are skipped, and say why.
 #ifndef SLUICE_TESTS_KERNEL_NETNS_FIXTURE_H_
 #define SLUICE_TESTS_KERNEL_NETNS_FIXTURE_H_
 
@@ -14,9 +14,9 @@
 
 namespace sluice {
 
-// Runs a shell command; the test fails when it does.
+// Runs a shell command. The test fails if the command fails.
 void Shell(const std::string& command);
-// The same, giving what it printed.
+// Runs a shell command like Shell and returns its output.
 std::string Output(const std::string& command);
 
 class NetnsTest : public testing::Test {
@@ -24,17 +24,17 @@ class NetnsTest : public testing::Test {
   void SetUp() override;
   void TearDown() override;
 
-  // A veth pair `port` <-> `wire`, both up, with this many queues each way.
+  // Makes a veth pair `port` <-> `wire`, both up, with `queues` queues in each direction.
   static void MakePort(const std::string& port, const std::string& wire, int queues);
 
-  // sluice_steer by the tool users have, its maps pinned in `pin_dir`.
+  // Attaches sluice_steer with xdp-loader, as a user may, and pins its maps in `pin_dir`.
   static void LoadByXdpLoader(const std::string& netdev, const std::string& pin_dir);
 
-  // Where this test pins maps.
+  // The folder in which this test pins maps.
   std::string pin_dir_;
 };
 
-// Folder of the compiled BPF objects.
+// The folder of the compiled BPF objects.
 std::string ObjectDir();
 std::string SteerObject();
 

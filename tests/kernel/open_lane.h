@@ -1,4 +1,4 @@
-// Makes and binds in one go, for tests that map no rings.
+// Makes and binds a lane's sockets in one call, for tests that map no rings.
 #ifndef SLUICE_TESTS_KERNEL_OPEN_LANE_H_
 #define SLUICE_TESTS_KERNEL_OPEN_LANE_H_
 

@@ -1,4 +1,4 @@
-// The parts that need no kernel: counters by name, virtio feature bits, error classes.
+// Tests the parts of control/kernel that need no kernel: counters by name, virtio feature bits, error classes.
 #include <gtest/gtest.h>
 
 #include <cerrno>

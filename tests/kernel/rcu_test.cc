@@ -1,4 +1,4 @@
-// A grace period has passed when a program that ran at the call has ended: shown with one that runs for 50 ms.
+// Waits for grace periods while a BPF program runs for 50 ms: Wait must not return before the program has ended.
 #include "dataplane/base/rcu.h"
 
 #include <bpf/bpf.h>
@@ -29,9 +29,9 @@ class RcuTest : public testing::Test {
     }
   }
 
-  // Calls `during` while the program runs, and says whether the program had ended when that returned. The machine may
-  // be busy, so that this thread runs again only after the program: such a try says nothing, and is repeated. nullopt:
-  // all of them were like that.
+  // Calls `during` while the program runs, and returns whether the program had ended when `during` returned. On a busy
+  // machine this thread may run again only after the program; such a try proves nothing and is repeated. Returns
+  // nullopt if no try was valid.
   template <typename During>
   std::optional<bool> EndedAfter(During during) {
     constexpr int kTries = 100;
@@ -68,7 +68,7 @@ class RcuTest : public testing::Test {
   std::unique_ptr<slow_xdp, Destroy> program_;
 };
 
-// Without this the tests below could not fail.
+// Shows that a call which does not wait returns before the program has ended, so that the tests below can fail.
 TEST_F(RcuTest, AnotherSystemCallDoesNotWait) {
   const UniqueFd array(bpf_map_create(BPF_MAP_TYPE_ARRAY, "plain", sizeof(uint32_t), sizeof(uint32_t), 1, nullptr));
   const uint32_t zero = 0;

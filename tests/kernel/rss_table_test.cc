@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-constexpr size_t kEntries = 128;  // what QEMU's virtio-net has
+constexpr size_t kEntries = 128;  // the size of the table in QEMU's virtio-net
 
 uint32_t Uses(const std::vector<uint32_t>& table, uint32_t queue) {
   return static_cast<uint32_t>(std::count(table.begin(), table.end(), queue));

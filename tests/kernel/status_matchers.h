@@ -1,4 +1,4 @@
-// EXPECT/ASSERT for absl::Status that print the message of what failed.
+// EXPECT_OK and ASSERT_OK for absl::Status and StatusOr, which print the status on failure.
 #ifndef SLUICE_TESTS_KERNEL_STATUS_MATCHERS_H_
 #define SLUICE_TESTS_KERNEL_STATUS_MATCHERS_H_
 

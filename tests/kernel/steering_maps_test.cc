@@ -31,7 +31,7 @@ class SteeringMapsTest : public NetnsTest {
     maps_.emplace(std::move(*maps));
   }
 
-  // Which rules the bank in force has, by what each does.
+  // Returns the action of each rule in the bank in force.
   std::vector<uint32_t> ActionsInForce() {
     const absl::StatusOr<sluice_config> config = maps_->GetConfig();
     EXPECT_OK(config);
@@ -83,7 +83,7 @@ class SteeringMapsTest : public NetnsTest {
   std::optional<SteeringMaps> maps_;
 };
 
-// Rules that count from `first_hits` on.
+// Makes rules whose hit counters have the indices from `first_hits` on.
 std::vector<ActiveRule> Rules(size_t count, uint32_t action, uint32_t first_hits = 0) {
   std::vector<ActiveRule> rules;
   for (uint32_t i = 0; i < count; ++i) {
@@ -132,7 +132,7 @@ TEST_F(SteeringMapsTest, RulesChangeBankAndKeepTheRestOfTheConfig) {
     EXPECT_EQ(ActionsInForce(), std::vector<uint32_t>(count, action));
     action = action == SLUICE_ACTION_PASS ? SLUICE_ACTION_DROP : SLUICE_ACTION_PASS;
   }
-  EXPECT_EQ(PrefixCount(), 6u) << "of both banks, and none from before";
+  EXPECT_EQ(PrefixCount(), 6u) << "prefixes of the rules in both banks, and none of earlier rules";
 }
 
 TEST_F(SteeringMapsTest, AFlipIsTakenBackByAnother) {

@@ -1,5 +1,5 @@
-// Frames that the dataplane gives to the kernel (bpf/to_kernel.h), with real packets: what the bridge lane's socket
-// sends at the far end arrives on the port, and nothing else does.
+// Gives real frames to the kernel as the dataplane does (bpf/to_kernel.h): frames that the bridge lane's socket sends
+// at the far end arrive on the port, and no other frames do.
 #include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
@@ -26,7 +26,8 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(30);
 constexpr absl::Duration kSilence = absl::Milliseconds(200);
 
-// A dataplane whose function gives every frame to the kernel: it sends back what comes over the bridge.
+// Stands for a dataplane whose function gives every frame to the kernel: sends every frame that came over the bridge
+// back at the far end, on its own thread.
 class Relay {
  public:
   explicit Relay(XskUser& user)
@@ -52,14 +53,14 @@ class Relay {
 
 class ToKernelTest : public BridgeTest {
  protected:
-  // Moves the wire's other end into a namespace of its own, "client", with addresses on both sides.
+  // Moves the wire's other end into a new namespace, "client", and sets addresses on both sides.
   static void WireToClient() {
     Shell("ip netns add client && ip link set wire0 netns client");
     Shell("ip netns exec client sh -c 'ip link set lo up; ip link set wire0 up'");
     Shell("ip addr add 10.7.0.2/24 dev port0 && ip netns exec client ip addr add 10.7.0.1/24 dev wire0");
     Shell("ip addr add 2001:db8::2/64 dev port0 nodad");
     Shell("ip netns exec client ip addr add 2001:db8::1/64 dev wire0 nodad");
-    // A wire leaves no checksum to be completed, and makes no super-packets.
+    // A real wire has complete checksums and no super-packets.
     Shell("ip netns exec client ethtool -K wire0 tx off tso off gso off && ethtool -K port0 tx off tso off gso off");
   }
   void TearDown() override {
@@ -72,7 +73,7 @@ class ToKernelTest : public BridgeTest {
     return Output("ip netns exec client ping -q -c 3 -W 10 " + options + "; true");
   }
 
-  // Returns whether a client on the wire could connect to the port's address, and both got all that the other sent.
+  // Returns true if a client on the wire can connect to the port's address and each side gets all the other's data.
   static bool TcpWorks() {
     constexpr size_t kBytes = 200'000;
     sockaddr_in where{};
@@ -109,11 +110,11 @@ class ToKernelTest : public BridgeTest {
   sluice_to_kernel_counters AtNearEnd() { return bridge_->ReadToKernel().value(); }
 };
 
-// A UDP datagram for the port's address with a complete checksum, as it stands in the dataplane's memory.
+// Returns a UDP datagram for the port's address as it lies in the dataplane's memory, without a partial checksum.
 Bytes Datagram(const FrameSpec& spec) {
   Bytes frame = PartialChecksumFrame(spec);
   const size_t transport = 14 + (spec.vlan.has_value() ? 4 : 0) + 20;
-  frame[transport + 6] = frame[transport + 7] = 0;  // none: valid over IPv4 (RFC 768)
+  frame[transport + 6] = frame[transport + 7] = 0;  // no checksum, which is valid over IPv4 (RFC 768)
   return frame;
 }
 
@@ -136,7 +137,7 @@ TEST_F(ToKernelTest, ArpPingTcpAndIpv6WorkAsOnAnyPort) {
     EXPECT_NE(said.find(" 0% packet loss"), std::string::npos) << options << ": " << said;
   }
   EXPECT_TRUE(TcpWorks());
-  EXPECT_EQ(Counted(SLUICE_VERDICT_BRIDGED), Received()) << "counted once, as they came in";
+  EXPECT_EQ(Counted(SLUICE_VERDICT_BRIDGED), Received()) << "each frame is counted once, when it was received";
   EXPECT_GE(AtNearEnd().packets, relay.frames());
   EXPECT_EQ(AtNearEnd().strays, 0u);
 }
@@ -157,22 +158,23 @@ TEST_F(ToKernelTest, FramesOfAVlanReachItsDevice) {
   EXPECT_NE(said.find(" 0% packet loss"), std::string::npos) << said;
 }
 
-TEST_F(ToKernelTest, ATagInTheDataComesOutAsTheStackWantsIt) {
+TEST_F(ToKernelTest, ATagInTheFrameBecomesVlanMetadata) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
   FrameSpec tagged = ToPort();
   tagged.vlan = 7;
   user_->Send(Datagram(tagged));
-  EXPECT_FALSE(stack.GotOne(kSilence)) << "not the untagged port's";
+  EXPECT_FALSE(stack.GotOne(kSilence)) << "a frame of VLAN 7 is not for the port itself";
   tagged.vlan = 0;
   user_->Send(Datagram(tagged));
-  EXPECT_TRUE(stack.GotOne(kPatience)) << "a priority tag";
+  EXPECT_TRUE(stack.GotOne(kPatience)) << "a frame with a priority tag is for the port itself";
   EXPECT_EQ(AtNearEnd().packets, 2u);
   EXPECT_EQ(AtNearEnd().bytes, 2 * Datagram(tagged).size());
 }
 
-// As large as a frame of the UMEM can be that holds a packet the port may receive: XDP takes no larger ones.
+// With an MTU of 3498 a frame with two VLAN tags just fits a buffer of single-buffer XDP (device_limits.cc):
+// 3498 + 14 + 8 = 4096 - 256 - 320.
 TEST_F(ToKernelTest, FramesOfTheLargestMtuPass) {
   Shell("ip link set wire0 mtu 3498 && ip link set port0 mtu 3498");
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
@@ -188,13 +190,13 @@ TEST_F(ToKernelTest, ABadChecksumIsTheStacksToFind) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
-  user_->Send(PartialChecksumFrame(ToPort()));  // the pseudo header's sum alone: wrong on a wire
+  user_->Send(PartialChecksumFrame(ToPort()));  // a partial checksum is a wrong one on a wire
   EXPECT_FALSE(stack.GotOne(kSilence));
   user_->Send(Datagram(ToPort()));
   EXPECT_TRUE(stack.GotOne(kPatience));
 }
 
-// The stack's own frames on the far end, or those of anybody else who can send there.
+// Frames of the guest's own stack at the far end, or of another program that may send there.
 TEST_F(ToKernelTest, FramesFromOthersAtTheFarEndAreDroppedAndCounted) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
@@ -203,7 +205,7 @@ TEST_F(ToKernelTest, FramesFromOthersAtTheFarEndAreDroppedAndCounted) {
   FrameSpec to_near = ToPort();
   to_near.destination = GetLink(bridge_->near_netdev())->mac;
   far.Send(PartialChecksumFrame(ToPort()));
-  far.Send(PartialChecksumFrame(to_near));  // the near end's stack would take it: the address is this machine's
+  far.Send(PartialChecksumFrame(to_near));  // the stack would receive it at the near end: MAC and address are ours
   EXPECT_FALSE(stack.GotOne(kSilence));
   EXPECT_EQ(AtNearEnd().strays, 2u);
   EXPECT_EQ(AtNearEnd().packets, 0u);
@@ -211,7 +213,7 @@ TEST_F(ToKernelTest, FramesFromOthersAtTheFarEndAreDroppedAndCounted) {
   EXPECT_TRUE(stack.GotOne(kPatience));
 }
 
-TEST_F(ToKernelTest, NothingPassesForTheKernelsThatTheNamedSocketDidNotSend) {
+TEST_F(ToKernelTest, OnlyFramesOfTheNamedSocketReachTheKernel) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
@@ -229,12 +231,12 @@ TEST_F(ToKernelTest, NothingPassesForTheKernelsThatTheNamedSocketDidNotSend) {
   config.flags = 0;
   ASSERT_OK(maps->SetConfig(config));
   user_->Send(Datagram(ToPort()));
-  EXPECT_FALSE(stack.GotOne(kSilence)) << "no agent is in charge";
+  EXPECT_FALSE(stack.GotOne(kSilence)) << "the configuration is not ACTIVE";
   EXPECT_EQ(AtNearEnd().strays, 3u);
 }
 
-// The wire's other end is in this namespace, so its mark and priority arrive (net/core/skbuff.c: skb_scrub_packet), as
-// they do where another program on the way in sets them.
+// The wire's other end is in the same namespace, so marks and priorities survive the way to the port
+// (net/core/skbuff.c: skb_scrub_packet), as if a program at the ingress had set them.
 TEST_F(ToKernelTest, NoMarkOrPriorityGetsAPacketFromTheWirePastTheFunction) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
@@ -273,7 +275,7 @@ TEST_F(ToKernelTest, ASocketIsKnownBeforeItIsBound) {
   EXPECT_EQ(AtNearEnd().strays, 0u);
 }
 
-// The kernel keeps getting the frames while no agent runs, and when another one takes over.
+// The kernel still gets the frames while no agent runs, and after a new one has taken over.
 TEST_F(ToKernelTest, GoesOnWithoutTheAgentAndIsAdopted) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
   Shell("ip addr add 10.7.0.2/24 dev port0");
@@ -287,11 +289,11 @@ TEST_F(ToKernelTest, GoesOnWithoutTheAgentAndIsAdopted) {
   bridge_ = *std::move(next);
   user_->Send(Datagram(ToPort()));
   EXPECT_TRUE(stack.GotOne(kPatience));
-  EXPECT_EQ(AtNearEnd().packets, 2u) << "its counters stay";
+  EXPECT_EQ(AtNearEnd().packets, 2u) << "the near end's counters survive the takeover";
   EXPECT_OK(bridge_->Remove());
 }
 
-// Generic XDP sees what is on its way to the kernel.
+// Generic XDP sees frames that are on their way to the kernel, too.
 TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   ASSERT_OK(xdp_->Remove(false));
   absl::StatusOr<XdpAttachment> generic =
@@ -302,7 +304,7 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   ASSERT_OK(xdp_->Resume());
   Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
-  // A socket on every queue, so that XDP takes whatever it may take.
+  // Every queue has a socket, so that XDP redirects every frame that it may.
   absl::StatusOr<UniqueFd> memory = MakeUmemMemory(kBridgeLayout, "pair-lane");
   ASSERT_OK(memory);
   const absl::StatusOr<LaneSockets> pairs =
@@ -318,7 +320,8 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   user_->Send(Datagram(ToPort()));
   EXPECT_TRUE(stack.GotOne(kPatience));
   EXPECT_EQ(Received(), 0u);
-  // From the wire XDP takes it, and the bit that stands for such frames only gets it to clsact.
+  // XDP redirects a frame from the wire. With the group bit in its source MAC, the mark of frames for the kernel, it
+  // passes XDP, and clsact sends it over the bridge.
   Wire wire("wire0");
   Bytes frame = PartialChecksumFrame(ToPort());
   wire.Send(frame);
@@ -331,12 +334,15 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   EXPECT_EQ(Counted(SLUICE_VERDICT_DATAPLANE), 1u);
   EXPECT_EQ(Counted(SLUICE_VERDICT_BRIDGED), 1u);
   EXPECT_FALSE(stack.GotOne(kSilence));
+  user_->Send(bridged.front());
+  EXPECT_TRUE(stack.GotOne(kPatience)) << "the bit of a sender on the wire is no obstacle";
+  EXPECT_EQ(Counted(SLUICE_VERDICT_DATAPLANE), 1u) << "XDP does not take it again";
 
   sluice_config config = maps->GetConfig().value();
   config.flags &= ~static_cast<uint32_t>(SLUICE_CONFIG_GENERIC_XDP);
   ASSERT_OK(maps->SetConfig(config));
   user_->Send(Datagram(ToPort()));
-  EXPECT_FALSE(stack.GotOne(kSilence)) << "the bit is needed";
+  EXPECT_FALSE(stack.GotOne(kSilence)) << "without the flag XDP takes the frame";
 }
 
 }  // namespace

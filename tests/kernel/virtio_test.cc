@@ -1,7 +1,7 @@
-// The kernel layer on a real virtio-net device with several queue pairs, inside a guest. The environment says
-// what the guest was given:
+// Tests control/kernel on a real virtio-net device with several queue pairs, inside a guest. The environment describes
+// the guest:
 //   SLUICE_VIRTIO_NETDEV          the device; without it every test is skipped
-//   SLUICE_VIRTIO_SECOND_NETDEV   another one, for UMEMs shared by two
+//   SLUICE_VIRTIO_SECOND_NETDEV   a second device, for a UMEM that two devices share
 //   SLUICE_VIRTIO_ZEROCOPY        set where kernel and device can do zero-copy
 //   SLUICE_VIRTIO_GUEST_OFFLOADS  set where the device offers guest offloads
 #include <bpf/bpf.h>
@@ -134,11 +134,11 @@ TEST_F(VirtioTest, ClosedQueueCanBeBoundAgain) {
   }
 }
 
-TEST_F(VirtioTest, ZeroCopyIsWhatTheKernelSaysItIs) {
+TEST_F(VirtioTest, ModeIsZeroCopyExactlyWhereTheKernelCan) {
   const bool expected = getenv("SLUICE_VIRTIO_ZEROCOPY") != nullptr;
   absl::StatusOr<XdpAttachment> attachment = Attach();
   ASSERT_OK(attachment);
-  for (const bool suspended : {false, true}) {  // in a channels resize sockets are bound before XDP is back
+  for (const bool suspended : {false, true}) {  // a resize by channels binds sockets before it resumes XDP
     SCOPED_TRACE(suspended ? "XDP suspended" : "XDP attached");
     ASSERT_OK(suspended ? attachment->Suspend() : absl::OkStatus());
     const absl::StatusOr<LaneSockets> lane = Open({{netdev_, 0}}, ModeSetting::kAuto);
@@ -146,7 +146,7 @@ TEST_F(VirtioTest, ZeroCopyIsWhatTheKernelSaysItIs) {
     EXPECT_EQ(lane->mode, expected ? XskMode::kZeroCopy : XskMode::kCopy) << lane->mode_reason;
     EXPECT_EQ(*IsZeroCopy(lane->sockets[0].get()), expected);
     EXPECT_EQ(lane->mode_reason == netdev_ + " offers zero-copy", expected) << lane->mode_reason;
-    EXPECT_OK(attachment->Resume()) << "with a socket bound";
+    EXPECT_OK(attachment->Resume()) << "XDP resumes although a socket is bound";
   }
   EXPECT_OK(attachment->Remove(false));
 }
@@ -174,7 +174,7 @@ TEST_F(VirtioTest, EachQueuesInterruptsAndTransmitQueueGoToItsCpuAndBack) {
   for (uint32_t queue = 0; queue < max_; ++queue) {
     const absl::StatusOr<std::vector<uint32_t>> irqs = QueueIrqs(netdev_, queue);
     ASSERT_OK(irqs);
-    ASSERT_EQ(irqs->size(), 2u) << "input and output of queue " << queue;
+    ASSERT_EQ(irqs->size(), 2u) << "queue " << queue << " must have an interrupt for input and one for output";
     cpus.push_back((*online)[(queue + 1) % online->size()]);
     before.push_back(*ReadTextFile(absl::StrCat("/proc/irq/", irqs->front(), "/smp_affinity_list")));
   }

@@ -18,7 +18,7 @@
 namespace sluice {
 namespace {
 
-// struct virtio_net_hdr, what PACKET_VNET_HDR puts before each frame; linux/virtio_net.h is not C++.
+// struct virtio_net_hdr, which precedes each frame with PACKET_VNET_HDR. linux/virtio_net.h does not compile as C++.
 struct VnetHeader {
   static constexpr uint8_t kNeedsChecksum = 1;
   static constexpr uint8_t kTcp4 = 1;

@@ -1,5 +1,5 @@
-// The other side of a port: sends frames on a netdev as a sender with offloads would (partial checksums,
-// super-packets), and reads frames there. UDP and TCP over IPv4, with or without a VLAN tag.
+// The other side of a port: sends frames on a netdev like a sender with offloads (partial checksums, super-packets),
+// and receives frames there. UDP and TCP over IPv4, with or without a VLAN tag.
 #ifndef SLUICE_TESTS_KERNEL_WIRE_H_
 #define SLUICE_TESTS_KERNEL_WIRE_H_
 
@@ -25,11 +25,11 @@ struct FrameSpec {
   size_t payload_bytes = 64;
 };
 
-// The frame with the checksum of the transport header left to hardware: it holds the pseudo header's sum.
+// Returns the frame with a partial transport checksum: the sum of the pseudo header.
 Bytes PartialChecksumFrame(const FrameSpec& spec);
-// Whether the IPv4 transport checksum is right.
+// Returns true if the IPv4 transport checksum is right.
 bool ChecksumIsGood(const Bytes& frame);
-// The outermost tag's VLAN id as it stands in the frame.
+// Returns the VLAN id in the frame's outermost tag.
 std::optional<uint16_t> VlanOf(const Bytes& frame);
 
 class Wire {
@@ -38,7 +38,7 @@ class Wire {
   // Sends with a virtio-net header that asks for the checksum, and for segmentation when
   // `segment_bytes` is not 0.
   void Send(const Bytes& frame, uint16_t segment_bytes = 0);
-  // From now on frames go out with this mark (SO_MARK) and priority (SO_PRIORITY).
+  // Sets the mark (SO_MARK) and priority (SO_PRIORITY) of the frames sent from now on.
   void Mark(uint32_t value);
   std::vector<Bytes> Receive(size_t count, absl::Duration patience);
 

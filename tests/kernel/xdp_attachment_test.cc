@@ -26,14 +26,14 @@ class XdpAttachmentTest : public NetnsTest {
     }
   }
 
-  // The id of the program on the device; 0 when there is none.
+  // Returns the id of the program on the device; 0 if there is none.
   static uint32_t IdOnDevice(const std::string& netdev) {
     uint32_t id = 0;
     EXPECT_EQ(bpf_xdp_query_id(static_cast<int>(if_nametoindex(netdev.c_str())), 0, &id), 0);
     return id;
   }
 
-  // What libxdp has pinned for its dispatchers. Other tests' netdevs leave theirs when they vanish.
+  // Returns the pins of libxdp's dispatchers, including those left by netdevs of earlier tests.
   static std::vector<std::string> LibxdpPins() {
     std::vector<std::string> pins;
     std::error_code error;
@@ -48,7 +48,7 @@ class XdpAttachmentTest : public NetnsTest {
     return XdpAttachment::AttachOrAdopt("port0", SteerObject(), pin_dir_, setting);
   }
 
-  // Attaches sluice_steer as an agent with another ABI version would have.
+  // Attaches sluice_steer with the given ABI version, as another agent would have done.
   void AttachWithAbi(uint32_t version) {
     bpf_object_open_opts options{};
     options.sz = sizeof(options);
@@ -91,11 +91,11 @@ TEST_F(XdpAttachmentTest, AttachesSuspendsResumesAndLeavesNothing) {
 
   for (int round = 0; round < 3; ++round) {
     EXPECT_OK(attachment->Suspend());
-    EXPECT_OK(attachment->Suspend()) << "twice is a no-op";
+    EXPECT_OK(attachment->Suspend()) << "the second call does nothing";
     EXPECT_TRUE(attachment->suspended());
     EXPECT_EQ(IdOnDevice("port0"), 0u);
     EXPECT_OK(attachment->Resume());
-    EXPECT_OK(attachment->Resume()) << "twice is a no-op";
+    EXPECT_OK(attachment->Resume()) << "the second call does nothing";
     EXPECT_FALSE(attachment->suspended());
     EXPECT_EQ(IdOnDevice("port0"), id) << "the same program";
   }
@@ -137,7 +137,7 @@ TEST_F(XdpAttachmentTest, OutlivesItsOwnerAndIsAdopted) {
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));
 }
 
-TEST_F(XdpAttachmentTest, AdoptsWhatXdpLoaderLoadedAndLeavesItAsFound) {
+TEST_F(XdpAttachmentTest, AdoptsAProgramThatXdpLoaderAttachedAndLeavesItInPlace) {
   LoadByXdpLoader("port0", pin_dir_);
   const uint32_t id = IdOnDevice("port0");
   absl::StatusOr<XdpAttachment> attachment = Attach();
@@ -156,7 +156,8 @@ TEST_F(XdpAttachmentTest, RefusesAProgramWhoseMapsAreNotPinnedThere) {
   const absl::Status status = Attach().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(status.message().find("not pinned"), absl::string_view::npos) << status;
-  EXPECT_NE(status.message().find("xdp-loader"), absl::string_view::npos) << "says what to do: " << status;
+  EXPECT_NE(status.message().find("xdp-loader"), absl::string_view::npos)
+      << "the message must say how to fix it: " << status;
 }
 
 TEST_F(XdpAttachmentTest, RefusesAProgramThatUsesOtherMapsThanThePinned) {
@@ -189,7 +190,8 @@ TEST_F(XdpAttachmentTest, RefusesAForeignProgramThatLeavesNoRoom) {
   const uint32_t id = IdOnDevice("port0");
   const absl::Status status = Attach(ModeSetting::kAuto).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_NE(status.message().find("sluice_bridge_r"), absl::string_view::npos) << "names it: " << status;
+  EXPECT_NE(status.message().find("sluice_bridge_r"), absl::string_view::npos)
+      << "the message must name the program: " << status;
   EXPECT_NE(status.message().find("unload it first"), absl::string_view::npos) << status;
   EXPECT_EQ(IdOnDevice("port0"), id);
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));
@@ -200,7 +202,7 @@ TEST_F(XdpAttachmentTest, FallsBackToSkbModeOnlyWhenAllowed) {  // loopback has 
   EXPECT_FALSE(refused.ok());
   EXPECT_NE(refused.message().find("in native mode"), absl::string_view::npos) << refused;
   EXPECT_NE(refused.message().find("(kernel: "), absl::string_view::npos) << refused;
-  EXPECT_FALSE(std::filesystem::exists(pin_dir_)) << "nothing is left of a failed attach";
+  EXPECT_FALSE(std::filesystem::exists(pin_dir_)) << "a failed attach must leave nothing behind";
 
   absl::StatusOr<XdpAttachment> attachment =
       XdpAttachment::AttachOrAdopt("lo", SteerObject(), pin_dir_, ModeSetting::kAuto);
@@ -223,7 +225,7 @@ TEST_F(XdpAttachmentTest, NativeRefusalCarriesTheKernelsWords) {
       << status;
 }
 
-TEST_F(XdpAttachmentTest, SaysWhenSomebodyTookItAway) {
+TEST_F(XdpAttachmentTest, SaysWhenAnotherProgramDetachedIt) {
   absl::StatusOr<XdpAttachment> attachment = Attach();
   ASSERT_OK(attachment);
   Shell("xdp-loader unload port0 --all");
@@ -234,7 +236,7 @@ TEST_F(XdpAttachmentTest, SaysWhenSomebodyTookItAway) {
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));
 }
 
-TEST_F(XdpAttachmentTest, ResumeOverSomebodyElsesProgramFailsAndKeepsIt) {
+TEST_F(XdpAttachmentTest, ResumeOverAForeignProgramFailsAndKeepsIt) {
   absl::StatusOr<XdpAttachment> attachment = Attach();
   ASSERT_OK(attachment);
   EXPECT_OK(attachment->Suspend());
@@ -263,8 +265,8 @@ TEST_F(XdpAttachmentTest, ReloadsOverThePinsOfAnAgentThatDiedSuspended) {
   EXPECT_EQ(DescribeProgram(program->get())->map_ids["sluice_xsks"], map_id) << "the bridge still uses these maps";
 }
 
-// With somebody else's program in the same dispatcher. Skipped where the kernel refuses freplace, and
-// every program is therefore alone.
+// Shares a dispatcher with another program. Skipped where the kernel refuses freplace, since every program is alone
+// there.
 class DispatcherTest : public XdpAttachmentTest {
  protected:
   void SetUp() override {
@@ -281,7 +283,7 @@ class DispatcherTest : public XdpAttachmentTest {
   }
 
   static void LoadFilter() { Shell("xdp-filter load -m native port0"); }
-  // Programs on port0, as the user's tool sees them.
+  // Returns true if xdp-loader lists the program on port0.
   static bool Has(const std::string& program) {
     return Output("xdp-loader status port0").find(program) != std::string::npos;
   }
@@ -307,7 +309,7 @@ TEST_F(DispatcherTest, JoinsOthersSuspendsThemAlongAndLeavesThemBehind) {
   EXPECT_EQ(IdOnDevice("port0"), 0u);
 }
 
-TEST_F(DispatcherTest, NoticesWhoJoinsAndLeavesLater) {
+TEST_F(DispatcherTest, NoticesProgramsThatJoinAndLeaveLater) {
   const std::vector<std::string> pins_before = LibxdpPins();
   absl::StatusOr<XdpAttachment> attachment = Attach();
   ASSERT_OK(attachment);
@@ -316,7 +318,7 @@ TEST_F(DispatcherTest, NoticesWhoJoinsAndLeavesLater) {
   EXPECT_OK(attachment->Refresh());
   EXPECT_EQ(attachment->other_programs(), 1u);
   Shell("xdp-filter unload port0");
-  EXPECT_OK(attachment->Suspend()) << "the dispatcher is another one by now";
+  EXPECT_OK(attachment->Suspend()) << "the dispatcher has been replaced meanwhile";
   EXPECT_EQ(attachment->other_programs(), 0u);
   EXPECT_OK(attachment->Resume());
   EXPECT_OK(attachment->Remove(false));
@@ -345,7 +347,7 @@ TEST_F(DispatcherTest, PutsBackTheDispatcherOfAnAgentThatDiedSuspended) {
   const absl::StatusOr<XdpAttachment> next = Attach();
   ASSERT_OK(next);
   EXPECT_EQ(IdOnDevice("port0"), id);
-  EXPECT_EQ(next->other_programs(), 1u) << "the others are back, too";
+  EXPECT_EQ(next->other_programs(), 1u) << "the other program is back, too";
   EXPECT_TRUE(Has("xdpfilt"));
 }
 
@@ -354,7 +356,7 @@ TEST_F(DispatcherTest, SaysWhenItsPinsWereCleanedUpWhileItWasOff) {
   ASSERT_OK(attachment);
   EXPECT_OK(attachment->Suspend());
   Shell("xdp-loader clean port0");
-  EXPECT_FALSE(attachment->Resume().ok()) << "the dispatcher is there, our part of it is not";
+  EXPECT_FALSE(attachment->Resume().ok()) << "the dispatcher is still pinned, but our program in it is not";
   EXPECT_TRUE(attachment->suspended());
   EXPECT_EQ(IdOnDevice("port0"), 0u);
   EXPECT_OK(Attach()) << "a new one can be attached";
@@ -372,7 +374,7 @@ TEST_F(XdpAttachmentTest, UnknownNetdevAndMissingObjectAreNamed) {
 }
 
 TEST_F(XdpAttachmentTest, PinFolderOutsideABpfFilesystemIsRefused) {
-  // The latter is where one is usually mounted: nobody can make folders there.
+  // /sys/fs is where a bpffs is usually mounted; folders cannot be made there.
   for (const char* folder : {"/tmp/sluice-no-bpffs", "/sys/fs/sluice-no-bpffs"}) {
     const absl::Status status =
         XdpAttachment::AttachOrAdopt("port0", SteerObject(), folder, ModeSetting::kCopy).status();

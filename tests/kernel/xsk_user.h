@@ -1,5 +1,5 @@
-// The dataplane's side of one AF_XDP socket, as far as tests need it: maps UMEM and rings, puts frames on
-// the fill ring, again when they were received, and takes and sends frames. One thread.
+// The dataplane's side of one AF_XDP socket, as far as tests need it: maps UMEM and rings, keeps the fill ring stocked,
+// receives and sends frames. For one thread.
 #ifndef SLUICE_TESTS_KERNEL_XSK_USER_H_
 #define SLUICE_TESTS_KERNEL_XSK_USER_H_
 
@@ -17,8 +17,8 @@ namespace sluice {
 
 class XskUser {
  public:
-  // Before the socket is bound: Linux up to 6.3 maps no rings of bound ones. Uses frames [first_frame, first_frame +
-  // frame_count) of the lane: the first half to receive into.
+  // Must run before the socket is bound: Linux up to 6.3 maps no rings of bound sockets. Uses frames [first_frame,
+  // first_frame + frame_count) of the lane, the first half of them to receive into.
   XskUser(const LaneSockets& lane, size_t socket_index, uint32_t first_frame, uint32_t frame_count);
   ~XskUser();
   XskUser(const XskUser&) = delete;
@@ -26,7 +26,7 @@ class XskUser {
 
   // Returns the frames received until there are `count` or the time is up.
   std::vector<Bytes> Receive(size_t count, absl::Duration patience);
-  // Frames are used again in turn: no more than half of `frame_count` may be on their way.
+  // Uses the second half of the frames in turn, so at most frame_count / 2 may be in flight.
   void Send(const Bytes& frame);
   int fd() const { return fd_; }
 

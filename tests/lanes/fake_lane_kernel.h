@@ -1,5 +1,5 @@
-// The kernel's part of lanes, in memory: sockets are files that nobody opens again, and are bound to queues of devices
-// that are there.
+// The kernel's part of lanes, in memory. A socket is an empty memfd; Bind only remembers that it was bound, and in
+// which mode.
 #ifndef SLUICE_TESTS_LANES_FAKE_LANE_KERNEL_H_
 #define SLUICE_TESTS_LANES_FAKE_LANE_KERNEL_H_
 
@@ -62,10 +62,10 @@ class FakeLaneKernel final : public LaneKernel {
   KernelDrops ReadDrops(int /*socket*/) const override { return drops_of_each; }
 
   bool has_zero_copy = false;
-  bool ports_disagree = false;  // in zero-copy mode
-  std::string refuses_to_make;  // the lane's name
-  std::string refuses_to_bind;  // NETDEV/QUEUE of its first port
-  KernelDrops drops_of_each;    // of every socket
+  bool ports_disagree = false;  // one port can do zero-copy, the other cannot
+  std::string refuses_to_make;  // the name of a lane
+  std::string refuses_to_bind;  // NETDEV/QUEUE of a lane's first port
+  KernelDrops drops_of_each;    // the drops that each socket reports
 
  private:
   static ino_t FileOf(int fd) {

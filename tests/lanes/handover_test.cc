@@ -24,7 +24,7 @@ class HandoverTest : public LanesTest {
     config_.function.type = "reflect";
   }
 
-  // The greeting of a dataplane with lane 0 and the bridge lane.
+  // Returns the greeting of a dataplane that has lane 0 and the bridge lane.
   Greeting Survivor(const std::string& function) const {
     Greeting greeting;
     greeting.hello.set_configured(true);
@@ -72,11 +72,11 @@ TEST_F(HandoverTest, StopsAtTheFirstError) {
   EXPECT_THAT(Logged("add lane"), IsEmpty());
 }
 
-TEST_F(HandoverTest, ASuccessorGetsTheLanesThatThereAre) {
+TEST_F(HandoverTest, ASuccessorGetsTheExistingLanes) {
   StartLanes(2);
   Die();
   connection_.alive = true;
-  transmit_->Adopt(1);  // of a resize that was cut short
+  transmit_->Adopt(1);  // an interrupted resize left this number
   log_.clear();
   ASSERT_TRUE(handover_.ToSuccessor().ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds", "dataplane: cores 0,1 lanes ",
@@ -98,7 +98,7 @@ TEST_F(HandoverTest, ASuccessorThatCannotMapTheirRingsGetsOtherLanes) {
   ASSERT_TRUE(handover_.ToSuccessor().ok());
   EXPECT_THAT(Logged("make"),
               ElementsAre("kernel: make sluice-lane-0", "kernel: make sluice-lane-1", "kernel: make sluice-bridge"));
-  EXPECT_EQ(log_.back(), "dataplane: settle") << "frames that were in the rings are counted";
+  EXPECT_EQ(log_.back(), "dataplane: settle") << "frames that were in the old rings are counted as dropped";
 }
 
 TEST_F(HandoverTest, ASurvivorGivesItsLanesAndIsToldOfThePorts) {

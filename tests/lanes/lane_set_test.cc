@@ -37,11 +37,12 @@ TEST_F(LaneSetTest, ALaneIsMadeGivenAwayBoundAndLetIn) {
                                 "dataplane: steer lane 0"));
   const LaneEntry& lane = *lanes_->Find(0);
   EXPECT_TRUE(lanes_->IsBound(lane));
-  EXPECT_EQ(lane.sockets.layout.frame_count, kPorts * 4096) << "fill and transmit rings of every port";
+  EXPECT_EQ(lane.sockets.layout.frame_count, kPorts * 4096)
+      << "enough frames for the fill and transmit rings of every port";
   EXPECT_EQ(lane.spec.sockets(1).xskmap_key(), 0U);
 }
 
-TEST_F(LaneSetTest, WhereTheBridgeHadTheirPacketsLanesOpenBehindAFence) {
+TEST_F(LaneSetTest, LanesOpenBehindAFenceWhileTheBridgeHasTheirPackets) {
   StartLanes(1);
   ASSERT_TRUE(lanes_->Open(1, 3, absl::InfiniteFuture()).ok());
   EXPECT_THAT(std::vector<std::string>(log_.end() - 4, log_.end()),
@@ -52,12 +53,12 @@ TEST_F(LaneSetTest, WhereTheBridgeHadTheirPacketsLanesOpenBehindAFence) {
   EXPECT_THAT(lanes_->Pairs(1), ElementsAre(1, 2));
 }
 
-TEST_F(LaneSetTest, TheBridgeLaneIsOfTheFarEnds) {
+TEST_F(LaneSetTest, TheBridgeLaneHasTheFarEnds) {
   ASSERT_TRUE(lanes_->OpenBridge().ok());
   EXPECT_THAT(log_, ElementsAre("kernel: make sluice-bridge", "dataplane: add lane 64 unsteered with 5 fds",
                                 "eth0: bridge socket", "eth1: bridge socket", "kernel: bind far0/0",
                                 "dataplane: steer lane 64"))
-      << "no credit: its frames come from clsact";
+      << "the bridge lane has no credit: its frames come from clsact";
   EXPECT_EQ(lanes_->pair_lanes(), 0U);
 }
 
@@ -95,7 +96,7 @@ TEST_F(LaneSetTest, WithoutADataplaneLanesAreMadeAndBoundForItsSuccessor) {
   EXPECT_TRUE(lanes_->HandOverBridge().ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: add lane 0 with 5 fds", "dataplane: add lane 1 with 5 fds",
                                 "dataplane: add lane 64 with 5 fds"))
-      << "bound, so let in at once";
+      << "the sockets are bound already, so the lanes are steered at once";
 }
 
 TEST_F(LaneSetTest, ALaneThatTheDataplaneDoesNotLetGoStays) {
@@ -105,7 +106,7 @@ TEST_F(LaneSetTest, ALaneThatTheDataplaneDoesNotLetGoStays) {
   EXPECT_NE(lanes_->Find(1), nullptr);
   connection_.refused.clear();
   EXPECT_TRUE(lanes_->Remove(1).ok());
-  EXPECT_TRUE(lanes_->Remove(1).ok()) << "gone already";
+  EXPECT_TRUE(lanes_->Remove(1).ok()) << "the lane is gone already";
   EXPECT_EQ(lanes_->Find(1), nullptr);
 }
 
@@ -140,7 +141,7 @@ TEST_F(LaneSetTest, AutoCopiesWherePortsDisagree) {
   ASSERT_TRUE(lanes_->Open(0, 2, absl::InfiniteFuture()).ok());
   EXPECT_FALSE(lanes_->zero_copy());
   EXPECT_THAT(Logged("bind"), ElementsAre("kernel: bind eth0/0 auto", "kernel: bind eth0/0", "kernel: bind eth0/1"))
-      << "the first decides for all";
+      << "the first lane decides the mode of all";
   EXPECT_THAT(Logged("credit base 0"), SizeIs(kPorts));
   for (const uint32_t lane : lanes_->Pairs()) {
     EXPECT_THAT(lanes_->Find(lane)->sockets.mode_reason, HasSubstr("they share one mode"));
@@ -162,7 +163,7 @@ TEST_F(LaneSetTest, SocketsAreToldOfGenericXdp) {
   EXPECT_THAT(Logged("bind"), ElementsAre("kernel: bind eth0/0 skb"));
 }
 
-TEST_F(LaneSetTest, NewLanesAreInTheModeOfThoseThatWereAdopted) {
+TEST_F(LaneSetTest, NewLanesGetTheModeOfAdoptedLanes) {
   SetMode(ModeSetting::kAuto);
   kernel_.has_zero_copy = true;
   ASSERT_TRUE(lanes_->Adopt(Held(0)).ok());
@@ -181,7 +182,7 @@ TEST_F(LaneSetTest, RefusesToAdoptALaneTwiceOrOutOfRange) {
   EXPECT_FALSE(lanes_->IsBound(*lanes_->Find(2)));
 }
 
-TEST_F(LaneSetTest, TellsOfCreditAndOfFramesThatRest) {
+TEST_F(LaneSetTest, SharesCreditAndQuarantinesFrames) {
   fakes_[1]->unread = 256;
   EXPECT_TRUE(lanes_->ShareCredit().ok());
   EXPECT_TRUE(lanes_->QuarantineSentFrames().ok());

@@ -1,5 +1,5 @@
-// The agent's objects up to its lanes, over ports, a dataplane and a kernel in memory. One log tells what happened to
-// all of them, in order.
+// The agent's objects up to its lanes, over ports, a dataplane and a kernel in memory. All of them write one log, in
+// the order of the calls.
 #ifndef SLUICE_TESTS_LANES_LANES_FIXTURE_H_
 #define SLUICE_TESTS_LANES_LANES_FIXTURE_H_
 
@@ -52,7 +52,7 @@ class LanesTest : public testing::Test {
     lanes_.emplace(kernel_, ports_, dataplane_, *placement_, calls_, mode);
     transmit_.emplace(ports_, *lanes_, dataplane_);
   }
-  // Workers, lanes and the bridge lane, as after a start; the log begins after that.
+  // Starts workers, `lanes` pair lanes and the bridge lane, then clears the log.
   void StartLanes(uint32_t lanes, uint32_t workers = 2) {
     ASSERT_TRUE(placement_->StartWorkers(workers).ok());
     ASSERT_TRUE(lanes_->Open(0, lanes, absl::InfiniteFuture()).ok());
@@ -61,13 +61,13 @@ class LanesTest : public testing::Test {
     ASSERT_TRUE(placement_->Place(workers, lanes_->All()).ok());
     log_.clear();
   }
-  // The dataplane dies, and the loop hears of it.
+  // Lets the dataplane die, and tells the client as the agent's loop does.
   void Die() {
     connection_.alive = false;
     connection_.lanes.clear();
     dataplane_.SetDown();
   }
-  // Lines of the log that contain `part`.
+  // Returns the lines of the log that contain `part`.
   std::vector<std::string> Logged(const std::string& part) const {
     std::vector<std::string> lines;
     for (const std::string& line : log_) {
@@ -86,7 +86,7 @@ class LanesTest : public testing::Test {
   CallLog calls_;
   StateFile state_;
   DataplaneClient dataplane_{connection_, calls_};
-  StatsSegment* stats_ = nullptr;  // as the dataplane writes it
+  StatsSegment* stats_ = nullptr;  // the dataplane's view, which can be written
   absl::StatusOr<std::vector<uint32_t>> online_ = std::vector<uint32_t>{0, 1, 2, 3};
   std::optional<Placement> placement_;
   std::optional<LaneSet> lanes_;

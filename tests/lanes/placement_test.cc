@@ -24,7 +24,7 @@ TEST_F(PlacementTest, LanesGoRoundTheWorkersAndQueuesFollow) {
   EXPECT_EQ(placement_->WorkerOf(kBridgeLane), 0U);
 }
 
-TEST_F(PlacementTest, WritesDownWhatItChangesBeforeItDoes) {
+TEST_F(PlacementTest, SavesTheSettingsBeforeItChangesThem) {
   StartLanes(3);
   EXPECT_EQ(state_.state().ports(1).affinity().at("/queues"), "3");
 }
@@ -35,7 +35,7 @@ TEST_F(PlacementTest, UsesNoMoreWorkersThanThereAreCores) {
   ASSERT_TRUE(placement_->Place(4, lanes_->All()).ok());
   EXPECT_THAT(placement_->worker_cores(), ElementsAre(2, 3));
   ASSERT_TRUE(placement_->StartWorkers(0).ok());
-  EXPECT_EQ(placement_->workers(), 1U) << "one at least";
+  EXPECT_EQ(placement_->workers(), 1U) << "there is always one worker";
 }
 
 TEST_F(PlacementTest, WithOneCoreQueuesAreLeftAlone) {
@@ -56,16 +56,17 @@ TEST_F(PlacementTest, AnErrorChangesNothing) {
 TEST_F(PlacementTest, QueuesThatCannotBePlacedAreNotKnown) {
   StartLanes(2);
   fakes_[1]->refused = {"queues on 0,1"};
-  EXPECT_TRUE(placement_->Place(2, lanes_->All()).ok()) << "packets flow without it";
+  EXPECT_TRUE(placement_->Place(2, lanes_->All()).ok()) << "packets flow although the queues are not placed";
   EXPECT_THAT(placement_->queue_cpus(), IsEmpty());
 }
 
-TEST_F(PlacementTest, CoresAreThoseWishedAsFarAsTheyAreOnline) {
+TEST_F(PlacementTest, UsesTheConfiguredCoresThatAreOnline) {
   EXPECT_THAT(*placement_->FindUsableCores(), ElementsAre(0, 1, 2, 3));
   placement_->SetWish({std::nullopt, {3, 7, 1}});
-  EXPECT_THAT(*placement_->FindUsableCores(), ElementsAre(3, 1)) << "in the order of the wish";
+  EXPECT_THAT(*placement_->FindUsableCores(), ElementsAre(3, 1)) << "in the order of the configuration";
   placement_->SetWish({std::nullopt, {7}});
-  EXPECT_THAT(*placement_->FindUsableCores(), ElementsAre(0, 1, 2, 3)) << "packets go on";
+  EXPECT_THAT(*placement_->FindUsableCores(), ElementsAre(0, 1, 2, 3))
+      << "if no configured core is online, any core will do";
   online_ = absl::NotFoundError("no /sys");
   EXPECT_FALSE(placement_->FindUsableCores().ok());
 }

@@ -10,7 +10,7 @@ using ::testing::IsEmpty;
 
 class TransmitSpreadTest : public LanesTest {
  protected:
-  // Ticks each second so often.
+  // Lets `seconds` pass, with a Tick after each.
   void Pass(int seconds) {
     for (int i = 0; i < seconds; ++i) {
       now_ += absl::Seconds(1);
@@ -37,7 +37,7 @@ TEST_F(TransmitSpreadTest, ProbesOnlyWhereFlowsFollow) {
 
 TEST_F(TransmitSpreadTest, AnErrorLeavesItAsItWas) {
   StartLanes(2);
-  EXPECT_TRUE(absl::IsFailedPrecondition(transmit_->Change(4))) << "there are not so many lanes";
+  EXPECT_TRUE(absl::IsFailedPrecondition(transmit_->Change(4))) << "there are only two lanes";
   EXPECT_EQ(transmit_->count(), 2U);
 }
 

@@ -1,4 +1,4 @@
-"""Starting sluice-agent in a namespace and talking to it with sluicectl.
+"""Starts sluice-agent in a namespace, and asks it by sluicectl.
 
     agent = Agent(world, programs, dut, config(ports={"wan": "wan0"}, function="reflect"))
     agent.start()
@@ -15,7 +15,7 @@ REFUSED, USAGE, UNREACHABLE, TIMED_OUT = 1, 2, 3, 4
 
 
 def config(ports, function, queue_pairs=1, on_dataplane_down="pass", dataplane=None, more=""):
-    """The text of a configuration file; `ports` is {name: netdev}, `dataplane` more keys of [dataplane]."""
+    """Returns the text of a configuration file; `ports` is {name: netdev}, `dataplane` has more keys of [dataplane]."""
     lines = []
     for name, netdev in ports.items():
         lines += ["[[port]]", f'name = "{name}"', f'netdev = "{netdev}"',
@@ -42,7 +42,7 @@ class Agent:
         self.process = None
 
     def start(self, *options):
-        """Returns when it serves and traffic is let in."""
+        """Starts it; returns once it answers and a dataplane runs."""
         self.launch(*options)
         wait_until(self._ready, "sluice-agent serving")
         return self
@@ -60,7 +60,7 @@ class Agent:
         return done.returncode == 0 and protojson.loads(done.stdout)["dataplane"]["state"] == "running"
 
     def refuses_to_start(self):
-        """Starts it, expects exit code 1, returns what it said."""
+        """Starts it, expects exit code 1, returns its output."""
         self.launch()
         code = self.process.wait()
         assert code == REFUSED, f"ended with {code}\n{self.process.output()}"
@@ -70,11 +70,11 @@ class Agent:
         return command.run(self.programs.ctl, "--socket", self.socket, *arguments, check=check, timeout=timeout)
 
     def ask(self, *arguments, timeout=PATIENCE):
-        """The JSON answer of a verb."""
+        """Returns the JSON answer of a verb."""
         return protojson.loads(self.ctl(*arguments, "-o", "json", timeout=timeout).stdout)
 
     def refuse(self, *arguments, code=REFUSED, timeout=PATIENCE):
-        """Expects this exit code; returns what was said on stderr."""
+        """Expects this exit code; returns sluicectl's stderr."""
         done = self.ctl(*arguments, check=False, timeout=timeout)
         if done.returncode != code:
             raise command.CommandFailed(arguments, f"{done.returncode}, not {code}", done.stdout, done.stderr)
@@ -87,7 +87,7 @@ class Agent:
         return next(port for port in self.status()["ports"] if port["name"] == name)
 
     def settled(self):
-        """The status when nothing is on its way any more and the balance holds; fails if it never does."""
+        """Waits until no packet is held and the balance holds; returns the status then."""
         status = {}
 
         def quiet():
@@ -101,7 +101,7 @@ class Agent:
         return self.status()["dataplane"]["pid"]
 
     def stop(self):
-        """SIGTERM; it must put everything back and say so with 0."""
+        """Sends SIGTERM, and expects exit code 0, which means that the kernel is put back."""
         code = self.process.stop()
         assert code == 0, f"sluice-agent ended with {code}\n{self.process.output()}"
 

@@ -1,4 +1,4 @@
-"""The image that deploy/image makes of the package, as a guest between two taps that tests can talk to.
+"""Runs the image that deploy/image makes of the package as a guest between two taps, with command ports for the tests.
 
     with running(package, config, folder) as vm:
         vm.guest.run("systemctl restart sluice-agent").check()
@@ -22,10 +22,10 @@ from testbed import Guest, Nic, TestNet  # noqa: E402
 from image import kernel_series  # noqa: E402
 
 QUEUES = 2
-# Beside what Sluice needs: for looking at what it leaves behind.
+# Not needed by Sluice; tests use them to inspect the guest.
 PACKAGES = ["ethtool", "iproute2"]
 
-# The guest's CPUs but the first start late (guest/init says why), before the network devices count them.
+# The guest's CPUs but the first start late (deploy/testbed/init says why), before the network devices count them.
 _CPUS = """\
 [Unit]
 DefaultDependencies=no
@@ -50,7 +50,7 @@ WantedBy=multi-user.target
 
 
 def _overlay(folder: Path) -> Path:
-    """What lets tests run commands in the image."""
+    """Makes the files by which tests run commands in the image."""
     units = folder / "etc/systemd/system"
     for wants in ("sysinit.target.wants", "multi-user.target.wants"):
         (units / wants).mkdir(parents=True)
@@ -62,7 +62,7 @@ def _overlay(folder: Path) -> Path:
     for name in ("usr/lib/guest", "usr/bin", "usr/sbin"):
         (folder / name).mkdir(parents=True)
     shutil.copy(DEPLOY / "testbed/serve", folder / "usr/lib/guest/serve")
-    for shell in ("usr/bin/ash", "usr/sbin/dash"):  # what it calls them in a guest of busybox
+    for shell in ("usr/bin/ash", "usr/sbin/dash"):  # `serve` names its shells as in a busybox guest
         (folder / shell).symlink_to("/usr/bin/dash")
     return folder
 

@@ -1,4 +1,4 @@
-"""Where the programs under test are: the build folder in SLUICE_BUILD, else build/dev."""
+"""Paths of the programs under test, in the build folder of SLUICE_BUILD or else build/dev."""
 
 import os
 import pathlib
@@ -11,7 +11,7 @@ def folder():
 
 
 class Programs:
-    """Paths of what a build leaves behind; FileNotFoundError names what is missing. `build`: another than folder()."""
+    """Paths of a build's programs. FileNotFoundError names a missing one. `build` replaces folder()."""
 
     def __init__(self, build=None):
         self.build = build
@@ -65,5 +65,5 @@ class Programs:
 
     @property
     def bpf(self):
-        """The folder of the .bpf.o files."""
+        """Returns the folder of the .bpf.o files."""
         return self._find("bpf/sluice_steer.bpf.o").parent

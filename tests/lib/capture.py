@@ -1,4 +1,4 @@
-"""Packet captures, and what they have in common.
+"""Captures packets, to compare the frames at two places.
 
     with Capture(net, left, "tap0") as one, Capture(net, right, "tap1") as other:
         ...
@@ -15,7 +15,7 @@ import time
 
 import dpkt
 
-# Ethernet, IP and TCP with all their options: what tells any two frames of a stream apart.
+# Ethernet, IP and TCP with all their options, which tell any two frames of a stream apart.
 HEADERS_BYTES = 96
 ETHERNET_BYTES = 14
 # Steering probes are Sluice's own (dataplane/lane/steering_probe.h).
@@ -23,7 +23,7 @@ NO_PROBES = "not ether dst 01:80:c2:00:00:01"
 
 
 class Capture(contextlib.AbstractContextManager):
-    """tcpdump on a device in a namespace, for the length of the block; then its frames."""
+    """Runs tcpdump on a device in a namespace while the block lasts; its frames can be read afterwards."""
 
     def __init__(self, net, netns, netdev, expression="tcp"):
         self._file = tempfile.NamedTemporaryFile(suffix=".pcap")
@@ -32,12 +32,12 @@ class Capture(contextlib.AbstractContextManager):
         self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
     def __enter__(self):
-        """Once it captures."""
+        """Returns once it captures."""
         self._line("listening on")
         return self
 
     def __exit__(self, *exception):
-        """Once all that passed is in the file; none may be missing there."""
+        """Returns once every frame that passed is in the file; fails if tcpdump missed one."""
         while True:
             self._process.send_signal(signal.SIGUSR1)
             captured, received, dropped = map(int, re.findall(r"\d+", self._line("captured")))
@@ -59,11 +59,11 @@ class Capture(contextlib.AbstractContextManager):
             yield from dpkt.pcap.Reader(file)
 
     def frames(self):
-        """How often each frame was seen, whatever its direction."""
+        """Returns how often each frame was seen, in either direction."""
         return collections.Counter(frame for _, frame in self._read())
 
     def resets(self, seconds):
-        """IPv4 TCP segments with RST in the first so many seconds: iperf3 resets streams when it ends."""
+        """Counts IPv4 TCP segments with RST in the first `seconds`; later ones are iperf3's, which ends with resets."""
         count, end = 0, None
         for time_s, frame in self._read():
             end = end or time_s + seconds

@@ -1,6 +1,6 @@
-"""Debian's cloud-init, unpacked into the guests' cache: its schema check.
+"""The schema check of Debian's cloud-init, which is unpacked into the guests' cache.
 
-Not installed: its package would configure this machine at the next boot.
+It is not installed, since its package would configure this machine at the next boot.
 """
 
 import pathlib
@@ -23,7 +23,7 @@ def _download(into):
 
 
 def check_schema(user_data):
-    """cloud-init's words on a file of user data: returncode 0 if it is valid."""
+    """Checks a file of user data; the result has returncode 0 if it is valid."""
     with locked("cloud-init"):
         folder = complete_folder(cache_folder() / "cloud-init", _download)
     path = folder / "usr/lib/python3/dist-packages"

@@ -1,15 +1,15 @@
-"""Running commands so that a failure says all there is to know."""
+"""Runs commands; a failure shows the command, its exit code and its output."""
 
 import shlex
 import subprocess
 import time
 
-# Seconds for what happens at once on an idle machine. None of these waits decides a test on one that is starved.
+# Seconds. An idle machine does these things at once; a starved one does them within this time.
 PATIENCE = 90
 
 
 class CommandFailed(AssertionError):
-    """A command ended otherwise than it should have; the message has its output."""
+    """A command ended with another code than expected; the message has its output."""
 
     def __init__(self, argv, code, stdout, stderr):
         self.code = code
@@ -21,7 +21,7 @@ class CommandFailed(AssertionError):
 
 
 def run(*command, check=True, timeout=PATIENCE, stdin=None):
-    """Runs to the end; CommandFailed unless it ends with 0 (or `check` is false)."""
+    """Runs a command to its end. Raises CommandFailed after `timeout` or, if `check` is set, at a code other than 0."""
     argv = [str(word) for word in command]
     try:
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, input=stdin)
@@ -34,8 +34,8 @@ def run(*command, check=True, timeout=PATIENCE, stdin=None):
 
 
 def wait_until(condition, what="condition", timeout=PATIENCE, every=0.05):
-    """Asks until the answer is true, and returns it; AssertionError with the last answer at the timeout. `what` is
-    text, or says it when it is needed."""
+    """Waits until condition() is true, and returns its value. Raises AssertionError with the last value at the timeout.
+    `what` is the text of that error, or a function that makes it."""
     deadline = time.monotonic() + timeout
     while True:
         answer = condition()

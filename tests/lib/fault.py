@@ -1,5 +1,5 @@
-"""Lets a running program meet its end, or the kernel's refusal, at exactly the N-th system call of a kind; by
-strace, so that the program knows nothing of it and no time decides.
+"""Kills a running program, or has the kernel refuse, at exactly the N-th system call of a kind. strace does it, so the
+program needs no support for it and timing has no influence.
 
     with Fault(world, pid, "sendmsg", 3, "signal=KILL") as fault:
         ...
@@ -19,7 +19,7 @@ KILL = "signal=KILL"
 
 
 def refusal(errno):
-    """The call is not made, and answers this."""
+    """Returns the fault by which the call is not made and fails with `errno`."""
     return f"error={errno}"
 
 
@@ -36,12 +36,12 @@ class Fault:
         return self
 
     def __exit__(self, *exception):
-        """Lets go of it; one that is dead has let go already."""
+        """Detaches strace, which ends by itself if the program is dead."""
         self.process.stop()
 
     def struck(self):
-        """Once it has let go. Not by what strace says of a kill: others see the end of the program before it does,
-        and it may be told to let go in between."""
+        """Tells, after the block, whether the call was reached. A kill is seen by the program's end and not by strace's
+        log: strace may be stopped after the program has ended and before it has logged that."""
         return "(INJECTED)" in self.log.read_text() or is_ending(self.pid)
 
 
@@ -54,7 +54,7 @@ def is_ending(pid):
 
 
 def calls_made(world, pid, call, action):
-    """How often the thread makes this call while `action` runs; its return value, too."""
+    """Returns how often the thread makes this call while `action` runs, and the value that `action` returns."""
     log = world.folder / f"strace-{pid}-{call}-count"
     run("rm", "-f", log)
     process = world.start("strace", "-p", pid, "-o", log, "-e", f"trace={call}")

@@ -1,4 +1,4 @@
-"""Running flowgen and reading its report.
+"""Runs flowgen and reads its report.
 
     report = flowgen.run(programs, tx=(gen, "a0"), dst_mac=dut.mac("wan"), flows=8, rate=4000, duration=2)
     assert report["exact"]
@@ -25,13 +25,13 @@ def _arguments(programs, tx, rx, nice, core, options):
 
 
 def run(programs, tx, rx=None, nice=0, core=None, timeout=4 * PATIENCE, **options):
-    """`tx` and `rx` are (Netns, interface); options as on the command line, '-' as '_'; `nice` as nice(1) has it;
-    `core` is where all of it runs."""
+    """Runs flowgen to its end; returns its report. `tx` and `rx` are (Netns, interface); `options` are those of the
+    command line, with '_' for '-'; `nice` is nice(1)'s; all threads run on `core`."""
     return protojson.loads(command.run(*_arguments(programs, tx, rx, nice, core, options), timeout=timeout).stdout)
 
 
 class Background:
-    """Sends until stop(), which returns the report. A context manager, too: stops when left."""
+    """Sends until stop(), which returns the report, or until the end of its `with` block."""
 
     def __init__(self, programs, tx, rx=None, nice=0, core=None, **options):
         argv = _arguments(programs, tx, rx, nice, core, options)
@@ -55,7 +55,7 @@ class Background:
 
 
 def counts(report):
-    """What a test compares: (lost, reordered, duplicated, corrupted), all directions together."""
+    """Returns (lost, reordered, duplicated, corrupted) of all directions together, for a comparison with EXACT."""
     total = report["total"]
     return total["lost"], total["reordered"], total["duplicated"], total["corrupted"]
 
@@ -64,5 +64,5 @@ EXACT = (0, 0, 0, 0)
 
 
 def words(report):
-    """All of it in one line, for an assertion's message: pytest shortens anything but text."""
+    """Returns the report in one line, for an assertion's message: pytest shortens anything but text."""
     return json.dumps(report)

@@ -1,4 +1,4 @@
-"""An AF_XDP socket of somebody else, bound to one queue: the kernel then refuses to take that queue away
+"""An AF_XDP socket that is not Sluice's, bound to one queue: the kernel then refuses to remove that queue
 (net/ethtool/channels.c: ethnl_set_channels)."""
 
 import ctypes

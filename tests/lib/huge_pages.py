@@ -1,4 +1,4 @@
-"""Huge pages of 2 MB for a while.
+"""Adds huge pages of 2 MB while a block lasts.
 
     with huge_pages.more(96) as got:  # fewer, or none, where the kernel has no more
         ...
@@ -12,12 +12,12 @@ _POOL = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 
 @contextlib.contextmanager
 def more(count):
-    """As many free ones more; yields how many there are now. Afterwards the pool is as large as it was: those in use
-    go when their users do."""
+    """Adds `count` free huge pages and yields the number that is free then. Afterwards the pool has its former size:
+    pages still in use are freed when their users end."""
     if not _POOL.exists():
         yield 0
         return
-    # Without those that are there for as long as somebody who ended a moment ago still has them.
+    # Surplus pages are not counted: they exist only until a process that ended a moment ago has given them back.
     before = _read("nr_hugepages") - _read("surplus_hugepages")
     (_POOL / "nr_hugepages").write_text(str(before + count))
     try:

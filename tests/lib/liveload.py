@@ -1,4 +1,4 @@
-"""Running liveload (tests/bench/load) and reading its report.
+"""Runs liveload (tests/bench/load) and reads its report.
 
     report = liveload.run(programs, tx=(gen, "a0"), dst_mac=dut.mac("wan0"), flows=256, size=64, cpu=0, duration=1)
     pps = report["window"]["received"] / report["seconds"]
@@ -11,7 +11,7 @@ from tests.lib.command import PATIENCE
 
 
 def arguments(programs, tx, rx=None, **options):
-    """`tx` and `rx` are (Netns, interface); options as on the command line, '-' as '_'."""
+    """Returns the command line. `tx` and `rx` are (Netns, interface); `options` are its options, with '_' for '-'."""
     argv = [programs.liveload, "--netns", tx[0].name, "--tx", tx[1]]
     if rx is not None:
         argv += ["--rx-netns", rx[0].name, "--rx", rx[1]]
@@ -29,7 +29,7 @@ def run(programs, tx, rx=None, timeout=PATIENCE, **options):
 
 
 class Background:
-    """Sends until stop(), which returns the report. A context manager, too: stops when left."""
+    """Sends until stop(), which returns the report, or until the end of its `with` block."""
 
     def __init__(self, programs, tx, rx=None, **options):
         self.process = tx[0].world.start(*arguments(programs, tx, rx, **options))
@@ -47,6 +47,6 @@ class Background:
         output = self.process.output()
         if code != 0:
             raise command.CommandFailed(self.process.argv, code, output, "")
-        # Behind what libbpf may have said on stderr: that the clsact hook is there already, the second time.
+        # Before the report, libbpf may have warned on stderr that the clsact hook exists already.
         self.report = json.loads(output[output.index("{"):])
         return self.report

@@ -4,10 +4,10 @@
 //
 //   Packet().eth().vlan(10).ipv4("10.0.0.1", "10.0.0.2").udp(1000, 53).payload(20).checksums().bytes()
 //
-// Every layer sets the type field of the layer before it. bytes() fills in lengths, then overwrites what poke() asked
-// for, which makes malformed packets, then fills in checksums if it is to. Without checksums() they are 0.
+// Every layer sets the type field of the layer before it. bytes() first fills in lengths, then applies poke(), which
+// makes malformed packets, then fills in checksums if checksums() was called. Otherwise they are 0.
 //
-// The sums here are slow and obvious on purpose: the product's (dataplane/net/checksum.h) are judged by them.
+// The checksums here are slow and obvious on purpose: the tests of dataplane/net/checksum.h compare with them.
 #ifndef SLUICE_TESTS_LIB_PACKET_H_
 #define SLUICE_TESTS_LIB_PACKET_H_
 
@@ -33,7 +33,7 @@ inline constexpr Mac kPortMac = {0x02, 0, 0, 0, 0, 0x01};
 inline constexpr Mac kOtherMac = {0x02, 0, 0, 0, 0, 0x02};
 inline constexpr Mac kPeerMac = {0x02, 0, 0, 0, 0, 0x99};
 
-// RFC 1071, two bytes at a time in the order of the wire; folded, not complemented.
+// The sum of RFC 1071, two bytes at a time in network order; folded, not complemented.
 inline uint16_t OnesSum(const Bytes& data, uint32_t sum = 0) {
   for (size_t i = 0; i < data.size(); ++i) {
     sum += i % 2 == 0 ? data[i] << 8 : data[i];
@@ -166,13 +166,13 @@ class Packet {
 
   Packet& payload(size_t size) { return add(Bytes(size, 0xa5)); }
   Packet& payload(const Bytes& bytes) { return add(bytes); }
-  // Behind the last header, and not part of any length: Ethernet's padding.
+  // Adds Ethernet's padding: bytes behind the packet that no length field counts.
   Packet& padding(size_t size) {
     padding_ = size;
     return *this;
   }
 
-  // Overwrites bytes of the current layer, after the lengths have been filled in.
+  // Overwrites bytes of the current layer after the lengths have been filled in.
   Packet& poke(size_t offset, Bytes values) {
     const size_t at = layer_ + offset;
     pokes_.push_back([at, values = std::move(values)](Bytes& all) {
@@ -192,12 +192,12 @@ class Packet {
     return *this;
   }
 
-  // Right checksums in the IPv4 header and in TCP, UDP, ICMP or ICMPv6 over the rest of the packet.
+  // Fills in correct checksums in the IPv4 header and in TCP, UDP, ICMP or ICMPv6 over the rest of the packet.
   Packet& checksums() {
     checksums_ = Checksums::kComplete;
     return *this;
   }
-  // As a sender leaves TCP's or UDP's to a device: the pseudo header's sum, not complemented.
+  // Fills in TCP's or UDP's checksum as a sender leaves it to a device: the pseudo header's sum, not complemented.
   Packet& partial_checksums() {
     checksums_ = Checksums::kPartial;
     return *this;
@@ -270,11 +270,11 @@ class Packet {
   Packet& add16(uint16_t value) { return add({static_cast<uint8_t>(value >> 8), static_cast<uint8_t>(value)}); }
   void at_end(std::function<void(Bytes&)> finish) { finishers_.push_back(std::move(finish)); }
 
-  // Where the next layer writes its number, and how wide that field is.
+  // Sets the place and width of the field into which the next layer writes its number.
   Packet& type16() {
     type_at_ = bytes_.size();
     type_bytes_ = 2;
-    return add({0x88, 0xb5});  // local experimental, should no layer follow
+    return add({0x88, 0xb5});  // the local experimental ethertype, which stays if no layer follows
   }
   void type8_at(size_t at) {
     type_at_ = at;
@@ -291,9 +291,9 @@ class Packet {
 
   Bytes bytes_;
   size_t layer_ = 0;
-  size_t ip_ = 0;         // of the last IP header,
-  size_t transport_ = 0;  // of the transport header behind it; 0: there is none with a checksum
-  uint8_t protocol_ = 0;  // and its number
+  size_t ip_ = 0;         // offset of the last IP header
+  size_t transport_ = 0;  // offset of the transport header behind it; 0 if there is none with a checksum
+  uint8_t protocol_ = 0;  // the number of that transport protocol
   bool ipv6_ = false;
   Checksums checksums_ = Checksums::kNone;
   size_t type_at_ = 0;

@@ -1,6 +1,6 @@
 """Debian's Prometheus, unpacked into the guests' cache: a server in a namespace, and promtool.
 
-Not installed: its package starts a service on this machine.
+It is not installed, since its package would start a service on this machine.
 """
 
 import json
@@ -31,7 +31,7 @@ def program(name):
 
 
 def fetch(netns, url):
-    """What a GET in that namespace answers; CommandFailed with the code when it is none of success."""
+    """Returns the body of a GET in that namespace. Raises CommandFailed with the HTTP code if it fails."""
     return netns.run("/usr/bin/python3", "-c", FETCH, url).stdout
 
 
@@ -59,7 +59,7 @@ class Prometheus:
         return answer["data"]
 
     def query(self, expression):
-        """{labels without name, instance and job: value}"""
+        """Returns {labels without name, instance and job: value}."""
         found = {}
         for sample in self.api("query", query=expression)["result"]:
             labels = {k: v for k, v in sample["metric"].items() if k not in ("__name__", "instance", "job")}

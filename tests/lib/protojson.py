@@ -1,4 +1,4 @@
-"""JSON as protobuf writes it: 64-bit integers come as strings. Here they are numbers again."""
+"""Reads JSON of protobuf, which writes 64-bit integers as strings; they become numbers again."""
 
 import json
 import re
@@ -11,7 +11,7 @@ def loads(text):
 
 
 def numbers(value):
-    """The same for what has been parsed already."""
+    """Makes numbers of the integers in JSON that is parsed already."""
     if isinstance(value, dict):
         return {key: numbers(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,11 +1,11 @@
-"""A wire that does what a test wants to packets: lose, repeat, delay or change exactly the ones it names.
+"""A wire that loses, repeats, delays or changes exactly the packets that a test chooses.
 
     with Relay(space, "left", "right", edit=lambda number, frame: [frame]) as relay:
 
-`edit` gets the number of each frame that came in on `left` (0, 1, ...; only flowgen's own, unless `wanted` says which)
-and the frame, and answers what goes out on `right`: a list of frames, none of them to lose it. A frame that is kept
-back may be answered later, beside another one. Exact where netem, which draws lots, is not. Good for some 5,000 packets
-a second.
+`edit` gets each frame that came in on `left` and its number (0, 1, ...), and returns the list of frames that go out on
+`right`; an empty list loses the frame. `edit` may keep a frame back and return it later, with another one. Only
+flowgen's frames count, unless `wanted` chooses others. The relay is exact, while netem is random. It carries about
+5,000 packets a second.
 """
 
 import socket

@@ -1,12 +1,12 @@
-"""What a program may have changed in the kernel, as text that can be compared: links, filters, XDP, queues,
-bpffs, XPS. Counters and times are left out."""
+"""State of the kernel that a program may change, as text to compare: links, filters, XDP, queues, bpffs, XPS. Counters
+and times are left out."""
 
 import os
 import re
 
 from tests.lib.command import run
 
-# Of `ip -d link`: numbers that change by themselves. The rest must come back as it was.
+# Numbers of `ip -d link` that change by themselves. All others must be as before.
 _VOLATILE = re.compile(r" (?:tsecs|dadfailed|gso_max_\w+|gro_max_\w+) \S+")
 
 
@@ -18,7 +18,7 @@ def take(netns, pin_root):
         "addresses": netns.run("ip", "-o", "address").stdout,
         "bpffs": "\n".join(_tree(pin_root)),
     }
-    # A device of one queue has nothing to choose, and says so by an error.
+    # Reading xps_cpus of a device with one queue is an error, since there is nothing to choose.
     parts["xps"] = run(*netns.enter_with_sys("sh", "-c", "grep -s . /sys/class/net/*/queues/tx-*/xps_cpus"),
                        check=False).stdout
     for netdev in netdevs:
@@ -34,7 +34,7 @@ def _tree(root):
 
 
 def differences(before, after):
-    """Lines for people; none when nothing changed."""
+    """Returns a text for each part that changed."""
     changed = []
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) != after.get(key):

@@ -1,5 +1,5 @@
 """Adds up JUnit reports: `python3 tests/lib/tally.py FOLDER` prints the skipped and the failed tests and, as its
-last line, 'N passed, N failed, N skipped'. Exit code 1 when something failed or nothing ran."""
+last line, 'N passed, N failed, N skipped'. The exit code is 1 if a test failed or none passed."""
 
 import pathlib
 import sys
@@ -7,7 +7,7 @@ import xml.etree.ElementTree as xml
 
 
 def outcome(case):
-    """('passed' | 'failed' | 'skipped', reason)"""
+    """Returns ('passed' | 'failed' | 'skipped', reason)."""
     if case.get("status") == "notrun" or case.get("status") == "disabled":
         return "skipped", "disabled"
     for tag, what in (("failure", "failed"), ("error", "failed"), ("skipped", "skipped")):
@@ -20,7 +20,7 @@ def outcome(case):
 
 
 def skip_reason(case, reason):
-    """GoogleTest says why on its output, behind a line with the place of GTEST_SKIP()."""
+    """Returns the reason of a skipped test. GoogleTest prints it after a line with the place of GTEST_SKIP()."""
     lines = (case.findtext("system-out") or "").splitlines()
     for line, following in zip(lines, lines[1:]):
         if line.rstrip().endswith("Skipped") and following.strip():

@@ -1,4 +1,4 @@
-// A folder of a test's own, gone with the object and all that is in it.
+// A new folder for a test. The destructor removes it with everything in it.
 #ifndef SLUICE_TESTS_LIB_TEMP_FOLDER_H_
 #define SLUICE_TESTS_LIB_TEMP_FOLDER_H_
 

@@ -28,8 +28,8 @@ from testbed.network_function import NetworkFunction, config, product_files  # n
 QUEUES = 4
 
 
-# The key of Microsoft's RSS verification suite. A random one, which a guest makes, now and then puts flows that differ
-# in their lowest bits only on one queue.
+# The key of Microsoft's RSS verification suite. Guests choose a random key, and some keys put flows that differ only in
+# their lowest bits on one queue.
 RSS_KEY = (
     "6d:5a:56:da:25:5b:0e:c2:41:67:25:3d:43:a3:8f:b0:d0:ca:2b:cb:"
     "ae:7b:30:b4:77:cb:2d:a3:80:30:f2:0c:6a:42:b7:3b:be:ac:01:fa"
@@ -37,12 +37,12 @@ RSS_KEY = (
 
 
 def mac(index: int) -> str:
-    """The address of the guest's device number `index`."""
+    """Returns the MAC address of the guest's device number `index`."""
     return f"52:54:00:51:1c:{index:02x}"
 
 
 class Stream:
-    """flowgen, sending until told to stop; `total` and `direction` once it has."""
+    """A flowgen that sends until finish(); `report` and `total` are set then."""
 
     def __init__(self, words: list[str]) -> None:
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -50,7 +50,7 @@ class Stream:
         self.report: dict[str, Any] = {}
 
     def finish(self, stop: bool = True) -> None:
-        """Ends it, waits for late packets, reads its report."""
+        """Ends it (or waits for its end if `stop` is false) and reads its report."""
         if self._process.poll() is None and stop:
             self._process.terminate()
         out, err = self._process.communicate(timeout=300)
@@ -60,7 +60,7 @@ class Stream:
 
 
 class Vm:
-    """A guest, the taps its devices hang on, and what runs in it."""
+    """A guest, the taps of its devices, and Sluice in it."""
 
     def __init__(self, guest: Guest, net: TestNet, mode: str) -> None:
         self.mode = mode
@@ -76,9 +76,9 @@ class Vm:
         return made
 
     def refuses(self, function: str, ports: int = 1, **more: Any) -> str:
-        """Starts an agent that is expected to refuse; returns its words."""
+        """Starts an agent that must refuse to run; returns its output."""
         self.guest.put("/etc/sluice/sluice.toml", config(function, ports, **more))
-        # In a state folder where nothing has been good yet that it could start with instead.
+        # A new state folder has no last good configuration that it could start with instead.
         done = self.guest.run("sluice-agent --state-dir /run/sluice-refused", timeout=60)
         assert done.rc == 1, f"ended with {done.rc}: {done.out}"
         return done.out
@@ -87,7 +87,7 @@ class Vm:
     def stream(
         self, *options: str, tap: int = 0, flows: int = 16, rate: float = 1000, netns: str = "", **more: str
     ) -> Iterator[Stream]:
-        """Traffic into a tap, and back out of it unless `rx` names another, for the length of the block."""
+        """Sends into a tap while the block lasts; packets come back by it, unless option `rx` names another device."""
         words = [str(build.Programs().flowgen), "--netns", netns or self.net.name, "--tx", self.net.taps[tap]]
         words += ["--flows", str(flows), "--rate", str(rate), "--dst-mac", mac(tap), "-o", "json", *options]
         for name, value in more.items():
@@ -99,13 +99,13 @@ class Vm:
             stream.finish()
 
     def stack_packets(self) -> int:
-        """IP packets that the guest's own stack has seen."""
+        """Returns the number of IPv4 packets that the guest's own stack has received."""
         lines = [line.split() for line in self.guest.get("/proc/net/snmp").decode().splitlines()]
         names, values = (line for line in lines if line[0] == "Ip:")
         return int(dict(zip(names, values))["InReceives"])
 
     def kernel_state(self) -> str:
-        """What an agent that has ended must leave as it was."""
+        """Returns the kernel state that an agent must restore at its end, as text."""
         return self.guest.run(
             "for i in 0 1; do [ -e /sys/class/net/eth$i ] || continue;"
             " ethtool -l eth$i; ethtool -x eth$i; ip -d link show eth$i;"
@@ -116,7 +116,7 @@ class Vm:
 
 
 def wait_still(function: NetworkFunction) -> dict[str, Any]:
-    """Until nothing is on its way and the balance holds; returns the status. Fails if it never does."""
+    """Waits until no packet is held and the balance holds; returns the status then."""
 
     def still() -> dict[str, Any] | None:
         status = function.status()
@@ -139,15 +139,15 @@ def booted(
     zero_copy: bool = False,
     **nic: Any,
 ) -> Iterator[Vm]:
-    """A guest of that kernel with Sluice in it, and `files`; `nic` is for guest.Nic, with `each` for one device at a
-    time. Its kernel must be healthy at the end. With `thread_per_cpu` an emulated one is faster and less sure.
-    `zero_copy` also makes that the mode of what is started in it."""
+    """Boots a guest of that kernel with Sluice and `files` in it. `nic` has arguments of testbed.Nic for all devices,
+    `each` those of single devices. The kernel must be healthy at the end. `thread_per_cpu` makes an emulated guest
+    faster and less reliable. `zero_copy` also makes zero-copy the mode of agents started in it."""
     kernel_options = []
     if zero_copy:
         nic["iommu_platform"] = True
-        # virtio_net as a module has the device read headers from a place that is none of its own (virtio_device.h:
-        # SendsStrayZeroCopyHeaders). Without randomised addresses that is just above 1 GiB, where this guest has no
-        # memory, and QEMU reads zeros, which is what the header should be.
+        # virtio_net as a module makes the device read headers from a wrong address (virtio_device.h:
+        # SendsStrayZeroCopyHeaders). Without randomised addresses it is just above 1 GiB, where this guest has no
+        # memory: QEMU reads zeros there, as the header should be.
         kernel_options.append("nokaslr")
         assert memory_mb < 1024
     with TestNet(taps=nics, queues=queues, offloads=nic.get("offloads", False)) as net:
@@ -173,6 +173,6 @@ def booted(
             try:
                 yield Vm(guest, net, mode="zerocopy" if zero_copy else "auto")
             except Exception:
-                guest.assert_healthy()  # a kernel in trouble explains the rest
+                guest.assert_healthy()  # if the kernel crashed, that error explains the other one
                 raise
             guest.assert_healthy()

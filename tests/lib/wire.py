@@ -1,4 +1,4 @@
-"""left ══ guest ══ right: real clients of two namespaces, joined by a guest that runs `forward`.
+"""left ══ guest ══ right: ordinary programs in two namespaces, which a guest that runs `forward` connects.
 
     with wire("6.12") as joined:
         client = joined.iperf3("-t", "5")
@@ -25,7 +25,7 @@ class Wire:
         self.right = right
 
     def iperf3(self, *words):
-        """Starts a client at the left of a server at the right."""
+        """Starts a client on the left, of the server on the right."""
         return Iperf3(self.vm.net.command(["iperf3", "-c", RIGHT, "-J", *words], netns=self.left))
 
     def ping(self, *words):
@@ -34,7 +34,7 @@ class Wire:
         return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def drops(self):
-        """Everything that counts drops on the way: the taps, the guest's devices and their drivers' queues."""
+        """Returns all counters of drops on the way: of the taps, the guest's devices and their drivers' queues."""
         counted = {}
         for netns, tap in zip((self.left, self.right), self.vm.net.taps):
             link = json.loads(self.vm.net.exec(["ip", "-j", "-s", "link", "show", tap], netns=netns).stdout)[0]
@@ -47,7 +47,7 @@ class Wire:
 
 
 class Iperf3:
-    """A client that runs. Its report is more than a pipe holds."""
+    """A running client. Its report goes to a file, since it is larger than a pipe."""
 
     def __init__(self, command):
         self._output = tempfile.TemporaryFile("w+")
@@ -57,7 +57,7 @@ class Iperf3:
         return self._process.poll() is None
 
     def report(self):
-        """What it says in the end, which must be that all went well."""
+        """Waits for its end and returns its report, which must have no error."""
         self._process.wait(timeout=4 * PATIENCE)
         self._output.seek(0)
         result = json.load(self._output)
@@ -67,7 +67,7 @@ class Iperf3:
 
 @contextlib.contextmanager
 def wire(kernel, **nic):
-    """Each tap in a namespace of its own, with an address; `nic` is for tests.lib.vm.booted."""
+    """Boots the guest, with each tap and its address in a separate namespace; `nic` is for tests.lib.vm.booted."""
     with booted(kernel, nics=2, **nic) as vm:
         spaces = [vm.net.isolate(tap) for tap in vm.net.taps]
         for space, tap, address in zip(spaces, vm.net.taps, (LEFT, RIGHT)):

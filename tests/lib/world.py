@@ -5,8 +5,8 @@
         world.veth(gen, "a0", dut, "wan", queues=4)
         gen.run("ping", ...)
 
-Names are unique to the process, so tests of several checkouts can run at once. Programs enter the network
-namespace only, no mount namespace as with `ip netns exec`: they see the machine's bpffs.
+Names are unique to the process, so tests of several checkouts can run at once. Programs enter the network namespace
+only, while `ip netns exec` makes a mount namespace too: so they see the machine's bpffs.
 """
 
 import ctypes
@@ -25,7 +25,7 @@ from tests.lib.command import PATIENCE, run, wait_until
 
 CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
-# In a mount namespace of its own; $1 is a folder to keep bpffs at while /sys is replaced.
+# Runs in a separate mount namespace; $1 is a folder where bpffs is kept while /sys is replaced.
 WITH_SYS = """set -e
 mkdir -p "$1/bpf"
 mount --bind /sys/fs/bpf "$1/bpf"
@@ -39,7 +39,8 @@ OFFLOADS = ("gro", "gso", "tso", "rx", "tx", "sg", "rxvlan", "txvlan")
 
 
 def mount_bpffs():
-    """Where it is missing, which it is on machines without systemd. One for all that run side by side."""
+    """Mounts bpffs if it is missing, as on machines without systemd. The lock is for tests that run at the same time.
+    """
     with open("/run/sluice-test-bpffs.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if run("findmnt", "--first-only", "--noheadings", "--output", "FSTYPE", BPFFS, check=False).stdout != "bpf\n":
@@ -47,10 +48,10 @@ def mount_bpffs():
 
 
 def in_netns(netns, make):
-    """What `make` returns, called in the namespace: a socket stays in the one it was made in."""
+    """Calls `make` in the namespace and returns its value; a socket stays in the namespace where it was made."""
     made, failed = [], []
 
-    def enter_and_make():  # in a thread of its own, which ends with the namespace it entered
+    def enter_and_make():  # runs in a new thread, since setns() changes the thread's namespace
         try:
             with open(f"/run/netns/{netns.name}") as space:
                 if ctypes.CDLL(None, use_errno=True).setns(space.fileno(), CLONE_NEWNET) != 0:
@@ -91,7 +92,7 @@ class Process:
         return self.popen.wait(timeout)
 
     def stop(self, timeout=PATIENCE):
-        """SIGTERM; the exit code. Killed, and an error, when it takes too long."""
+        """Sends SIGTERM and returns the exit code. At the timeout it kills the program and raises AssertionError."""
         self.signal(signal.SIGTERM)
         try:
             return self.wait(timeout)
@@ -117,7 +118,7 @@ class Netns:
         return ("nsenter", f"--net=/run/netns/{self.name}", *argv)
 
     def enter_with_sys(self, *argv):
-        """For programs that look into /sys: it shows this namespace's devices, and the machine's bpffs."""
+        """Like enter(), for programs that read /sys: it shows this namespace's devices, and the machine's bpffs."""
         return self.enter("unshare", "--mount", "sh", "-c", WITH_SYS, "sh", self.world.folder, *argv)
 
     def run(self, *argv, **options):
@@ -133,7 +134,7 @@ class Netns:
         return self.json("ip", "-j", "link", "show", netdev)[0]["address"]
 
     def counters(self, netdev):
-        """{"rx": {"packets": …, "dropped": …}, "tx": …}"""
+        """Returns {"rx": {"packets": …, "dropped": …}, "tx": …}."""
         return self.json("ip", "-j", "-s", "link", "show", netdev)[0]["stats64"]
 
     def ifindex(self, netdev):
@@ -153,8 +154,8 @@ class World:
     def __enter__(self):
         mount_bpffs()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-"))
-        self.folder.chmod(0o755)  # the dataplane, which is nobody, finds the agent's socket there
-        # Not below /sys/fs/bpf/sluice: an agent that serves this machine stays apart.
+        self.folder.chmod(0o755)  # the dataplane runs as nobody, and finds the agent's socket there
+        # Not below /sys/fs/bpf/sluice, which an agent that serves this machine may use.
         self.pin_root = BPFFS / self.folder.name
         return self
 
@@ -163,7 +164,7 @@ class World:
             if process.running():
                 process.kill()
         for space in self.spaces:
-            for pid in space.pids():  # what our processes left behind, a dataplane say
+            for pid in space.pids():  # processes that ours left behind, for example a dataplane
                 try:
                     os.kill(pid, signal.SIGKILL)
                 except ProcessLookupError:
@@ -177,19 +178,19 @@ class World:
         run("ip", "netns", "add", name)
         space = Netns(self, label, name)
         self.spaces.append(space)
-        # Nothing is on the wire but what the test sends.
+        # Without IPv6 the wire has only the packets that the test sends.
         space.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         space.run("ip", "link", "set", "lo", "up")
         return space
 
     def veth(self, left, left_name, right, right_name, queues=1, offloads=False, mtu=1500):
-        """A pair, up on both ends, every offload off unless asked for."""
+        """Makes a veth pair, up on both ends, with every offload off unless `offloads` is set."""
         queue_args = ("numtxqueues", queues, "numrxqueues", queues)
         run("ip", "link", "add", left_name, "netns", left.name, "mtu", mtu, *queue_args, "type", "veth",
             "peer", "name", right_name, "netns", right.name, "mtu", mtu, *queue_args)
         for space, name in ((left, left_name), (right, right_name)):
             if not offloads:
-                for feature in OFFLOADS:  # one by one: some kernels have some of them fixed
+                for feature in OFFLOADS:  # one by one, since some kernels have some of them fixed
                     space.run("ethtool", "-K", name, feature, "off", check=False)
             space.run("ip", "link", "set", name, "up")
         for space, name in ((left, left_name), (right, right_name)):
@@ -207,5 +208,5 @@ class World:
         return path
 
     def describe(self):
-        """The output of every background process, for the report of a failed test."""
+        """Returns the output of every background process, for the report of a failed test."""
         return "\n".join(f"=== {' '.join(p.argv)}\n{p.output()}" for p in self.processes)

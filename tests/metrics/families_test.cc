@@ -1,4 +1,4 @@
-// What a status becomes for Prometheus.
+// Turns a status into Prometheus metrics.
 #include "control/metrics/families.h"
 
 #include <string>
@@ -96,7 +96,7 @@ TEST(MetricFamilies, ClosedQueuesKeepTheirCounters) {
   EXPECT_THAT(text, HasSubstr("sluice_xdp_packets_total{port=\"wan\",verdict=\"dataplane\"} 250\n"));
 }
 
-TEST(MetricFamilies, AgeOfWhatIsShown) {
+TEST(MetricFamilies, AgeOfTheStatus) {
   EXPECT_THAT(TextOf(RunningStatus()), HasSubstr("sluice_status_age_seconds 0.25\n"));
 }
 
@@ -125,7 +125,7 @@ TEST(MetricFamilies, DataplaneUpOrDown) {
 
 TEST(MetricFamilies, TheFunctionsCountersAreLabels) {
   wire::StatusResponse status = RunningStatus();
-  EXPECT_THAT(TextOf(status), Not(HasSubstr("sluice_function_total"))) << "a function without counters";
+  EXPECT_THAT(TextOf(status), Not(HasSubstr("sluice_function_total"))) << "the function has no counters";
   status.mutable_function()->set_name("count");
   (*status.mutable_function()->mutable_counters())["sources_created"] = 7;
   (*status.mutable_function()->mutable_counters())["sources_expired"] = 0;

@@ -1,4 +1,4 @@
-// Asked over HTTP, on loopback.
+// Asks the metrics server over HTTP, on loopback.
 #include "control/metrics/metrics_server.h"
 
 #include <arpa/inet.h>
@@ -19,7 +19,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// A loopback port that is held, so that nobody else can have it.
+// Holds a free TCP port on loopback, so that no other socket can bind to it.
 class HeldPort {
  public:
   HeldPort() : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -44,7 +44,7 @@ struct Answer {
   std::string body;
 };
 
-// Only the code and the body of what it answered; 0 when it did not.
+// Returns code and body of the answer; code 0 if there was none.
 Answer AnswerOf(const httplib::Result& result) {
   return result ? Answer{result->status, result->body} : Answer{};
 }
@@ -62,7 +62,7 @@ wire::StatusResponse Status(const char* state) {
 class MetricsServerTest : public testing::Test {
  protected:
   MetricsServerTest() {
-    port_ = HeldPort().port();  // free again now
+    port_ = HeldPort().port();  // the temporary object has freed the port again
     absl::StatusOr<std::unique_ptr<MetricsServer>> server = MetricsServer::Listen("127.0.0.1", port_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -78,7 +78,7 @@ TEST_F(MetricsServerTest, NothingIsMadeUpBeforeTheFirstStatus) {
   EXPECT_EQ(Get(port_, "/healthz").code, 200);
 }
 
-TEST_F(MetricsServerTest, ServesWhatWasPublishedLast) {
+TEST_F(MetricsServerTest, ServesTheLastPublishedStatus) {
   server_->Publish(Status("running"));
   Answer answer = Get(port_, "/metrics");
   EXPECT_EQ(answer.code, 200);

@@ -45,7 +45,7 @@ TEST(ByteOrder, ComparesByValue) {
   EXPECT_NE(be32(7), be32(8));
 }
 
-// A forgotten conversion does not compile.
+// A forgotten conversion must not compile.
 static_assert(!std::is_convertible_v<uint16_t, be16> && !std::is_convertible_v<be16, uint16_t>);
 static_assert(!std::is_convertible_v<be16, be32> && !std::is_convertible_v<be32, int>);
 

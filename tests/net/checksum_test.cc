@@ -1,4 +1,4 @@
-// Checksums, against the builder's, which adds two bytes at a time (tests/lib/packet.h).
+// Compares the product's checksums with the packet builder's, which adds two bytes at a time (tests/lib/packet.h).
 #include "dataplane/net/checksum.h"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ Bytes RandomBytes(std::mt19937& random, size_t size) {
   return bytes;
 }
 
-TEST(Checksum, SumIsTheSlowOne) {
+TEST(Checksum, SumEqualsTheSlowOne) {
   std::mt19937 random(1);
   for (size_t size = 0; size < 200; ++size) {
     for (int round = 0; round < 20; ++round) {
@@ -53,7 +53,7 @@ TEST(Checksum, FoldCarriesAtEveryWidth) {
   EXPECT_EQ(Fold(0x10000).wire(), 1);
   EXPECT_EQ(Fold(0xffffffff).wire(), 0xffff);
   EXPECT_EQ(Fold(0x100000000).wire(), 1);
-  EXPECT_EQ(Fold(0xffffffff00000001).wire(), 1) << "0xffff is the other 0";
+  EXPECT_EQ(Fold(0xffffffff00000001).wire(), 1) << "1 + 0xffff is 1, since 0xffff is the other zero";
   EXPECT_EQ(Fold(0xffffffffffffffff).wire(), 0xffff);
   EXPECT_EQ(Plus(0xffffffffffffffff, 1), 1U);
   EXPECT_EQ(Plus(0xffffffffffffffff, 0xffffffffffffffff), 0xffffffffffffffffU);
@@ -66,7 +66,7 @@ Packet PacketOf(bool ipv6, bool tcp) {
   return tcp ? packet.tcp(1000, 80) : packet.udp(1000, 53);
 }
 
-TEST(Checksum, PseudoHeadersAreThoseOfBothFamilies) {
+TEST(Checksum, PseudoHeadersOfBothFamilies) {
   for (const bool ipv6 : {false, true}) {
     for (const bool tcp : {false, true}) {
       for (const size_t payload : {0, 1, 255, 256, 1000, 60'000}) {
@@ -82,7 +82,7 @@ TEST(Checksum, PseudoHeadersAreThoseOfBothFamilies) {
   }
 }
 
-TEST(Checksum, IsRightOverAWholePacketAndWrongOverADamagedOne) {
+TEST(Checksum, IsRightForAWholePacketAndWrongForADamagedOne) {
   for (const bool ipv6 : {false, true}) {
     Bytes packet = PacketOf(ipv6, true).payload(77).checksums().bytes();
     const Headers headers = Parse(packet.data(), static_cast<uint32_t>(packet.size()));
@@ -113,7 +113,7 @@ TEST(Checksum, UpdatesAsTheRfcsExample) {
   EXPECT_EQ(Update16(be16(0xdd2f), be16(0x5555), be16(0x3285)), be16(0));
 }
 
-// 0 and 0xffff are both the sum 0, and receivers take both.
+// Maps 0xffff to 0: both mean the sum 0, and receivers accept both.
 uint32_t Value(be16 checksum) {
   return checksum.host() % 0xffff;
 }

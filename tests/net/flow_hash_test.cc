@@ -12,7 +12,7 @@ namespace sluice {
 namespace {
 
 uint32_t Hash(Bytes frame) {
-  frame.shrink_to_fit();  // so that a sanitizer sees every overrun
+  frame.shrink_to_fit();  // so that a sanitizer sees a read past the end
   const auto length_bytes = static_cast<uint32_t>(frame.size());
   return FlowHash(frame.data(), length_bytes, Parse(frame.data(), length_bytes));
 }
@@ -41,8 +41,9 @@ TEST(FlowHash, IsTheSameForAllPacketsOfAFlow) {
   const uint32_t hash = Hash(Udp4());
   EXPECT_EQ(Hash(Udp4().payload(100)), hash);
   EXPECT_EQ(Hash(Udp4().padding(10)), hash);
-  EXPECT_EQ(Hash(Udp4({}, 3)), hash) << "IP options";
-  EXPECT_EQ(Hash(Packet().eth().ipv4("10.0.0.1", "10.0.0.2").poke(8, {1, 17, 7, 7}).udp(5, 53)), hash) << "TTL, sum";
+  EXPECT_EQ(Hash(Udp4({}, 3)), hash) << "IP options do not count";
+  EXPECT_EQ(Hash(Packet().eth().ipv4("10.0.0.1", "10.0.0.2").poke(8, {1, 17, 7, 7}).udp(5, 53)), hash)
+      << "TTL and checksum do not count";
   EXPECT_EQ(Hash(Packet().eth().vlan(7).ipv4("10.0.0.1", "10.0.0.2").udp(5, 53)), hash) << "tags do not count";
   EXPECT_EQ(Hash(Packet().eth().vlan(7, 0x88a8).vlan(8).ipv4("10.0.0.1", "10.0.0.2").udp(5, 53)), hash);
 }
@@ -62,7 +63,7 @@ TEST(FlowHash, IsTheSameForBothDirections) {
             Hash(Packet().eth(kPeerMac, kOtherMac).arp("10.0.0.1", "10.0.0.2")));
   Ends other;
   std::swap(other.source, other.destination);
-  EXPECT_NE(Hash(Udp4(other)), Hash(Udp4())) << "addresses without their ports are another flow";
+  EXPECT_NE(Hash(Udp4(other)), Hash(Udp4())) << "with only the addresses swapped it is another flow";
 }
 
 TEST(FlowHash, TellsFlowsApart) {
@@ -79,7 +80,7 @@ TEST(FlowHash, LeavesPortsOfFragmentsOut) {
   const auto fragment = [](uint16_t field, uint16_t port) {
     return Hash(Packet().eth().ipv4("10.0.0.1", "10.0.0.2", 0, field).udp(port, 53));
   };
-  EXPECT_EQ(fragment(0x2000, 1), fragment(185, 2)) << "first and later fragment";
+  EXPECT_EQ(fragment(0x2000, 1), fragment(185, 2)) << "first and later fragments have one hash";
   EXPECT_NE(fragment(0x2000, 1), Hash(Udp4({.source_port = 1})));
   EXPECT_EQ(fragment(0x4000, 1), Hash(Udp4({.source_port = 1}))) << "don't-fragment is no fragment";
 }

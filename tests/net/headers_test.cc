@@ -1,4 +1,4 @@
-// Parse, packet by packet: where the headers are, and which frames are unreadable.
+// Parses packet by packet: finds the offsets of the headers, or that the frame is unreadable.
 #include "dataplane/net/headers.h"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 namespace sluice {
 namespace {
 
-// On memory of exactly the frame's size, so that the sanitizers see any step beyond.
+// Parses in memory of exactly the frame's size, so that the sanitizers see a read past its end.
 Headers ParseExactly(Bytes frame) {
   frame.shrink_to_fit();
   return Parse(frame.data(), static_cast<uint32_t>(frame.size()));
@@ -61,7 +61,7 @@ TEST_P(ReadableFrame, HasItsHeadersHere) {
   EXPECT_EQ(headers.has_ip(), row.network == Network::kIpv4 || row.network == Network::kIpv6);
 }
 
-// Padding and a snap of the frame's rest change nothing: only the packet counts.
+// Padding behind the packet changes nothing.
 TEST_P(ReadableFrame, StaysSoWithPadding) {
   const Headers headers = ParseExactly(Packet(GetParam().packet).padding(30).bytes());
   EXPECT_EQ(headers.network, GetParam().network);
@@ -157,7 +157,7 @@ const Readable kReadable[] = {
 INSTANTIATE_TEST_SUITE_P(Headers, ReadableFrame, ::testing::ValuesIn(kReadable),
                          [](const auto& info) { return info.param.name; });
 
-// Cut anywhere before the packet's end, the frame is unreadable, and nothing is read beyond.
+// A frame cut anywhere before the packet's end is unreadable.
 TEST_P(ReadableFrame, IsUnreadableWhenCut) {
   if (GetParam().network == Network::kOther) {
     return;
@@ -255,7 +255,7 @@ TEST(Headers, ParsePlainAgreesWithParseAnyOrDeclines) {
     if (ParsePlain(frame.data(), length_bytes, plain)) {
       EXPECT_TRUE(plain == any) << row.name;
     } else {
-      EXPECT_TRUE(plain == Headers{}) << row.name << " is written to";
+      EXPECT_TRUE(plain == Headers{}) << row.name << ": a parser that declines must not write to its result";
       EXPECT_TRUE(std::string(row.name) != "Udp4" && std::string(row.name) != "Tcp4WithOptions") << row.name;
     }
   }

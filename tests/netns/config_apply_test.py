@@ -12,30 +12,30 @@ from tests.lib.fault import Fault, refusal
 
 DROP_NTP = '[[rule]]\nproto = "udp"\ndst_port = 123\naction = "drop"\n'
 PASS_BGP = '[[rule]]\nproto = "tcp"\ndst_port = 179\naction = "pass"\n'
-# Of the packets that flowgen sends.
+# Matches every packet of flowgen.
 DROP_ALL = '[[rule]]\nproto = "udp"\naction = "drop"\n'
 ELSEWHERE = '[metrics]\nlisten = "127.0.0.1:9478"\n'
 
 
 def text(_device, queue_pairs=1, **options):
-    """A configuration of the reflector that differs from the one it was started with as told."""
+    """Returns a configuration of the reflector with the given changes to its default."""
     return config({"wan": "wan0"}, "reflect", queue_pairs, **options)
 
 
 def write(device, content):
-    """Where the agent looks for it."""
+    """Writes the agent's configuration file; returns its path."""
     device.agent.config.write_text(content)
     return device.agent.config
 
 
 def rules_in_kernel(device):
-    """The port's rules and what is in force of them, as bpftool shows the maps."""
+    """Returns the port's maps of rules and of the configuration in force, as bpftool prints them."""
     return [run("bpftool", "map", "dump", "pinned", device.agent.pin_root / "wan0" / name).stdout
             for name in ("sluice_rules", "sluice_config")]
 
 
 def everything(device):
-    """What must be as it was: status without what counts up, the kernel, the rule maps."""
+    """Returns all state that must not change: status without counters, the kernel, the rule maps."""
     status = device.agent.status()
     shown = {"config": status["config"], "resize": status.get("last_resize"),
              "cores": [worker["core"] for worker in status["workers"]],
@@ -62,7 +62,7 @@ def diff(device, content):
 
 
 def same(device, content):
-    """The agent runs what this says."""
+    """Tells whether the agent runs this configuration."""
     answer = diff(device, content)
     return not answer["changes"] and not answer["rules"]
 
@@ -92,7 +92,7 @@ def test_everything_that_is_live_changes_under_traffic(reflector, programs):
             assert same(device, content)
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
-    # What veth loses while its channels change is its own (tests/netns/conftest.py).
+    # veth itself loses packets while its channels change (tests/netns/conftest.py).
     assert (lost, duplicated, corrupted) == (device.lost_by_veth(report["total"]["sent"]), 0, 0), report
     assert device.agent.settled()["balance"]["dropped"] == 0
     assert (device.agent.state_dir / "last-good.toml").read_text() == before
@@ -105,17 +105,17 @@ def test_rules_policy_and_metrics_lose_nothing(reflector, programs):
             device.agent.ctl("config", "apply", write(device, text(device, 2, more=more)))
             port = 9478 if more == ELSEWHERE else 9477
             wait_until(lambda: "sluice_config_unconfirmed 0" in prometheus.fetch(
-                device.dut, f"http://127.0.0.1:{port}/metrics"), "metrics where they were asked for")
+                device.dut, f"http://127.0.0.1:{port}/metrics"), f"metrics on port {port}")
         report = traffic.stop()
     assert report["exact"], flowgen.words(report)
-    # Nothing comes back from now on, since rules decide so.
+    # From now on a rule drops every packet, so none comes back.
     device.agent.ctl("config", "apply", write(device, text(device, 2, more=DROP_ALL)))
     report = flowgen.run(programs, **device.traffic(), flows=4, rate=1000, count=20, settle=0.3)
     assert report["total"]["received"] == 0, flowgen.words(report)
     device.agent.settled()
 
 
-# What is wrong -> words of the message.
+# Mistake -> (configuration, words of the message).
 MISTAKES = {
     "every kind of mistake": (
         '[[port]]\nname = "wan"\nnetdev = "../wan0"\nspeed = 10\n[dataplane]\nqueue_pairs = 0\nmode = "fast"\n'
@@ -157,10 +157,10 @@ def test_what_is_wrong_changes_nothing(reflector):
     assert everything(device) == before
 
 
-# The call that fails is one of the last step's, the step before it, or the first.
+# These calls are made by the last step, the step before it, and the first step.
 @pytest.mark.parametrize("call, errno", [("bind", "ENOBUFS"), ("sendto", "EBUSY"), ("bpf", "EPERM")])
 def test_kernel_refuses_a_step(reflector, world, programs, call, errno):
-    """Calls of that kind of one apply, from the first on: all of it or nothing, every time."""
+    """The kernel refuses one call of that kind in an apply, then a later one. Each time all is applied or nothing."""
     device = reflector(queue_pairs=2, more=PASS_BGP).start()
     device.peers.transmit_on(2)
     wanted = text(device, 3 if call != "bpf" else 2, more=ELSEWHERE + DROP_NTP + PASS_BGP)
@@ -169,7 +169,7 @@ def test_kernel_refuses_a_step(reflector, world, programs, call, errno):
     while True:
         with Fault(world, device.agent.process.pid, call, number, refusal(errno)) as fault:
             done = device.agent.ctl("config", "apply", write(device, wanted), check=False)
-        if done.returncode in (0, UNREACHABLE):  # the answer to sluicectl is such a call, too
+        if done.returncode in (0, UNREACHABLE):  # the agent's answer to sluicectl may be the refused call
             assert same(device, wanted)
         else:
             refused += 1
@@ -196,7 +196,7 @@ def test_confirmed_or_rolled_back(reflector, programs):
     pending = config_status(device)["pending"]
     assert pending["file"] == str(device.agent.config) and 0 < pending["seconds_left"] <= 3600, pending
     assert "not confirmed" in device.agent.ctl("status").stdout
-    assert last_good.read_text() == before, "it is not known to be good yet"
+    assert last_good.read_text() == before, "an unconfirmed configuration is not the last good one"
     said = device.agent.refuse("config", "apply", write(device, before))
     assert "config confirm" in said and "config rollback" in said, said
     assert same(device, wanted)
@@ -218,7 +218,7 @@ def test_confirmed_or_rolled_back(reflector, programs):
 
 @pytest.mark.parametrize("and_dataplane", [False, True], ids=["agent", "both"])
 def test_rolled_back_by_the_next_agent(reflector, programs, and_dataplane):
-    """One that was killed while its apply waited: its successor goes on waiting, by the clock."""
+    """The agent is killed while its apply waits to be confirmed. The next agent waits for the rest of the time."""
     device = reflector(more=PASS_BGP).start()
     before, wanted = text(device, more=PASS_BGP), text(device, 2, more=DROP_ALL)
 
@@ -242,34 +242,31 @@ def test_rolled_back_by_the_next_agent(reflector, programs, and_dataplane):
     assert "nobody confirmed it in time" in problem, problem
     assert same(device, before)
     exact(device, programs)
-    die_and_follow()  # the file still says what nobody confirmed
+    die_and_follow()  # the file still has the configuration that nobody confirmed
     assert config_status(device)["state"] == "last good" and same(device, before)
     device.agent.stop()
 
 
 def test_agent_killed_in_the_middle_of_an_apply(reflector, world, programs):
-    """At each call to the dataplane: the next one goes back to what was before, all of it."""
+    """The agent dies at some calls to the dataplane; the next one goes back to the whole former configuration."""
     device = reflector(queue_pairs=2, more=PASS_BGP).start()
     device.peers.transmit_on(2)
     before, wanted = text(device, 2, more=PASS_BGP), text(device, 3, more=DROP_ALL)
-    deaths = 0
     for number in (1, 3, 6, 9):
         with Fault(world, device.agent.process.pid, "sendmsg", number, "signal=KILL"):
             device.agent.ctl("config", "apply", write(device, wanted), check=False)
-        wait_until(lambda: not device.agent.process.running(), "it is dead")
-        deaths += 1
+        wait_until(lambda: not device.agent.process.running(), "the agent's death")
         device.agent.process.wait()
         device.agent.start()
         problem, = nothing_pending(device)["problems"]
         assert "could not be brought to its end" in problem, problem
         assert same(device, before), number
-    assert deaths == 4
     exact(device, programs)
     device.agent.settled()
 
 
 def hang_up(device, words):
-    """SIGHUP, and what the log says then."""
+    """Sends SIGHUP and waits for words in the log."""
     device.agent.process.signal(signal.SIGHUP)
     wait_until(lambda: words in device.agent.process.output(), device.agent.process.output)
 
@@ -289,7 +286,7 @@ def test_sighup_applies_the_file(reflector):
 
 
 def test_broken_file_at_the_start(reflector, programs):
-    """What was good last is used, and says so wherever one looks."""
+    """The agent starts with the last good configuration; status, log and metrics say so."""
     device = reflector(queue_pairs=2, more=PASS_BGP).start()
     good = device.agent.config.read_text()
     device.agent.stop()
@@ -345,7 +342,7 @@ def test_state_folder_of_another_agent(world, programs, reflector):
 
 
 def test_state_folder_that_cannot_be_written(reflector):
-    """The network function runs all the same; applying is refused, since it could not be undone."""
+    """The network function runs all the same; an apply is refused, since it could not be undone."""
     device = reflector()
     device.agent.state_dir = "/proc/nowhere"
     device.start()

@@ -3,9 +3,9 @@
     reflector   gen: a0 ══ wan0 :dut            sluice-agent in dut, function "reflect"
     wire        left: a0 ══ wan0 :dut: lan0 ══ b0 :right     function "forward", or another with two ports
 
-Each end of each veth pair can have four queues. A device whose XDP program is on has at least as many RX
-queues as its peer has TX queues (drivers/net/veth.c: veth_xdp_set), so the peers' TX queues go with the
-device's pairs: see Peers.
+Each end of each veth pair can have four queues. A device with an XDP program must have at least as many RX queues as
+its peer has TX queues (drivers/net/veth.c: veth_xdp_set), so the peers' TX queues change with the device's pairs
+(Peers).
 """
 
 import pytest
@@ -27,7 +27,7 @@ class Peers:
 
 
 class Device:
-    """A namespace `dut` with an agent that is not started yet, and what it is wired to."""
+    """A namespace `dut` with an agent that is not started yet, and the peers of its ports."""
 
     def __init__(self, world, programs, dut, ports, function, peers, queue_pairs=1, **config_options):
         self.world = world
@@ -44,7 +44,7 @@ class Device:
         return self
 
     def resize(self, pairs, *options):
-        """`queues set`, the peers' TX queues first or afterwards."""
+        """Runs `queues set`. The peers' TX queues change before a shrink and after a growth."""
         if pairs < self.queue_pairs:
             self.peers.transmit_on(pairs)
         answer = self.agent.ask("queues", "set", pairs, *options)
@@ -55,11 +55,11 @@ class Device:
 
 
     def lost_by_veth(self, sent):
-        """What the test bed itself threw away: veth switches its carrier off during `ethtool -L`
-        (drivers/net/veth.c: veth_set_channels) and counts what is sent meanwhile (net/core/dev.c:
-        __dev_direct_xmit); it empties its receive rings, without counting, when XDP goes (veth_napi_del_range).
-        Neither can hide a loss of ours, since what it did hand over is its own receive counter, and all of that
-        must be in the balance."""
+        """Returns the number of packets that the test bed itself lost. veth switches its carrier off during `ethtool
+        -L` (drivers/net/veth.c: veth_set_channels) and counts the packets sent meanwhile (net/core/dev.c:
+        __dev_direct_xmit). When XDP is taken off it empties its receive rings without counting (veth_napi_del_range).
+        Neither can hide a loss of ours: veth counts the packets that it handed over, and the balance must have
+        received them all."""
         counters = [self.dut.counters(netdev) for netdev in self.netdevs]
         handed_over = sum(counter["rx"]["packets"] for counter in counters)
         assert self.agent.settled()["balance"]["received"] == handed_over
@@ -74,7 +74,7 @@ class Reflector(Device):
         self.mac = dut.mac("wan0")
 
     def traffic(self):
-        """The options of flowgen that send through this device."""
+        """Returns the options by which flowgen sends through this device."""
         return {"tx": (self.gen, "a0"), "dst_mac": self.mac}
 
 

@@ -1,4 +1,4 @@
-"""kill -9 of either daemon. The other goes on; the balance holds; the one that is started again takes over."""
+"""kill -9 of either daemon. The other one goes on, the balance holds, and the next one takes over."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def test_dataplane_killed_under_traffic(reflector, programs, policy):
 
 
 def test_hold_loses_only_what_was_in_the_dead_ones_hands(reflector, programs):
-    """A closed loop of 60 packets: what waits in the rings is handled by the next dataplane."""
+    """A closed loop of 60 packets: the next dataplane handles the packets that wait in the rings."""
     device = reflector(queue_pairs=2, on_dataplane_down="hold").start()
     with background(device, programs, window=60) as traffic:
         time.sleep(0.5)
@@ -89,7 +89,7 @@ def test_traffic_flows_on_without_the_agent_and_is_adopted(reflector, programs):
             time.sleep(0.5)
             device.agent.start()
             assert device.agent.dataplane_pid() == pid
-            assert received_by(device) >= received, "counters go on where they were"
+            assert received_by(device) >= received, "counters went back"
             wait_until(lambda: received_by(device) > received, "traffic goes on")
             received = received_by(device)
         report = traffic.stop()

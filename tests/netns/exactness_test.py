@@ -1,10 +1,10 @@
-"""Closed loop: every packet comes back once, in order, unharmed, and every counter agrees."""
+"""Closed loop: every packet comes back once, in order and unharmed, and all counters agree."""
 
 import pytest
 
 from tests.lib import flowgen
 
-# At most half of veth's ring of 256 (drivers/net/veth.c: VETH_RING_SIZE), for both directions together.
+# With both directions together this is less than half of veth's ring of 256 (drivers/net/veth.c: VETH_RING_SIZE).
 WINDOW = 60
 SHAPES: dict[str, dict[str, int]] = {
     "ipv4": {},

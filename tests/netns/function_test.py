@@ -1,6 +1,6 @@
-"""The kit of network functions, by `count`: settings, counters, commands, and state that outlives a dataplane.
+"""The kit of network functions, tested by `count`: settings, counters, commands, and state that outlives a dataplane.
 
-Nothing here is special to it: agent and sluicectl know a function by its descriptor alone.
+Agent and sluicectl have no code for `count`: they know a function by its descriptor alone.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.lib.command import wait_until
 FLOWS = 16
 PORTS = {"wan": "wan0", "lan": "lan0"}
 MANY = 1000
-# Sends a UDP packet from each of so many addresses.
+# Sends one UDP packet from each of argv[1] addresses.
 FROM_MANY = """
 import socket, struct, sys
 with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as s:
@@ -40,7 +40,7 @@ def send(device, programs, count=500):
 
 
 def rows(device, *options):
-    """Each row of `function sources`: {column: value}."""
+    """Returns each row of `function sources` as {column: value}."""
     answer = device.agent.ask("function", "sources", *options)
     names = [column["name"] for column in answer["columns"]]
     return [dict(zip(names, (next(iter(value.values())) for value in row["values"]), strict=True))
@@ -64,7 +64,7 @@ def test_every_packet_is_counted_once_by_its_source(wire, programs):
     assert counters(device) == {"sources_created": len(answer), "sources_expired": 0, "uncounted_packets": 0}
     device.resize(2)
     sent += send(device, programs)
-    assert counted(device) == sent, "a resize forgets nothing"
+    assert counted(device) == sent, "the resize forgot packets"
     balance = device.agent.settled()["balance"]
     assert (balance["transmitted"], balance["dropped"]) == (sent, 0)
 
@@ -119,7 +119,7 @@ def test_counts_outlive_the_dataplane_and_the_agent(wire, programs):
     assert counted(device) == sent
     os.kill(device.agent.dataplane_pid(), signal.SIGKILL)
     wait_until(lambda: device.agent.status()["dataplane"]["restarts"] == 2
-               and device.agent.status()["dataplane"]["state"] == "running", "the memory handed on by a second agent")
+               and device.agent.status()["dataplane"]["state"] == "running", "a dataplane started by the second agent")
     sent += send(device, programs)
     assert counted(device) == sent
 
@@ -133,14 +133,14 @@ def test_a_live_setting_changes_under_way_and_another_one_needs_a_restart(wire, 
     assert (change["before"], change["after"], change["needs_restart"]) == ("5m", "1s", False), change
     device.agent.ctl("config", "apply", device.agent.config)
     wait_until(lambda: counters(device)["sources_expired"] > 0, "sources idle for a second are forgotten")
-    wait_until(lambda: not rows(device), "all of them")
+    wait_until(lambda: not rows(device), "all sources are forgotten")
     assert device.agent.dataplane_pid() == pid
     assert device.agent.status()["function"]["settings"]["idle"] == "1s"
 
     device.agent.config.write_text(configuration('idle = "2s"\nsources = 1024'))
     said = device.agent.refuse("config", "apply", device.agent.config)
     assert "sources" in said and "restart" in said, said
-    assert device.agent.status()["function"]["settings"]["idle"] == "1s", "all or nothing"
+    assert device.agent.status()["function"]["settings"]["idle"] == "1s", "half of a refused change was applied"
 
 
 def test_an_agent_that_takes_over_applies_the_live_settings_of_its_file(wire, programs):

@@ -1,4 +1,4 @@
-"""Lanes in huge pages: what the agent and the dataplane map, and give back."""
+"""Lanes in huge pages: the dataplane maps them, and gives them back when a lane closes."""
 
 import pathlib
 
@@ -7,7 +7,7 @@ import pytest
 from tests.lib import flowgen, huge_pages
 from tests.lib.command import wait_until
 
-# For this test's lanes and those of the tests beside it.
+# Enough for this test's lanes and those of tests that run at the same time.
 PAGES = 96
 
 
@@ -20,7 +20,7 @@ def pages():
 
 
 def lanes_mapped(pid):
-    """The lanes that a process has mapped in huge pages."""
+    """Returns the names of the lanes that a process has mapped in huge pages."""
     kept, huge = "", set()
     for line in pathlib.Path(f"/proc/{pid}/smaps").read_text().splitlines():
         if "memfd:" in line:
@@ -40,6 +40,6 @@ def test_lanes_live_in_huge_pages_and_leave_them(pages, reflector, programs):
     assert flowgen.run(programs, **device.traffic(), flows=16, rate=0, window=60, count=5000, settle=0.3)["exact"]
     device.resize(1)
     wait_until(lambda: lanes_mapped(pid) == {"sluice-lane-0", "sluice-bridge"}, lambda: f"{lanes_mapped(pid)}")
-    assert not lanes_mapped(agent.process.pid), "pinned by the kernel, so mapped by the dataplane alone"
+    assert not lanes_mapped(agent.process.pid), "only the dataplane maps lanes; the kernel pins them"
     agent.settled()
     agent.stop()

@@ -1,8 +1,8 @@
-"""A resize that is cut short at each of its calls: to the dataplane, to the kernel, in either daemon. Afterwards it
-is the old state or the new one, status says which, traffic is exact, and the balance holds.
+"""A resize that is interrupted at each of its calls: to the dataplane, to the kernel, in either daemon. Afterwards the
+state is the old one or the new one, status says which, traffic is exact, and the balance holds.
 
-Interrupted at a call's number (tests/lib/fault.py), one after the other, until a resize makes no call with that
-number: so no step is left out, and none is named here that may change.
+It is interrupted at call 1, 2, … of a kind (tests/lib/fault.py), until a resize makes fewer calls. So every step is
+covered, and the tests do not depend on the names of steps.
 """
 
 import os
@@ -17,30 +17,31 @@ from tests.lib.fault import KILL, Fault, refusal
 
 FEW, MANY = 2, 4
 FOUND = 3
-# Dataplanes that die are restarted at once so many times (dataplane_supervisor.cc); a new agent counts anew.
+# The agent restarts this number of dead dataplanes at once, and later ones after a pause (dataplane_supervisor.cc).
+# A new agent starts counting at 0.
 FORGIVEN = 3
-# To the dataplane; to the kernel by netlink (XDP, channels); a lane's socket to its queue.
+# sendmsg: requests to the dataplane. sendto: netlink (XDP, channels). bind: a lane's socket to its queue.
 CALLS_OF_THE_AGENT = ["sendmsg", "sendto", "bind"]
-# A request is read; it is done, and answered.
+# recvmsg: a request is read. sendmsg: it is done, and is answered.
 CALLS_OF_THE_DATAPLANE = ["recvmsg", "sendmsg"]
 REFUSALS = [("sendto", "EBUSY"), ("bind", "ENOBUFS"), ("socket", "ENFILE"), ("memfd_create", "ENOMEM")]
 
 
 def device_of(request, kind):
     device = request.getfixturevalue(kind)(queue_pairs=FEW).start()
-    device.peers.transmit_on(FEW)  # in both states their queues have a counterpart
+    device.peers.transmit_on(FEW)  # the device has these queues in both states
     return device
 
 
 def channels(device, netdev):
-    """min(rx, tx) of `ethtool -l`, as it is now."""
+    """Returns min(rx, tx) of the current settings of `ethtool -l`."""
     text = device.dut.run("ethtool", "-l", netdev).stdout.split("Current hardware settings:")[1]
     numbers = dict(line.split(":\t") for line in text.splitlines() if ":\t" in line)
     return min(int(numbers["RX"].strip()), int(numbers["TX"].strip()))
 
 
 def check_state(device, programs, old, new):
-    """One of the two, everywhere the same, and working. Returns which."""
+    """Checks that one of the two states is everywhere in force, and works; returns it, and last_resize."""
     status = device.agent.settled()
     port = status["ports"][0]
     now = port["queue_pairs"]["current"]
@@ -60,7 +61,7 @@ def check_state(device, programs, old, new):
 
 
 def check_report(now, last, old, new, before):
-    """What status says of the resize, if it had begun at all; otherwise it is still the report from before it."""
+    """Checks last_resize. If the resize had not begun, status still has the report of the one before it."""
     if last == before or last is None:
         return
     assert (last["from"], last["to"]) == (old, new), last
@@ -75,13 +76,15 @@ def make(device, pairs):
 
 
 def agent_is_gone(device):
-    """It answers, or the signal has reached it: one that waits for it never comes to answer."""
+    """Tells whether the agent is dead, by a request: a living agent answers it, and a dying one does not."""
     return device.agent.ctl("status", check=False).returncode == UNREACHABLE
 
 
 def interrupted_at_each_call(device, programs, old, new, calls, interrupt, recover, gone=Fault.struck):
-    """`interrupt(call, number)` gives the Fault; `gone` tells whether it was reached, and `recover()` brings back
-    what it ended. The states it led to."""
+    """Interrupts a resize at each call; returns (call, number, state afterwards) of each interruption.
+
+    `interrupt(call, number)` makes the Fault, `gone` tells whether it struck, and `recover()` restarts the program.
+    """
     make(device, old)
     reached = []
     for call in calls:
@@ -110,7 +113,7 @@ DIRECTIONS = [(FEW, MANY), (MANY, FEW)]
 
 @pytest.mark.parametrize("old, new", DIRECTIONS, ids=["grow", "shrink"])
 def test_agent_killed_at_each_call(request, world, programs, old, new):
-    """Of two ports, so also between one port's `ethtool -L` and the other's."""
+    """There are two ports, so the agent also dies between one port's `ethtool -L` and the other's."""
     device = device_of(request, "wire")
     dataplane = device.agent.dataplane_pid()
 
@@ -120,7 +123,7 @@ def test_agent_killed_at_each_call(request, world, programs, old, new):
     def recover():
         device.agent.process.wait()
         device.agent.start()
-        assert device.agent.dataplane_pid() == dataplane, "it carried on"
+        assert device.agent.dataplane_pid() == dataplane, "the dataplane did not live on"
 
     reached = interrupted_at_each_call(device, programs, old, new, CALLS_OF_THE_AGENT, interrupt, recover,
                                        gone=lambda fault: agent_is_gone(device))
@@ -161,12 +164,12 @@ def test_kernel_refuses_each_call(request, world, programs, call, errno, old, ne
     def interrupt(call, number):
         return Fault(world, device.agent.process.pid, call, number, refusal(errno))
 
-    interrupted_at_each_call(device, programs, old, new, [call], interrupt, lambda: None)
+    assert interrupted_at_each_call(device, programs, old, new, [call], interrupt, lambda: None), "it has no such call"
 
 
 @pytest.mark.parametrize("old, new", DIRECTIONS, ids=["grow", "shrink"])
 def test_kernel_is_put_back_after_an_interrupted_resize(wire, world, old, new):
-    """By the agent that took over, to what the one that died had found: another number of queue pairs than either."""
+    """The agent that took over restores the state that the dead one had found: a third number of queue pairs."""
     device = wire(queue_pairs=old)
     device.peers.transmit_on(FEW)
     device.dut.run("ethtool", "-L", "wan0", "rx", FOUND, "tx", FOUND)
@@ -185,7 +188,7 @@ def test_kernel_is_put_back_after_an_interrupted_resize(wire, world, old, new):
 
 
 def killed_at(device, world, number, old, new):
-    """The agent dies at that call to the dataplane, and another follows it. False: there is no such call."""
+    """Kills the agent at that call to the dataplane and starts another one. Returns False if there is no such call."""
     make(device, old)
     with Fault(world, device.agent.process.pid, "sendmsg", number, KILL):
         device.agent.ctl("queues", "set", new, check=False)
@@ -198,7 +201,7 @@ def killed_at(device, world, number, old, new):
 
 @pytest.mark.parametrize("kind", ["reflector", "wire"])
 def test_traffic_goes_on_while_agents_die(request, world, programs, kind):
-    """At each call to the dataplane, both ways. What is lost is lost by veth, and counted by it to the packet."""
+    """Agents die at each call to the dataplane, in both directions. Every lost packet is one that veth lost."""
     device = device_of(request, kind)
     deaths = 0
     with flowgen.Background(programs, **device.traffic(), flows=32, rate=1000, window=60, settle=1) as traffic:
@@ -215,7 +218,7 @@ def test_traffic_goes_on_while_agents_die(request, world, programs, kind):
 
 
 def test_dataplane_that_hangs_in_the_middle(reflector, programs):
-    """It is ended when it has not answered for long enough, and the resize is undone."""
+    """The agent ends a dataplane that does not answer in time, and undoes the resize."""
     device = reflector(queue_pairs=MANY).start()
     device.peers.transmit_on(FEW)
     hung = device.agent.dataplane_pid()
@@ -228,7 +231,7 @@ def test_dataplane_that_hangs_in_the_middle(reflector, programs):
 
 
 def test_both_killed_in_the_middle(request, world, programs):
-    """At each call to the dataplane, and then the dataplane as well: nobody is left who knows, but the file."""
+    """The agent dies at each call to the dataplane, and then the dataplane dies too: only the state file is left."""
     device = device_of(request, "wire")
 
     def interrupt(call, number):
@@ -241,5 +244,6 @@ def test_both_killed_in_the_middle(request, world, programs):
         wait_until(lambda: not device.dut.pids(), "no process left")
         device.agent.start()
 
-    interrupted_at_each_call(device, programs, MANY, FEW, ["sendmsg"], interrupt, recover,
-                             gone=lambda fault: agent_is_gone(device))
+    reached = interrupted_at_each_call(device, programs, MANY, FEW, ["sendmsg"], interrupt, recover,
+                                       gone=lambda fault: agent_is_gone(device))
+    assert len(reached) > 2, reached

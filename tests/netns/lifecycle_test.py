@@ -1,4 +1,4 @@
-"""Starting, stopping, adopting, and living beside others."""
+"""Starting, stopping, adopting, and running next to other agents and programs."""
 
 import signal
 
@@ -22,7 +22,7 @@ def test_sigterm_leaves_the_kernel_as_it_was_found(request, world, programs, kin
         device.dut.run("ip", "link", "set", "wan0", "down")
     before = snapshot.take(device.dut, world.pin_root)
     device.start()
-    assert snapshot.differences(before, snapshot.take(device.dut, world.pin_root)), "it did something"
+    assert snapshot.differences(before, snapshot.take(device.dut, world.pin_root)), "a start must show in the snapshot"
     assert send_some(device, programs)["exact"]
     device.resize(1)
     device.agent.stop()
@@ -60,7 +60,7 @@ def test_leave_running(reflector, programs):
 
 
 def test_sigusr1_leaves_running(reflector, programs):
-    """What systemctl restart sends: the agent ends alone, the next one takes over and may end all."""
+    """`systemctl restart` sends SIGUSR1: only the agent ends, and the next one takes over the dataplane."""
     device = reflector(queue_pairs=2).start()
     dataplane = device.agent.dataplane_pid()
     device.agent.process.signal(signal.SIGUSR1)
@@ -95,7 +95,7 @@ def test_adopts_what_xdp_loader_loaded(reflector, programs, world):
 
 
 def test_loaded_but_inactive_program_passes_everything(reflector, programs):
-    """`xdp-loader load` alone does not cost an operator the session."""
+    """An operator who runs `xdp-loader load` over ssh keeps the session."""
     device = reflector()
     pins = device.agent.pin_root / "wan0"
     run("mkdir", "-p", pins)
@@ -106,7 +106,7 @@ def test_loaded_but_inactive_program_passes_everything(reflector, programs):
 
 
 def test_two_agents_side_by_side(world, programs):
-    """The same interface name in two namespaces: sockets and bpffs folders are what keeps them apart."""
+    """Both have the same interface name in two namespaces; their sockets and bpffs folders keep them apart."""
     sides = []
     for name in ("one", "two"):
         gen, dut = world.netns(f"gen-{name}"), world.netns(name)

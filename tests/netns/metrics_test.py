@@ -48,7 +48,7 @@ def test_prometheus_reads_what_status_says(wire, world, programs):
                         "sluice_offloaded_packets_total + sluice_dropped_packets_total + sluice_held_packets")
     assert server.query("sum(sluice_rx_packets_total) == sum(sluice_received_packets_total)")
     assert server.query("sum(sluice_drops_total{reason!~'kernel_.*'}) == sum(sluice_dropped_packets_total)")
-    # Pairs that are closed take nothing with them.
+    # The counts of closed pairs stay in the sums, so no counter goes back.
     for name in ("rx_packets", "tx_packets", "drops", "xdp_packets", "received_packets", "resizes"):
         assert not server.query(f"resets(sluice_{name}_total[10m]) > 0"), name
     assert server.query("sluice_queue_pairs{port='wan',state='current'}") == {
@@ -90,7 +90,7 @@ def test_probes_and_a_dataplane_that_was_gone(reflector):
     wait_until(lambda: answer(device, "readyz") == "ok\n", lambda: answer(device, "readyz"))
     pid = device.agent.status()["dataplane"]["pid"]
     run("kill", "-KILL", pid)
-    # It is started anew within moments; that it was gone is in the counter for good.
+    # The agent restarts it within moments; the counter keeps the restart.
     wait_until(lambda: "sluice_dataplane_restarts_total 1\n" in answer(device, "metrics"),
                lambda: answer(device, "metrics"))
     wait_until(lambda: answer(device, "readyz") == "ok\n", lambda: answer(device, "readyz"))
@@ -105,7 +105,8 @@ def answer(device, path):
 
 
 def test_address_that_is_taken(world, programs, reflector):
-    """Asked for, it is a reason not to start, with nothing changed; the default one is done without."""
+    """The agent does not start if it cannot have a configured address. It runs without metrics if it cannot have the
+    default one."""
     holder = "import socket, time; s = socket.create_server(('127.0.0.1', 9477)); print(1, flush=True); time.sleep(600)"
     device = reflector(more='[metrics]\nlisten = "127.0.0.1:9477"\n')
     held = device.dut.start("/usr/bin/python3", "-c", holder)

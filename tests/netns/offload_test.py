@@ -1,6 +1,6 @@
-"""Offloaded flows, carried by XDP: every packet still comes back once, in order and rewritten, and is accounted for.
+"""Offloaded flows: every packet still comes back once, in order and rewritten, and is accounted for.
 
-What XDP sends over veth arrives only where the peer has an XDP program (drivers/net/veth.c: veth_xdp_flush), so the
+Packets that XDP sends over veth arrive only if the peer has an XDP program (drivers/net/veth.c: veth_xdp_flush). So the
 peers have one that passes everything: ours, which no agent has activated.
 """
 
@@ -57,7 +57,7 @@ def test_reflect(reflector, programs, pairs, shape):
     assert report["directions"][0]["macs_swapped"] == report["total"]["sent"] == 20_000
     status = device.agent.settled()
     check_balance(status, 20_000)
-    # Of each flow the first packets went through the dataplane, with those that were under way meanwhile.
+    # The first packets of each flow went through the dataplane, until it was offloaded.
     assert status["balance"]["offloaded"] > 10_000
     device.agent.stop()
 
@@ -75,7 +75,7 @@ def test_forward(wire, programs, shape):
 
 
 def test_a_rule_is_in_force_when_it_is_acknowledged(reflector, programs):
-    """Not one packet follows an old decision behind the answer of `rules add`, nor overtakes when it is taken back."""
+    """After the answer of `rules add` no packet follows an old decision; none overtakes when the rule is deleted."""
     device = offloading(reflector(queue_pairs=2, **CARRIED))
     agent = device.agent
     with flowgen.Background(programs, **device.traffic(), flows=16, rate=4000) as stream:
@@ -112,7 +112,7 @@ def blocked(agent):
 
 
 def test_resizes_with_carried_flows_are_exact(wire, programs):
-    """Decisions end before a resize and begin again behind it; none is lost, doubled or out of order."""
+    """Flows are withdrawn before a resize and offloaded again after it; no packet is lost, doubled or out of order."""
     device = offloading(wire(queue_pairs=1, **CARRIED))
     with flowgen.Background(programs, **device.traffic(), flows=32, rate=0, window=WINDOW) as stream:
         for workers in (2, 1, 2):
@@ -123,7 +123,7 @@ def test_resizes_with_carried_flows_are_exact(wire, programs):
 
 
 def test_a_dataplane_that_dies_decides_no_more(reflector, programs):
-    """XDP carries nothing while there is none, and its successor decides anew."""
+    """XDP sends nothing while there is no dataplane, and the next one offloads flows again."""
     device = offloading(reflector(queue_pairs=2, on_dataplane_down="hold", **CARRIED))
     agent = device.agent
     assert send(device, programs)["exact"]
@@ -161,7 +161,7 @@ def test_where_it_is_off_status_says_why(reflector, options, reason):
 
 
 def test_decisions_of_an_earlier_agent_do_not_come_back(reflector, programs):
-    """The flow table outlives the agent where xdp-loader put the program there; what is decided in it does not."""
+    """The flow table outlives the agent if xdp-loader attached the program; the decisions in it do not."""
     device = reflector(**CARRIED)
     pins = device.agent.pin_root / "wan0"
     pins.mkdir(parents=True)

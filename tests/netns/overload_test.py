@@ -1,4 +1,4 @@
-"""More packets than a worker can take: XDP drops what there is no room for, says so, and stops when there is room."""
+"""More packets than a worker can take: XDP drops those without room, counts them, and stops once there is room."""
 
 from tests.lib import flowgen, liveload
 
@@ -18,13 +18,13 @@ def test_what_there_is_no_room_for_is_dropped_by_xdp(reflector, programs):
     queue = status["ports"][0]["queues"][0]
     flooded = verdicts(status)
     assert queue["drops"]["overloaded"] == flooded["overloaded"] > 0
-    # What XDP gave to the socket, it took or counted.
+    # The socket received or counted every packet that XDP gave to it.
     assert flooded["dataplane"] == queue["rx_packets"] + queue["drops"].get("kernel_rx_dropped", 0)
     assert queue["rx_packets"] == queue["tx_packets"] > 0
     assert status["balance"]["unaccounted"] == status["balance"]["held"] == 0
     assert flood["total"]["wrong"] == 0
 
-    # As if nothing had been.
+    # Afterwards nothing is lost.
     calm = flowgen.run(programs, **device.traffic(), flows=8, rate=0, window=60, count=10_000, settle=0.5)
     assert calm["exact"], flowgen.words(calm)
     assert verdicts(device.agent.settled())["overloaded"] == flooded["overloaded"]

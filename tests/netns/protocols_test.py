@@ -1,4 +1,4 @@
-"""Ordinary programs of two hosts that are joined by `forward`, which they cannot see."""
+"""Ordinary programs of two hosts that `forward` connects without their notice."""
 
 import json
 import os
@@ -24,14 +24,14 @@ def iperf3(device, *options, server="192.0.2.2"):
 
 
 def counted(netns, name):
-    """Of the kernel's own counters, whatever the address family."""
+    """Returns a counter of the kernel, summed over IPv4 and IPv6."""
     counters = netns.json("nstat", "--json", "-az")["kernel"]
     return sum(value for counter, value in counters.items() if counter in (name, name.replace("Udp", "Udp6")))
 
 
 @pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
 def test_ping(hosts, address):
-    # With -w it ends well when all the replies are there, however late.
+    # With -w, -c counts replies: ping succeeds once all have come, even late ones.
     hosts.left.run("ping", "-c", 20, "-w", 90, "-i", 0.05, address)
     hosts.agent.settled()
 
@@ -47,14 +47,14 @@ def test_ping_of_every_size(hosts, size):
 def test_tcp(hosts, options):
     amount = 8 << 20
     end = iperf3(hosts, "--bytes", amount, *options)
-    # The client ends when it has sent all; some of that may still be under way.
+    # The client ends when it has sent everything; some of it may still be on the way.
     assert end["sum_sent"]["bytes"] >= amount
     assert end["sum_received"]["bytes"] > amount / 8
     hosts.agent.settled()
 
 
 def test_udp(hosts):
-    """Open loop on a machine that may be busy: what veth's rings or iperf3's socket lose is no defect of ours."""
+    """An open loop on a machine that may be busy: losses of veth's rings or iperf3's socket are no defect of ours."""
     end = iperf3(hosts, "--udp", "--time", 3, "--bitrate", "10M", "--length", "1000")
     assert end["sum"]["lost_packets"] < end["sum"]["packets"]
     balance = hosts.agent.settled()["balance"]
@@ -62,7 +62,7 @@ def test_udp(hosts):
 
 
 def check_checksums(device):
-    """Nobody was sent a wrong one, though the frames came with partial ones."""
+    """Checks that frames came with partial checksums, and that no host got a wrong one."""
     wrong = {(netns.label, name): counted(netns, name)
              for netns in (device.left, device.right) for name in ("TcpInCsumErrors", "UdpInCsumErrors")}
     assert not any(wrong.values()), wrong
@@ -73,7 +73,7 @@ def check_checksums(device):
 
 
 def hosts_with_offloads(wire, mode):
-    """As veth pairs are made: the sender leaves checksums, segments and the like to its device."""
+    """Makes hosts with the default offloads of veth: the sender leaves checksums and segments to its device."""
     device = wire(queue_pairs=2, offloads=True, dataplane={"mode": mode})
     device.give_addresses()
     for netns, netdev in ((device.left, "a0"), (device.right, "b0")):
@@ -88,7 +88,7 @@ def offloading_hosts(wire):
 
 @pytest.mark.parametrize("address", ["192.0.2.2", "2001:db8::2"])
 def test_tcp_with_partial_checksums(offloading_hosts, address):
-    """Data both ways; a TCP transfer that ends has brought all of it."""
+    """Data flows both ways; TCP completes a transfer only if the checksums are right."""
     amount = 4 << 20
     for options in ((), ("--reverse",)):
         end = iperf3(offloading_hosts, "--bytes", amount, *options, server=address)
@@ -98,7 +98,8 @@ def test_tcp_with_partial_checksums(offloading_hosts, address):
 
 @pytest.mark.parametrize("mode, address", [("auto", "192.0.2.2"), ("auto", "2001:db8::2"), ("skb", "192.0.2.2")])
 def test_udp_with_partial_checksums(wire, mode, address):
-    """How many arrive is for the machine to say; those that do came with partial checksums, all but one in 65,536."""
+    """The number of datagrams that arrive depends on the machine. All of them come with partial checksums, except those
+    (one in 65,536) whose partial sum is that of a complete checksum."""
     device = hosts_with_offloads(wire, mode)
     iperf3(device, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
     arrived = counted(device.right, "UdpInDatagrams")
@@ -110,7 +111,7 @@ def test_udp_with_partial_checksums(wire, mode, address):
 
 
 def test_partial_checksums_over_the_bridge(offloading_hosts):
-    """A resize in the middle: what the bridge takes meanwhile has complete checksums, too."""
+    """Resizes during a transfer: the packets that take the bridge get complete checksums too."""
     device = offloading_hosts
     server = device.right.start("iperf3", "--server", "--one-off")
     wait_until(lambda: ":5201" in device.right.run("ss", "-Hltn").stdout, "iperf3 server")

@@ -1,4 +1,4 @@
-"""What is refused: wrong input by word and key, and what the kernel will not do. Nothing changes then."""
+"""Refusals of wrong input, with its word or key, and of requests that the kernel refuses. Nothing changes then."""
 
 import pytest
 
@@ -68,7 +68,7 @@ def test_no_agent(world, programs):
         assert "nobody.sock" in done.stderr
 
 
-# (a line to change, what it becomes, what the message must name)
+# (line to change, its replacement, word that the message must have)
 PORT, QUEUES, TYPE = 'netdev = "wan0"', "queue_pairs = 1", 'type = "reflect"'
 BAD_CONFIGS = {
     "not toml": (PORT, "netdev = = 1", ""),
@@ -109,7 +109,7 @@ BAD_CONFIGS = {
 
 
 def test_wrong_configurations(world, programs):
-    """Said by both programs alike, with file and line, before anything is touched."""
+    """Both programs name file and line of the mistake, before anything is touched."""
     dut = world.netns("dut")
     world.veth(dut, "wan0", dut, "lan0")
     good = config({"wan": "wan0"}, "reflect")
@@ -162,8 +162,8 @@ def test_foreign_xdp_program(world, programs):
 
 
 def test_kernel_refuses_the_shrink_and_it_is_rolled_back(reflector, programs):
-    """Somebody's socket on queue 3, which the device has and Sluice does not use: four RX and two TX queues
-    are two pairs."""
+    """A foreign socket is on queue 3, which the device has and Sluice does not use: four RX and two TX queues are two
+    pairs."""
     device = reflector(queue_pairs=2)
     device.dut.run("ethtool", "-L", "wan0", "rx", 4, "tx", 2)
     device.start()

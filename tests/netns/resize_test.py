@@ -1,7 +1,7 @@
-"""Resizing under traffic: frames are conserved whatever the sequence, and the answer says what was done.
+"""Resizing under traffic: frames are conserved in any sequence, and the answer reports the steps.
 
-On veth, so what the levers cost on virtio-net is measured elsewhere; what is lost here is lost by veth, and
-counted by it to the packet.
+The tests use veth. tests/vm and tests/bench have the levers on virtio-net. Every packet lost here is one that veth
+lost.
 """
 
 import random
@@ -10,12 +10,12 @@ import pytest
 
 from tests.lib import flowgen
 
-# The same every time; another one is a matter of editing, and the failing sequence is in the assertion.
+# A fixed seed, so that every run has the same sequence; a failing assertion prints it.
 SEED = 20120704
 
 
 def sequence(length, start, most):
-    """So many sizes from 1 to `most`, each another one than the one before."""
+    """Returns `length` sizes from 1 to `most`, each different from the one before."""
     numbers = random.Random(SEED)
     sizes = [start]
     while len(sizes) <= length:
@@ -42,7 +42,7 @@ def test_random_channel_resizes_conserve_frames(request, programs, kind, resizes
             assert (queue_pairs["current"], queue_pairs["wanted"]) == (size, size)
         report = traffic.stop()
     lost, _, duplicated, corrupted = flowgen.counts(report)
-    # Reordering is the test bed's here: its TX queue changes with the number of queues, without a fence.
+    # The test bed itself reorders: a flow's TX queue changes with the number of queues, without a fence.
     assert (lost, duplicated, corrupted) == (device.lost_by_veth(report["total"]["sent"]), 0, 0), (sizes, report)
     balance = device.agent.settled()["balance"]
     assert (balance["dropped"], balance["received"]) == (0, balance["transmitted"]), balance

@@ -10,7 +10,6 @@ from tests.lib import flowgen
 from tests.lib.agent import REFUSED, USAGE
 from tests.lib.command import wait_until
 
-FIRST_PORT = 20_000  # of the tests' own datagrams, none of flowgen's
 
 RULES = """
 [[rule]]
@@ -25,7 +24,7 @@ action = "{action}"
 
 
 def rule_of(device, **fields):
-    """The rule with these fields, and no other such."""
+    """Returns the first rule with these fields."""
     rules = device.agent.ask("rules")["rules"]
     return next(rule for rule in rules if fields.items() <= rule["fields"].items())
 
@@ -91,7 +90,7 @@ def test_a_rule_of_one_port_does_not_show_what_another_counted(wire, programs):
 
 
 def test_no_packet_sees_half_a_set(reflector, programs, world):
-    """Each set takes all packets; the second rule of one would drop what the first of the other lets through."""
+    """Both sets give all packets to the dataplane. A packet that saw rules of both would meet a rule that drops it."""
     device = reflector(queue_pairs=2).start()
     some = "".join(f'[[rule]]\nproto = "tcp"\ndst_port = {port}\naction = "drop"\n' for port in range(1, 500))
     whole = world.write("whole.toml", some + RULES.format(action="dataplane"))
@@ -122,12 +121,12 @@ def test_rules_and_blocklist_outlive_the_agent(reflector, programs, world):
         "prefixes": 2, "dropped_packets": 0, "blocked": True, "covering_bits": 24, "changed": 0}
     assert flowgen.run(programs, **device.traffic(), **send)["exact"]
     assert rule_of(device, proto="udp")["packets"] == 1000
-    # A file that was changed meanwhile is what the operator wants now.
+    # A configuration file that was changed meanwhile takes precedence.
     device.agent.kill()
     world.write("agent.toml", device.agent.config.read_text() + '\n[[rule]]\nproto = "icmp"\naction = "pass"\n')
     device.agent.start()
     assert [rule["fields"]["proto"] for rule in device.agent.ask("rules")["rules"]] == ["icmp"]
-    # An end in order leaves nothing.
+    # An agent that ends in order leaves nothing.
     device.agent.stop()
     device.agent.start()
     assert device.agent.ask("blocklist")["prefixes"] == 0
@@ -138,7 +137,7 @@ def test_blocked_sources_are_dropped_and_counted(reflector, programs):
     traffic = dict(flows=8, rate=0, window=60, count=500, settle=0.3)
     report = flowgen.run(programs, **device.traffic(), **traffic)
     assert report["exact"], flowgen.words(report)
-    # flowgen's flows come from 198.18.0.0/16 or thereabouts: everything but one half of IPv4 that has none of them.
+    # A quarter of all IPv4 addresses, which has none of flowgen's sources (198.18.0.0/15).
     device.agent.ctl("blocklist", "add", "0.0.0.0/2")
     assert flowgen.run(programs, **device.traffic(), **traffic)["exact"]
     assert device.agent.ask("blocklist")["dropped_packets"] == 0

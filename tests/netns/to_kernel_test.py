@@ -1,7 +1,7 @@
-"""A network function that gives frames to the kernel: the device's own stack answers through it, as on any host.
+"""A network function that gives frames to the kernel: through it the device's own stack answers as on any host.
 
 The dataplane is the product's, with a function of the tests: it reflects UDP over IPv4 and gives the rest to the kernel
-(tests/dataplane/to_kernel_function.cc). XDP passes nothing by itself: a rule makes every packet the function's.
+(tests/dataplane/to_kernel_function.cc). XDP itself passes nothing: a rule gives every packet to the function.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class WithToKernel(build.Programs):
 
 
 def host(reflector, **options):
-    """A started device with addresses on both sides of its port."""
+    """Returns a started device with addresses on both sides of its port."""
     device = reflector(more=EVERY_PACKET, **options)
     device.agent.programs = WithToKernel()
     for netns, netdev, v4, v6 in ((device.gen, "a0", GEN, GEN6), (device.dut, "wan0", DUT, DUT6)):
@@ -37,12 +37,12 @@ def host(reflector, **options):
 
 
 def ping(device, address=DUT, count=10, *options):
-    # With -w it ends well when all the replies are there, however late.
+    # With -w, -c counts replies: ping succeeds once all have come, even late ones.
     device.gen.run("ping", "-c", count, "-w", 90, "-i", 0.05, *options, address)
 
 
 def download(device, amount):
-    """Some bytes over TCP from a web server on the device."""
+    """Downloads `amount` bytes over TCP from a web server on the device, and compares them."""
     content = os.urandom(amount)
     (device.world.folder / "www").mkdir(exist_ok=True)
     (device.world.folder / "www" / "file").write_bytes(content)
@@ -57,7 +57,7 @@ def download(device, amount):
 
 
 def check_law(device):
-    """The balance holds, what the dataplane passed reached the stack, and nothing came to it another way."""
+    """Checks that the balance holds, that all passed frames reached the stack, and that it got no others."""
     status = device.agent.settled()
     wan = status["ports"][0]
     assert status["balance"]["passed"] == wan["to_kernel"] > 0, status
@@ -69,7 +69,7 @@ def check_law(device):
 
 @pytest.mark.parametrize("mode", ["copy", "skb"])
 def test_the_stack_answers_as_on_any_host(reflector, programs, mode):
-    """ARP, neighbour discovery, echoes and TCP, beside traffic that the function sends back."""
+    """ARP, neighbour discovery, echoes and TCP work during traffic that the function sends back."""
     device = host(reflector, queue_pairs=2, dataplane={"mode": mode})
     with flowgen.Background(programs, **device.traffic(), flows=16, rate=500, settle=1) as traffic:
         ping(device)

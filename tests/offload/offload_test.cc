@@ -23,7 +23,7 @@ class OffloadTest : public LanesTest {
       return rcu_error_;
     });
   }
-  // Two lanes, each queue's interrupt on the CPU of its number, and offload on.
+  // Starts two lanes, with each queue's interrupt on the CPU of its number, and offload.
   void StartOffload() {
     StartLanes(2);
     offload_->Follow();
@@ -41,7 +41,7 @@ class OffloadTest : public LanesTest {
 
 TEST_F(OffloadTest, StartsWithTablesThenTellsXdp) {
   StartLanes(2);
-  fakes_[1]->offload.epoch = 41;  // of an agent before
+  fakes_[1]->offload.epoch = 41;  // left by an earlier agent
   offload_->Follow();
   EXPECT_TRUE(offload_->on());
   EXPECT_THAT(log_, ElementsAre("dataplane: epoch 42 with 6 fds", "eth0: offload 0 of 10,11 in epoch 42",
@@ -59,7 +59,7 @@ TEST_F(OffloadTest, StopsBehindAFenceAndAGracePeriod) {
                           "grace period", "dataplane: release after ", "dataplane: epoch 0 with 0 fds"));
   log_.clear();
   ASSERT_TRUE(offload_->Stop().ok());
-  EXPECT_THAT(log_, IsEmpty()) << "off already";
+  EXPECT_THAT(log_, IsEmpty()) << "offload is off already";
 }
 
 TEST_F(OffloadTest, WithdrawsByANewEpoch) {
@@ -84,7 +84,7 @@ TEST_F(OffloadTest, SaysWhenDecisionsMayStillBeFollowed) {
   EXPECT_EQ(offload_->Stop(), rcu_error_);
 }
 
-TEST_F(OffloadTest, WhileItIsOffAChangeIsOnlyMade) {
+TEST_F(OffloadTest, WhileOffloadIsOffAChangeWithdrawsNothing) {
   StartLanes(2);
   ASSERT_TRUE(offload_->Withdrawing([this] { return Change(); }).ok());
   EXPECT_THAT(log_, ElementsAre("changed"));
@@ -93,7 +93,7 @@ TEST_F(OffloadTest, WhileItIsOffAChangeIsOnlyMade) {
 TEST_F(OffloadTest, ADataplaneThatDiesTakesItsDecisionsWithIt) {
   StartOffload();
   connection_.dies_at = "epoch 2 with 0 fds";
-  EXPECT_TRUE(offload_->Withdrawing([this] { return Change(); }).ok()) << "nothing is offloaded without one";
+  EXPECT_TRUE(offload_->Withdrawing([this] { return Change(); }).ok()) << "without a dataplane nothing is offloaded";
   dataplane_.SetDown();
   offload_->DataplaneLost();
   EXPECT_FALSE(offload_->on());
@@ -101,7 +101,7 @@ TEST_F(OffloadTest, ADataplaneThatDiesTakesItsDecisionsWithIt) {
   EXPECT_EQ(fakes_[0]->offload.epoch, 3U);
   log_.clear();
   offload_->Follow();
-  EXPECT_THAT(log_, IsEmpty()) << "until there is one again";
+  EXPECT_THAT(log_, IsEmpty()) << "offload stays off without a dataplane";
 }
 
 TEST_F(OffloadTest, ATakeoverBeginsWithoutIt) {
@@ -109,7 +109,7 @@ TEST_F(OffloadTest, ATakeoverBeginsWithoutIt) {
   ASSERT_TRUE(offload_->Adopt().ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: epoch 0 with 0 fds"));
   log_.clear();
-  fakes_[1]->offload = {true, 7};  // the agent before died while it switched
+  fakes_[1]->offload = {true, 7};  // the previous agent died after it had switched one port
   ASSERT_TRUE(offload_->Adopt().ok());
   EXPECT_FALSE(offload_->on());
   EXPECT_EQ(fakes_[0]->offload.epoch, 8U);
@@ -127,7 +127,7 @@ TEST_F(OffloadTest, IsOffForAMomentWhileFlowsAreSpread) {
   EXPECT_TRUE(offload_->on());
 }
 
-TEST_F(OffloadTest, GoesOffWhenSomethingSpeaksAgainstIt) {
+TEST_F(OffloadTest, TurnsOffWhenAPortNoLongerAllowsIt) {
   StartOffload();
   fakes_[1]->unread = 16;
   offload_->Follow();
@@ -156,7 +156,7 @@ TEST_F(OffloadTest, SaysWhyNot) {
     port->info().has_rss = true;
   }
   offload_->Follow();
-  EXPECT_TRUE(offload_->on()) << "a device with a table keeps flows where they are";
+  EXPECT_TRUE(offload_->on()) << "with an RSS table the place of interrupts does not matter";
 }
 
 TEST_F(OffloadTest, TriesDriversThatMayNotSendWhenItIsAskedTo) {

@@ -1,4 +1,4 @@
-"""The package under test, and the one that follows it."""
+"""The package under test, and a newer version of it."""
 
 import sys
 
@@ -12,7 +12,7 @@ sys.path.insert(0, str(build.REPOSITORY / "deploy"))
 
 @pytest.fixture(scope="session")
 def make_package(tmp_path_factory):
-    """Packages what is built, as a version of its own or as another."""
+    """Returns a function that makes a package of the build, with options of deploy/package/build."""
     out = tmp_path_factory.mktemp("packages")
 
     def make(*options):
@@ -34,7 +34,7 @@ def newer_package(make_package):
 
 @pytest.fixture(scope="session")
 def unpacked(package, tmp_path_factory):
-    """The package's files."""
+    """Returns a folder with the package's files."""
     folder = tmp_path_factory.mktemp("unpacked")
     run("dpkg-deb", "--extract", package, folder)
     return folder

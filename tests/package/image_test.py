@@ -23,7 +23,7 @@ queue_pairs = 2
 type = "forward"
 """
 UNITS = "sluice-agent.service sluice-dataplane.service"
-# What Sluice changes while it runs, besides its own files.
+# Prints the state that Sluice changes while it runs, apart from its own files.
 KERNEL_STATE = """
 ls /sys/class/net
 for i in eth0 eth1; do
@@ -45,11 +45,11 @@ class Forwarder:
         self.left, self.right = (vm.net.isolate(tap) for tap in vm.net.taps)
 
     def stream(self, *options, **more):
-        """Numbered frames through the guest, both ways."""
+        """Sends numbered frames through the guest, both ways."""
         return self.vm.stream("--both", *options, netns=self.left, rx_netns=self.right, rx=self.vm.net.taps[1], **more)
 
     def carries(self, frames=500):
-        """Whether that many frames each way all come through."""
+        """Checks that all of `frames` frames each way come through."""
         with self.stream("--count", str(frames), "--window", "16", rate=0) as stream:
             stream.finish(stop=False)
         assert stream.total["sent"] == 2 * frames and stream.total["received"] == 2 * frames, stream.total
@@ -64,7 +64,7 @@ class Forwarder:
         return int(self.status()["ports"][0]["queue_pairs"]["current"])
 
     def wait_for_successor(self, unit, before):
-        """Until the unit has another process than `before`, and the agent works with the dataplane of systemd."""
+        """Waits until the unit has another process than `before`, and the agent works with systemd's dataplane."""
 
         def works():
             if self.main_pid(unit) in (0, before) or self.run("sluicectl status").rc != 0:
@@ -75,7 +75,7 @@ class Forwarder:
         wait_until(works, lambda: self.run("journalctl -b --no-pager -o cat -n 40").out, timeout=300, every=0.5)
 
     def as_member(self, group, command):
-        """What a new user in that group is answered."""
+        """Runs a command as a user in that group, and returns its result."""
         self.run(f"id user-{group} >/dev/null 2>&1 || useradd -G {group} user-{group}").check()
         return self.run(f"runuser -u user-{group} -- {command}")
 
@@ -95,7 +95,7 @@ def test_a_wrong_configuration_makes_no_image(package, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-# One boot for all of these: they run in this order.
+# The tests below share one boot, so they run in this order.
 
 
 def test_comes_up_forwarding(forwarder):
@@ -109,7 +109,7 @@ def test_comes_up_forwarding(forwarder):
 
 
 def test_confinement_leaves_what_resizing_needs(forwarder):
-    """Channels, sockets, interrupts' and queues' CPUs: all of it from within the units' sandbox."""
+    """A resize changes channels, sockets, and the CPUs of interrupts and queues from within the units' sandbox."""
     for pairs in (1, 2):
         forwarder.run(f"sluicectl queues set {pairs} --timeout 120s", timeout=150).check()
     forwarder.carries()
@@ -143,7 +143,7 @@ def test_units_restart_what_was_killed(forwarder):
 
 
 def test_reload_applies_the_configuration(forwarder):
-    """All of it or nothing: a mistake fails the reload, with its line in the journal."""
+    """A reload applies everything or nothing: a mistake makes it fail, with its line in the journal."""
     before = forwarder.main_pid("sluice-agent"), forwarder.main_pid("sluice-dataplane")
     forwarder.vm.guest.put("/etc/sluice/sluice.toml", CONFIG.replace("queue_pairs = 2", "queue_pairs = 1"))
     forwarder.run("systemctl reload sluice-agent", timeout=300).check()

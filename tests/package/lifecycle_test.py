@@ -1,4 +1,4 @@
-"""Installing, upgrading, removing and purging, in a Debian of its own: what is there afterwards, to the file."""
+"""Installing, upgrading, removing and purging in a separate Debian, whose files are compared before and after."""
 
 import subprocess
 
@@ -8,14 +8,14 @@ from tests.lib.appliance import PACKAGES
 from tests.lib.command import run
 from image import DebianRoot, base_archive, dependencies
 
-# dpkg's and the tools' own books, which every package's coming and going changes.
+# Records of dpkg and other tools, which the installation or removal of any package changes.
 BOOKS = ("var/lib/dpkg/", "var/log/", "var/cache/ldconfig/")
 USERS = ("etc/passwd", "etc/group", "etc/shadow", "etc/gshadow")
 
 
 @pytest.fixture
 def debian(package, tmp_path):
-    """A fresh system with what the package depends on."""
+    """Returns a fresh system with the package's dependencies."""
     archive = base_archive([*dependencies(package), *PACKAGES])
     root = DebianRoot(tmp_path / "root")
     root.folder.mkdir()
@@ -24,7 +24,7 @@ def debian(package, tmp_path):
 
 
 def snapshot(root):
-    """Every path but the books, with its content if it is a file of /etc, and the users without their order."""
+    """Returns every path but BOOKS, with its content if it is a file of /etc, and the users in sorted order."""
     found = {}
     for path in sorted(root.folder.rglob("*")):
         name = str(path.relative_to(root.folder))
@@ -44,10 +44,10 @@ def test_install_upgrade_remove_install_purge(debian, package, newer_package):
         debian.run("getent", "group", group)
     assert debian.run("systemctl", "is-enabled", "sluice-agent").stdout.strip() == "enabled"
     assert debian.run("systemctl", "is-enabled", "sluice-dataplane").stdout.strip() == "static"
-    assert not (debian.folder / "etc/sluice/sluice.toml").exists(), "starting is for who configures it"
+    assert not (debian.folder / "etc/sluice/sluice.toml").exists(), "the package must bring no configuration"
     installed = snapshot(debian)
 
-    # What the administrator made is his: an upgrade keeps configuration, disabled units and members.
+    # An upgrade keeps the administrator's choices: configuration, disabled units, members of groups.
     debian.write("/etc/sluice/sluice.toml", "# mine\n")
     debian.run("systemctl", "disable", "sluice-agent")
     debian.run("useradd", "--no-create-home", "--groups", "sluice-admin", "somebody")
@@ -58,7 +58,7 @@ def test_install_upgrade_remove_install_purge(debian, package, newer_package):
     assert "sluice-admin" in debian.run("id", "-nG", "somebody").stdout.split()
     debian.run("userdel", "somebody")
 
-    # Removed, not purged: what was configured stays, and the next installation finds it.
+    # Removed, not purged: the configuration stays, and the next installation uses it.
     debian.run("dpkg", "--remove", "sluice")
     assert (debian.folder / "etc/sluice/sluice.toml").exists()
     assert not (debian.folder / "usr/sbin/sluice-agent").exists()
@@ -79,7 +79,7 @@ def test_a_configuration_that_is_there_before_the_package_is_kept(debian, packag
 
 
 def test_purging_what_was_removed_without_its_helpers(debian, package):
-    """dpkg runs postrm purge when nothing the package depends on need be there any more."""
+    """dpkg may run `postrm purge` when the package's dependencies are no longer installed."""
     debian.install(package)
     debian.run("dpkg", "--remove", "sluice")
     (debian.folder / "usr/bin/deb-systemd-helper").unlink()
@@ -94,7 +94,7 @@ def test_systemd_understands_every_line_of_the_units(debian, package):
 
 
 def test_every_dependency_is_named(debian, package):
-    """Programs start with nothing but what the package asks for."""
+    """Programs start with only the package's dependencies installed."""
     debian.install(package)
     for program in ("/usr/bin/sluicectl", "/usr/sbin/sluice-agent", "/usr/sbin/sluice-dataplane"):
         debian.run(program, "--help")

@@ -1,5 +1,5 @@
-"""Settings for other people's software: libvirt, cloud-init, KubeVirt. Each checked by that software where it is to be
-had here; KubeVirt is not, so of its manifest the fields that matter are compared."""
+"""Settings for libvirt, cloud-init and KubeVirt. libvirt and cloud-init check their files themselves. KubeVirt is not
+available here, so the tests compare the important fields of its manifest."""
 
 import re
 import xml.etree.ElementTree as ElementTree
@@ -17,13 +17,13 @@ VM = DEPLOY / "kubevirt/vm.yaml"
 
 
 def findings_named(path):
-    """What follows "doctor:" in a file's comments."""
+    """Returns the findings that follow "doctor:" in a file's comments."""
     lists = re.findall(r"doctor: ([a-z_, ]+)", path.read_text())
     return {name for names in lists for name in re.findall(r"\w+", names)}
 
 
 def test_findings_that_are_named_exist():
-    table = (build.REPOSITORY / "control/doctor/checks.cc").read_text()
+    table = (build.REPOSITORY / "control/doctor/doctor.cc").read_text()
     known = set(re.findall(r'\{"(\w+)", (?:true, |false, )?Check\w+\}', table))
     assert {"kernel", "multiqueue", "irq_affinity"} <= known
     for path in (DOMAIN, USER_DATA, VM):
@@ -64,7 +64,7 @@ def test_cloud_init_accepts_the_user_data(tmp_path):
 
 
 def test_user_data_has_a_configuration_that_sluice_takes(programs, tmp_path):
-    """For the devices that libvirt's domain has, by the names they get there."""
+    """The configuration names the devices of libvirt's domain, by the names that they get in the guest."""
     files = {each["path"]: each["content"] for each in yaml.safe_load(USER_DATA.read_text())["write_files"]}
     config = tmp_path / "sluice.toml"
     config.write_text(files["/etc/sluice/sluice.toml"])

@@ -29,7 +29,7 @@ class FakePort final : public Port {
     saved_.set_queue_pairs(queue_pairs);
   }
 
-  // A virtio-net port that gives flows to the pair they are answered on, unless `change` makes it something else.
+  // Describes a virtio-net port that brings a flow to the pair it was last answered on.
   static PortInfo Info(uint32_t index) {
     PortInfo info;
     info.name = absl::StrCat("port", index);
@@ -49,7 +49,8 @@ class FakePort final : public Port {
   PortFds fds() const override { return {1, 2, 3, 4, 5}; }
   const SavedPort& saved() const override { return saved_; }
   uint32_t queue_pairs() const override { return pairs; }
-  // virtnet_set_channels refuses with XDP on; net/ethtool/channels.c a queue that somebody else's socket holds.
+  // virtnet_set_channels refuses while XDP is on; net/ethtool/channels.c refuses to take a queue that has another
+  // program's socket.
   absl::Status SetQueuePairs(uint32_t count, absl::Time /*deadline*/) override {
     absl::Status s = Do(absl::StrCat("pairs ", count));
     if (s.ok() && (xdp || keeps_queues > count)) {
@@ -127,14 +128,14 @@ class FakePort final : public Port {
   uint32_t others = 0;
   uint32_t unread = 0;
   uint32_t spread_over = 0;
-  uint32_t keeps_queues = 0;  // somebody else's socket: no fewer than this
+  uint32_t keeps_queues = 0;  // no fewer than this, because of another program's socket
   std::vector<ActiveRule> rules, idle_rules;
   std::optional<std::vector<sluice_address>> locals;
   OffloadState offload;
   sluice_to_kernel_counters to_kernel{};
   OnDataplaneDown policy = OnDataplaneDown::kPass;
   std::map<uint32_t, sluice_counters> counters;  // by queue
-  std::set<std::string> refused;                 // calls as they stand in the log, without the port
+  std::set<std::string> refused;                 // calls in the words of the log, without the port
 
  private:
   absl::Status Do(const std::string& call) {

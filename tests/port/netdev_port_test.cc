@@ -37,7 +37,7 @@ class NetdevPortTest : public NetnsTest {
   absl::StatusOr<std::unique_ptr<Port>> BringUp(const std::optional<SavedPort>& saved = std::nullopt) {
     return NetdevPort::BringUp({"wan", "port0", OnDataplaneDown::kPass}, settings_, saved);
   }
-  // Everything that bringing a port up may change: the link, its programs, channels, bridge and pins.
+  // Describes everything that bringing a port up may change: the link, its programs, channels, bridge and pins.
   std::string Look() const {
     std::error_code none;
     return absl::StrCat(Output("ip -d link show port0 | sed 's/state [A-Z]*//; s/prog.*//'"),
@@ -66,7 +66,7 @@ TEST_F(NetdevPortTest, IsBroughtUpAndPutBackAsItWasFound) {
 }
 
 TEST_F(NetdevPortTest, AFailureAfterXdpIsAttachedLeavesTheDeviceAsItWas) {
-  const TempFolder objects;  // without those of the bridge
+  const TempFolder objects;  // lacks the bridge's objects
   std::filesystem::copy(SteerObject(), objects.path());
   settings_.object_dir = objects.path();
   const absl::Status s = BringUp().status();
@@ -74,7 +74,7 @@ TEST_F(NetdevPortTest, AFailureAfterXdpIsAttachedLeavesTheDeviceAsItWas) {
   EXPECT_THAT(std::string(s.message()), HasSubstr("port port0"));
   EXPECT_EQ(Look(), as_found_);
   settings_.object_dir = ObjectDir();
-  EXPECT_OK(BringUp()) << "and it can be brought up after that";
+  EXPECT_OK(BringUp()) << "a later attempt succeeds";
 }
 
 TEST_F(NetdevPortTest, RefusesMorePairsThanTheDeviceHasBeforeItChangesAnything) {
@@ -94,9 +94,9 @@ TEST_F(NetdevPortTest, ASuccessorAdoptsItAndStillKnowsHowItWasFound) {
   settings_.queue_pairs = 4;
   absl::StatusOr<std::unique_ptr<Port>> port = BringUp(saved);
   ASSERT_OK(port);
-  EXPECT_EQ((*port)->queue_pairs(), 2U) << "they are left as they are";
+  EXPECT_EQ((*port)->queue_pairs(), 2U) << "a successor leaves the pairs as they are";
   EXPECT_FALSE((*port)->info().xdp_was_off);
-  EXPECT_FALSE((*port)->info().adopted_xdp) << "it is ours, by way of the first";
+  EXPECT_FALSE((*port)->info().adopted_xdp) << "the first agent attached XDP, so it counts as ours";
   EXPECT_EQ((*port)->GetOffloadState()->epoch, 3U);
   ASSERT_OK((*port)->TakeDown());
   EXPECT_EQ(Look(), as_found_);
@@ -113,7 +113,7 @@ TEST_F(NetdevPortTest, SteersAsItIsToldAndStopsWithTheEpochKept) {
   EXPECT_TRUE((*port)->GetOffloadState()->on);
   ASSERT_OK((*port)->ApplyDownPolicy(2));
   ASSERT_OK((*port)->Resteer());
-  EXPECT_FALSE((*port)->GetOffloadState()->on) << "until the next dataplane is told";
+  EXPECT_FALSE((*port)->GetOffloadState()->on) << "offload is off until the next dataplane has its tables";
   EXPECT_EQ((*port)->GetOffloadState()->epoch, 5U);
   const std::vector<sluice_address> addresses(1);
   EXPECT_FALSE((*port)->HasLocals(addresses));

@@ -40,10 +40,10 @@ TEST_F(PortSetTest, ChangesNoneWhenOneRefuses) {
   EXPECT_EQ(s.message(), "eth2 refuses spread 4");
   EXPECT_THAT(log_,
               ElementsAre("eth0: spread 4", "eth1: spread 4", "eth2: spread 4", "eth1: spread 2", "eth0: spread 2"))
-      << "newest first";
+      << "changes are taken back in reverse order";
 }
 
-TEST_F(PortSetTest, SaysWhatCouldNotBePutBackAndGoesOn) {
+TEST_F(PortSetTest, NamesAPortThatCannotBePutBackAndGoesOn) {
   fakes_[2]->refused = {"flip"};
   int undone = 0;
   const absl::Status s =
@@ -95,7 +95,7 @@ TEST_F(PortSetTest, WritesTheTablesOfDevicesThatHaveThem) {
   fakes_[1]->info().has_rss = true;
   EXPECT_TRUE(ports_.WriteRssTables(3).ok());
   EXPECT_THAT(log_, ElementsAre("eth1: spread 3"));
-  EXPECT_FALSE(ports_.FlowsFollowTransmit()) << "one of them spreads by its table";
+  EXPECT_FALSE(ports_.FlowsFollowTransmit()) << "one port spreads flows by its RSS table";
 }
 
 TEST_F(PortSetTest, FramesFitTheLargestMtu) {
@@ -112,7 +112,7 @@ TEST_F(PortSetTest, PoliciesAreSetByName) {
   EXPECT_EQ(fakes_[2]->policy, OnDataplaneDown::kHold);
 }
 
-TEST_F(PortSetTest, SavesWhatIsToBePutBackAndForgetsPortsThatAre) {
+TEST_F(PortSetTest, SavesPortsAndForgetsThemAfterTakeDown) {
   SavedState state;
   state.add_ports()->set_netdev("of before");
   ports_.Save(state);

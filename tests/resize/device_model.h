@@ -1,5 +1,5 @@
-// A machine in memory for resize plans to run on: ports with channels and XDP, lanes with sockets, and the rules by
-// which the kernel and the dataplane refuse a step. The N-th step can be refused, or be the one the agent dies in.
+// A machine in memory on which resize plans run: ports with channels and XDP, lanes with sockets, and the rules by
+// which the kernel and the dataplane refuse a step. A test can also have the N-th step refused.
 #ifndef SLUICE_TESTS_RESIZE_DEVICE_MODEL_H_
 #define SLUICE_TESTS_RESIZE_DEVICE_MODEL_H_
 
@@ -35,7 +35,7 @@ struct Machine {
     return text;
   }
 
-  // virtnet_set_channels refuses with XDP on; net/ethtool/channels.c for a queue that has a socket.
+  // virtnet_set_channels refuses while XDP is on; net/ethtool/channels.c refuses to take a queue that has a socket.
   absl::Status SetChannels(uint32_t port, uint32_t count) {
     if (xdp[port] || kernel_keeps_queues > count) {
       return absl::FailedPreconditionError("the kernel refuses ethtool -L");
@@ -90,7 +90,7 @@ struct Machine {
   std::vector<bool> xdp;
   std::map<uint32_t, bool> lanes;  // lane -> bound
   uint32_t transmit, workers;
-  uint32_t kernel_keeps_queues = 0;  // somebody else's socket: no fewer than this
+  uint32_t kernel_keeps_queues = 0;  // no fewer than this, because of another program's socket
 };
 
 class MachineActions : public ResizeActions {
@@ -104,7 +104,7 @@ class MachineActions : public ResizeActions {
   }
   absl::Status Undo(const Step& step) override { return Run(step, /*forward=*/false); }
 
-  std::optional<size_t> refuse;  // the step with this number
+  std::optional<size_t> refuse;  // the number of the step that is refused
 
  private:
   absl::Status Run(const Step& step, bool forward) {
@@ -130,7 +130,7 @@ class MachineActions : public ResizeActions {
         machine_.workers = to;
         break;
       default:
-        break;  // of no consequence to what is modelled
+        break;  // changes nothing in this model
     }
     return absl::OkStatus();
   }

@@ -19,7 +19,7 @@ TEST(QuietWaitTest, QuietFromTheStartIsOverAfterAWhile) {
   EXPECT_FALSE(wait.still_receiving());
 }
 
-TEST(QuietWaitTest, WhatIsReceivedStartsItAnew) {
+TEST(QuietWaitTest, AReceivedPacketStartsItAgain) {
   QuietWait wait(false, {}, kStart);
   EXPECT_FALSE(wait.Over({1, 0}, At(15)));
   EXPECT_FALSE(wait.Over({1, 0}, At(34)));

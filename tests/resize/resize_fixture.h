@@ -13,12 +13,12 @@ namespace sluice {
 
 class ResizeTest : public LanesTest {
  protected:
-  static constexpr uint32_t kPossibleCpus = 64;  // more than the devices have queues for
+  static constexpr uint32_t kPossibleCpus = 64;  // more than the devices have queues
 
   explicit ResizeTest(uint32_t pairs = 2) : LanesTest(pairs) { MakeResizer(); }
 
   ResizeObjects Objects() { return {ports_, dataplane_, *placement_, *lanes_, *transmit_, calls_}; }
-  // Another agent on the same state.
+  // Makes the resizer of a new agent on the same state.
   void MakeResizer() {
     offload_.emplace(OffloadSetting::kOff, ports_, *lanes_, *placement_, *transmit_, dataplane_,
                      [] { return absl::OkStatus(); });
@@ -33,7 +33,7 @@ class ResizeTest : public LanesTest {
   absl::StatusOr<ResizePlan> Resize(uint32_t pairs, std::optional<Lever> lever = std::nullopt, bool dry_run = false) {
     return resizer_->Resize({pairs, lever, /*force=*/false}, dry_run, absl::InfiniteFuture());
   }
-  // The ports, the lanes, the dataplane and the resizer all agree on this number of pairs, and XDP is on.
+  // Expects that ports, lanes, dataplane and resizer have this number of pairs, and that XDP is on.
   void ExpectPairs(uint32_t pairs) {
     for (const FakePort* port : fakes_) {
       EXPECT_EQ(port->pairs, pairs);
@@ -46,7 +46,7 @@ class ResizeTest : public LanesTest {
     EXPECT_EQ(transmit_->count(), pairs);
     EXPECT_EQ(resizer_->active_pairs(), pairs);
     if (connection_.alive) {
-      EXPECT_EQ(connection_.lanes.size(), pairs + 1) << "and the bridge lane";
+      EXPECT_EQ(connection_.lanes.size(), pairs + 1) << "a lane per pair, and the bridge lane";
       EXPECT_EQ(connection_.transmit_lanes, pairs);
     }
   }

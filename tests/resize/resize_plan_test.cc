@@ -1,4 +1,4 @@
-// Plans: which lever, which steps in which order, and what is refused with which words.
+// Plans resizes: the lever, the steps and their order, and refusals with their messages.
 #include "control/resize/resize_plan.h"
 
 #include <algorithm>
@@ -23,7 +23,7 @@ ResizePort VirtioPort(const std::string& netdev) {
   return port;
 }
 
-// Four vCPUs, four pairs, `open` of them in use.
+// Returns the state of a guest with four vCPUs and four pairs, `open` of them in use.
 ResizeState Guest(uint32_t open) {
   ResizeState state;
   state.open_pairs = state.active_pairs = state.workers = open;
@@ -117,14 +117,14 @@ TEST(PlanResize, RssTablesLeaveQueuesBeforeTheyGoAndUseFreshOnesOnceTheyAreThere
   const auto spread = std::find(grow.begin(), grow.end(), StepKind::kSetSpread);
   ASSERT_NE(spread, grow.end());
   EXPECT_LT(std::find(grow.begin(), grow.end(), StepKind::kResumeXdp), spread);
-  EXPECT_EQ(std::count(grow.begin(), grow.end(), StepKind::kSpreadFlows), 0) << "RSS moves them";
+  EXPECT_EQ(std::count(grow.begin(), grow.end(), StepKind::kSpreadFlows), 0) << "the RSS table moves the flows";
 
   const ResizePlan shrink = MustPlan(GuestWithRss(4, 4), {2, Lever::kChannels});
   EXPECT_EQ(shrink.steps.front().kind, StepKind::kSetSpread);
   EXPECT_EQ(shrink.steps.front().to, 2U);
 }
 
-TEST(PlanResize, FlowsAreSpreadWhereTheDeviceFollowsWhatIsSent) {
+TEST(PlanResize, FlowsAreSpreadWhereTheDeviceFollowsTransmitQueues) {
   EXPECT_TRUE(FlowsFollowTransmit(Guest(1)));
   EXPECT_FALSE(FlowsFollowTransmit(GuestWithRss(1, 1)));
   const std::vector<StepKind> grow = Kinds(MustPlan(Guest(1), {4}));
@@ -169,14 +169,14 @@ TEST(PlanResize, RefusesSpreadWhereItCannotReach) {
   EXPECT_THAT(Refusal(GuestWithRss(2, 2), {4, Lever::kSpread}), HasSubstr("the 2 open pairs"));
 }
 
-TEST(PlanResize, OtherPeoplesProgramsNeedForce) {
+TEST(PlanResize, ForeignProgramsNeedForce) {
   ResizeState state = Guest(4);
   state.ports[0].other_xdp_programs = 1;
   EXPECT_THAT(Refusal(state, {2}), HasSubstr("--force"));
   EXPECT_EQ(MustPlan(state, {2, std::nullopt, /*force=*/true}).lever, Lever::kChannels);
 }
 
-TEST(PlanResize, RefusesCountsAtWhichXdpWouldTakeQueuesOfItsOwn) {
+TEST(PlanResize, RefusesCountsAtWhichXdpWouldNeedMoreQueues) {
   ResizeState state = Guest(8);
   state.ports[0].max_pairs = 8;
   EXPECT_THAT(Refusal(state, {4}), HasSubstr("frames sent there vanish"));
@@ -189,7 +189,7 @@ TEST(PlanResize, WarnsWhenGuestOffloadsCostPackets) {
   EXPECT_THAT(MustPlan(state, {2}).warnings, ElementsAre(HasSubstr("guest_tso4=off")));
 }
 
-TEST(PlanWorkers, RefusesWhatNoCoreCanRun) {
+TEST(PlanWorkers, RefusesMoreWorkersThanCores) {
   EXPECT_FALSE(PlanWorkers(Guest(4), 0).ok());
   EXPECT_FALSE(PlanWorkers(Guest(4), 5).ok());
   EXPECT_EQ(PlanWorkers(Guest(4), 4)->lever, Lever::kNone);

@@ -1,5 +1,5 @@
-// Every plan, interrupted at every step: refused there, it is as before; the agent dead there, its successor makes
-// it the state before or the one after.
+// Interrupts every plan at every step. If the step is refused, the state is as before. If the agent dies there, its
+// successor makes it the state before or the one after.
 #include "control/resize/resize_repair.h"
 
 #include <string>
@@ -48,7 +48,7 @@ class EveryPlan : public ::testing::TestWithParam<Resizing> {
   static Machine Before() { return Machine(GetParam().ports, GetParam().from); }
   static Machine After() { return Machine(GetParam().ports, GetParam().to); }
 
-  // As RepairLanes() does it (lane_repair.h). XDP is on again before: NetdevPort::BringUp().
+  // Repairs like RepairLanes() (lane_repair.h). NetdevPort::BringUp() has turned XDP on before that.
   static void TakeOver(Machine& machine) {
     machine.xdp.assign(machine.xdp.size(), true);
     const auto found = [&] { return FoundLanes{machine.lanes, true, machine.transmit}; };
@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Resize, EveryPlan,
                                            Resizing{4, 2, 4, false}, Resizing{4, 3, 1, true}),
                          Name);
 
-TEST_P(EveryPlan, LeadsToTheNewStateOnAMachineThatRefusesWhatTheKernelRefuses) {
+TEST_P(EveryPlan, LeadsToTheNewStateUnderTheKernelsRules) {
   Machine machine = Before();
   MachineActions actions(machine);
   const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfiniteFuture());
@@ -125,7 +125,7 @@ TEST_P(EveryPlan, AgentDeadAfterAnyStepIsFollowedByOldOrNew) {
   }
 }
 
-// Steps that do one lane after the other.
+// Interrupts the steps that treat one lane after the other in between.
 TEST_P(EveryPlan, AgentDeadBetweenTwoLanesIsFollowedByOldOrNew) {
   const ResizePlan plan = Plan();
   for (size_t k = 0; k < plan.steps.size(); ++k) {
@@ -179,9 +179,9 @@ TEST(PlanLaneRepair, FramesLeaveByLanesThatStayBeforeOthersGo) {
   EXPECT_THAT(repair.open, IsEmpty());
 }
 
-TEST(PlanLaneRepair, AGapIsFilledAndALaneThatIsNotBoundIsMadeAnew) {
+TEST(PlanLaneRepair, AGapIsFilledAndALaneThatIsNotBoundIsMadeAgain) {
   const LaneRepair repair = PlanLaneRepair({{{0, false}, {2, true}}, true, 1}, 3);
-  EXPECT_FALSE(repair.transmit_first.has_value()) << "there is no lane to leave by";
+  EXPECT_FALSE(repair.transmit_first.has_value()) << "lane 0 does not stay, so there is no lane to transmit by";
   EXPECT_THAT(repair.close, ElementsAre(0));
   EXPECT_THAT(repair.open, ElementsAre(0, 1));
 }

@@ -1,4 +1,4 @@
-// Running plans: whatever step fails, what was done is undone in reverse, and the report says so.
+// Runs plans. If a step fails, those before it are undone in reverse order, and the report says so.
 #include "control/resize/resize_run.h"
 
 #include <optional>
@@ -15,7 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// Keeps which steps are in force; fails where it is told to.
+// Remembers the steps that are in force. Fails at the steps that a test names.
 class FakeActions : public ResizeActions {
  public:
   absl::Status Do(const Step& step, absl::Time /*deadline*/) override {
@@ -68,7 +68,8 @@ TEST_P(EveryStep, ThatFailsLeavesNothingInForce) {
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kRolledBack);
   EXPECT_TRUE(actions.in_force.empty());
   EXPECT_THAT(std::string(outcome.error.message()), HasSubstr(actions.fails_to_do + ": the kernel said no"));
-  EXPECT_EQ(outcome.steps.size(), 2 * GetParam() + 1) << "each step done, the failed one, each undone";
+  EXPECT_EQ(outcome.steps.size(), 2 * GetParam() + 1)
+      << "the steps that were done, the one that failed, and those that were undone";
 }
 
 TEST(RunPlan, GoesOnUndoingPastAnUndoThatFailsAndSaysSo) {
@@ -86,7 +87,7 @@ TEST(RunPlan, StopsAtTheDeadlineBeforeTheNextStep) {
   const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfinitePast());
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kRolledBack);
   EXPECT_TRUE(absl::IsDeadlineExceeded(outcome.error));
-  EXPECT_TRUE(actions.log.empty()) << "nothing was begun";
+  EXPECT_TRUE(actions.log.empty()) << "no step was begun";
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ TEST_F(ResizerTest, TheWindowIsBehindFences) {
                           "dataplane: hold 0,1,2,64", "dataplane: release after "));                // spread flows
 }
 
-TEST_F(ResizerTest, TheStepsSayWhatTheyTook) {
+TEST_F(ResizerTest, EachStepsCallsAreTimed) {
   Start(2);
   ASSERT_TRUE(Resize(3).ok());
   const auto step = std::find_if(Last().outcome.steps.begin(), Last().outcome.steps.end(),
@@ -79,7 +79,7 @@ TEST_F(ResizerTest, ADryRunOnlyLooks) {
   EXPECT_THAT(plan->steps, Not(IsEmpty()));
   EXPECT_THAT(log_, ElementsAre("eth0: refresh", "eth1: refresh"));
   EXPECT_FALSE(resizer_->last_resize().has_value());
-  ASSERT_TRUE(Resize(2).ok()) << "as it is";
+  ASSERT_TRUE(Resize(2).ok()) << "there are two pairs already";
   EXPECT_FALSE(resizer_->last_resize().has_value());
 }
 
@@ -89,12 +89,12 @@ TEST_F(ResizerTest, RefusesWhileTheDataplaneIsDown) {
   EXPECT_THAT(std::string(Resize(4).status().message()), HasSubstr("it is being restarted"));
   EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetWorkers(1, absl::InfiniteFuture()).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetPlacement({3, {}}, absl::InfiniteFuture())));
-  EXPECT_TRUE(Resize(4, std::nullopt, /*dry_run=*/true).ok()) << "a plan needs none";
+  EXPECT_TRUE(Resize(4, std::nullopt, /*dry_run=*/true).ok()) << "a plan needs no dataplane";
   EXPECT_FALSE(placement_->wish().workers.has_value());
 }
 
-// Each call of a resize to a port, refused in turn.
-TEST_F(ResizerTest, WhateverAPortRefusesIsRolledBack) {
+// Refuses, one after the other, each call that a resize makes to a port.
+TEST_F(ResizerTest, AResizeThatAPortRefusesIsRolledBack) {
   for (const auto& [from, to] : {std::pair(2U, 4U), std::pair(4U, 2U)}) {
     Start(from);
     for (FakePort* port : fakes_) {
@@ -104,7 +104,7 @@ TEST_F(ResizerTest, WhateverAPortRefusesIsRolledBack) {
       fakes_[1]->refused = {call};
       ASSERT_TRUE(Resize(to).ok());
       if (call == "xdp on") {
-        // It cannot be put back either, so no port has it: the bridge goes on for all of them.
+        // The rollback cannot turn XDP on either, so it stays off at every port and packets take the bridge.
         EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRollbackFailed);
         EXPECT_FALSE(fakes_[0]->xdp);
         fakes_[0]->xdp = fakes_[1]->xdp = true;
@@ -127,7 +127,7 @@ TEST_F(ResizerTest, ALaneThatCannotBeMadeOrBoundIsRolledBack) {
   ASSERT_TRUE(Resize(4).ok());
   EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRolledBack);
   ExpectPairs(2);
-  EXPECT_THAT(Logged("xdp off"), IsEmpty()) << "the window was not opened for it";
+  EXPECT_THAT(Logged("xdp off"), IsEmpty()) << "the window was not opened";
   kernel_.refuses_to_make.clear();
   kernel_.refuses_to_bind = "eth0/3";
   ASSERT_TRUE(Resize(4).ok());
@@ -135,7 +135,7 @@ TEST_F(ResizerTest, ALaneThatCannotBeMadeOrBoundIsRolledBack) {
   ExpectPairs(2);
 }
 
-// In each request of a shrink in turn, as the fault tests in tests/netns do with processes.
+// Lets the dataplane die in each request of a shrink, as the fault tests in tests/netns do with processes.
 TEST_F(ResizerTest, ADataplaneThatDiesInTheMiddleLeavesOneStateOrTheOther) {
   std::vector<std::string> requests;
   for (size_t request = 0; request == 0 || request < requests.size(); ++request) {
@@ -210,7 +210,7 @@ TEST_F(ResizerTest, APlacementIsMadeAsWishedOrNotAtAll) {
   EXPECT_THAT(placement_->wish().cores, ElementsAre(3));
   log_.clear();
   ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, absl::InfiniteFuture()).ok());
-  EXPECT_THAT(log_, IsEmpty()) << "as it is";
+  EXPECT_THAT(log_, IsEmpty()) << "the placement is as wished already";
 }
 
 TEST_F(ResizerTest, FollowsCpusThatComeAndGo) {
@@ -226,10 +226,10 @@ TEST_F(ResizerTest, FollowsCpusThatComeAndGo) {
   EXPECT_THAT(placement_->worker_cores(), ElementsAre(2));
   connection_.refused.clear();
   resizer_->FollowCpus();
-  EXPECT_THAT(placement_->worker_cores(), ElementsAre(0, 1)) << "tried again";
+  EXPECT_THAT(placement_->worker_cores(), ElementsAre(0, 1)) << "a failed placement is tried again";
 }
 
-TEST_F(ResizerTest, CountsWhatAResizeCost) {
+TEST_F(ResizerTest, CountsTheCostsOfAResize) {
   Start(2);
   stats_->lanes[0].fence_held.Add(5);
   stats_->lanes[kBridgeLane].ports[1].rx_packets.Add(7);
@@ -241,7 +241,7 @@ TEST_F(ResizerTest, CountsWhatAResizeCost) {
   kernel_.drops_of_each.rx_ring_full = 1;
   stats_->lanes[1].ports[0].drops[0].Add(3);
   const ResizeCosts costs = CountCosts(Objects()) - before;
-  EXPECT_EQ(costs.lost, 3 + 3 * kPorts) << "by the dataplane, and at each of three lanes' sockets";
+  EXPECT_EQ(costs.lost, 3 + 3 * kPorts) << "3 drops by the dataplane, and one at each socket of three lanes";
   EXPECT_EQ(costs.held, 0U);
 }
 
@@ -268,7 +268,7 @@ class TakeoverTest : public ResizerTest {
   }
 };
 
-TEST_F(TakeoverTest, WhereNothingIsWrongNothingIsPlacedAgain) {
+TEST_F(TakeoverTest, NothingIsPlacedAgainWhenNothingIsWrong) {
   Leave(2, {2, 2}, 2);
   ASSERT_TRUE(resizer_->TakeOver().ok());
   ExpectPairs(2);
@@ -289,7 +289,7 @@ TEST_F(TakeoverTest, LanesFollowTheDevices) {
   EXPECT_EQ(Last().lever, Lever::kChannels);
   EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kDone);
   EXPECT_THAT(std::string(Last().outcome.error.message()), HasSubstr("the agent died"));
-  EXPECT_FALSE(state_.state().has_resize()) << "reported once";
+  EXPECT_FALSE(state_.state().has_resize()) << "the interrupted resize is reported once";
 }
 
 TEST_F(TakeoverTest, MissingLanesAreOpened) {
@@ -297,7 +297,8 @@ TEST_F(TakeoverTest, MissingLanesAreOpened) {
   ASSERT_TRUE(resizer_->TakeOver().ok());
   ExpectPairs(3);
   resizer_->ReportInterrupted();
-  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRollbackFailed) << "neither 2 nor 4";
+  EXPECT_EQ(Last().outcome.state, ResizeOutcome::State::kRollbackFailed)
+      << "3 pairs are neither the 2 before nor the 4 wanted";
 }
 
 TEST_F(TakeoverTest, ABridgeLaneThatWasNotReadyIsMadeAgain) {
@@ -315,7 +316,7 @@ TEST_F(TakeoverTest, FewerPairsGetTrafficAfterTheSpreadLever) {
   EXPECT_EQ(resizer_->wanted_pairs(), 3U);
 }
 
-TEST_F(TakeoverTest, ASpreadThatWasCutShortGoesBackToWhatItWas) {
+TEST_F(TakeoverTest, AnInterruptedSpreadIsRestored) {
   for (FakePort* port : fakes_) {
     port->info().has_rss = true;
   }
@@ -323,7 +324,7 @@ TEST_F(TakeoverTest, ASpreadThatWasCutShortGoesBackToWhatItWas) {
   state_.Update([](SavedState& state) { state.set_active_pairs(3); });
   ASSERT_TRUE(resizer_->TakeOver().ok());
   EXPECT_EQ(resizer_->active_pairs(), 3U);
-  EXPECT_EQ(fakes_[1]->spread_over, 3U) << "whichever table the device has";
+  EXPECT_EQ(fakes_[1]->spread_over, 3U) << "the table is written whatever the device had";
 }
 
 TEST_F(TakeoverTest, AMoveBetweenCoresIsAsTheDataplaneHasIt) {
@@ -346,7 +347,7 @@ TEST_F(TakeoverTest, AReportCountsFromTheStartOfTheResize) {
   EXPECT_EQ(Last().outcome.blocked, absl::ZeroDuration());
 }
 
-TEST_F(TakeoverTest, WhatCannotBeRepairedIsSaid) {
+TEST_F(TakeoverTest, ARepairThatFailsIsReported) {
   Leave(4, {2, 4}, 4);
   connection_.refused["remove lane 3"] = absl::InternalError("stuck");
   EXPECT_EQ(resizer_->TakeOver().message(), "stuck");

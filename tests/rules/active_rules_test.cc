@@ -32,13 +32,13 @@ std::vector<uint32_t> Ids(const std::vector<ActiveRule>& rules) {
 
 class ActiveRulesTest : public testing::Test {
  protected:
-  // As the instance does once they are in force.
+  // Makes the rules active, as Steering does.
   void Put(std::vector<RuleConfig> wanted) {
     now_ = MakeActive(std::move(wanted), now_, next_id_);
     std::set<uint32_t> counters;
     for (ActiveRule& rule : now_) {
       EXPECT_LT(rule.hits, static_cast<uint32_t>(SLUICE_RULE_HITS));
-      EXPECT_TRUE(counters.insert(rule.hits).second) << "one counter for two rules";
+      EXPECT_TRUE(counters.insert(rule.hits).second) << "two rules have the same counter";
       rule.fresh = false;
     }
   }
@@ -62,7 +62,7 @@ TEST_F(ActiveRulesTest, AnIdIsNeverGivenAgain) {
   EXPECT_THAT(Ids(now_), ElementsAre(2));
 }
 
-TEST_F(ActiveRulesTest, NewOnesTakeNoCounterOfThoseInForce) {
+TEST_F(ActiveRulesTest, NewRulesTakeNoCounterOfRulesInForce) {
   Put({Port(1), Port(2)});
   const std::set<uint32_t> old = {now_[0].hits, now_[1].hits};
   Put({Port(3), Port(4)});

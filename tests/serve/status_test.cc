@@ -42,7 +42,7 @@ TEST_F(StatusTest, ShowsPortsQueuesAndWorkers) {
   EXPECT_EQ(port.bridge().lane(), kBridgeLane);
   ASSERT_EQ(status.workers_size(), 2);
   EXPECT_THAT(status.workers(1).lanes(), ElementsAre(1));
-  EXPECT_EQ(status.resizes_size(), 9) << "also those that never happened";
+  EXPECT_EQ(status.resizes_size(), 9) << "results that never happened are listed, too";
 }
 
 TEST_F(StatusTest, NamesTheKernelsDrops) {
@@ -88,7 +88,7 @@ TEST_F(StatusTest, AWorkersShareIsOfTheTimeSinceTheLastAnswer) {
   EXPECT_EQ(MakeStatus(served_, times_).workers(0).busy_ratio(), 0.75);
   stats_->workers[0].idle_ns.Add(100);
   EXPECT_EQ(MakeStatus(served_, times_).workers(0).busy_ratio(), 0.0);
-  EXPECT_EQ(MakeStatus(served_, times_).workers(0).busy_ratio(), 0.0) << "no time has passed";
+  EXPECT_EQ(MakeStatus(served_, times_).workers(0).busy_ratio(), 0.0) << "no time has passed since the last answer";
 }
 
 TEST_F(StatusTest, RulesAreChangedAndListed) {

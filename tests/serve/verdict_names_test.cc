@@ -19,8 +19,8 @@ TEST(VerdictNames, AreDifferentForEach) {
   EXPECT_STREQ(VerdictName(SLUICE_VERDICT_OVERLOADED), "overloaded");
 }
 
-TEST(VerdictNames, DropsInXdpAreThoseThatLeaveNothing) {
-  EXPECT_TRUE(LeavesXdp(SLUICE_VERDICT_DOWN_DROP)) << "clsact drops these";
+TEST(VerdictNames, OnlyDropsInXdpDoNotLeaveXdp) {
+  EXPECT_TRUE(LeavesXdp(SLUICE_VERDICT_DOWN_DROP)) << "clsact drops these packets, so they leave XDP";
   for (const sluice_verdict drop :
        {SLUICE_VERDICT_DROP, SLUICE_VERDICT_MALFORMED, SLUICE_VERDICT_BLOCKED, SLUICE_VERDICT_OVERLOADED}) {
     EXPECT_FALSE(LeavesXdp(drop)) << VerdictName(drop);

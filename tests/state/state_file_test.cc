@@ -28,7 +28,7 @@ TEST(StateFile, ComesBackAsItWasWritten) {
   EXPECT_EQ(next->state().dataplane_pid(), 42U);
   EXPECT_TRUE(next->Remove().ok());
   EXPECT_FALSE(StateFile::Open(path)->found());
-  EXPECT_TRUE(next->Remove().ok()) << "removing what is gone is no error";
+  EXPECT_TRUE(next->Remove().ok()) << "removing a file that is gone is no error";
 }
 
 TEST(StateFile, BrokenOneIsAnErrorThatNamesIt) {

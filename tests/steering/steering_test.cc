@@ -24,7 +24,7 @@ class SteeringTest : public LanesTest {
  protected:
   SteeringTest() { Make(); }
 
-  // Another agent on the same state.
+  // Makes the objects of a new agent on the same state.
   void Make() {
     const auto wait = [this] {
       log_.emplace_back("grace period");
@@ -89,7 +89,7 @@ TEST_F(SteeringTest, WithoutAGracePeriodNoBankIsFilled) {
   ASSERT_TRUE(steering_->Start({Rule("1")}).ok());
   log_.clear();
   rcu_error_ = absl::InternalError("no grace period");
-  EXPECT_EQ(steering_->ChangeRules({}), rcu_error_) << "a packet may still be looked up in it";
+  EXPECT_EQ(steering_->ChangeRules({}), rcu_error_) << "a packet may still be looked up in the idle bank";
   EXPECT_THAT(Logged("fill"), IsEmpty());
 }
 
@@ -119,7 +119,7 @@ TEST_F(SteeringTest, AfterACrashOtherRulesInTheFileWin) {
   EXPECT_THAT(Ids(), ElementsAre(3, 4)) << "no id is given twice";
 }
 
-TEST_F(SteeringTest, RulesOfAnApplyAreThoseOfTheFile) {
+TEST_F(SteeringTest, RulesOfAnApplyCountAsTheFiles) {
   ASSERT_TRUE(steering_->Start({Rule("1")}).ok());
   ASSERT_TRUE(steering_->ReplaceRules({Rule("2")}).ok());
   Make();
@@ -134,7 +134,7 @@ TEST_F(SteeringTest, RulesOfPortsThatAreGoneAreDropped) {
   EXPECT_THAT(Ports(steering_->rules()), ElementsAre("1", "3"));
 }
 
-TEST_F(SteeringTest, ChangesTakeBackWhatWasDecidedBefore) {
+TEST_F(SteeringTest, ChangesWithdrawOffloadedFlows) {
   StartLanes(2);
   offload_->Follow();
   ASSERT_TRUE(offload_->on());
@@ -157,7 +157,7 @@ TEST_F(SteeringTest, PortsHearOfAddressesThatChange) {
   fakes_[0]->refused = {"locals 3"};
   steering_->FollowAddresses();
   steering_->FollowAddresses();
-  EXPECT_THAT(Logged("eth0"), ElementsAre("eth0: locals 3", "eth0: locals 3")) << "tried again";
+  EXPECT_THAT(Logged("eth0"), ElementsAre("eth0: locals 3", "eth0: locals 3")) << "a port that refuses is tried again";
   addresses_ = absl::InternalError("no netlink");
   log_.clear();
   steering_->FollowAddresses();

@@ -1,6 +1,6 @@
 """Arrows between rooms: a folder of the product includes only from the rooms below it.
 
-So a reader finds a line's place from the things it needs. `python3 -m tests.style.arrows_test` draws all arrows.
+So readers find the place of a line by the things that it needs. `python3 -m tests.style.arrows_test` prints all arrows.
 """
 
 import collections
@@ -23,11 +23,11 @@ FLOORS = {
                 "function", "lanes", "offload", "steering", "resize", "apply", "serve", "agent"),
     "bpf": ("",),
 }
-# Rooms outside of that order: each with the only rooms that it may know; no room may know it. sluicectl needs the
-# messages, and the rooms that work without an agent.
+# Rooms outside of that order, each with the rooms that it may include from; no room may include from it. sluicectl
+# needs the messages, and the rooms that work without an agent.
 APART = {"control/cli": ("control/wire", "control/kernel", "control/rules", "control/config", "control/doctor")}
-# All that control may know of the dataplane: utilities, the contract, headers, and the functions' descriptors with the
-# values of their settings.
+# The only parts of the dataplane that control may include: utilities, the contract, headers, and the functions'
+# descriptors with the values of their settings.
 SHARED = ("dataplane/base/*", "dataplane/contract/*", "dataplane/net/*", "dataplane/function/descriptor.h",
           "dataplane/function/settings.h", "dataplane/functions/catalog.h", "dataplane/functions/*/descriptor.h")
 
@@ -35,7 +35,7 @@ _INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
 
 
 def room(name):
-    """Returns the room of a file or an include: "control/kernel"; "bpf" is one room; None: not of the product."""
+    """Returns the room of a file or an include, like "control/kernel" or "bpf", or None outside the product."""
     parts = name.split("/")
     if parts[0] not in FLOORS:
         return None
@@ -43,7 +43,7 @@ def room(name):
 
 
 def floor(place):
-    """Returns a room's height in its house; LookupError when FLOORS does not have it."""
+    """Returns a room's place in FLOORS; raises LookupError if it has none."""
     house, _, name = place.partition("/")
     if name not in FLOORS[house]:
         raise LookupError(f"{place} has no floor: FLOORS in {sources.name(sources.REPOSITORY / 'tests/style')}"
@@ -61,14 +61,14 @@ def includes():
 
 
 def wrong(file, included):
-    """Returns why the file must not include that; nothing when it may."""
+    """Returns the reason why the file must not include that header, or "" if it may."""
     source, target = room(file), room(included)
     if source == target:
         return ""
     if source == "bpf":
         return "bpf knows nothing outside of itself"
     if target in (None, "bpf"):
-        return ""  # a test's or a generated file; the maps' layout, which everybody may know
+        return ""  # a test's or a generated file, or the maps' layout, which every room may include
     if source in APART and target.startswith("control/"):
         return "" if target in APART[source] else f"{source} may only know of {', '.join(APART[source])}"
     if source.split("/")[0] == target.split("/")[0]:
@@ -101,7 +101,7 @@ def test_every_room_has_a_floor():
 
 
 def test_wrong_arrows_are_seen():
-    """Tests the rule itself, by arrows that are and are not allowed."""
+    """Tests the rule itself, by arrows that are allowed and others that are not."""
     for file, included in (
             ("dataplane/lane/lane.h", "dataplane/worker/worker.h"),
             ("dataplane/base/mapping.h", "dataplane/contract/umem_layout.h"),

@@ -1,4 +1,4 @@
-"""Formatting, scripts that make sense to their interpreter, and headers that stand on their own."""
+"""Formatting, types of Python, syntax of shell scripts, and headers that compile by themselves."""
 
 import concurrent.futures
 import json
@@ -15,7 +15,7 @@ from tests.style import sources
 
 
 def in_parallel(function, paths):
-    """Lists the failures, as text: `function` returns a path's problem, or nothing."""
+    """Lists the failures as text; `function` returns a path's problem, or ""."""
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return [answer for answer in pool.map(function, paths) if answer]
 
@@ -31,7 +31,7 @@ def test_clang_format():
 
 
 def test_mypy():
-    """Finds calls that do not fit the function they call, above all in code that seldom runs."""
+    """mypy finds calls that do not fit the function, above all in code that seldom runs."""
     options = ["--python-executable", "/usr/bin/python3", "--explicit-package-bases", "--scripts-are-modules",
                "--check-untyped-defs", "--no-strict-optional", "--ignore-missing-imports",
                "--disable-error-code", "var-annotated", "--cache-dir", os.devnull]
@@ -54,7 +54,7 @@ def test_shellcheck():
 
 
 def compile_flags():
-    """Returns the compile flags by folder at the top of the tree; of each macro one definition."""
+    """Returns the compile flags of each top folder, with one definition of each macro."""
     commands = json.loads((build.folder() / "compile_commands.json").read_text())
     flags = {}
     for command in commands:
@@ -69,7 +69,7 @@ def compile_flags():
 
 
 def is_included_first(header):
-    """Tells whether the source with the header's name includes it first: then every build checks it."""
+    """Tells whether the source with the header's name includes it first; every build checks such a header."""
     source = header.with_suffix(".cc")
     if not source.exists():
         return False

@@ -1,4 +1,4 @@
-"""READMEs: one in each folder of the product, which names the folder's files; and nothing in one that is not there."""
+"""READMEs: each folder of the product has one, it names the folder's files, and everything it names exists."""
 
 import fnmatch
 import itertools
@@ -13,9 +13,10 @@ PRODUCT = ("bpf", "control", "dataplane")
 COVERED_ABOVE = "dataplane/functions"
 
 LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
-# Between backquotes a path is what ends like a file of ours or like a folder. Absolute ones are of an installed system.
+# Words between backquotes that end like a file of ours or like a folder are paths. Absolute paths are of an installed
+# system.
 QUOTED = re.compile(r"`((?![/~])[\w./{},*-]*(?:\.(?:h|cc|c|py|proto|md|svg)|/))`")
-# Placeholders, and what a build makes.
+# Placeholders, and files that a build makes.
 ELSEWHERE = re.compile(r"^build/|NAME")
 
 
@@ -24,13 +25,13 @@ def readmes():
 
 
 def alternatives(text):
-    """"a{b,c}.h" -> ["ab.h", "ac.h"]"""
+    """Expands braces: "a{b,c}.h" -> ["ab.h", "ac.h"]."""
     parts = [part[1:-1].split(",") if part.startswith("{") else [part] for part in re.split(r"({[^}]*})", text)]
     return ["".join(chosen) for chosen in itertools.product(*parts)]
 
 
 def is_there(readme, name):
-    """In the README's folder, or in one above it."""
+    """Tells whether the name exists in the README's folder or in one above it."""
     folders = [folder for folder in readme.parents if folder.is_relative_to(sources.REPOSITORY)]
     return any(next(folder.glob(name), None) is not None for folder in folders)
 
@@ -47,7 +48,7 @@ def test_each_folder_of_the_product_has_one():
 
 
 def test_each_names_its_files():
-    """By header, or by source where there is none: once for both. "render_*.h" names several."""
+    """A header's name stands for its source too; "render_*.h" names several files."""
     def unnamed(readme):
         patterns = {pathlib.PurePath(word).name.split(".")[0]
                     for quoted in re.findall(r"`([^`]+)`", readme.read_text(encoding="utf-8"))

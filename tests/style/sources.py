@@ -1,4 +1,4 @@
-"""The files that the checks look at: those that git would commit."""
+"""Lists the files to check: those that git would commit."""
 
 import functools
 import pathlib
@@ -39,7 +39,7 @@ def is_product(path):
 
 
 def is_corpus(path):
-    """Tells inputs of fuzzers, which are left as they are."""
+    """Tells whether a file is a fuzzer's input, which no rule applies to."""
     return "corpus" in path.relative_to(REPOSITORY).parts
 
 

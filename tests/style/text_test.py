@@ -5,7 +5,7 @@ import re
 from tests.style import sources
 
 MAX_COLUMNS = 120
-# Spelled so that this file does not find itself.
+# Spelled so that the test does not match this line.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|X" r"XX)\b")
 # In these a line cannot be broken freely.
 FREE_WIDTH = (".md", ".json", ".xml")
@@ -47,7 +47,7 @@ def test_line_width():
 
 
 def test_sources_have_a_header_with_their_name():
-    """Else a class or a concept is cut over several files. A program's main and a test are the exceptions."""
+    """Without this rule a class may be cut into several sources. The exceptions are main files and tests."""
     problems(lambda path, text: [(1, "no header with its name, and no main")]
              if path.suffix == ".cc" and sources.is_product(path) and not path.with_suffix(".h").exists()
              and not path.stem.endswith("_test")

@@ -1,8 +1,8 @@
 """clang-tidy on the product's sources, within a budget of time.
 
-A file that was found good, with everything it includes, is not checked again: the build folder keeps a hash of its
-preprocessed text. Files that git reports as changed come first. When the time is over, the rest is skipped by name, for
-another run.
+A file without findings is not checked again until it or one of its includes changes: the build folder keeps a hash of
+its preprocessed text. Files that git reports as changed come first. When the time is over, the test names the files
+that are left, and is skipped; the next run goes on with them.
 """
 
 import concurrent.futures

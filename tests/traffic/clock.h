@@ -20,8 +20,8 @@ inline int64_t NowNs() {
   return ReadClockNs(CLOCK_MONOTONIC);
 }
 
-// CLOCK_REALTIME, in which the kernel stamps received frames, less CLOCK_MONOTONIC. It moves as the machine's
-// time is set right.
+// Returns CLOCK_REALTIME, in which the kernel stamps received frames, minus CLOCK_MONOTONIC. It changes when the
+// machine's time is set.
 inline int64_t RealtimeOffsetNs() {
   return ReadClockNs(CLOCK_REALTIME) - NowNs();
 }

@@ -1,4 +1,4 @@
-// One direction of a run: its sender, its receiver, their threads.
+// One direction of a run: its sender and receiver, and a thread for each.
 #ifndef SLUICE_TESTS_TRAFFIC_DIRECTION_H_
 #define SLUICE_TESTS_TRAFFIC_DIRECTION_H_
 
@@ -23,7 +23,7 @@ class TrafficDirection {
   ~TrafficDirection();
 
   void Start();
-  // The sender has nothing more to send; it stops by itself or when told so.
+  // True once the sender has ended, by itself or after StopSending.
   bool finished() const { return finished_.load(std::memory_order_acquire); }
   void StopSending() { stop_sending_.store(true, std::memory_order_relaxed); }
   // Joins both threads and closes the ledger.
@@ -32,7 +32,7 @@ class TrafficDirection {
   uint64_t sent() const { return sender_.sent(); }
   const Ledger& ledger() const { return receiver_->ledger(); }
 
-  // After Finish(). Timeline when the plan has one, flows when asked for.
+  // Call it after Finish(). Includes the timeline if `interval_ns` is not 0, and each flow if `per_flow`.
   Direction Report(int64_t interval_ns, bool per_flow) const;
 
  private:

@@ -1,4 +1,4 @@
-"""flowgen's report against a wire that is known to the packet: what it says is what was done."""
+"""flowgen's report on a wire that the test controls packet by packet: it must report every change."""
 
 import pytest
 
@@ -52,7 +52,7 @@ def test_each_reordered_packet_is_counted(programs, wire):
     kept = []
 
     def edit(number, frame):
-        """Packet 100k comes behind 100k + 40: ten packets of its own flow have overtaken it."""
+        """Sends packet 100k after 100k + 40: ten packets of its own flow have overtaken it then."""
         if number % 100 == 0:
             kept.append(frame)
             return []
@@ -104,7 +104,7 @@ def test_late_packets_count_as_received(programs, wire):
     kept = []
 
     def edit(number, frame):
-        """The last tenth is kept until the very last packet has come, and then comes in order."""
+        """Keeps the last tenth back until the very last packet has come, and then sends it in order."""
         if number < PACKETS * 9 // 10:
             return [frame]
         kept.append(frame)
@@ -112,7 +112,7 @@ def test_late_packets_count_as_received(programs, wire):
 
     report = send(programs, wire, edit)
     assert flowgen.counts(report) == flowgen.EXACT
-    assert report["directions"][0]["longest_gap_ns"] > 30_000_000  # of 50 ms that the tenth takes
+    assert report["directions"][0]["longest_gap_ns"] > 30_000_000  # the last tenth takes 50 ms
 
 
 def test_reflecting_device_and_swapped_macs(programs, world):
@@ -145,7 +145,7 @@ def test_full_speed_is_exact_too(programs, world):
     world.veth(gen, "a0", gen, "b0")
     report = flowgen.run(programs, tx=(gen, "a0"), rx=(gen, "b0"), rate=0, count=100_000, flows=10, settle=0.3)
     total = report["total"]
-    assert total["lost"] == total["receiver_dropped"]  # its own ring is the only thing that may overflow
+    assert total["lost"] == total["receiver_dropped"]  # only its own ring may overflow
     assert flowgen.counts(report)[1:] == (0, 0, 0)
 
 
@@ -154,7 +154,7 @@ def test_rate_is_what_was_asked_for(programs, world):
     world.veth(gen, "a0", gen, "b0")
     report = flowgen.run(programs, tx=(gen, "a0"), rx=(gen, "b0"), rate=4000, duration=2, settle=0.1)
     direction = report["directions"][0]
-    # It never sends too much; too little only when the machine kept it from its core.
+    # It never sends too many packets, and too few only if the machine kept it from its core.
     assert report["total"]["sent"] <= 8000 + 1
     assert report["total"]["sent"] > 7000 or direction["sender_longest_stall_ns"] > 10_000_000
 

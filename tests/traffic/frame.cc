@@ -14,7 +14,7 @@ namespace {
 
 constexpr uint16_t kDontFragment = 0x4000;
 
-// The bytes of `format`, with addresses, ports and checksums 0.
+// Returns the bytes of `format`, with addresses, ports and checksums 0.
 Bytes FrameOf(const FrameFormat& format) {
   Packet packet;
   packet.eth(format.dst_mac, format.src_mac);
@@ -30,7 +30,8 @@ Bytes FrameOf(const FrameFormat& format) {
   return packet.udp(0, 0).payload(Bytes(format.size_bytes - headers_bytes)).bytes();
 }
 
-// Over pseudo header, UDP header and payload: kChecksumIsRight, or with a checksum of 0 the sum to make one from.
+// Returns the sum over pseudo header, UDP header and payload. It folds to kChecksumIsRight if the checksum is right; if
+// the field is 0, the checksum is made from it.
 uint64_t UdpSum(const uint8_t* ip, bool ipv6, absl::Span<const uint8_t> datagram) {
   const auto bytes = static_cast<uint32_t>(datagram.size());
   const uint64_t pseudo = ipv6 ? PseudoHeader(HeaderAt<Ipv6Header>(ip, 0), SLUICE_PROTO_UDP, bytes)
@@ -80,7 +81,7 @@ void FrameBuilder::SetUdpChecksum() {
   udp.checksum = be16(0);
   const be16 sum =
       Checksum(UdpSum(&frame_[ip_at_], format_.ipv6, absl::MakeConstSpan(&frame_[udp_at_], frame_.size() - udp_at_)));
-  udp.checksum = sum == be16(0) ? be16(0xffff) : sum;  // RFC 768: zero says that there is none
+  udp.checksum = sum == be16(0) ? be16(0xffff) : sum;  // RFC 768: zero means that there is no checksum
 }
 
 absl::Span<const uint8_t> FrameBuilder::Build(const Stamp& stamp) {

@@ -21,7 +21,7 @@ FrameFormat Format(bool ipv6, uint32_t size_bytes, std::optional<uint16_t> vlan 
   return format;
 }
 
-TEST(Frame, WhatIsBuiltIsReadBackWithGoodChecksums) {
+TEST(Frame, ABuiltFrameIsReadBackWithGoodChecksums) {
   for (const bool ipv6 : {false, true}) {
     for (const uint32_t size : {SmallestFrameBytes(ipv6), SmallestFrameBytes(ipv6) + 1, 777u, 1514u}) {
       for (const std::optional<uint16_t> vlan : {std::optional<uint16_t>(), std::optional<uint16_t>(7)}) {
@@ -45,7 +45,7 @@ TEST(Frame, WhatIsBuiltIsReadBackWithGoodChecksums) {
   }
 }
 
-// Whatever the contents: the UDP checksum that would be zero is sent as ffff.
+// Enough packets that some UDP checksums are zero, which is sent as ffff.
 TEST(Frame, ChecksumsAreGoodForManyPackets) {
   FrameBuilder builder(Format(false, 64));
   for (uint32_t i = 0; i < 200'000; ++i) {
@@ -82,10 +82,10 @@ TEST(Frame, ChangedHeadersAreNoticed) {
   FrameBuilder builder(Format(false, 64));
   const absl::Span<const uint8_t> built = builder.Build({.flow = 5});
   std::vector<uint8_t> frame(built.begin(), built.end());
-  frame[22] -= 1;  // TTL, header checksum not updated
+  frame[22] -= 1;  // the TTL, without updating the header checksum
   EXPECT_FALSE(ParseFrame(frame)->checksums_good);
   frame[22] += 1;
-  frame[30] ^= 1;  // destination address: both checksums
+  frame[30] ^= 1;  // the destination address, which both checksums cover
   EXPECT_FALSE(ParseFrame(frame)->checksums_good);
 }
 
@@ -95,7 +95,7 @@ TEST(Frame, NoPrefixOfAFrameIsReadBeyondItsEnd) {
     const absl::Span<const uint8_t> built = builder.Build({});
     for (size_t length = 0; length < built.size(); ++length) {
       const std::vector<uint8_t> cut(built.begin(), built.begin() + static_cast<ptrdiff_t>(length));
-      EXPECT_FALSE(ParseFrame(cut)) << length;  // the address sanitizer watches
+      EXPECT_FALSE(ParseFrame(cut)) << length;  // the address sanitizer sees a read past the end
     }
   }
 }
@@ -111,7 +111,7 @@ TEST(Frame, OtherTrafficIsNotOurs) {
   EXPECT_FALSE(ParseFrame(changed(13, 6))) << "ARP";
   EXPECT_FALSE(ParseFrame(changed(14, 0x46))) << "options";
   EXPECT_FALSE(ParseFrame(changed(23, 6))) << "TCP";
-  EXPECT_FALSE(ParseFrame(changed(39, 1))) << "UDP length that contradicts the packet's";
+  EXPECT_FALSE(ParseFrame(changed(39, 1))) << "the UDP length contradicts the packet's";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Times in ns, kept in buckets of at most 1/16 of their value, so that percentiles of any number of
-// packets cost 8 KiB. Negative values count as 0. Not thread-safe.
+// A histogram of times in ns. A bucket is at most 1/16 of its values wide, so percentiles of any number of packets take
+// 8 KiB. Negative values count as 0. Not thread-safe.
 #ifndef SLUICE_TESTS_TRAFFIC_HISTOGRAM_H_
 #define SLUICE_TESTS_TRAFFIC_HISTOGRAM_H_
 
@@ -22,8 +22,8 @@ class Histogram {
   uint64_t count() const { return count_; }
   int64_t max_ns() const { return max_ns_; }
 
-  // The upper edge of the bucket that holds the given part (0..1) of the values, never above the
-  // maximum; 0 when there are none.
+  // Returns the upper edge of the bucket that holds the given part (0..1) of the values, never above the maximum; 0 if
+  // there are no values.
   int64_t Percentile(double part) const {
     const auto rank = static_cast<uint64_t>(part * static_cast<double>(count_));
     uint64_t below = 0;
@@ -37,7 +37,7 @@ class Histogram {
   }
 
  private:
-  static constexpr uint64_t kSubBits = 4;  // 16 buckets an octave
+  static constexpr uint64_t kSubBits = 4;  // 16 buckets per octave
 
   static size_t BucketOf(uint64_t value) {
     if (value < (1u << kSubBits)) {

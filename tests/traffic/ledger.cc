@@ -5,10 +5,10 @@
 namespace sluice::flowgen {
 namespace {
 
-// A jump no run of losses explains: 16 million packets of one flow. Beyond it the stamp is a fluke.
+// A jump of more than 16 million packets of one flow is no loss: the stamp's checksum matched by chance.
 constexpr int64_t kMaxJump = int64_t{1} << 24;
 constexpr uint64_t kWordBits = 64;
-// A timeline of more rows is a mistake in a clock, not a measurement.
+// The most rows of a timeline. More would come from a wrong clock, not from a measurement.
 constexpr int64_t kMaxRows = 1'000'000;
 
 }  // namespace
@@ -17,7 +17,7 @@ Ledger::Ledger(uint32_t flows, int64_t start_ns, int64_t interval_ns)
     : flows_(flows), start_ns_(start_ns), interval_ns_(interval_ns) {}
 
 ArrivalKind Ledger::Place(Flow& flow, uint32_t sequence) {
-  // The 32 bits that travelled, taken as the nearest value to what is expected next.
+  // A stamp carries 32 bits of the sequence: take the value nearest to the next expected one.
   const auto jump = static_cast<int32_t>(sequence - static_cast<uint32_t>(kFirstSequence + flow.next));
   const int64_t place = static_cast<int64_t>(flow.next) + jump;
   if (place < 0 || jump > kMaxJump) {
@@ -110,7 +110,7 @@ TimelineRow* Ledger::RowAt(int64_t at_ns) {
   const int64_t wanted = std::clamp<int64_t>((at_ns - start_ns_) / interval_ns_, 0, kMaxRows - 1);
   while (static_cast<int64_t>(timeline_.size()) <= wanted) {
     TimelineRow row;
-    row.missing = timeline_.empty() ? 0 : timeline_.back().missing;  // an interval without arrivals
+    row.missing = timeline_.empty() ? 0 : timeline_.back().missing;  // the same if the interval has no arrivals
     timeline_.push_back(row);
   }
   return &timeline_[static_cast<size_t>(wanted)];

@@ -1,4 +1,4 @@
-// What became of every packet of one direction. Pure: no clock, no socket.
+// Accounts for every packet of one direction. Pure: no clock, no socket.
 //
 // Words, per flow:
 //   received    packets that came at least once
@@ -6,11 +6,11 @@
 //   reordered   first arrivals with a sequence below the highest one seen (RFC 4737's type P)
 //   missing     sequences below the highest one seen that have not come (yet)
 //   lost        sent and not received, known when the sender has finished
-//   gap         time between two arrivals, less the time between the sending of the later one and of
-//               its predecessor: how long the flow was blocked beyond its own spacing
+//   gap         time between two arrivals minus the time between the sending of the later one and of its
+//               predecessor: how long the flow was blocked beyond its own spacing
 //
-// Threads: one thread records and closes. totals() and progress() are for that thread too, but for
-// received(), missing() and last_arrival_ns(), which any thread may read while it goes on.
+// Threads: one thread records, closes and reads the results. Any thread may call received(), missing() and
+// last_arrival_ns() meanwhile.
 #ifndef SLUICE_TESTS_TRAFFIC_LEDGER_H_
 #define SLUICE_TESTS_TRAFFIC_LEDGER_H_
 
@@ -22,8 +22,8 @@
 
 namespace sluice::flowgen {
 
-// Where every flow's sequence starts: a little below 2^32, so that each run of more than 256 packets a
-// flow crosses the wrap of the 32 bits that travel.
+// The first sequence of every flow: a little below 2^32, so that a run with more than 256 packets per flow crosses the
+// wrap of the 32 bits in a stamp.
 inline constexpr uint64_t kFirstSequence = (uint64_t{1} << 32) - 256;
 
 struct Arrival {
@@ -65,13 +65,13 @@ struct TimelineRow {
 
 class Ledger {
  public:
-  // `interval_ns` of the timeline, counted from `start_ns`; 0: no timeline.
+  // The timeline has a row for each `interval_ns` from `start_ns` on; 0: no timeline.
   Ledger(uint32_t flows, int64_t start_ns, int64_t interval_ns);
 
   ArrivalKind Record(const Arrival& arrival);
 
-  // Once per flow, after the last arrival: what the sender sent, and when it sent the last one. A flow
-  // whose last packets are lost was blocked from its last arrival to its last sending.
+  // Call it once per flow, after the last arrival, with the number of packets that the sender sent and the time of the
+  // last one. A flow whose last packets are lost was blocked from its last arrival to its last sending.
   void Close(uint32_t flow, uint64_t sent, int64_t last_send_ns);
 
   uint64_t received() const { return received_.load(std::memory_order_relaxed); }
@@ -88,7 +88,7 @@ class Ledger {
     FlowTotals totals;
     uint64_t next = 0;  // highest sequence seen + 1, counted from kFirstSequence
     int64_t last_arrival_ns = 0;
-    std::vector<uint64_t> seen;  // a bit for each sequence
+    std::vector<uint64_t> seen;  // one bit per sequence
   };
 
   ArrivalKind Place(Flow& flow, uint32_t sequence);
@@ -101,7 +101,7 @@ class Ledger {
   const int64_t start_ns_;
   const int64_t interval_ns_;
   std::vector<TimelineRow> timeline_;
-  // Relaxed: each is a number of its own, nothing is published through it. Only Record() writes.
+  // Relaxed: each number stands alone and publishes nothing else. Only Record() writes.
   std::atomic<uint64_t> received_{0};
   std::atomic<uint64_t> missing_{0};
   std::atomic<int64_t> last_arrival_ns_{0};

@@ -8,7 +8,7 @@ namespace {
 constexpr int64_t kStartNs = 1'000'000'000;
 constexpr int64_t kSpacingNs = 1'000'000;
 
-// Packet `number` of a flow (0 is its first), arriving when it was due unless told otherwise.
+// Returns the arrival of packet `number` of a flow (0 is its first), `late_ns` after it was due.
 Arrival Packet(uint64_t number, uint32_t flow = 0, int64_t late_ns = 0) {
   return {.flow = flow,
           .sequence = static_cast<uint32_t>(kFirstSequence + number),
@@ -41,9 +41,10 @@ TEST(Ledger, ReorderedAcrossTheWrap) {
   for (uint64_t i = 0; i < 250; ++i) {
     ledger.Record(Packet(i));
   }
-  EXPECT_EQ(ledger.Record(Packet(260)), ArrivalKind::kFirst) << "the first one behind the wrap";
+  EXPECT_EQ(ledger.Record(Packet(260)), ArrivalKind::kFirst)
+      << "the highest so far, and the first seen behind the wrap";
   EXPECT_EQ(ledger.missing(), 10u);
-  EXPECT_EQ(ledger.Record(Packet(255)), ArrivalKind::kReordered) << "the last one before it";
+  EXPECT_EQ(ledger.Record(Packet(255)), ArrivalKind::kReordered) << "the last one before the wrap";
   EXPECT_EQ(ledger.Record(Packet(256)), ArrivalKind::kReordered);
   EXPECT_EQ(ledger.missing(), 8u);
   EXPECT_EQ(ledger.totals().reordered, 2u);
@@ -86,7 +87,7 @@ TEST(Ledger, LossAtTheBeginningInTheMiddleAndAtTheEnd) {
   for (const uint64_t i : {3, 4, 7}) {
     ledger.Record(Packet(i));
   }
-  EXPECT_EQ(ledger.missing(), 5u) << "0 to 2, 5, 6; what follows 7 is not known yet";
+  EXPECT_EQ(ledger.missing(), 5u) << "0 to 2, 5 and 6; packets after 7 are not known yet";
   ledger.Close(0, 10, kStartNs + 9 * kSpacingNs);
   EXPECT_EQ(ledger.totals().lost(), 7);
   EXPECT_EQ(ledger.flow(0).sent, 10u);
@@ -112,7 +113,7 @@ TEST(Ledger, FlowsAreApart) {
   EXPECT_EQ(ledger.missing(), 4u);
 }
 
-TEST(Ledger, WhatWasNeverSentIsImpossible) {
+TEST(Ledger, APacketThatWasNeverSentIsImpossible) {
   Ledger ledger = OneFlow();
   EXPECT_EQ(ledger.Record(Packet(0, 1)), ArrivalKind::kImpossible) << "no such flow";
   Arrival before_the_first = Packet(0);
@@ -127,9 +128,9 @@ TEST(Ledger, GapIsBeyondTheFlowsOwnSpacing) {
   Ledger ledger = OneFlow();
   ledger.Record(Packet(0));
   ledger.Record(Packet(1));
-  ledger.Record(Packet(2, 0, 5 * kSpacingNs));  // held for five
+  ledger.Record(Packet(2, 0, 5 * kSpacingNs));  // held for five spacings
   EXPECT_EQ(ledger.totals().longest_gap_ns, 5 * kSpacingNs);
-  for (uint64_t i = 3; i < 8; ++i) {  // those behind it come at once
+  for (uint64_t i = 3; i < 8; ++i) {  // the packets behind it come at the same time
     ledger.Record(Packet(i, 0, (7 - static_cast<int64_t>(i)) * kSpacingNs));
   }
   EXPECT_EQ(ledger.totals().longest_gap_ns, 5 * kSpacingNs);
@@ -138,11 +139,11 @@ TEST(Ledger, GapIsBeyondTheFlowsOwnSpacing) {
 TEST(Ledger, GapAcrossLostPacketsIsTheTimeTheFlowWasBlocked) {
   Ledger ledger = OneFlow();
   ledger.Record(Packet(0));
-  ledger.Record(Packet(11));  // ten lost
+  ledger.Record(Packet(11));  // ten packets are lost
   EXPECT_EQ(ledger.totals().longest_gap_ns, 10 * kSpacingNs);
 }
 
-TEST(Ledger, PauseOfTheSenderIsNobodysGap) {
+TEST(Ledger, APauseOfTheSenderIsNoGap) {
   Ledger ledger = OneFlow();
   ledger.Record(Packet(0));
   Arrival after_pause = Packet(1, 0, 50 * kSpacingNs);
@@ -161,12 +162,12 @@ TEST(Ledger, FlowThatNeverComesBackWasBlockedUntilTheLastSending) {
   EXPECT_EQ(ledger.totals().longest_gap_flow, 1u);
 }
 
-TEST(Ledger, TimelineShowsWhatIsMissingAtEachIntervalsEnd) {
+TEST(Ledger, TimelineShowsTheMissingPacketsAtEachIntervalsEnd) {
   Ledger ledger(1, kStartNs, 10 * kSpacingNs);
   for (uint64_t i = 0; i < 10; ++i) {
     ledger.Record(Packet(i));
   }
-  // Nothing in the second interval; in the third, five are still missing; in the fourth two came late.
+  // Nothing arrives in the second interval. At the end of the third, five are missing. In the fourth, two come late.
   for (uint64_t i = 25; i < 30; ++i) {
     ledger.Record(Packet(i));
   }

@@ -11,8 +11,8 @@
 
 namespace sluice::flowgen {
 
-// The calling thread, and threads that it starts from then on, are in the namespace made by `ip netns add
-// NAME`. Sockets stay in the namespace they were made in.
+// Moves the calling thread, and threads that it starts later, into the namespace made by `ip netns add NAME`. Sockets
+// stay in the namespace in which they were made.
 absl::Status EnterNetns(const std::string& name);
 
 struct NetifInfo {
@@ -21,7 +21,7 @@ struct NetifInfo {
   MacAddress mac{};
 };
 
-// Of the calling thread's namespace. Errors name the interface.
+// Finds an interface of the calling thread's namespace. Errors name the interface.
 absl::StatusOr<NetifInfo> FindNetif(const std::string& name);
 
 struct NetifCounters {
@@ -31,7 +31,7 @@ struct NetifCounters {
   uint64_t tx_dropped = 0;
 };
 
-// From the calling thread's /proc/net/dev; zeros when the interface is not there.
+// Reads the counters from the calling thread's /proc/net/dev; zeros if there is no such interface.
 NetifCounters ReadNetifCounters(const std::string& name);
 
 }  // namespace sluice::flowgen

@@ -22,7 +22,7 @@ bool ReadMac(const std::string& text, MacAddress& mac) {
          static_cast<size_t>(end) == text.size();
 }
 
-// Each answers what is wrong, or nothing.
+// Returns the problem of the text, or "".
 std::string CheckMac(const std::string& text) {
   MacAddress mac;
   return ReadMac(text, mac) ? "" : absl::StrCat("'", text, "' is no MAC address");
@@ -96,7 +96,7 @@ OptionsResult ParseOptions(int argc, const char* const* argv) {
   app.add_option("--duration", o.duration_s, "seconds; without it and --count: until SIGINT or SIGTERM")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--count", o.count, "packets in each direction");
-  app.add_option("--window", o.window, "closed loop: at most so many packets outstanding in each direction");
+  app.add_option("--window", o.window, "closed loop: the most packets outstanding in each direction");
   app.add_option("--settle", o.settle_s, "seconds of silence to wait for late packets")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
@@ -114,7 +114,7 @@ OptionsResult ParseOptions(int argc, const char* const* argv) {
 
   app.add_option("-o,--output", output, "text or json")->check(CLI::IsMember({"text", "json"}));
   app.add_flag("--progress", o.progress, "a line on stderr every second");
-  app.add_option("--timeline", o.timeline_ms, "report arrivals per interval of so many milliseconds");
+  app.add_option("--timeline", o.timeline_ms, "report arrivals per interval of this many milliseconds");
   app.add_flag("--per-flow", o.per_flow, "report every flow");
   app.add_flag("--exact", o.require_exact, "exit with 1 unless every packet came once, in order and unharmed");
 

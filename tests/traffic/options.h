@@ -12,10 +12,10 @@ namespace sluice::flowgen {
 
 struct Options {
   std::string tx;        // interface A
-  std::string rx;        // interface B; the same as A: the device reflects
-  std::string netns;     // A's; empty: the caller's
-  std::string rx_netns;  // B's; as A's unless given
-  bool both = false;     // also B to A
+  std::string rx;        // interface B; if it is A, the device reflects
+  std::string netns;     // A's namespace; empty: the caller's
+  std::string rx_netns;  // B's namespace; A's unless given
+  bool both = false;     // send from B to A as well
 
   uint32_t flows = 1;
   double rate_pps = 1000;
@@ -23,7 +23,7 @@ struct Options {
   uint64_t count = 0;
   uint64_t window = 0;
   double settle_s = 1;
-  FrameFormat format;  // of A to B; source MAC, and destination MAC unless given, are the interfaces'
+  FrameFormat format;  // frames from A to B; the MACs are the interfaces', unless a destination is given
   std::optional<MacAddress> dst_mac;
   std::optional<MacAddress> back_dst_mac;
 
@@ -36,8 +36,7 @@ struct Options {
   bool reflects() const { return tx == rx && netns == rx_netns; }
 };
 
-// What to do after the command line was read: go on, or leave with this exit code (0 after --help, 2 after
-// a usage error, which has been printed).
+// The options, or the exit code to end with: 0 after --help, 2 after a usage error, which has been printed.
 struct OptionsResult {
   Options options;
   std::optional<int> exit_code;

@@ -22,10 +22,10 @@
 namespace sluice::flowgen {
 namespace {
 
-// 64 MiB holds 300,000 small frames: a third of a second at 1 Mpps, for a receiver that lost its core.
+// 64 MiB hold 300,000 small frames, a third of a second at 1 Mpps, in case the receiver loses its core.
 constexpr size_t kRingBytes = 64 << 20;
 constexpr size_t kBlockBytes = 1 << 18;  // a multiple of the page size; slots do not cross blocks
-// Room that tpacket_rcv leaves before a frame: its header and sockaddr_ll, aligned (net/packet/af_packet.c).
+// The room that tpacket_rcv leaves before a frame: its header and sockaddr_ll, aligned (net/packet/af_packet.c).
 constexpr size_t kSlotHeadBytes = 96;
 constexpr uint32_t kVlanBytes = 4;
 
@@ -33,13 +33,12 @@ size_t AlignSlot(size_t bytes) {
   return (bytes + TPACKET_ALIGNMENT - 1) / TPACKET_ALIGNMENT * TPACKET_ALIGNMENT;
 }
 
-// Accepts a frame with the magic where a stamp can be: behind 42 (IPv4) or 62 bytes (IPv6), four more when
-// a tag is still in the frame. A frame too short for a load is refused by the load itself, so the length
-// is looked at first.
+// Accepts frames with the magic at a stamp's place: behind 42 (IPv4) or 62 bytes (IPv6), four more if a tag is still in
+// the frame. A load beyond the frame's end refuses the frame, so the filter checks the length first.
 absl::Status AttachFilter(int fd) {
   constexpr uint32_t kAccept = UINT32_MAX;
   std::array<sock_filter, 14> code = {{
-      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),                   // every frame of ours has this much
+      BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 42),                   // every frame of ours is longer
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kStampMagic, 11, 0),  // -> accept
       BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 46),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kStampMagic, 9, 0),
@@ -73,7 +72,7 @@ absl::Status SetPacketOption(int fd, int option, const T& value, const char* nam
 
 absl::StatusOr<PacketRing> PacketRing::Open(int ifindex, uint32_t largest_frame_bytes) {
   PacketRing ring;
-  // Protocol 0: nothing is received before bind, when filter and ring are in place.
+  // Protocol 0: receives nothing until bind, when filter and ring are in place.
   ring.fd_.Reset(socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!ring.fd_) {
     return absl::ErrnoToStatus(errno, "packet socket (CAP_NET_RAW needed)");
@@ -106,7 +105,7 @@ absl::StatusOr<PacketRing> PacketRing::Open(int ifindex, uint32_t largest_frame_
   if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     return absl::ErrnoToStatus(errno, "packet socket: bind");
   }
-  // Frames to other MAC addresses too.
+  // Receive frames to other MAC addresses, too.
   packet_mreq membership{};
   membership.mr_ifindex = ifindex;
   membership.mr_type = PACKET_MR_PROMISC;
@@ -165,7 +164,7 @@ void PacketRing::Release() {
 void PacketRing::Wait(int timeout_ms) {
   pollfd poll_fd = {.fd = fd_.get(), .events = POLLIN, .revents = 0};
   if (poll(&poll_fd, 1, timeout_ms) > 0 && (poll_fd.revents & POLLERR) != 0) {
-    int error = 0;  // ENETDOWN: read, so that the next poll waits again
+    int error = 0;  // ENETDOWN; reading it lets the next poll wait again
     socklen_t size = sizeof(error);
     getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   }

@@ -7,7 +7,7 @@
 namespace sluice::flowgen {
 namespace {
 
-constexpr int kWaitMs = 20;  // how soon `stop` is noticed
+constexpr int kWaitMs = 20;  // the longest time until `stop` is noticed
 
 }  // namespace
 
@@ -15,7 +15,7 @@ Receiver::Receiver(PacketRing ring, const ReceivePlan& plan)
     : ring_(std::move(ring)), plan_(plan), ledger_(plan.flows, plan.start_ns, plan.interval_ns) {}
 
 void Receiver::Run(const std::atomic<bool>& stop) {
-  ring_.TakeDrops();  // what came before the run is nobody's loss
+  ring_.TakeDrops();  // drops from before the run do not count
   while (!stop.load(std::memory_order_relaxed)) {
     Drain();
     ring_.Wait(kWaitMs);

@@ -17,13 +17,13 @@
 namespace sluice::flowgen {
 namespace {
 
-// Between everything being open and the first packet: a ring's first pages are touched meanwhile.
+// The time between opening everything and the first packet, in which the rings' first pages are touched.
 constexpr int64_t kLeadNs = 5 * kNsPerMs;
 constexpr int64_t kTickMs = 20;
 constexpr int64_t kProgressNs = kNsPerSecond;
-// Packets that keep coming do not let a run settle; after so many settling times it ends all the same.
+// A run whose packets keep coming ends after this many settling times.
 constexpr int64_t kSettleLimit = 10;
-// A packet of a closed loop that did not come for so long is lost.
+// A packet of a closed loop that has not come for this long is lost.
 constexpr int64_t kMissingNs = 20 * kNsPerSecond;
 
 struct End {
@@ -97,7 +97,7 @@ absl::StatusOr<std::unique_ptr<TrafficDirection>> OpenDirection(const Options& o
   return std::make_unique<TrafficDirection>(from.name, to.name, format, *std::move(sender), std::move(receiver));
 }
 
-// Waits a tick; true when a signal came.
+// Waits a tick. Returns true if a signal came.
 bool WaitTick(const sigset_t& signals) {
   const timespec tick = {.tv_sec = 0, .tv_nsec = kTickMs * kNsPerMs};
   return sigtimedwait(&signals, nullptr, &tick) > 0;
@@ -134,7 +134,7 @@ void Send(const Directions& directions, const sigset_t& signals, bool progress, 
   }
 }
 
-// In a closed loop packets are expected to arrive, however long that takes on a busy machine.
+// Waits for late packets. In a closed loop it waits longer for missing ones, since a busy machine may delay them.
 void Settle(const Directions& directions, const sigset_t& signals, double settle_s, bool closed_loop) {
   const auto settle_ns = static_cast<int64_t>(settle_s * kNsPerSecond);
   const int64_t missing_ns = closed_loop ? std::max(settle_ns, kMissingNs) : settle_ns;
@@ -188,7 +188,7 @@ absl::StatusOr<Report> RunTraffic(const Options& options) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // inherited by the threads: only WaitTick() takes them
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // the threads inherit this, so that only WaitTick() gets the signals
 
   absl::StatusOr<End> a = OpenEnd(options.tx, options.netns);
   if (!a.ok()) {

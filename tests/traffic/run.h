@@ -1,4 +1,4 @@
-// A whole run: for each direction a sender and a receiver thread, then the report.
+// A whole run: a sender and a receiver thread for each direction, then the report.
 //
 //   A to B:  Sender(A) ── device ──► Receiver(B)        reflect: A is B
 //   B to A:  Receiver(A) ◄── device ── Sender(B)        with --both
@@ -11,8 +11,8 @@
 
 namespace sluice::flowgen {
 
-// Ends by itself or on SIGINT or SIGTERM, which it blocks; a second signal cuts the settling short.
-// Errors: an interface or namespace that is not there, missing rights, a kernel that takes no packets.
+// Ends by itself or on SIGINT or SIGTERM, which it blocks; a second signal ends the settling. Errors: there is no such
+// interface or namespace, rights are missing, or the kernel takes no packets.
 absl::StatusOr<Report> RunTraffic(const Options& options);
 
 }  // namespace sluice::flowgen

@@ -18,14 +18,14 @@
 namespace sluice::flowgen {
 namespace {
 
-// Small beside veth's ring of 256 and a tap's of 500.
+// Small compared with veth's ring of 256 packets and a tap's of 500.
 constexpr double kCatchUpPackets = 16;
-// A window that stays full this long without an arrival has lost what it waits for. A busy machine may keep the device
-// under test from running for seconds.
+// If a window stays full this long without an arrival, its packets are lost. A busy machine may keep the device under
+// test from running for seconds.
 constexpr int64_t kWriteOffNs = 20 * kNsPerSecond;
-// The kernel took nothing for this long: the interface is gone, or down for good.
+// If the kernel takes nothing for this long, the interface is gone, or down for good.
 constexpr int64_t kGiveUpNs = 120 * kNsPerSecond;
-// How long to wait for room in the window or in the kernel; about two packets' way through a device.
+// The wait for room in the window or in the kernel: about the time that two packets take through a device.
 constexpr int64_t kRetryNs = 20 * kNsPerUs;
 
 }  // namespace
@@ -54,7 +54,7 @@ Sender::Sender(UniqueFd fd, const FrameFormat& format, const SendPlan& plan, std
       sent_(std::make_unique<std::atomic<uint64_t>>(0)) {}
 
 absl::Status Sender::Run(const std::atomic<bool>& stop) {
-  prctl(PR_SET_TIMERSLACK, 1);  // ns; the default of 50 us is half a packet's spacing at 10 kpps
+  prctl(PR_SET_TIMERSLACK, 1);  // in ns; the default of 50 us is half the spacing of packets at 10 kpps
   while (!stop.load(std::memory_order_relaxed)) {
     const int64_t now_ns = NowNs();
     if (Finished(now_ns)) {
@@ -63,7 +63,7 @@ absl::Status Sender::Run(const std::atomic<bool>& stop) {
     const uint64_t due = DueAt(now_ns);
     if (due == 0) {
       const double next = static_cast<double>(totals_.sent) * kNsPerSecond / plan_.rate_pps + slipped_ns_;
-      // A sleep is short enough to notice `stop` and the end.
+      // Sleep briefly, to notice `stop` and the end in time.
       SleepUntilNs(std::min(plan_.start_ns + static_cast<int64_t>(next), now_ns + 10 * kNsPerMs));
       continue;
     }
@@ -85,7 +85,7 @@ bool Sender::Finished(int64_t now_ns) const {
   return (plan_.count != 0 && totals_.sent >= plan_.count) || (plan_.end_ns != 0 && now_ns >= plan_.end_ns);
 }
 
-// How many packets should have left by now and have not.
+// Returns how many packets are due and not sent.
 uint64_t Sender::DueAt(int64_t now_ns) {
   if (plan_.rate_pps == 0) {
     return kBatch;
@@ -129,7 +129,7 @@ uint64_t Sender::RoomInWindow(int64_t now_ns) {
 absl::Status Sender::SendBatch(uint64_t packets, int64_t now_ns) {
   std::array<mmsghdr, kBatch> messages{};
   std::array<iovec, kBatch> vectors{};
-  // A batch may hold several packets of one flow: those behind the first follow it by next to nothing.
+  // A batch may have several packets of one flow. Their spacing after the first is 0.
   for (uint64_t i = 0; i < packets; ++i) {
     const uint32_t flow = (next_flow_ + i) % plan_.flows;
     const uint64_t ahead = i / plan_.flows;
@@ -162,7 +162,7 @@ void Sender::CountSent(uint64_t packets, int64_t now_ns) {
   totals_.sent += packets;
   totals_.last_send_ns = now_ns;
   totals_.first_send_ns = totals_.first_send_ns == 0 ? now_ns : totals_.first_send_ns;
-  sent_->store(totals_.sent, std::memory_order_relaxed);  // relaxed: a number for progress, nothing more
+  sent_->store(totals_.sent, std::memory_order_relaxed);  // relaxed: the number only shows the progress
   failing_since_ns_ = 0;
   if (plan_.interval_ns > 0) {
     const auto row = static_cast<size_t>((now_ns - plan_.start_ns) / plan_.interval_ns);

@@ -1,13 +1,13 @@
-// Sends one direction's packets: flows in turn, at a rate, with at most so many outstanding.
+// Sends one direction's packets: flows in turn, at a rate, with a limited number outstanding.
 //
-// Rate: packet n is due n / rate after the start. A sender that was kept from its core catches up in
-// bursts of at most kCatchUpPackets and lets the rest of the schedule slip: a generator's own stall must
-// not become a burst that overflows the device.
+// Rate: packet n is due n / rate after the start. A sender that lost its core for a while catches up in bursts of at
+// most kCatchUpPackets and lets the rest of the schedule slip, so that its own stall does not become a burst that
+// overflows the device.
 //
-// What counts as sent: what the kernel took. A packet that it refused (ENOBUFS: a queue on the way to the
+// A packet counts as sent if the kernel took it. A packet that the kernel refused (ENOBUFS: a queue on the way to the
 // device was full) keeps its sequence and is tried again.
 //
-// Threads: Run() in one; sent() from any.
+// Threads: one thread calls Run(). Any thread may call sent().
 #ifndef SLUICE_TESTS_TRAFFIC_SENDER_H_
 #define SLUICE_TESTS_TRAFFIC_SENDER_H_
 
@@ -29,31 +29,31 @@ struct SendPlan {
   uint16_t run = 0;
   uint8_t direction = 0;
   uint32_t flows = 1;
-  double rate_pps = 0;  // 0: as fast as the kernel takes them
+  double rate_pps = 0;  // 0: as fast as the kernel takes packets
   uint64_t count = 0;   // 0: until `end_ns` or told to stop
   int64_t end_ns = 0;   // 0: until `count` or told to stop
   uint64_t window = 0;  // 0: open loop
   int64_t start_ns = 0;
-  int64_t interval_ns = 0;  // of the timeline; 0: none
+  int64_t interval_ns = 0;  // of the timeline; 0: no timeline
 };
 
 struct SendTotals {
   uint64_t sent = 0;
   uint64_t refused = 0;          // ENOBUFS, tried again
-  uint64_t errors = 0;           // anything else, tried again: an interface that is down, mostly
-  uint64_t written_off = 0;      // outstanding packets that a full window stopped waiting for
-  int64_t longest_stall_ns = 0;  // how late the sender itself was, at most
+  uint64_t errors = 0;           // other errors, tried again: mostly an interface that is down
+  uint64_t written_off = 0;      // outstanding packets that a full window no longer waits for
+  int64_t longest_stall_ns = 0;  // the longest delay of the sender itself
   int64_t first_send_ns = 0;
   int64_t last_send_ns = 0;
 };
 
 class Sender {
  public:
-  // `received` says how many packets of this direction have arrived, for the window.
+  // `received` returns how many packets of this direction have arrived, for the window.
   static absl::StatusOr<Sender> Open(int ifindex, const FrameFormat& format, const SendPlan& plan,
                                      std::function<uint64_t()> received);
 
-  // Sends until done, or `stop`. Fails when the kernel took nothing for kGiveUpNs.
+  // Sends until done, or until `stop`. Fails if the kernel takes nothing for kGiveUpNs.
   absl::Status Run(const std::atomic<bool>& stop);
 
   uint32_t flows() const { return plan_.flows; }
@@ -82,16 +82,16 @@ class Sender {
   UniqueFd fd_;
   SendPlan plan_;
   std::function<uint64_t()> received_;
-  std::vector<FrameBuilder> frames_;  // kBatch of them
+  std::vector<FrameBuilder> frames_;  // kBatch builders
   std::vector<Flow> flows_;
   uint32_t next_flow_ = 0;
-  double slipped_ns_ = 0;         // of the schedule, given up
-  int64_t window_full_ns_ = 0;    // since when; 0: it is not
-  uint64_t window_received_ = 0;  // arrivals when the window was last looked at
+  double slipped_ns_ = 0;         // how far the schedule has slipped
+  int64_t window_full_ns_ = 0;    // the time since which the window is full; 0: it is not full
+  uint64_t window_received_ = 0;  // arrivals at the last look at the full window
   int64_t failing_since_ns_ = 0;
   SendTotals totals_;
   std::vector<uint64_t> timeline_;
-  std::unique_ptr<std::atomic<uint64_t>> sent_;  // on the heap so that a Sender can be moved
+  std::unique_ptr<std::atomic<uint64_t>> sent_;  // on the heap, so that a Sender can be moved
 };
 
 }  // namespace sluice::flowgen

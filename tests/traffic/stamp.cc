@@ -28,7 +28,7 @@ uint64_t GetBe(const uint8_t* at, size_t bytes) {
   return value;
 }
 
-// A word at a time, multiply and fold: unlike the internet checksum it notices words that change places.
+// Multiplies and folds, one word at a time. Unlike the internet checksum it notices words in the wrong order.
 uint64_t Mix(uint64_t hash, const uint8_t* data, size_t bytes) {
   constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;  // 2^64 / golden ratio
   while (bytes > 0) {
@@ -87,7 +87,7 @@ StampState ReadStamp(absl::Span<const uint8_t> payload, Stamp& stamp) {
 
 int64_t AgeNs(const Stamp& stamp, int64_t now_ns) {
   const uint64_t age = (Ticks(now_ns) - Ticks(stamp.send_ns)) & kSendTicksMask;
-  // Sign-extended from 40 bits: clocks read a moment apart may make a packet look sent in the future.
+  // Sign-extends 40 bits: since clocks are read at different moments, a packet may look sent in the future.
   return (static_cast<int64_t>(age << 24) >> 24) * kTickNs;
 }
 

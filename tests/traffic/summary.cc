@@ -13,7 +13,7 @@ double Ms(int64_t ns) {
   return static_cast<double>(ns) / 1e6;
 }
 
-// A line that only appears when there is something to say.
+// Appends a line unless the value is 0.
 void AppendIf(std::string& out, uint64_t value, const char* what) {
   if (value != 0) {
     absl::StrAppendFormat(&out, "  %-12s %d  %s\n", "", value, what);

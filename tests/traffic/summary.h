@@ -1,4 +1,4 @@
-// A report for people.
+// Writes a report as text.
 #ifndef SLUICE_TESTS_TRAFFIC_SUMMARY_H_
 #define SLUICE_TESTS_TRAFFIC_SUMMARY_H_
 

@@ -1,4 +1,4 @@
-"""The second way to use it: xdp-loader attaches the program, the agent adopts it; beside other programs."""
+"""The second way to use Sluice: xdp-loader attaches the program and the agent adopts it, also with other programs."""
 
 from tests.lib.vm import booted
 
@@ -8,7 +8,7 @@ xdp-loader load -m native -p /sys/fs/bpf/sluice/eth0 eth0 /usr/lib/sluice/sluice
 
 
 def test_the_agent_adopts_what_xdp_loader_attached():
-    """Same program before and after; the agent leaves it when it goes."""
+    """The agent uses the program that is attached, and leaves it when it ends."""
     with booted("6.12") as vm:
         vm.guest.run(LOAD).check()
         before = vm.guest.run("xdp-loader status eth0").check().out
@@ -24,7 +24,7 @@ def test_the_agent_adopts_what_xdp_loader_attached():
 
 
 def test_beside_another_program_a_channels_resize_needs_force():
-    """The dispatcher carries xdp-filter and us; the window takes both off, so it must be allowed by name."""
+    """The dispatcher runs xdp-filter and our program. The window takes both off, so it needs --force."""
     with booted("6.12") as vm:
         vm.guest.run("xdp-filter load --mode native eth0").check()
         function = vm.start("reflect")

@@ -1,4 +1,4 @@
-"""kill -9 in a guest: the survivor carries on, the successor takes over, nothing is left behind."""
+"""kill -9 in a guest: the other daemon goes on, the next one takes over, and nothing is left behind."""
 
 import time
 
@@ -7,7 +7,7 @@ from tests.lib.vm import booted, wait_still
 
 
 def wait_running(function):
-    """Until a dataplane runs again; returns the status."""
+    """Waits until a dataplane runs again; returns the status."""
     wait_until(lambda: function.status()["dataplane"]["state"] == "running", function.agent.output)
     return function.status()
 
@@ -40,7 +40,7 @@ def test_dataplane_and_agent_killed():
         assert vm.kernel_state() == before
 
 
-# Kills the agent as soon as XDP is off; when it was quicker, between two resizes.
+# Kills the agent as soon as XDP is off, or after a resize whose window it missed.
 KILL_IN_THE_WINDOW = """
 sluicectl queues set {size} >/dev/null 2>&1 &
 until ! ip link show eth0 | grep -q prog/xdp || ! kill -0 $!; do :; done
@@ -50,7 +50,7 @@ wait
 
 
 def test_agent_killed_while_xdp_is_off():
-    """Its successor finds the dispatcher that was taken off, and makes lanes and channels fit each other."""
+    """The next agent finds that the dispatcher was taken off, and makes lanes and channels match."""
     with booted("6.12") as vm:
         before = vm.kernel_state()
         function = vm.start("reflect", queue_pairs=4)
@@ -64,7 +64,7 @@ def test_agent_killed_while_xdp_is_off():
                 assert status["dataplane"]["pid"] == dataplane
                 pairs = status["ports"][0]["queue_pairs"]
                 assert pairs["current"] == pairs["open"] and pairs["current"] in (before_it, size), status
-                if "last_resize" in status:  # it had begun
+                if "last_resize" in status:  # the resize had begun
                     expected = "done" if pairs["current"] == size else "rolled back"
                     assert status["last_resize"]["result"] == expected, status
                 device = vm.guest.run("ethtool -l eth0 | grep Combined | tail -1").out

@@ -1,4 +1,4 @@
-"""Devices that are not what one would wish for: what works all the same, and what is refused with which words."""
+"""Devices with limits or defects: some work all the same, others are refused with the reason."""
 
 import json
 
@@ -7,11 +7,11 @@ import pytest
 from tests.lib.command import wait_until
 from tests.lib.vm import booted, mac, wait_still
 
-# The driver wants a control queue for each of these.
+# Each of these features needs a control queue, so all are off without one.
 NO_CONTROL_QUEUE = "ctrl_vq=off,ctrl_rx=off,ctrl_rx_extra=off,ctrl_vlan=off,ctrl_mac_addr=off,ctrl_guest_offloads=off"
 NO_CONTROL_QUEUE += ",guest_announce=off"
-# For sys.argv[1], a tap: it takes partial checksums from now on, which QEMU, that had said otherwise, hands on to the
-# guest; then so many UDP packets to sys.argv[2]. (linux/if_tun.h: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
+# Turns partial checksums on for the tap sys.argv[1], then sends PARTIAL_CHECKSUMS UDP packets to sys.argv[2]. QEMU had
+# turned them off, but hands such packets on to the guest. (linux/if_tun.h: IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
 # IFF_MULTI_QUEUE, TUNSETIFF, TUN_F_CSUM, TUNSETOFFLOAD.)
 PARTIAL_CHECKSUMS = 20
 SEND_PARTIAL_CHECKSUMS = f"""
@@ -40,7 +40,7 @@ def test_one_pair_is_enough(extra, reason):
 
 
 def test_more_queues_than_vcpus_are_refused():
-    """XDP would take queues of its own, whose transmit silently never happens."""
+    """XDP would use transmit queues that the device does not have, and packets would vanish without an error."""
     with booted("6.12", cpus=2, queues=8) as vm:
         before = vm.kernel_state()
         assert "2 possible CPUs" in vm.refuses("reflect", queue_pairs=4)
@@ -48,7 +48,7 @@ def test_more_queues_than_vcpus_are_refused():
 
 
 def test_napi_tx_off_is_refused():
-    """Transmits would complete before the device has read the frame."""
+    """With napi_tx off, transmits complete before the device has read the frame."""
     with booted("6.12") as vm:
         vm.guest.run("rmmod virtio_net && modprobe virtio_net napi_tx=0").check()
         vm.guest.run("until [ -e /sys/class/net/eth0 ]; do sleep 0.1; done").check()
@@ -58,7 +58,8 @@ def test_napi_tx_off_is_refused():
 
 
 def test_frames_given_back_before_the_device_read_them_are_set_aside():
-    """Transmit queues without NAPI, as a CPU that goes at the wrong moment leaves them. doctor's line repairs it."""
+    """Transmit queues lack NAPI, as after a CPU went offline at the wrong moment. The command that doctor names repairs
+    them."""
     with booted("6.12") as vm:
         vm.guest.run("ip link set eth0 down && ethtool -C eth0 tx-frames 0 && ip link set eth0 up").check()
         function = vm.start("reflect", queue_pairs=4)
@@ -76,7 +77,7 @@ def test_frames_given_back_before_the_device_read_them_are_set_aside():
 
 
 def test_guest_offloads_are_warned_about():
-    """The dry run and doctor say beforehand what a channels resize then costs, and what became of partial checksums."""
+    """The dry run and doctor name the cost of a channels resize beforehand, and doctor the lost partial checksums."""
     with booted("6.12", offloads=True) as vm:
         function = vm.start("reflect")
         assert "guest offloads" in function.ctl("queues", "set", "4", "--dry-run").check().out
@@ -122,8 +123,8 @@ def test_a_cpu_that_goes_and_comes_back():
 
 
 def test_cpus_that_go_while_it_is_resized():
-    """Done or undone, each time; in the end every pair has a worker on a CPU that is there. The driver gives up NAPI
-    on its transmit queues on the way (control/kernel/virtio_device.h: FramesSentUnread), which doubles no packet."""
+    """Each resize is done or undone; in the end every pair has a worker on an online CPU. Meanwhile the driver takes
+    NAPI off its transmit queues (control/kernel/virtio_device.h: FramesSentUnread), which doubles no packet."""
     cpu = "/sys/devices/system/cpu/cpu3/online"
     with booted("6.12") as vm:
         function = vm.start("reflect", queue_pairs=4)
@@ -146,6 +147,6 @@ def test_cpus_that_go_while_it_is_resized():
 
 
 def wait_for_cores(function, cores):
-    """Until the workers are on these cores."""
+    """Waits until the workers are on these cores."""
     wait_until(lambda: [worker["core"] for worker in function.status()["workers"]] == cores,
                lambda: f"not on {cores}: {function.status()['workers']}: {function.agent.output()}")

@@ -1,4 +1,4 @@
-"""Real clients through a guest that is a bump in the wire, while it is resized."""
+"""Ordinary programs exchange packets through a forwarding guest while it is resized."""
 
 import contextlib
 import itertools
@@ -10,8 +10,8 @@ from tests.lib.capture import Capture
 from tests.lib.vm import wait_still
 from tests.lib.wire import wire
 
-# 20 TCP streams of at most 32 KiB each under way: fewer segments together than a tap's queue holds (1,000), so that
-# nothing but a defect loses one.
+# 20 TCP streams with at most 32 KiB each on the way. Together these are fewer segments than a tap's queue holds
+# (1,000), so only a defect loses one.
 STREAM_SECONDS = 10
 TWENTY_STREAMS = ("-P", "20", "-w", "16K", "-t", str(STREAM_SECONDS))
 
@@ -20,7 +20,7 @@ TWENTY_STREAMS = ("-P", "20", "-w", "16K", "-t", str(STREAM_SECONDS))
 def test_ping_and_iperf_across_resizes(kernel):
     """TCP survives every resize, UDP loss is counted, ARP and ping pass, and the balance holds."""
     with wire(kernel) as joined:
-        # With -w it ends well when all five replies are there, however late.
+        # With -w, -c counts replies: ping succeeds once all five have come, even late ones.
         ping = joined.ping("-c", "5", "-w", "30", "-i", "0.2")
         out, _ = ping.communicate()
         assert ping.returncode == 0, out
@@ -35,7 +35,7 @@ def test_ping_and_iperf_across_resizes(kernel):
 
         udp = joined.iperf3("-u", "-b", "2M", "-l", "512", "-t", "2").report()
         print(f"{kernel}: UDP {udp['sum']['lost_packets']} of {udp['sum']['packets']} lost")
-        # What a busy machine's buffers lose on the way is not ours; what reached us is, to the frame.
+        # A busy machine's buffers may lose packets on the way; wait_still() checks those that reached Sluice.
         assert udp["sum"]["lost_packets"] < udp["sum"]["packets"]
         status = wait_still(joined.function)
         drops = [queue["drops"] for port in status["ports"] for queue in [*port["queues"], port["bridge"]]]
@@ -43,10 +43,10 @@ def test_ping_and_iperf_across_resizes(kernel):
 
 
 class Streams:
-    """Twenty TCP streams from left to right, seen on both sides, for as long as iperf3 sends."""
+    """Twenty TCP streams from left to right, captured on both sides while iperf3 sends."""
 
     def __init__(self, joined, sizes=()):
-        """Resizes to each of `sizes` in turn meanwhile."""
+        """Sends, and meanwhile resizes to each of `sizes` in turn."""
         before = joined.drops()
         net, (left_tap, right_tap) = joined.vm.net, joined.vm.net.taps
         self.resizes = 0
@@ -60,7 +60,7 @@ class Streams:
                 self.resizes += 1
             end = client.report()
             wait_still(joined.function)
-        after = joined.drops()  # a counter may be new, of a queue that was not open before
+        after = joined.drops()  # with the counters of queues that were opened meanwhile
         self.dropped = {name: after[name] - before.get(name, 0) for name in after if after[name] != before.get(name, 0)}
         self.bytes = end["sum_received"]["bytes"]
         self.retransmits = end["sum_sent"]["retransmits"]
@@ -85,7 +85,7 @@ def test_twenty_tcp_streams_see_no_resize():
 
 
 def test_guest_offloads_cost_what_was_said():
-    """Super-packets queued when XDP comes back are lost. The dry run and doctor say so; TCP sends them again."""
+    """Super-packets that are queued when XDP is put back are lost. The dry run and doctor say so; TCP resends them."""
     with wire("6.12", offloads=True) as joined:
         assert "guest offloads" in joined.function.ctl("queues", "set", "4", "--dry-run").check().out
         assert "guest_offloads" in joined.function.ctl("doctor").check().out
@@ -97,7 +97,7 @@ def test_guest_offloads_cost_what_was_said():
 
 
 def test_every_kind_of_packet_crosses_resizes():
-    """VLAN-tagged, of the MTU's size, IPv6, and fragments: what comes in goes out, once and unharmed."""
+    """Packets with VLAN tags, of the MTU's size, IPv6, and fragments: each goes out once and unharmed."""
     kinds = (["--vlan", "7"], ["--size", "1514"], ["--ipv6", "--size", "84"])
     with wire("6.12") as joined:
         both_ways = {"netns": joined.left, "rx_netns": joined.right, "rx": joined.vm.net.taps[1]}
@@ -111,7 +111,7 @@ def test_every_kind_of_packet_crosses_resizes():
                 time.sleep(1)
                 joined.function.resize(size).check()
             out, _ = fragments.communicate()
-        # It ends with the fortieth answer; a slow guest's later ones are still under way.
+        # ping ends with the fortieth reply; a slow guest's later ones may still be on the way.
         assert fragments.returncode == 0 and "DUP" not in out, out
         for stream in streams:
             assert stream.total["received"] == stream.total["sent"] > 0, stream.total

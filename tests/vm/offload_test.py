@@ -1,4 +1,4 @@
-"""Offloaded flows on virtio_net: carried by XDP between resizes, in order all along."""
+"""Offloaded flows on virtio_net: XDP sends them between resizes, and packets stay in order."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.vm.resize_test import exact_while
 
 @pytest.mark.parametrize("kernel", ["6.1", "6.12"])
 def test_carried_flows_cross_resizes(kernel):
-    """1 -> 4 -> 2 -> 1 in a closed loop: none is lost, doubled or out of order, and XDP has carried some."""
+    """1 -> 4 -> 2 -> 1 in a closed loop: no packet is lost, doubled or out of order, and XDP sent some of them."""
     with booted(kernel) as vm:
         function = vm.start("reflect", extra='offload = "auto"')
         wait_until(lambda: function.status()["offload"]["on"], lambda: str(function.status()["offload"]))

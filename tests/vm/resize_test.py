@@ -1,4 +1,4 @@
-"""Resizing a reflecting guest under traffic, on every kernel we say we run on."""
+"""Resizing a guest under traffic, on every supported kernel."""
 
 import time
 
@@ -7,7 +7,7 @@ import pytest
 from tests.lib.command import run, wait_until
 from tests.lib.vm import booted, wait_still
 
-# Kernel, what the device is like, and the mode the sockets must end in.
+# Kernel, options of the device, and the mode that the sockets must have.
 MATRIX = [
     pytest.param("6.1", {}, "copy", id="6.1-copy"),
     pytest.param("6.12", {}, "copy", id="6.12-copy"),
@@ -17,9 +17,11 @@ MATRIX = [
 
 
 def exact_while(vm, function, sizes, *options, **traffic):
-    """Resizes to each of `sizes` while packets go, and asks that none is lost, doubled or out of order, but those the
-    agent says it let go before it was sure: none, unless the machine kept the guest from running. With a --window,
-    so that also then no queue on the way overflows."""
+    """Resizes to each of `sizes` under traffic, and checks that no packet is lost, doubled or out of order.
+
+    Only packets that the agent reports as unproven may be out of order; there are none unless the machine kept the
+    guest from running. `options` have a --window, so that no queue on the way overflows even then.
+    """
     unproven = 0
     with vm.stream(*options, flows=32, **traffic) as stream:
         time.sleep(1)
@@ -37,7 +39,7 @@ def exact_while(vm, function, sizes, *options, **traffic):
 
 
 def whereabouts(vm, function, stream):
-    """All that is counted on a packet's way, to tell where the missing ones ended."""
+    """Returns all counters on a packet's way, which show where the missing ones ended."""
     taps = ["ip", "-n", vm.net.name, "-s", "-s", "link", "show"]
     devices = vm.guest.run("for i in 0 1; do ethtool -S eth$i; done | grep -v ': 0$'").out
     said = [stream.report, function.status(), devices, run(*taps).stdout, function.agent.output()]
@@ -45,7 +47,7 @@ def whereabouts(vm, function, stream):
 
 
 def assert_accounted(function, stream):
-    """Of all that the function received or made itself nothing was dropped, and what it sent is what came back."""
+    """Checks that the dataplane dropped nothing, and that every packet it sent came back or was a steering probe."""
     status = wait_still(function)
     balance = status["balance"]
     drops = [queue["drops"] for port in status["ports"] for queue in [*port["queues"], port["bridge"]]]
@@ -57,12 +59,12 @@ def assert_accounted(function, stream):
 
 @pytest.mark.parametrize("kernel, nic, mode", MATRIX)
 def test_channels(kernel, nic, mode):
-    """1 -> 4 -> 2 -> 1 under traffic, in a closed loop: nothing overflows on the way, so any loss is ours."""
+    """1 -> 4 -> 2 -> 1 under traffic in a closed loop: no queue on the way overflows, so any loss is ours."""
     with booted(kernel, **nic) as vm:
         before = vm.kernel_state()
         function = vm.start("reflect")
         queue = function.status()["ports"][0]["queues"][0]
-        # Bound before any packet came, so the reason is known too.
+        # The socket was bound before any packet came, so the reason is known too.
         assert queue["mode"] == mode, queue["mode_reason"]
         stack_before, descriptors = vm.stack_packets(), agents_descriptors(vm)
         exact_while(vm, function, [4, 2, 1], "--window", "32", rate=1000)
@@ -79,12 +81,12 @@ def test_channels(kernel, nic, mode):
 
 
 def agents_descriptors(vm):
-    """How many are open, perhaps with one that is closed again when it is looked at."""
+    """Returns the number of open descriptors; it may include one that is about to be closed."""
     return vm.guest.run("ls /proc/$(pidof sluice-agent)/fd 2>/dev/null | wc -l").out.strip()
 
 
 def test_channels_are_exact_for_flows_that_nothing_answers():
-    """One way through `forward`: steering probes bring the flows to the pairs that stay before the others go."""
+    """Flows go one way through `forward`. Steering probes move them to the pairs that stay before the others close."""
     with booted("6.12", nics=2) as vm:
         function = vm.start("forward", ports=2, queue_pairs=4)
         exact_while(vm, function, [1, 4, 1, 4], "--window", "32", rx=vm.net.taps[1], rate=300)
@@ -94,7 +96,7 @@ def test_channels_are_exact_for_flows_that_nothing_answers():
 
 @pytest.mark.parametrize("kernel, nic", [("6.12", {}), ("7", {"zero_copy": True})], ids=["copy", "zerocopy"])
 def test_spread_is_exact(kernel, nic):
-    """One way through `forward`, so that the host has no reason to move a flow."""
+    """Flows go one way through `forward`, so that the host has no reason to move one."""
     with booted(kernel, rss=True, nics=2, **nic) as vm:
         function = vm.start("forward", ports=2, queue_pairs=4)
         exact_while(vm, function, [1, 4, 2, 3] * 3, "--window", "60", rate=3000, rx=vm.net.taps[1])
@@ -102,7 +104,7 @@ def test_spread_is_exact(kernel, nic):
 
 
 def test_ports_of_unequal_ability_copy():
-    """One port has zero-copy, the other not, and a lane's ports share one mode: with "auto" all of them copy."""
+    """Only one port has zero-copy, and a lane's ports share one mode, so with "auto" all of them copy."""
     with booted("7", nics=2, each=[{"iommu_platform": True}, {}]) as vm:
         function = vm.start("forward", ports=2)
         function.resize(2).check()
@@ -130,7 +132,7 @@ def test_zero_copy_that_sends_stray_headers_is_not_used():
 
 
 def test_new_flows_use_every_pair():
-    """After growing, the device spreads flows it has not seen yet."""
+    """With four pairs the device spreads flows that it has not seen yet over all of them."""
     with booted("6.12") as vm:
         function = vm.start("reflect", queue_pairs=4)
         with vm.stream("--count", "2000", "--window", "64", flows=64, rate=500) as stream:
@@ -141,7 +143,7 @@ def test_new_flows_use_every_pair():
 
 
 def test_running_flows_move_to_new_pairs():
-    """After growing, flows that were there before are sent by their own lanes, and the device follows."""
+    """After growing, each old flow is sent by its own lane, and the device moves it to that lane."""
     with booted("6.12") as vm:
         function = vm.start("reflect", queue_pairs=1)
         with vm.stream("--window", "32", flows=32, rate=300) as stream:
@@ -150,7 +152,7 @@ def test_running_flows_move_to_new_pairs():
             at_first = received_by_pair(function)
             wait_until(lambda: all(late > early + 50 for late, early in zip(received_by_pair(function), at_first)),
                        lambda: f"{at_first} became {received_by_pair(function)}")
-            # The hand-offs that moved them end with them.
+            # Hand-offs end once the flows have moved.
             wait_until(lambda: "frames leave by 4 lanes, each" not in last_words(function, "frames leave by"),
                        function.agent.output)
         assert (stream.total["duplicated"], stream.total["corrupted"]) == (0, 0)
@@ -158,19 +160,19 @@ def test_running_flows_move_to_new_pairs():
 
 
 def received_by_pair(function):
-    """By the dataplane, or carried by XDP."""
+    """Returns the packets of each pair, those of offloaded flows included."""
     queues = function.status()["ports"][0]["queues"]
     return [queue["rx_packets"] + queue["xdp_packets"].get("offloaded", 0) for queue in queues]
 
 
 def last_words(function, about):
-    """The last line of the agent's and the dataplane's log that says so."""
+    """Returns the last line with these words in the log of agent and dataplane."""
     return [line for line in function.agent.output().splitlines() if about in line][-1]
 
 
 def test_spread_on_a_device_with_rss():
-    """With RSS pairs stay open and XDP attached; idle pairs get nothing. And where packets land says whether the device
-    uses its table at all: `ethtool -x` cannot."""
+    """With RSS pairs stay open and XDP attached; idle pairs get nothing. The pairs on which packets land also show
+    whether the device uses its table at all, which `ethtool -x` cannot."""
     with booted("6.12", rss=True) as vm:
         untouched = vm.kernel_state()
         function = vm.start("reflect", queue_pairs=4)
@@ -179,7 +181,7 @@ def test_spread_on_a_device_with_rss():
         with vm.stream(flows=64, rate=500) as stream:
             time.sleep(1)
             function.resize(2).check()
-            # What the device had put on the old queues before it took the new table was polled by then.
+            # Packets that the device had put on the old queues before it took the new table have been received by now.
             before = received_by_pair(function)
             wait_until(lambda: all(late > early + 50 for late, early in zip(received_by_pair(function)[:2], before)),
                        lambda: f"{before} became {received_by_pair(function)}")
@@ -194,7 +196,7 @@ def test_spread_on_a_device_with_rss():
 
 
 def landed_on(vm, function):
-    """How many of 320 packets of 32 flows each pair received."""
+    """Sends 320 packets of 32 flows; returns how many of them each pair received."""
     before = received_by_pair(function)
     with vm.stream("--count", "320", "--window", "16", flows=32) as stream:
         stream.finish(stop=False)
@@ -220,6 +222,6 @@ def test_freed_cores_do_no_packet_work():
 
 
 def packet_softirqs(vm):
-    """NET_RX of each CPU so far."""
+    """Returns the NET_RX softirqs of each CPU so far."""
     line = next(line for line in vm.guest.get("/proc/softirqs").decode().splitlines() if "NET_RX" in line)
     return [int(count) for count in line.split()[1:]]

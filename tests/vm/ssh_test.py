@@ -1,4 +1,4 @@
-"""An operator's ssh session into the guest, by the very device Sluice has: it outlives all that Sluice does."""
+"""An operator's ssh session into the guest, over the device that Sluice uses, survives everything that Sluice does."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ dropbear -R -s -p {GUEST}:22"""
 
 
 class Session:
-    """`cat` at the other end of an ssh connection: what is said comes back, or the session is dead."""
+    """`cat` at the other end of an ssh connection: every line comes back, or the session is dead."""
 
     def __init__(self, vm, key):
         words = ["dbclient", "-y", "-y", "-T", "-i", str(key), f"root@{GUEST}", "cat"]
@@ -35,7 +35,7 @@ class Session:
         self.process.stdin.flush()
 
     def lives(self):
-        """Says another line and waits for all of them."""
+        """Sends another line and waits until all have come back."""
         self.say()
         wait_until(self.heard_all, lambda: f"line {self.said}: heard {self.heard[-40:]!r}", PATIENCE)
 
@@ -50,7 +50,7 @@ class Session:
 
 @contextlib.contextmanager
 def operator(vm):
-    """The device's addresses, a server in the guest, and a session from the host."""
+    """Sets up addresses and a server in the guest; yields a session from the host, and its key."""
     vm.net.exec(["ip", "addr", "add", f"{HOST}/24", "dev", vm.net.taps[0]])
     with tempfile.TemporaryDirectory() as folder:
         key = Path(folder) / "key"
@@ -67,7 +67,7 @@ def operator(vm):
             session.close()
 
 
-# Of all TCP only the operator's; and everything else is dropped or the function's.
+# Of all TCP, these rules pass ssh and drop the rest. They name no other packets.
 ONLY_SSH = """
 [[rule]]
 proto = "tcp"
@@ -89,7 +89,7 @@ def test_a_session_outlives_attach_rules_resizes_reload_crashes_and_a_lockout():
         session.lives()
         function.ctl("blocklist", "add", "203.0.113.0/24", "2001:db8:bad::/48").check()
         text = function.toml
-        function.toml = text + ONLY_SSH  # for the agent that will follow, too
+        function.toml = text + ONLY_SSH  # function.start() writes it again for the next agent
         vm.guest.put("/etc/sluice/sluice.toml", function.toml)
         vm.guest.run("kill -HUP $(pidof sluice-agent)").check()
         wait_until(lambda: "dst_port=22" in function.ctl("rules").out, function.agent.output)
@@ -105,15 +105,15 @@ def test_a_session_outlives_attach_rules_resizes_reload_crashes_and_a_lockout():
         session.lives()
         function.start()
         session.lives()
-        # A new one comes in as well, which needs ARP, or what it left, and the port.
+        # A new session works too; it needs ARP, or an entry that is still valid, and the port.
         again = Session(vm, key)
         again.lives()
         again.close()
-        # Locked out, until nobody confirmed.
+        # A configuration without ssh locks the operator out until it is rolled back, since nobody confirms it.
         vm.guest.put("/etc/sluice/sluice.toml", text + NO_SSH)
         function.ctl("config", "apply", "--confirm", f"{CONFIRM_SECONDS}s").check()
         session.say()
-        wait_until(lambda: dropped(function) > 0, "the drop of what was said")
+        wait_until(lambda: dropped(function) > 0, "the drop of the line")
         assert not session.heard_all()
         wait_until(lambda: "dst_port=22" in function.ctl("rules").out, function.agent.output,
                    CONFIRM_SECONDS + PATIENCE)
@@ -123,6 +123,6 @@ def test_a_session_outlives_attach_rules_resizes_reload_crashes_and_a_lockout():
 
 
 def dropped(function):
-    """Packets that rules have dropped."""
+    """Returns the number of packets that rules have dropped."""
     rules = json.loads(function.ctl("rules", "-o", "json").check().out)["rules"]
     return sum(int(rule["packets"]) for rule in rules if rule["fields"]["action"] == "drop")

@@ -46,7 +46,7 @@ class FramingTest : public testing::Test {
   wire::Response got_;
 };
 
-TEST_F(FramingTest, WhatIsWrittenIsRead) {
+TEST_F(FramingTest, AWrittenMessageIsRead) {
   for (const size_t bytes : {0, 1, 255, 256, 70'000}) {
     ASSERT_TRUE(WriteFrame(near_.get(), ResponseOf(bytes)).ok());
     ASSERT_TRUE(Read().ok());
@@ -84,7 +84,7 @@ TEST_F(FramingTest, BytesMayComeOneByOne) {
 TEST_F(FramingTest, LargestMessagePassesThroughASmallBuffer) {
   const int small = 4096;
   ASSERT_EQ(setsockopt(near_.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
-  wire::Response largest = ResponseOf(kMaxFrameBytes - 4);  // tag and a length of three bytes
+  wire::Response largest = ResponseOf(kMaxFrameBytes - 4);  // the field's tag and its length take four bytes
   ASSERT_EQ(largest.ByteSizeLong(), kMaxFrameBytes);
   std::thread sender([&] { EXPECT_TRUE(WriteFrame(near_.get(), largest).ok()); });
   EXPECT_TRUE(Read().ok());
@@ -94,7 +94,7 @@ TEST_F(FramingTest, LargestMessagePassesThroughASmallBuffer) {
 
 TEST_F(FramingTest, SignalsDoNotDisturb) {
   struct sigaction action {};
-  action.sa_handler = [](int) {};  // without SA_RESTART: calls return EINTR
+  action.sa_handler = [](int) {};  // without SA_RESTART, so that calls return EINTR
   struct sigaction before {};
   ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
   const int small = 4096;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ namespace {
 
 // Every entry is looked at four times in the idle time, so that an entry stays for at most a quarter too long.
 constexpr int64_t kLooksPerIdle = 4;
+// Entries that a query looks at for a page, which takes about a millisecond. A page of a sparse table may be empty and
+// still have a successor.
+constexpr uint64_t kLooksPerPage = 65'536;
 
 SourceAddress AddressOf(const void* bytes, size_t count) {
   SourceAddress address{};
@@ -25,12 +29,11 @@ SourceAddress AddressOf(const void* bytes, size_t count) {
   return address;
 }
 
-std::vector<Page::Value> RowOf(const SourceEntry& entry, int64_t now_ns) {
+std::vector<Page::Value> RowOf(const Source& source, int64_t now_ns) {
   char text[INET6_ADDRSTRLEN] = "";
-  inet_ntop(entry.family == 4 ? AF_INET : AF_INET6, &entry.address, text, sizeof(text));
-  const int64_t idle_ns = now_ns - entry.last_ns.load(std::memory_order_relaxed);
-  return {std::string(text), entry.packets.load(std::memory_order_relaxed), entry.bytes.load(std::memory_order_relaxed),
-          static_cast<double>(std::max<int64_t>(0, idle_ns)) / 1e9};
+  inet_ntop(source.family == 4 ? AF_INET : AF_INET6, &source.address, text, sizeof(text));
+  const int64_t idle_ns = now_ns - source.last_ns;
+  return {std::string(text), source.packets, source.bytes, static_cast<double>(std::max<int64_t>(0, idle_ns)) / 1e9};
 }
 
 int64_t MonotonicNow_ns() {
@@ -99,9 +102,10 @@ absl::StatusOr<Page> Count::Query(const sluice::Query& query) {
   }
   Page page;
   const int64_t now_ns = MonotonicNow_ns();
-  for (; index < table_.entries() && page.rows.size() < query.most_rows; ++index) {
-    if (const SourceEntry* entry = table_.At(index); entry != nullptr) {
-      page.rows.push_back(RowOf(*entry, now_ns));
+  const uint64_t end = std::min(table_.entries(), index + kLooksPerPage);
+  for (; index < end && page.rows.size() < query.most_rows; ++index) {
+    if (const std::optional<Source> source = table_.At(index); source.has_value()) {
+      page.rows.push_back(RowOf(*source, now_ns));
     }
   }
   page.next_cursor = index < table_.entries() ? absl::StrCat(index) : "";
@@ -109,23 +113,26 @@ absl::StatusOr<Page> Count::Query(const sluice::Query& query) {
 }
 
 absl::StatusOr<Page> Count::Top(uint64_t rows) const {
-  struct Ranked {
-    uint64_t bytes;
-    const SourceEntry* entry;
-  };
-  // The order is that of one moment: counts go on changing.
-  std::vector<Ranked> all;
+  // A heap whose front is the smallest of the largest so far. The order is that of one moment: counts go on changing.
+  const auto larger = [](const Source& a, const Source& b) { return a.bytes > b.bytes; };
+  std::vector<Source> top;
   for (uint64_t index = 0; index < table_.entries(); ++index) {
-    if (const SourceEntry* entry = table_.At(index); entry != nullptr) {
-      all.push_back({entry->bytes.load(std::memory_order_relaxed), entry});
+    const std::optional<Source> source = table_.At(index);
+    if (!source.has_value() || (top.size() == rows && source->bytes <= top.front().bytes)) {
+      continue;
     }
+    if (top.size() == rows) {
+      std::pop_heap(top.begin(), top.end(), larger);
+      top.pop_back();
+    }
+    top.push_back(*source);
+    std::push_heap(top.begin(), top.end(), larger);
   }
-  const auto end = all.begin() + static_cast<ptrdiff_t>(std::min<uint64_t>(rows, all.size()));
-  std::partial_sort(all.begin(), end, all.end(), [](const Ranked& a, const Ranked& b) { return a.bytes > b.bytes; });
+  std::sort_heap(top.begin(), top.end(), larger);
   Page page;
   const int64_t now_ns = MonotonicNow_ns();
-  for (auto ranked = all.begin(); ranked != end; ++ranked) {
-    page.rows.push_back(RowOf(*ranked->entry, now_ns));
+  for (const Source& source : top) {
+    page.rows.push_back(RowOf(source, now_ns));
   }
   return page;
 }

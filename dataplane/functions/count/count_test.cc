@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "dataplane/functions/count/descriptor.h"
 #include "tests/dataplane/test_lane_context.h"
+#include "tests/lib/packet.h"
 
 namespace sluice::functions::count {
 namespace {
@@ -34,20 +35,11 @@ class Memory {
 };
 
 // An IPv4 packet of that source, `length` bytes long.
-std::vector<uint8_t> PacketFrom(uint32_t source, uint32_t length = 64) {
-  std::vector<uint8_t> packet(length);
-  packet[12] = 0x08;
-  packet[14] = 0x45;
-  packet[16] = static_cast<uint8_t>((length - 14) >> 8);
-  packet[17] = static_cast<uint8_t>(length - 14);
-  packet[22] = 64;
-  packet[23] = 17;
-  for (int i = 0; i < 4; ++i) {
-    packet[26 + i] = static_cast<uint8_t>(source >> (24 - 8 * i));
-  }
-  packet[38] = static_cast<uint8_t>((length - 34) >> 8);
-  packet[39] = static_cast<uint8_t>(length - 34);
-  return packet;
+Bytes PacketFrom(uint32_t source, uint32_t length = 64) {
+  constexpr uint32_t kHeaderBytes = 42;
+  const std::string address =
+      absl::StrCat(source >> 24, ".", source >> 16 & 0xff, ".", source >> 8 & 0xff, ".", source & 0xff);
+  return Packet().eth().ipv4(address, "198.51.100.1").udp(1, 2).payload(length - kHeaderBytes).bytes();
 }
 
 class CountTest : public ::testing::Test {
@@ -59,7 +51,7 @@ class CountTest : public ::testing::Test {
     count_ = std::make_unique<Count>();
     return count_->Start(settings_, {memory_.span(), adopted});
   }
-  void Receive(std::vector<uint8_t> packet, uint8_t port = 0) {
+  void Receive(Bytes packet, uint8_t port = 0) {
     Burst burst{};
     burst.count = 1;
     burst.frames[0] = {packet.data(), 0, static_cast<uint32_t>(packet.size()), port, Verdict()};
@@ -113,22 +105,15 @@ TEST_F(CountTest, CountsPacketsAndBytesBySource) {
 }
 
 TEST_F(CountTest, CountsIpv6AndTellsItFromIpv4) {
-  std::vector<uint8_t> packet(62);
-  packet[12] = 0x86;
-  packet[13] = 0xdd;
-  packet[14] = 0x60;
-  packet[19] = 8;
-  packet[20] = 59;  // no next header
-  packet[22] = 0x0a;
-  packet[25] = 0x01;  // the words of 10.0.0.1, were it IPv4
+  const Bytes packet = Packet().eth().ipv6("a00:1::", "2001:db8::1").payload(8).bytes();  // the words of 10.0.0.1
   Receive(packet);
   Receive(PacketFrom(0x0a000001));
   EXPECT_EQ(All(), (std::map<std::string, Totals>{{"a00:1::", {1, 62}}, {"10.0.0.1", {1, 64}}}));
 }
 
 TEST_F(CountTest, PassesWhatItCannotCount) {
-  Receive(std::vector<uint8_t>(10));
-  Receive(std::vector<uint8_t>(60));
+  Receive(Bytes(10));
+  Receive(Bytes(60));
   EXPECT_TRUE(All().empty());
 }
 
@@ -159,6 +144,31 @@ TEST_F(CountTest, TopIsTheLargestByBytesInOrder) {
   EXPECT_EQ(std::get<uint64_t>(page->rows[1][2]), 49U * 64);
   EXPECT_TRUE(page->next_cursor.empty());
   EXPECT_EQ(Ask({{"top", "200"}})->rows.size(), 50U) << "no more than there are";
+}
+
+TEST_F(CountTest, APageLooksAtABoundedPartOfTheTable) {
+  constexpr uint64_t kSourcesAtMost = 1U << 18;
+  Memory large(kSourcesAtMost);
+  count_ = std::make_unique<Count>();
+  ASSERT_TRUE(count_
+                  ->Start(*Settings::Read(kDescriptor.settings, {{"sources", absl::StrCat(kSourcesAtMost)}}),
+                          {large.span(), /*adopted=*/false})
+                  .ok());
+  for (uint32_t source = 1; source <= 3; ++source) {
+    Receive(PacketFrom(source));
+  }
+  uint32_t pages = 0;
+  uint32_t rows = 0;
+  std::string cursor;
+  do {
+    const absl::StatusOr<Page> page = Ask({}, cursor);
+    ASSERT_TRUE(page.ok()) << page.status();
+    rows += page->rows.size();
+    cursor = page->next_cursor;
+    ++pages;
+  } while (!cursor.empty());
+  EXPECT_EQ(pages, 4U);
+  EXPECT_EQ(rows, 3U) << "an empty page is not the end";
 }
 
 TEST_F(CountTest, AForeignCursorIsRefused) {
@@ -246,12 +256,12 @@ TEST_F(CountTest, LanesCountAtTheSameTime) {
   for (uint32_t lane = 0; lane < 4; ++lane) {
     lanes.emplace_back([this] {
       TestLaneContext context;
-      std::vector<std::vector<uint8_t>> packets;
+      std::vector<Bytes> packets;
       for (uint32_t source = 0; source < kSourcesSeen; ++source) {
         packets.push_back(PacketFrom(source));
       }
       for (uint32_t i = 0; i < kPackets; ++i) {
-        std::vector<uint8_t>& packet = packets[i % kSourcesSeen];
+        Bytes& packet = packets[i % kSourcesSeen];
         Burst burst{};
         burst.count = 1;
         burst.frames[0] = {packet.data(), 0, static_cast<uint32_t>(packet.size()), 0, Verdict()};

@@ -1,3 +1,5 @@
+// The descriptor of `count`, and the names by which its code asks for settings, arguments and counters. Constant data:
+// any thread.
 #ifndef SLUICE_DATAPLANE_FUNCTIONS_COUNT_DESCRIPTOR_H_
 #define SLUICE_DATAPLANE_FUNCTIONS_COUNT_DESCRIPTOR_H_
 

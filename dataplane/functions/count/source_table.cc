@@ -54,14 +54,23 @@ uint64_t SourceTable::HashOf(uint32_t family, const SourceAddress& address) cons
   return Mix(Mix(Mix(secret_ ^ family) ^ address.words[0]) ^ address.words[1] ^ secret_);
 }
 
+bool SourceTable::IsOf(const SourceEntry& entry, uint32_t family, const SourceAddress& address) {
+  return entry.family.load(std::memory_order_relaxed) == family &&
+         entry.address[0].load(std::memory_order_relaxed) == address.words[0] &&
+         entry.address[1].load(std::memory_order_relaxed) == address.words[1];
+}
+
 bool SourceTable::Holds(SourceEntry& entry, uint32_t family, const SourceAddress& address) {
-  // Acquire: pairs with the release in Find that published family and address.
+  // Acquire: pairs with the release in Fill that published family and address.
   const uint32_t state = entry.state.load(std::memory_order_acquire);
-  if (state < kLive || entry.family != family || entry.address != address) {
+  if (state < kLive || !IsOf(entry, family, address)) {
     return false;
   }
-  return state == kLive || Change(entry, kLeaving, kLive) ||
-         entry.state.load(std::memory_order_acquire) == kLive;  // another lane was faster
+  if (state == kLive || Change(entry, kLeaving, kLive)) {
+    return true;
+  }
+  // Another lane was faster: it has found the entry, too, or freed it, and then it may be another address's by now.
+  return entry.state.load(std::memory_order_acquire) == kLive && IsOf(entry, family, address);
 }
 
 SourceEntry* SourceTable::Find(uint32_t family, const SourceAddress& address, int64_t now_ns, bool& created) {
@@ -93,8 +102,9 @@ SourceEntry* SourceTable::Find(uint32_t family, const SourceAddress& address, in
 }
 
 void SourceTable::Fill(SourceEntry& entry, uint32_t family, const SourceAddress& address, int64_t now_ns) {
-  entry.family = family;
-  entry.address = address;
+  entry.family.store(family, std::memory_order_relaxed);
+  entry.address[0].store(address.words[0], std::memory_order_relaxed);
+  entry.address[1].store(address.words[1], std::memory_order_relaxed);
   entry.packets.store(0, std::memory_order_relaxed);
   entry.bytes.store(0, std::memory_order_relaxed);
   entry.last_ns.store(now_ns, std::memory_order_relaxed);
@@ -118,9 +128,20 @@ bool SourceTable::ExpireAt(uint64_t index, int64_t now_ns, int64_t idle_ns) {
          Change(entry, kLeaving, kFree);
 }
 
-const SourceEntry* SourceTable::At(uint64_t index) const {
+std::optional<Source> SourceTable::At(uint64_t index) const {
   const SourceEntry& entry = EntryAt(index);
-  return entry.state.load(std::memory_order_acquire) >= kLive ? &entry : nullptr;
+  if (entry.state.load(std::memory_order_acquire) < kLive) {
+    return std::nullopt;
+  }
+  // Acquire for each: the state below is read after them. An entry that was freed meanwhile may have parts of two
+  // addresses. It cannot have been freed and filled since the first look, which takes the grace.
+  const Source source = {
+      .family = entry.family.load(std::memory_order_acquire),
+      .address = {entry.address[0].load(std::memory_order_acquire), entry.address[1].load(std::memory_order_acquire)},
+      .packets = entry.packets.load(std::memory_order_acquire),
+      .bytes = entry.bytes.load(std::memory_order_acquire),
+      .last_ns = entry.last_ns.load(std::memory_order_acquire)};
+  return entry.state.load(std::memory_order_relaxed) >= kLive ? std::optional(source) : std::nullopt;
 }
 
 }  // namespace sluice::functions::count

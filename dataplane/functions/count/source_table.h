@@ -23,6 +23,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <type_traits>
 
@@ -35,14 +36,24 @@ struct SourceAddress {
   bool operator==(const SourceAddress&) const = default;
 };
 
+// The lane that has it CLAIMED writes family and address. A reader that found it LIVE checks the state again
+// afterwards.
 struct alignas(64) SourceEntry {
   std::atomic<uint32_t> state;
-  uint32_t family;  // 4 or 6
-  SourceAddress address;
+  std::atomic<uint32_t> family;  // 4 or 6
+  std::atomic<uint64_t> address[2];
   std::atomic<uint64_t> packets;
   std::atomic<uint64_t> bytes;
   std::atomic<int64_t> last_ns;     // CLOCK_MONOTONIC, of the last packet
   std::atomic<int64_t> leaving_ns;  // when it became LEAVING
+};
+// An entry as it is read at one moment. Packets and bytes may be a packet apart.
+struct Source {
+  uint32_t family;
+  SourceAddress address;
+  uint64_t packets;
+  uint64_t bytes;
+  int64_t last_ns;
 };
 static_assert(sizeof(SourceEntry) == 64 && std::is_standard_layout_v<SourceEntry>, "shared between processes");
 static_assert(std::atomic<uint64_t>::is_always_lock_free, "shared between processes");
@@ -68,8 +79,8 @@ class SourceTable {
   bool ExpireAt(uint64_t index, int64_t now_ns, int64_t idle_ns);
 
   uint64_t entries() const { return mask_ + 1; }
-  // The entry at `index`; nullptr when no address has it.
-  const SourceEntry* At(uint64_t index) const;
+  // Returns the source at `index`; nullopt when no address has the entry.
+  std::optional<Source> At(uint64_t index) const;
 
  private:
   static constexpr uint32_t kWays = 8;
@@ -92,6 +103,7 @@ class SourceTable {
   static void Fill(SourceEntry& entry, uint32_t family, const SourceAddress& address, int64_t now_ns);
   // Waits until another lane has filled the entry, for a microsecond or so: that lane may have been stopped.
   static void AwaitFilled(const SourceEntry& entry);
+  static bool IsOf(const SourceEntry& entry, uint32_t family, const SourceAddress& address);
   // True if the entry is the address's, LIVE from now on.
   static bool Holds(SourceEntry& entry, uint32_t family, const SourceAddress& address);
 

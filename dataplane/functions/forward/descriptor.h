@@ -1,3 +1,4 @@
+// The descriptor of `forward`: two ports, every frame, no settings. Constant data: any thread.
 #ifndef SLUICE_DATAPLANE_FUNCTIONS_FORWARD_DESCRIPTOR_H_
 #define SLUICE_DATAPLANE_FUNCTIONS_FORWARD_DESCRIPTOR_H_
 

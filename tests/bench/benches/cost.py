@@ -1,15 +1,17 @@
-"""What a packet costs with 1, 2, 4, 8 and 16 lanes: CPU time of the real thing, and instructions of its userspace.
+"""Cost of a packet with 1, 2, 4, 8 and 16 lanes: CPU time of the real programs, and instructions of their userspace.
 
-An agent and a dataplane for each number of lanes, on a veth pair with as many queues, function reflect, one worker on
-core 1; the generator is on core 0, and there the receive softirq runs. Arms in turn, every round; beside them 2 busy
-lanes of 16, which is what idle lanes cost, and lanes in huge pages, which the bench asks the kernel for.
+Each number of lanes has an agent and a dataplane, on a veth pair with the same number of queues, function reflect, one
+worker on core 1. The generator and the receive softirq run on core 0. Every round measures each arm once. Further arms
+have 2 busy lanes of 16, which shows the cost of idle lanes, or lanes in huge pages, which the bench asks the kernel
+for.
 
-CPU time is valid only when there is always more to do. One core generates less than one worker carries when it has to
-feed 16 queues, so the worker shares its core with a loop that touches no memory: offered is then more than it has time
-for, bursts are full, and its time (all threads of dataplane and agent, by the scheduler's clock) is divided by what it
-sent. In it is what runs on its thread: the system calls, and the softirq of the other end, where frames are counted
-and dropped (half of the cost of an AF_XDP reflector, and the same for every arm, so a ratio of the dataplane alone
-would be further from 1). Not in it: the receive softirq on core 0.
+CPU time is valid only if the worker always has more to do. One core that feeds 16 queues generates less than one worker
+carries, so the worker shares its core with a loop that touches no memory. Then more packets are offered than it has
+time for, bursts are full, and the CPU time (all threads of dataplane and agent, by the scheduler's clock) is divided by
+the number of packets sent. The time includes everything that runs on the worker's thread: the system calls, and the
+softirq of the far end, where frames are counted and dropped. That softirq is half of the cost of an AF_XDP reflector
+and the same for every arm, so a ratio of the dataplane alone would be further from 1. The receive softirq on core 0 is
+not included.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from tests.lib.world import World
 
 _GENERATOR_CORE, _WORKER_CORE = 0, 1
 _LEAD_SECONDS = 0.5
-# Feeds any smaller number of queues alike: the device takes what it has not got modulo what it has.
+# This number feeds any smaller number of queues evenly: the device takes a queue that it lacks modulo its own number.
 _MOST_QUEUES = 16
 
 
@@ -44,7 +46,7 @@ _FEW, _ONE_HUGE, _MANY_HUGE = "2 busy of 16", "1 lane, huge pages", "16 lanes, h
 _ARMS = {**_CURVE, _FEW: Arm(16, 2), _ONE_HUGE: Arm(1, 1, huge=True), _MANY_HUGE: Arm(16, 16, huge=True)}
 _COMPARED = (*((name, "1 lane") for name in _CURVE if name != "1 lane"), (_FEW, "2 lanes"), (_ONE_HUGE, "1 lane"),
              (_MANY_HUGE, "16 lanes"))
-# Five for each lane of one port, and the bridge lanes'.
+# Five pages for each lane of one port; the arms with huge pages have 1 + 16 lanes and two bridge lanes.
 _HUGE_PAGES = 5 * (1 + 1 + 16 + 1)
 
 
@@ -57,12 +59,12 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass
 class Sample:
-    """One arm, once."""
+    """One measurement of one arm."""
 
     ns: float  # CPU time a packet
     sent_pps: float
     offered_pps: float
-    dropped: int  # before the dataplane
+    dropped: int  # by the device, before the dataplane
     wrong: int
 
     def as_json(self) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class Sample:
 
 
 class Bed:
-    """far: a0 == wan0 :dut, with an agent there."""
+    """far: a0 == wan0 :dut, with an agent in dut."""
 
     def __init__(self, world: World, lanes: int, huge: bool) -> None:
         self.programs = build.Programs()
@@ -79,7 +81,7 @@ class Bed:
         text = config({"wan": "wan0"}, "reflect", lanes, dataplane={"workers": 1, "cores": [_WORKER_CORE]})
         self.agent = Agent(world, self.programs, self.dut, text, name=f"agent-{lanes}{'-huge' if huge else ''}").start()
         in_huge = {queue["huge_pages"] for queue in self.agent.port("wan")["queues"]}
-        assert in_huge == {huge}, "huge pages that were free before the bench would be in the arms without"
+        assert in_huge == {huge}, "the arms with ordinary pages would use huge pages that were free before the bench"
         assert self.agent.process is not None
         self._pids = [self.agent.dataplane_pid(), self.agent.process.pid]
 
@@ -104,7 +106,7 @@ class Bed:
 
 def _time(chosen: argparse.Namespace, report: Report) -> None:
     with World() as world:
-        # Ordinary pages first: where huge ones are free they are taken.
+        # Beds with ordinary pages first: a dataplane takes huge pages wherever they are free.
         beds = {(lanes, False): Bed(world, lanes, False) for lanes in sorted({arm.lanes for arm in _ARMS.values()})}
         with huge_pages.more(_HUGE_PAGES) as free:
             huge = free >= _HUGE_PAGES
@@ -134,9 +136,9 @@ def _time(chosen: argparse.Namespace, report: Report) -> None:
             points.append(plot.Point(_ARMS[name].lanes, found.middle, found.low, found.high))
     idle = [name for name, made in samples.items() if any(one.dropped == 0 for one in made)]
     table.notes.append(f"NOT SATURATED, so not valid: {', '.join(idle)}" if idle else
-                       "saturated in every round: there was always more than was sent")
+                       "saturated in every round: more was always offered than sent")
     wrong = sum(one.wrong for made in samples.values() for one in made)
-    table.notes.append(f"frames that came back and were not as they should be: {wrong}")
+    table.notes.append(f"frames that came back wrong: {wrong}")
     report.table(table)
     ratios = Table("Cost, round by round", ("ratio", "rounds", "q1", "median", "q3"))
     for name, base in _COMPARED:
@@ -159,7 +161,7 @@ def _instructions(report: Report) -> None:
         words = ["--lanes", arm.lanes, "--busy-lanes", arm.busy]
         table.add(name, *(instructions.count(*words, *more).instructions for more in (
             ("--function", "reflect"), ("--function", "forward"), ("--function", "reflect", "--burst", 1))))
-    table.notes.append("without what system calls do, which is the kernel's; tests/run cost holds it to stored figures")
+    table.notes.append("without the kernel's part of system calls; tests/run cost compares it with stored figures")
     report.table(table)
 
 

@@ -1,15 +1,16 @@
-"""What finding a offloaded flow costs with 1,000 to 1,000,000 of them, in the dataplane and in XDP.
+"""Cost of finding an offloaded flow among 1,000 to 1,000,000, in the dataplane and in XDP.
 
-The product's look-ups alone, without packets: `burst` is LaneOffload::Look on full bursts of 64 frames, `XDP` is
-find_offloaded of bpf/flows.h, in a loop in the kernel. Flows are met uniformly at random, and both look into the same
-table, a BPF array that the dataplane's code has filled. It has two entries for each flow, or up to four where that
-makes a power of two.
+It measures the product's look-ups alone, without packets: `burst` is LaneOffload::Lookup on full bursts of 64 frames,
+`XDP` is find_offloaded of bpf/flows.h, in a loop in the kernel. Flows are chosen uniformly at random, and both arms
+look into the same table, a BPF array that the dataplane's code has filled. It has two entries for each flow, rounded up
+to a power of two.
 
-XDP twice. `one by one`: each look-up waits for the entry that the one before has found. `in a row`: it does not, and
-the CPU fetches the entries of several at a time. Packets are between the two: each is looked up behind some hundred
-instructions of the last one's. The loop and its key are subtracted from both; how much that is, is in the table.
+XDP is measured twice. `one by one`: each look-up waits for the entry that the one before has found. `in a row`: it does
+not wait, and the CPU fetches the entries of several look-ups at a time. Packets are between the two: some hundred
+instructions separate two look-ups. The time of the loop and its key is subtracted from both; a note of the table says
+how much it is.
 
-Each round has every number of flows once, each in a process of its own, so that the table lies in other pages. A figure
+Each round has every number of flows once, each in a separate process, so that the table lies in other pages. A figure
 is the median of 512 pieces of 4,096 look-ups (tests/bench/lookup).
 """
 
@@ -24,23 +25,23 @@ from tests.bench.lib.report import Report
 from tests.bench.lib.table import Table
 from tests.lib import build, command
 
-# Where benches have the device under test.
+# All benches have the device under test on this core.
 _CORE = 1
 _BURST, _ONE_BY_ONE, _IN_A_ROW = "burst", "XDP, one by one", "XDP, in a row"
 _ARMS = (_BURST, _ONE_BY_ONE, _IN_A_ROW)
 _MEGABYTE = 1e6
-# The goal of the burst look-up: with a million flows, of what it is with a thousand.
+# The goal of the burst look-up: its time with a million flows, in multiples of its time with a thousand.
 _MOST_TIMES = 3.0
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="(15)")
     parser.add_argument("--flows", nargs="+", type=int, default=[1_000, 10_000, 100_000, 1_000_000], metavar="N",
-                        help="the first is what the others are compared with (1000 10000 100000 1000000)")
+                        help="the others are compared with the first (1000 10000 100000 1000000)")
 
 
 def _sample(flows: int) -> dict[str, Any]:
-    """What flow_lookup says, and the arms' nanoseconds a look-up."""
+    """Runs flow_lookup; returns its answer, with each arm's nanoseconds a look-up."""
     done = command.run("taskset", "-c", _CORE, build.Programs().flow_lookup, "--flows", flows)
     said = json.loads(done.stdout)
     loop = said["xdp_loop_ns"]
@@ -60,7 +61,7 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
     report.table(_times(samples))
     report.table(_ratios(samples))
     curves = {arm: [_point(flows, [one[arm] for one in made]) for flows, made in samples.items()] for arm in _ARMS}
-    path = plot.curves(report.file(".svg"), "Finding a offloaded flow", "flows", "ns a look-up", curves, log_x=True)
+    path = plot.curves(report.file(".svg"), "Finding an offloaded flow", "flows", "ns a look-up", curves, log_x=True)
     report.say(f"curve: {path}")
 
 
@@ -71,7 +72,7 @@ def _point(flows: int, times: list[float]) -> plot.Point:
 
 
 def _times(samples: dict[int, list[dict[str, Any]]]) -> Table:
-    table = Table("Flows: finding a decided one, ns a look-up",
+    table = Table("Flows: finding an offloaded one, ns a look-up",
                   ("look-up", "flows", "entries", "MB", "rounds", "q1", "median", "q3"))
     for arm in _ARMS:
         for flows, made in samples.items():
@@ -79,9 +80,9 @@ def _times(samples: dict[int, list[dict[str, Any]]]) -> Table:
             assert found is not None
             table.add(arm, flows, made[0]["entries"], made[0]["bytes"] / _MEGABYTE, found.rounds, *found[:3])
     loop = figures.median(one["xdp_loop_ns"] for made in samples.values() for one in made)
-    table.notes += [f"of XDP the loop and its key are subtracted: {loop:.1f} ns",
-                    "not in the table, since their buckets were full, so others took their place: " + ", ".join(
-                        f"{made[0]['left_out']:,} beside {flows:,}" for flows, made in samples.items())]
+    table.notes += [f"from XDP's times {loop:.1f} ns are subtracted for the loop and its key",
+                    "flows replaced by others since both of their buckets were full: " + ", ".join(
+                        f"{made[0]['left_out']:,} for {flows:,}" for flows, made in samples.items())]
     return table
 
 

@@ -1,8 +1,8 @@
-"""Throughput of `forward` between two ports on one core, at 1, 2 and 4 queues, beside testpmd and the kernel alone.
+"""Throughput of `forward` between two ports on one core, at 1, 2 and 4 queues, against testpmd and the kernel alone.
 
-As reflect, with two ports: one way, from the first to the second. testpmd forwards (io) without touching the frames, as
-Sluice does; XDP_REDIRECT is the ceiling. With several queues the load goes through the stack's entrance, which picks
-the queue of each flow, and is slower.
+The bench `reflect` with two ports: packets go one way, from the first port to the second. testpmd forwards (io) without
+touching the frames, as Sluice does; XDP_REDIRECT is the ceiling. With several queues the load goes through clsact,
+which picks the queue of each flow, and is slower.
 """
 
 from __future__ import annotations

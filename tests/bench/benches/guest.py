@@ -1,19 +1,19 @@
-"""In a guest: Sluice in its modes beside kernel forwarding, XDP_TX and testpmd, at 1, 2 and 4 pairs.
+"""Throughput in a guest: Sluice's modes against kernel forwarding, XDP_TX and testpmd, at 1, 2 and 4 pairs.
 
 One device of the guest takes frames and sends them back: Sluice `reflect` in copy mode, in zero-copy mode (kernel 7),
-and with offloaded flows; the kernel as a router with one arm; XDP_TX alone. testpmd (virtio PMD, macswap,
-one polling core whatever the number of pairs) has a second device. Frames come from the tap's side, in a closed loop:
-so many are under way at most, and the rate is what comes back.
+and with offloaded flows; the kernel as a router with one arm; XDP_TX alone. testpmd (virtio PMD, macswap, one polling
+core for any number of pairs) has a second device. Frames come from the tap's side, in a closed loop: the number of
+frames on the way is bounded, and the rate is the number that comes back in a second.
 
-What a way is said to be is checked, and a measurement that was something else is none: pairs and modes are those asked
-for, every pair received its part, frames came back with their MACs swapped and checksums right, and XDP carried
-_CARRIED_PART of what it was to carry. Flows pause between the warm-up and what is measured: one that always has a frame
-under way through the dataplane is not carried (bpf/flows.h).
+A measurement counts only if the way was the one that its name says: pairs and modes are those asked for, every pair
+received its part, frames came back with swapped MACs and right checksums, and XDP sent _CARRIED_PART of the packets of
+offloaded flows. Flows pause between the warm-up and the measurement, since a flow that always has a frame in the
+dataplane does not become an offloaded one (bpf/flows.h).
 
-Guests are emulated where KVM does not work: then only ratios within a round mean anything, and what an instruction
-costs is not what it costs on a processor. The generator, QEMU's first thread, which is the device, and all virtual CPUs
-share this machine's cores; the last table says how much of a core each had. A virtual CPU that polls (testpmd's, a
-worker's before it sleeps) counts as used.
+Guests are emulated where KVM does not work: then only ratios within a round mean anything, and an instruction does not
+cost what it costs on a processor. The generator, QEMU's first thread (the device), and all virtual CPUs share this
+machine's cores; the last table says how much of a core each used. A virtual CPU that polls (testpmd's, a worker's
+before it sleeps) counts as used.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ _FORWARDING, _XDP_TX, _TESTPMD = "kernel forwarding", "XDP_TX", "testpmd"
 _PEERS = (_FORWARDING, _XDP_TX, _TESTPMD)
 _PARTS = ("vCPUs", "device", "generator")
 _CARRIED_PART = 0.95
-# Of what a pair receives where all receive as much: with less the flows are not spread.
+# A pair's least part of an even share: with less the flows are not spread over the pairs.
 _LEAST_PART = 0.1
-# Of other flows, first of all. An interrupt that is to move to another CPU does so when it comes
-# (effective_affinity_list), so that the old one polls the queue for as long as it is busy; sent by that CPU's pair, the
-# flows would stay there.
+# Other flows are sent first, for this time. An interrupt moves to another CPU only when it next comes
+# (effective_affinity_list). Until then the old CPU polls the queue while it is busy, and flows that are sent by that
+# CPU's pair would stay on that pair.
 _SETTLE_SECONDS = 0.1
-# Before what is measured, in parts of that: flows find their pairs, and are decided.
+# The warm-up, as a part of the measurement: flows find their pairs and become offloaded.
 _WARM_UP_PART = 0.25
-# Of a measurement that other processes disturb.
+# A measurement that other processes disturb is repeated up to this number.
 _TRIES = 2
 
-Send = Callable[[int, kernel.Received], Stream]  # to the guest's device of that number
-Way = Callable[[int, Send], Stream]  # with so many pairs
+Send = Callable[[int, kernel.Received], Stream]  # takes the number of the guest's device
+Way = Callable[[int, Send], Stream]  # takes the number of pairs
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -64,12 +64,12 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", nargs="+", type=int, choices=(1, 2, 4), default=[1, 2, 4], help="(1 2 4)")
     parser.add_argument("--seconds", type=float, default=1.5, metavar="S", help="of each measurement (1.5)")
     parser.add_argument("--flows", type=int, default=64, metavar="N", help="(64)")
-    parser.add_argument("--window", type=int, default=128, metavar="N", help="frames under way at most (128)")
+    parser.add_argument("--window", type=int, default=128, metavar="N", help="frames on the way at most (128)")
 
 
 class Meter:
-    """Per cent of a core since it was made: of each of _PARTS, and of `others`, which are none of ours; `vcpu_seconds`.
-    """
+    """Measures, from when it is made, the per cent of a core that each of _PARTS and `others` (processes that are not
+    ours) use, and `vcpu_seconds`."""
 
     def __init__(self, vm: Vm) -> None:
         self._qemu = int(run("pgrep", "-P", vm.guest.keeper_pid()).stdout)
@@ -121,10 +121,10 @@ def _kernel(vm: Vm, made: Callable[[Vm, int], AbstractContextManager[kernel.Rece
 def _sluice(vm: Vm, mode: str, carried: bool, pairs: int, send: Send) -> Stream:
     vm.mode = mode
     function = vm.start("reflect", queue_pairs=pairs, extra=f'offload = "{"on" if carried else "off"}"')
-    asked = []  # what it said whenever it was asked for what it had received
+    asked = []  # each status from which received() took its numbers
 
     def received() -> list[int]:
-        """By pair: by the dataplane, or carried by XDP."""
+        """Returns the packets of each pair, those of offloaded flows included."""
         asked.append(function.status())
         queues = asked[-1]["ports"][0]["queues"]
         if any(queue["mode"] != mode for queue in queues):
@@ -140,7 +140,7 @@ def _sluice(vm: Vm, mode: str, carried: bool, pairs: int, send: Send) -> Stream:
     first, last = (status["balance"] for status in asked)
     part = (last["offloaded"] - first["offloaded"]) / (last["received"] - first["received"])
     if part < _CARRIED_PART if carried else part > 0:
-        raise RuntimeError(f"XDP carried {100 * part:.1f} %: {asked[-1]['offload']}")
+        raise RuntimeError(f"{100 * part:.1f} % of the packets were offloaded: {asked[-1]['offload']}")
     sent.detail["carried"] = part
     return sent
 
@@ -160,7 +160,7 @@ def _ways(vm: Vm, peer: testpmd.Testpmd | None, zero_copy: bool) -> dict[str, Wa
         "Sluice, copy": partial(_sluice, vm, "copy", False)}
     if zero_copy:
         ways["Sluice, zero-copy"] = partial(_sluice, vm, "zerocopy", False)
-    ways["Sluice, carried by XDP"] = partial(_sluice, vm, "copy", True)
+    ways["Sluice, offloaded"] = partial(_sluice, vm, "copy", True)
     if peer:
         ways[_TESTPMD] = partial(_testpmd, peer)
     return ways
@@ -180,7 +180,7 @@ def _measured(way: Way, pairs: int, send: Send) -> Stream:
 
 
 def _rate(one: Stream) -> float | None:
-    """Frames a second that came back."""
+    """Returns the frames a second that came back."""
     return one.offered_pps * (1 - one.lost / one.sent) if one.sent else None
 
 
@@ -188,7 +188,7 @@ Streams = dict[tuple[str, int], list[Stream]]  # by way and pairs
 
 
 def _ratio(streams: Streams, base: tuple[str, int], arm: tuple[str, int]) -> tuple[float | None, ...]:
-    """Quartiles of arm against base, round by round."""
+    """Returns the quartiles of arm / base, round by round."""
     if base == arm or base not in streams:
         return (None, None, None)
     ratio = figures.quartiles(figures.ratios(*([_rate(one) for one in streams[key]] for key in (base, arm))))
@@ -196,7 +196,7 @@ def _ratio(streams: Streams, base: tuple[str, int], arm: tuple[str, int]) -> tup
 
 
 def rates(title: str, least: int, streams: Streams) -> Table:
-    """`least` pairs are those that more are compared with."""
+    """Makes a table of rates, in which `least` pairs are the base that more pairs are compared with."""
     table = Table(title, ("way, pairs", "rounds", "kpps q1", "median", "q3", f"to {least} pair(s) q1", "ratio", "q3 ",
                           "sent", "lost", "reordered"))
     for (way, pairs), made in streams.items():
@@ -223,7 +223,7 @@ def _against_peers(title: str, streams: Streams) -> Table:
 
 
 def _behind(title: str, streams: Streams) -> Table:
-    table = Table(title, ("way, pairs", "busiest pair %", "carried by XDP %", *_PARTS, "vCPU us a frame"))
+    table = Table(title, ("way, pairs", "busiest pair %", "offloaded %", *_PARTS, "vCPU us a frame"))
     for (way, pairs), made in streams.items():
         known = [one.detail for one in made if not one.failed]
         if known:
@@ -257,19 +257,19 @@ def _guest(series: str, chosen: argparse.Namespace, report: Report) -> None:
                 report.say(f"{series}, round {number} of {chosen.rounds}: kpps {said}")
             if peer:
                 peer.quit()
-        finally:  # the rounds there were, should the guest have died
+        finally:  # if the guest has died, the whole rounds before that are reported
             whole = min(map(len, streams.values()))
             _report(f"kernel {vm.guest.release}, {vm.guest.accel}", chosen,
                     {key: made[:whole] for key, made in streams.items()}, reason, report)
 
 
 def _report(where: str, chosen: argparse.Namespace, streams: Streams, reason: str, report: Report) -> None:
-    table_of_rates = rates(f"reflect in a guest: {where}, 64 B, {chosen.flows} flows, {chosen.window} under way",
+    table_of_rates = rates(f"reflect in a guest: {where}, 64 B, {chosen.flows} flows, {chosen.window} on the way",
                    chosen.pairs[0], streams)
     if reason:
         table_of_rates.add(_TESTPMD, f"did not run: {reason}")
     for table in (table_of_rates, _against_peers(f"Sluice against its peers, round by round: {where}", streams),
-                  _behind(f"Where frames went, and per cent of a core that each part used, medians: {where}", streams)):
+                  _behind(f"Busiest pair, offloaded flows, and per cent of a core by part, medians: {where}", streams)):
         report.table(table)
     report.keep(where, {f"{way}, {pairs}": [one.as_json() for one in made] for (way, pairs), made in streams.items()})
 

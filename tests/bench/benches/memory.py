@@ -1,12 +1,12 @@
-"""What memory lanes take: as stated from the layout, and as measured in the processes and the kernel.
+"""Memory of a lane: as stated by its layout, and as measured in the processes and the kernel.
 
-An agent and a dataplane on a veth pair with 1, 2, 4, 8 and 16 queues, function reflect, idle; one after the other,
-every round. What a lane takes is the difference of 16 and one, by 15: what there is once falls out. A bridge lane, with
-its own veth pair, is there in each and falls out as well.
+Starts an agent and a dataplane on a veth pair with 1, 2, 4, 8 and 16 queues, function reflect, without traffic; one
+after the other, every round. A lane's memory is the difference between 16 lanes and one, divided by 15, so memory that
+exists once is not in it. Each has one bridge lane, with its own veth pair, which is therefore not in it either.
 
-Columns overlap where one thing is seen from two sides: rings are what the dataplane maps of vmalloc; BPF maps are
-percpu and vmalloc; 'machine' is all there is, with the page cache left out, and with what else happened on the machine
-meanwhile. The test bed's own veth queues are made before, and are in none.
+Columns overlap: rings are the part of vmalloc that the dataplane maps; BPF maps are in percpu and vmalloc; 'machine' is
+all used memory but the page cache, and includes whatever else the machine did meanwhile. The veth queues of the test
+bed are made before, and are in no column.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.lib.world import World
 _LANES = (1, 2, 4, 8, 16)
 _KIB = 1024
 _PAGE = 4096
-# Closed sockets' memory goes back from a workqueue.
+# The kernel frees the memory of closed sockets in a workqueue, some time later.
 _SETTLE_SECONDS = 1.0
 _COLUMNS = ("lanes' memfds", "rings", "dataplane private", "agent private", "BPF maps", "slab", "vmalloc", "percpu",
             "page tables", "machine")
@@ -40,7 +40,7 @@ def _pages(size: int) -> int:
 
 
 def stated() -> dict[str, int]:
-    """Bytes of one lane of one port, as the product's types have it (tests/bench/lane_size)."""
+    """Returns the bytes of one lane of one port, from the product's types (tests/bench/lane_size)."""
     layout = json.loads(command.run(build.Programs().lane_size).stdout)
     rings = [_pages(_RING_HEADER_BYTES + entries) for entries in layout["ring_entries_bytes"]]
     # The bridge lane has a hand-off ring to every other lane.
@@ -70,7 +70,7 @@ def _snapshot(pids: list[int]) -> dict[str, int]:
 
 
 def _sample(lanes: int) -> dict[str, int]:
-    """What an agent with so many lanes and its dataplane take."""
+    """Returns the bytes that an agent with `lanes` lanes and its dataplane take."""
     with World() as world:
         far, dut = world.netns("far"), world.netns("dut")
         world.veth(far, "a0", dut, "wan0", queues=lanes)
@@ -78,7 +78,7 @@ def _sample(lanes: int) -> dict[str, int]:
         agent = Agent(world, build.Programs(), dut, config({"wan": "wan0"}, "reflect", lanes)).start()
         assert agent.process is not None
         pids = [agent.dataplane_pid(), agent.process.pid]
-        wait_until(lambda: all("private" in memory.mappings(pid) for pid in pids), "memory to look at")
+        wait_until(lambda: all("private" in memory.mappings(pid) for pid in pids), "private memory in both processes")
         time.sleep(_SETTLE_SECONDS)
         taken = _snapshot(pids)
         for name in ("slab", "vmalloc", "percpu", "page tables", "huge pages"):
@@ -112,9 +112,9 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
     table.add("a lane, stated", *(_kib(layout.get(name)) for name in _COLUMNS))
     last = samples[_LANES[0]][-1]
     table.notes += [
-        f"once: counters in shared memory {_kib(last['stats'])} KiB; program and libraries, each process's share:"
-        f" dataplane {_kib(last['dataplane files'])}, agent {_kib(last['agent files'])} KiB",
-        "not in it: hand-off rings of resizes, 12.2 KiB for each two lanes that flows ever moved between"
+        f"memory that exists once: counters in shared memory {_kib(last['stats'])} KiB; program and libraries, each"
+        f" process's share: dataplane {_kib(last['dataplane files'])}, agent {_kib(last['agent files'])} KiB",
+        "not included: hand-off rings of resizes, 12.2 KiB for each two lanes between which flows ever moved"
         " (dataplane/process/handoff_fabric.h)",
         "huge pages: " + ("in use, so memfds are rounded up to 2 MiB" if last["huge pages"] else "none were free"),
     ]

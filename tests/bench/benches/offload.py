@@ -1,9 +1,9 @@
-"""Throughput of flows that are decided and carried by XDP, beside testpmd and XDP_TX alone.
+"""Throughput of offloaded flows, against testpmd and XDP_TX alone.
 
 `reflect`, 64-byte frames, one queue, veth. Sluice with offload on and off, testpmd with net_af_xdp (macswap; without
-busy polling, and with its default), and XDP_TX. XDP runs where frames are received. So in the placement `apart` what is
-carried and XDP_TX run beside the generator on its core and the other core is idle, while the dataplane and testpmd have
-a core of their own besides; in `together` each has one core for everything, apart from the generator's.
+busy polling, and with its default), and XDP_TX. XDP runs where frames are received. So in the placement `apart`
+offloaded flows and XDP_TX use the generator's core and leave the other one idle, while the dataplane and testpmd use
+that other core as well. In `together` each uses one core, which is not the generator's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.bench.peers import testpmd_veth
 from tests.lib.world import World
 
 _TESTPMD = ("testpmd, no busy polling", "testpmd")
-_CARRIED, _KERNEL = "Sluice, carried by XDP", "XDP_TX"
+_CARRIED, _KERNEL = "Sluice, offloaded", "XDP_TX"
 _SMALLEST = 64
 _TABLE_PER_FLOW = 2  # entries: a bucket has four, and some get more flows than others
 _WHERE = {devices.APART: "on the generator's core", devices.TOGETHER: "on the device's core"}
@@ -39,7 +39,7 @@ def measure(chosen: argparse.Namespace, report: Report) -> None:
 
 def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
     load = saturation.Load(f"{flows} flows", {"size": _SMALLEST, "flows": flows}, _SMALLEST)
-    # The first packets of each flow go through the dataplane, at some half a million a second.
+    # The first packets of each flow go through the dataplane, at about half a million packets a second.
     first = {"warmup": 0.5 + flows / 60_000}
     with testpmd_veth.hugepages(processes=2), World() as world:
         made: list[devices.Device] = [
@@ -59,7 +59,7 @@ def _measure(chosen: argparse.Namespace, report: Report, flows: int) -> None:
             table.notes += saturation.notes([runs], limited=(_KERNEL, _CARRIED))
             ceiling = figures.quartiles(figures.ratios(saturation.mpps(runs[_KERNEL]), saturation.mpps(runs[_CARRIED])))
             if ceiling:
-                table.notes.append(f"carried against XDP_TX, round by round: q1 {ceiling.low:.2f}, median "
+                table.notes.append(f"offloaded against XDP_TX, round by round: q1 {ceiling.low:.2f}, median "
                                    f"{ceiling.middle:.2f}, q3 {ceiling.high:.2f}")
             report.table(table)
             report.keep(f"{flows} flows, {placement}", runs)

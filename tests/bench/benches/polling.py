@@ -1,9 +1,9 @@
-"""Idle workers and adaptive polling: what they cost of a core and of a packet's time, beside busy polling and testpmd.
+"""CPU and latency of idle workers and of adaptive polling, against busy polling and testpmd.
 
-Parts: `idle`, nothing to do with every lane open; `latency`, single packets at 1 and 50 kpps; `curve`, per cent of a
-core against the load. Two namespaces and a veth pair, copy mode, function reflect; generator on core 0, worker on
-core 1. testpmd is DPDK's net_af_xdp with one queue, macswap, busy_budget=0. Each arm is started for its turn and ended
-after it, so that no polling core disturbs another arm.
+Parts: `idle`, no traffic with every lane open; `latency`, single packets at 1 and 50 kpps; `curve`, per cent of a core
+against the load. Two namespaces and a veth pair, copy mode, function reflect; generator on core 0, worker on core 1.
+testpmd is DPDK's net_af_xdp with one queue, macswap, busy_budget=0. Each arm is started for its turn and ended after
+it, so that its polling does not disturb another arm.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Throughput of `reflect`, one queue and one core, beside testpmd and the kernel alone.
+"""Throughput of `reflect`, one queue and one core, against testpmd and the kernel alone.
 
-Sluice (the agent and the dataplane as they are; workers that poll all the time, as testpmd does, and adaptive ones),
+Sluice (the real agent and dataplane; workers that poll all the time, as testpmd does, and adaptive ones),
 testpmd with net_af_xdp (macswap; without busy polling, and with its default), and XDP_TX as the ceiling. veth, copy
-mode. Load: XDP live frames as fast as they go, 256 flows of UDP. Both placements of the receive side's softirq: on
-another core than the device under test, and on the same (tests/bench/lib/devices.py).
+mode. The load is 256 UDP flows of XDP live frames, as fast as the kernel makes them. The receive side's softirq has two
+placements: on another core than the device under test, and on the same (tests/bench/lib/devices.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Changing queue pairs and workers while packets flow: loss, order, duplicates, blocked time, per lever.
+"""Loss, order, duplicates and blocked time of changes of queue pairs and workers while packets flow, per lever.
 
-A control arm without changes and the peers run in the same rounds. Figures compare arms of one run; across runs or
-machines they do not.
+A control arm without changes and the peers run in the same rounds. Compare figures within one run, not across runs or
+machines.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What a thousand steering rules cost a packet, against one rule and against none.
+"""Cost to a packet of a thousand steering rules, against one rule and against none.
 
-The agent's own program and maps, on a veth port, run packet by packet in the kernel (BPF_PROG_TEST_RUN by bpftool) with
-the rules put in by sluicectl. Each round has every arm once; a figure is nanoseconds a packet of the whole program:
-parsing, the rules, counting, the redirect, with warm caches. Rules name protocol, source prefix and destination ports,
-as an operator's do. The packets of an arm are UDP from 16 sources; in "last" the last rule decides them, in "none" no
-rule does; either way they are the dataplane's. In "widest" each packet has half of the rules by its source and the
-other half by its port, so that all words of the sets are looked at before the last rule is found.
+Runs the agent's own program and maps, on a veth port, packet by packet in the kernel (BPF_PROG_TEST_RUN by bpftool);
+sluicectl writes the rules. Each round has every arm once. A figure is the time of the whole program in nanoseconds a
+packet: parsing, the rules, counting, the redirect, with warm caches. Rules name protocol, source prefix and destination
+ports, as an operator's do. The packets of an arm are UDP from 16 sources. In "last" the last rule matches them, in
+"none" no rule does; in both cases they go to the dataplane. In "widest" each packet matches half of the rules by its
+source and the other half by its port, so the program reads all words of the sets before it finds the last rule.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.lib.world import World
 
 _SEED = 20120704
 _PACKETS = 16
-# What every arm's last rule takes: nothing else names these ports.
+# The port of every arm's last rule; no other rule has it.
 _LAST_PORT = 60_000
 _WIDEST = -1000
 _ARMS = {
@@ -51,7 +51,7 @@ def _rule(source: str, first: int, last: int) -> str:
 
 
 def _rules(count: int, numbers: random.Random) -> str:
-    """`count` rules; the last takes port _LAST_PORT from anywhere in 10.0.0.0/8, the others no packet of ours."""
+    """Returns `count` rules; the last matches port _LAST_PORT from 10.0.0.0/8, the others match no packet of ours."""
     rules = []
     for _ in range(count - 1):
         first = numbers.randrange(1024, 50_000)
@@ -60,14 +60,15 @@ def _rules(count: int, numbers: random.Random) -> str:
 
 
 def _widest(count: int) -> str:
-    """As _rules; every other rule has the packets' source and not their port, the rest the other way round."""
+    """Returns rules as _rules() does, but every other one matches the packets' source and not their port, and the rest
+    match their port and not their source."""
     rules = [_rule("10.0.0.0/8", 1, 100 + i) if i % 2 else _rule("11.0.0.0/8", _LAST_PORT - 1 - i, _LAST_PORT + 1 + i)
              for i in range(count - 1)]
     return "".join(rules) + _rule("10.0.0.0/8", _LAST_PORT, _LAST_PORT)
 
 
 def _packet(mac: str, numbers: random.Random, port: int) -> bytes:
-    """Ethernet, IPv4, UDP, 64 bytes without the checksum sequence; no test of ours looks at the checksums."""
+    """Returns a UDP packet of 60 bytes, without FCS; its checksums are 0, since the program reads none."""
     source = bytes([10, *(numbers.randrange(256) for _ in range(3))])
     ethernet = bytes.fromhex(mac.replace(":", "")) + b"\x02\0\0\0\0\1" + b"\x08\0"
     udp = struct.pack("!HHHH", numbers.randrange(1024, 65536), port, 26, 0) + bytes(18)
@@ -99,7 +100,7 @@ class Bed:
         return path
 
     def measure(self, rules: int, port: int) -> float:
-        """Nanoseconds a packet, of all packets together."""
+        """Returns the nanoseconds a packet, as the mean over all packets."""
         self.agent.ctl("rules", "replace", self.sets[rules])
         total = 0
         for file in self.packets[port]:

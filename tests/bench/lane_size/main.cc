@@ -1,6 +1,6 @@
-// Prints, as JSON, the bytes that one lane of one port takes by its layout: its memfd, the entries of its rings, and
-// what the dataplane allocates for it. The last is counted while a Lane of the product is made, so that no size is
-// written down here.
+// Prints, as JSON, the bytes that one lane with one port takes: its memfd, the entries of its rings, and the memory
+// that the dataplane allocates for it. The last is counted while the product makes a Lane, so that no size is repeated
+// here.
 #include <sys/mman.h>
 #include <unistd.h>
 

@@ -2,16 +2,15 @@
 
 Ways, in the same rounds on the same guest:
 
-    none       `sluicectl queues set` with the number there is: the control arm
+    none       `sluicectl queues set` with the present number: the control arm
     sluice     `sluicectl queues set`
     naive      the agent ends, `ethtool -L`, the agent starts (peers/naive.py)
     testpmd    DPDK on a second device of the same guest: stop, reconfigure, start (peers/testpmd.py)
 
-Measured: every stream is of new flows and has one change in it, so loss, order, duplicates and the longest gap belong
-to that change. The window and its steps are the agent's own times (last_resize), held, unproven and bridged its own
-counts.
+Every stream has new flows and one change, so loss, order, duplicates and the longest gap belong to that change. The
+window and its steps are the agent's own times (last_resize); held, unproven and bridged are its own counts.
 
-Not measured: what the host's tap drops is not told apart from other loss; the naive way's and testpmd's windows are
+Packets that the host's tap drops are not told apart from other loss. The windows of the naive way and of testpmd are
 timed in the guest to 10 ms. Guests are emulated where KVM does not work, and then a virtual CPU may stand still for
 tens of ms: compare with the row of the control arm.
 """
@@ -33,7 +32,7 @@ from tests.lib.vm import NetworkFunction, Vm, booted
 
 _LOW, _HIGH = 1, 4
 _PEERS = ("naive", "testpmd")
-# The most in one resize, by last_resize; a way that has no such thing says nothing.
+# Columns with the most of one resize, from these keys of last_resize; ways without the key have none.
 _AGENT_SAYS = {"held max": "held", "unproven max": "reordered", "bridged max": "bridged"}
 
 
@@ -46,7 +45,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 
 
 class Ways:
-    """The arms of one guest: a name for each way and direction, and what measures it."""
+    """The arms of one guest: a name for each way and direction, and the function that measures it."""
 
     def __init__(self, vm: Vm, function: NetworkFunction, rate: float, flows: int) -> None:
         self._vm = vm
@@ -58,7 +57,7 @@ class Ways:
         def answered(pairs: int) -> dict[str, Any]:
             try:
                 return change(pairs)
-            except RuntimeError as error:  # of the guest, or of a peer in it: a figure less, not the end
+            except RuntimeError as error:  # of the guest or of a peer in it: this change has no figure, the rest go on
                 return {"failed": " ".join(str(error).split())[-300:]}
 
         for name, pairs in ((f"{way} {_LOW}->{_HIGH}", _HIGH), (f"{way} {_HIGH}->{_LOW}", _LOW)):
@@ -66,7 +65,7 @@ class Ways:
                 guest.stream_while, self._vm, partial(answered, pairs), changes=1, tap=tap, **self._load)
 
     def add_control(self) -> None:
-        """With as many pairs as the function starts with: asked for them again."""
+        """Asks for the number of pairs that the function starts with, again."""
         self.arms["none"] = lambda: guest.stream_while(
             self._vm, lambda: guest.resize(self._function, _LOW) and {}, changes=0, **self._load)
 

@@ -1,13 +1,14 @@
 """Lever cores: lanes change workers (`sluicectl workers set`) while an open-loop stream goes through.
 
-Measured: what a stream at a stated rate loses, and in which order it comes back, with many changes and, in the
-same rounds, without. There are two arms without, since two workers may carry less than one when the generator needs
-the other core: what `workers set` costs is its difference to both. They ask as often for the number of workers there
-is, and so pay for as many sluicectl processes. Two namespaces and a veth pair, copy mode, function reflect, generator
+Measures the loss and the order of a stream at a stated rate, with many changes and, in the same rounds, without. There
+are two arms without changes, since two workers may carry less than one when the generator needs the other core: the
+cost of `workers set` is its difference to both. These arms ask for the present number of workers equally often, so all
+arms run the same number of sluicectl processes. Two namespaces and a veth pair, copy mode, function reflect, generator
 and dataplane on the same cores.
 
-Not measured: throughput. The rate is what this machine carried before the rounds began, with either number. What a
-late worker's full rings cost is the port's receive counter (column at veth); all arms have it.
+It does not measure throughput. The rate is one that this machine carried before the rounds began, with one worker and
+with two. Packets lost because a late worker's rings were full are in the port's receive counter (column `at veth`), in
+all arms.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ _SEED = 20120704
 _QUEUES = 4
 _CONTROLS = ("1 worker", "2 workers")
 _LEAD_SECONDS = 0.3
-# Generator and workers share the cores. As equals the generator, which always has something to do, now and then kept
-# a worker from its core until the rings were full: 6 of 12 streams of 60,000 pps over two workers lost packets, 2 of
-# 12 when the workers came first.
+# Generator and workers share the cores. At equal priority the generator, which is always busy, now and then kept a
+# worker from its core until the rings were full: 6 of 12 streams of 60,000 pps over two workers lost packets, and 2 of
+# 12 when the workers had priority.
 _GENERATOR_NICE = 10
 
 
@@ -56,13 +57,13 @@ class Bed:
         self.numbers = random.Random(_SEED)
 
     def _drops(self) -> dict[str, int]:
-        """Every counter of dropped frames on the way but flowgen's own."""
+        """Returns every counter of dropped frames on the way, flowgen's own excepted."""
         wan = self.dut.counters("wan0")
         return {"a0 tx": self.gen.counters("a0")["tx"]["dropped"], "wan0 rx": wan["rx"]["dropped"],
                 "wan0 tx": wan["tx"]["dropped"], "dataplane": self.agent.settled()["balance"]["dropped"]}
 
     def measure(self, rate: float, changes: int, fixed: int | None) -> traffic.Stream:
-        """A stream with `changes` calls of sluicectl; with a fixed number of workers they change nothing."""
+        """Measures a stream with `changes` calls of sluicectl; with a fixed number of workers they change nothing."""
         if fixed:
             self.workers = fixed
             self.agent.ctl("workers", "set", fixed)
@@ -73,7 +74,7 @@ class Bed:
             time.sleep(_LEAD_SECONDS)
             for _ in range(changes):
                 if not fixed:
-                    # Two cores: the only other number.
+                    # There are two cores, so this is the only other number.
                     self.workers = self.numbers.choice([n for n in (1, 2) if n != self.workers])
                 self.agent.ctl("workers", "set", self.workers)
             time.sleep(_LEAD_SECONDS)
@@ -82,7 +83,7 @@ class Bed:
         return traffic.stream(report, 0 if fixed else changes, dropped=dropped)
 
     def trial(self, rate: float) -> dict[str, Any]:
-        """The worse of a stream with one worker and one with two."""
+        """Returns the worse report of a stream with one worker and one with two."""
         reports = []
         for self.workers in (2, 1):
             self.agent.ctl("workers", "set", self.workers)

@@ -1,5 +1,5 @@
-"""Guests for the levers that need a virtio-net device: booting them, a stream while something is done, and asking
-the agent in them. Guests are as in tests/vm: four vCPUs, four pairs, a device without guest offloads."""
+"""Streams through a guest, and requests to the agent in it, for the levers that need a virtio-net device. Guests are as
+in tests/vm: four vCPUs, four pairs, a device without guest offloads."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tests.bench.lib import load, traffic
 from tests.lib import protojson
 from tests.lib.vm import NetworkFunction, Vm
 
-# The device is given packets before and after what is measured, so that gaps have two ends.
+# Packets are sent before and after the change that is measured, so that every gap has two ends.
 LEAD_SECONDS = 0.7
 TAIL_SECONDS = 0.7
 _numbers = itertools.count(1)
 
 
 def new_flows() -> str:
-    """A source network that the tap has not seen: its receive steering keeps a flow on its pair for seconds
-    (drivers/net/tun.c), and flows that all sit on pair 0 would make shrinking look easy."""
+    """Returns a source network that the tap has not seen. The tap's receive steering keeps a flow on its pair for
+    seconds (drivers/net/tun.c), and flows that are all on pair 0 would make shrinking look easy."""
     return f"198.18.{next(_numbers) % 250 + 1}.1"
 
 
 def stream_while(
     vm: Vm, do: Callable[[], dict[str, Any]], *, changes: int, rate: float, flows: int, tap: int = 0
 ) -> traffic.Stream:
-    """What a stream of new flows saw while `do` was done; what that answers is the stream's detail."""
+    """Measures a stream of new flows while `do` runs; the answer of `do` becomes the stream's detail."""
     with vm.stream("--per-flow", tap=tap, flows=flows, rate=rate, src_ip=new_flows()) as stream:
         time.sleep(LEAD_SECONDS)
         detail = do()
@@ -36,7 +36,7 @@ def stream_while(
 
 
 def offer(vm: Vm, rate: float, flows: int, say: Callable[[str], None]) -> load.Offer:
-    """What the guest carries of the rate, with the function as it is."""
+    """Returns the rate that the guest carries, at most `rate`, with the function as it is."""
 
     def trial(at: float) -> dict[str, Any]:
         with vm.stream(flows=flows, rate=at, src_ip=new_flows()) as stream:
@@ -47,7 +47,7 @@ def offer(vm: Vm, rate: float, flows: int, say: Callable[[str], None]) -> load.O
 
 
 def resize(function: NetworkFunction, pairs: int) -> dict[str, Any]:
-    """`sluicectl queues set`; last_resize, or what was said instead."""
+    """Runs `sluicectl queues set`; returns last_resize, or its output as `failed`."""
     done = function.resize(pairs)
     if done.rc != 0:
         return {"failed": done.out.strip()}

@@ -1,10 +1,10 @@
 """Lever spread: the device's RSS table changes (`sluicectl queues set`, all pairs stay open) while a stream goes
 through a guest.
 
-Measured: loss, order and duplicates with many changes between 1 and 4 pairs and, in the same rounds, with as many
-calls of sluicectl that change nothing. Copy mode on kernel 6.12, zero-copy on 7.
+Measures loss, order and duplicates with many changes between 1 and 4 pairs and, in the same rounds, with the same
+number of calls of sluicectl that change nothing. Copy mode on kernel 6.12, zero-copy on 7.
 
-Not measured: the levers' cost to the host. Guests are emulated where KVM does not work; the table says which.
+It does not measure the lever's cost to the host. Guests are emulated where KVM does not work; the table says which.
 """
 
 from __future__ import annotations

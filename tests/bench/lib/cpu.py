@@ -1,9 +1,9 @@
-"""What processes used of a core, by the scheduler's own clock (/proc/PID/task/TID/schedstat), which is exact where
-/proc/stat counts ticks.
+"""CPU time of processes by the scheduler's own clock (/proc/PID/task/TID/schedstat), which is exact, while /proc/stat
+counts ticks.
 
-A softirq that runs while a thread is on its core is in that thread's time; one that the kernel put off is in
-ksoftirqd's. One that runs while its core idles is in nobody's: `busy`, the core's time less its idle time, has it, and
-whatever else ran there.
+A softirq that runs on top of a thread counts as that thread's time; a softirq that the kernel put off counts as
+ksoftirqd's. A softirq that runs while the core idles is in no process's time. `busy`, the core's time less its idle
+time, includes it, and everything else that ran on the core.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _IDLE, _IOWAIT = 3, 4  # of /proc/stat's columns; exact on a kernel with NO_HZ (fs/proc/stat.c: get_idle_time)
-_TICK_NS = 10_000_000  # USER_HZ, what /proc/stat counts in
+_TICK_NS = 10_000_000  # USER_HZ, the unit of /proc/stat
 
 
 def process_ns(pid: int, thread: str = "*") -> int:
-    """Of all threads there are now, or of one."""
+    """Returns the CPU time of all threads that exist now, or of one."""
     threads = Path(f"/proc/{pid}/task").glob(f"{thread}/schedstat")
     return sum(int(path.read_text(encoding="ascii").split()[0]) for path in threads)
 
@@ -41,8 +41,8 @@ def _idle_ns(core: int) -> int:
 
 
 class Meter:
-    """Per cent of a core since it was made: of each of the processes, of ksoftirqd of `core` as `softirq`, and `busy`.
-    """
+    """Measures, from when it is made, the per cent of a core that each process uses, that ksoftirqd of `core` uses
+    (`softirq`), and `busy`."""
 
     def __init__(self, pids: Mapping[str, int], core: int) -> None:
         self._pids = {**pids, "softirq": _ksoftirqd(core)}

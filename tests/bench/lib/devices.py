@@ -2,13 +2,13 @@
 
     gen: a0 == wan0 :dut: lan0 == b0 :gen        (the right half for two ports)
 
-Each has namespaces and veths of its own and lives through all rounds, but runs only while it is measured: one that
-polls would take the core from the others. So between measurements its processes are stopped (SIGSTOP).
+Each has its own namespaces and veths and lives through all rounds, but its processes are stopped (SIGSTOP) except while
+it is measured: a device that polls would take the core from the others.
 
-The device under test is on one core, the generator on another (CORE, LOAD_CORE). Where frames come in, the veth's
-receive side runs on the generator's core (`apart`: as when an interrupt is on another core than the worker), or as a
-thread on the core of the device under test (`together`: what softirqs become at saturation). Where they come back, it
-runs on the core that sends, as veth has it, so that the sink is a part of what every device under test pays.
+The device under test is on one core, the generator on another (CORE, LOAD_CORE). The veth's receive side towards the
+device runs either on the generator's core (`apart`, as when an interrupt is on another core than the worker), or in a
+thread on the core of the device under test (`together`, as ksoftirqd does at saturation). The receive side of the way
+back runs on the core that sends, since veth works so; the sink's time is therefore part of every device's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FLOWS = 256
 
 
 def _napi_threads() -> set[int]:
-    """The threads of NAPIs that are threaded, of all devices."""
+    """Returns the threads of all devices' threaded NAPIs."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/comm"):
         try:
@@ -42,7 +42,7 @@ def _napi_threads() -> set[int]:
 
 
 class Device:
-    """`ports` 1 reflects, 2 forwards from the first to the second."""
+    """A device that reflects on one port, or forwards from the first of two ports to the second."""
 
     def __init__(self, world: World, name: str, ports: int = 1, queues: int = 1) -> None:
         self.world, self.name, self.ports, self.queues = world, name, ports, queues
@@ -68,7 +68,7 @@ class Device:
         raise NotImplementedError
 
     def pids(self) -> list[int]:
-        """Processes to stop while others are measured, whoever watches others first."""
+        """Returns the processes to stop while others are measured; a process that watches another comes first."""
         return []
 
     def rest(self) -> None:
@@ -80,8 +80,8 @@ class Device:
             os.kill(pid, signal.SIGCONT)
 
     def measure(self, programs: build.Programs, placement: str, seconds: float, **load: Any) -> dict[str, Any]:
-        """liveload's report, with `dropped`: what found the first port's rings full. Those are the device's to drop
-        when it is saturated."""
+        """Returns liveload's report, with `dropped`: the packets that found the first port's rings full, as they do
+        when the device is saturated."""
         self.place(placement)
         self.work()
         try:
@@ -98,7 +98,7 @@ class Device:
         return report
 
     def dropped(self) -> int:
-        """On the way in: a full ring of veth, or a socket that has no more room."""
+        """Returns the packets dropped on the way in, for want of room in veth's ring or in the socket."""
         return self.dut.counters(self.netdevs[0])["rx"]["dropped"]
 
 
@@ -117,7 +117,7 @@ class Sluice(Device):
     def start(self) -> None:
         self.agent.start()
         if self.offloads:
-            wait_until(lambda: self.agent.status()["offload"]["on"], "XDP carrying flows")
+            wait_until(lambda: self.agent.status()["offload"]["on"], "offload to be on")
         self._pids = [self.agent.process.pid, self.agent.dataplane_pid()]
 
     def pids(self) -> list[int]:
@@ -142,8 +142,8 @@ class Dpdk(Device):
 
 
 class Kernel(Device):
-    """XDP_TX or XDP_REDIRECT: no userspace at all. Frames are handled where they come in, so `apart` is on the
-    generator's core, and only `together` is comparable."""
+    """XDP_TX or XDP_REDIRECT, without userspace. Frames are handled where they are received, so in `apart` it runs on
+    the generator's core, and only `together` is comparable."""
 
     def start(self) -> None:
         pins = self.world.pin_root / f"kernel-{self.dut.name}"

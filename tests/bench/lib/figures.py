@@ -1,7 +1,7 @@
 """Medians, quartiles and per-round comparisons: all the statistics of the benches. Pure functions.
 
 Rounds are compared, not totals: a machine that drifts does so for both arms of a round (A B A B). A round without
-a figure (None) is left out, and whoever prints says of how many rounds it speaks.
+a figure (None) is left out, and tables state the number of rounds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class Quartiles(NamedTuple):
 
 
 def quantile(values: Iterable[float], part: float) -> float | None:
-    """The value below which `part` (0..1) of them lie, between the two closest ranks; None of none."""
+    """Returns the value below which `part` (0..1) of them lie, between the two closest ranks; None if there are none.
+    """
     ordered = sorted(values)
     return _between(ordered, part) if ordered else None
 
@@ -42,12 +43,12 @@ def quartiles(values: Iterable[float | None]) -> Quartiles | None:
 
 
 def differences(base: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
-    """Round by round, other - base."""
+    """Returns other - base, round by round."""
     return [None if a is None or b is None else b - a for a, b in zip(base, other, strict=True)]
 
 
 def ratios(base: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
-    """Round by round, other / base; a base of zero has none."""
+    """Returns other / base, round by round; None where the base is zero."""
     return [None if not a or b is None else b / a for a, b in zip(base, other, strict=True)]
 
 
@@ -56,5 +57,5 @@ def per_million(count: int, of: int) -> float | None:
 
 
 def effective_blocked_ms(lost: int, rate_pps: float) -> float | None:
-    """CSIT's effective blocked time: how long a device that loses all it is offered would have lost as much."""
+    """Returns CSIT's effective blocked time: the time in which this rate offers the number of lost packets."""
     return 1e3 * lost / rate_pps if rate_pps else None

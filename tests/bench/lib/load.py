@@ -1,7 +1,7 @@
-"""The rate a bench offers: the one asked for, or the highest below it that the way there and back carries now.
+"""Chooses the rate that a bench offers: the one asked for, or the highest tried below it that now comes back whole.
 
-An overloaded device loses most of what it is sent, changes or not, and a difference between two such arms says
-nothing. So the rate is tried before the rounds, and the table says which one it became.
+An overloaded device loses most packets, with changes or without, and a difference between two such arms says nothing.
+So rates are tried before the rounds, and the table says which one was chosen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TRIAL_SECONDS = 1.0
-# A rate is sustained when so much of it is really sent and at most so many of a million are lost.
+# A rate is sustained if at least this part of it is really sent, and at most this number of a million packets is lost.
 _SENT_PART = 0.9
 _LOST_PER_MILLION = 1000
 _SLOWER = 0.75
@@ -25,7 +25,7 @@ class Offer:
     sustained: bool
 
     def words(self) -> str:
-        """For the table's notes."""
+        """Returns a note for the table."""
         if self.rate == self.asked:
             return f"offered rate: {self.rate:,.0f} pps, as asked for"
         how = "the highest sustained in the trials before" if self.sustained else "NOT sustained: no trial was clean"
@@ -33,8 +33,8 @@ class Offer:
 
 
 def sustained(asked: float, trial: Callable[[float], dict[str, Any]], say: Callable[[str], None]) -> Offer:
-    """`trial` sends at a rate and answers flowgen's report. A busy machine may not send at the rate it was told: then
-    what was really sent, and came back, is the rate."""
+    """Tries rates from `asked` downwards; `trial` sends at a rate and returns flowgen's report. A busy machine may not
+    send at the rate asked for: then the rate that was really sent without loss counts."""
     rate, best = float(asked), 0.0
     for _ in range(_TRIALS):
         report = trial(rate)

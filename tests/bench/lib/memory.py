@@ -1,4 +1,4 @@
-"""What memory processes and the kernel have, in bytes, from /proc."""
+"""Memory of processes and of the kernel, in bytes, from /proc."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _MAPPING = re.compile(r"^[0-9a-f]+-[0-9a-f]+ \S+ \S+ \S+ \d+\s*(.*)$")
 
 
 def mappings(pid: int) -> dict[str, dict[str, int]]:
-    """Kind of mapping -> 'Size', 'Pss' and the other sums of smaps. Kinds: 'lanes' (their memfds), 'stats', 'rings' (of
-    sockets), 'private' (heap, stacks: what is not a file's), 'files' (program and libraries)."""
+    """Returns, by kind of mapping, the sums of 'Size', 'Pss' and the other values of smaps. Kinds: 'lanes' (their
+    memfds), 'stats', 'rings' (of sockets), 'files' (program and libraries), 'private' (heap, stacks, the rest)."""
     sums: dict[str, dict[str, int]] = {}
     kind = "private"
     for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
@@ -38,7 +38,7 @@ def _kind(name: str) -> str:
 
 
 def bpf_maps(pids: Iterable[int]) -> int:
-    """Of all BPF maps that these processes hold, by the kernel's account (bpf_map_memory_usage)."""
+    """Returns the bytes of all BPF maps that these processes hold, by the kernel's account (bpf_map_memory_usage)."""
     maps: dict[str, int] = {}
     for pid in pids:
         for entry in Path(f"/proc/{pid}/fdinfo").glob("*"):
@@ -53,8 +53,8 @@ def bpf_maps(pids: Iterable[int]) -> int:
 
 
 def kernel() -> dict[str, int]:
-    """The machine's: 'slab', 'vmalloc', 'percpu', 'page tables', 'huge pages', and 'used', which is everything but free
-    memory and what the kernel gives back when it is wanted."""
+    """Returns the machine's 'slab', 'vmalloc', 'percpu', 'page tables' and 'huge pages', and 'used': all memory but the
+    free memory and the caches that the kernel gives back on demand."""
     text = Path("/proc/meminfo").read_text(encoding="ascii")
     of = {name: int(value) for name, value in re.findall(r"^(\S+):\s+(\d+)", text, re.MULTILINE)}
     kib = {"slab": of["SUnreclaim"], "vmalloc": of["VmallocUsed"], "percpu": of["Percpu"],

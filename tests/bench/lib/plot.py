@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Point(NamedTuple):
-    """A median, and the quartiles around it where there are any."""
+    """A median and, if known, the quartiles around it."""
 
     x: float
     y: float
@@ -18,12 +18,12 @@ class Point(NamedTuple):
 
 def curves(path: Path, title: str, x_label: str, y_label: str, series: Mapping[str, Sequence[Point]],
            log_x: bool = False) -> Path:
-    """One line for each of `series`, with a band from quartile to quartile; y begins at 0. `log_x` keeps a point at
-    x = 0: the axis is linear up to the smallest x above it."""
-    import matplotlib  # here: only who draws needs it
+    """Draws one line for each of `series`, with a band from quartile to quartile; y begins at 0. `log_x` keeps a point
+    at x = 0: the axis is linear up to the smallest x above it."""
+    import matplotlib  # here, since only benches that draw need it
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "sluice"  # names in the file, random otherwise
+    matplotlib.rcParams["svg.hashsalt"] = "sluice"  # without it names in the file are random
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5))

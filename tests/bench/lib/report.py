@@ -1,4 +1,4 @@
-"""What a bench leaves behind: its tables on the terminal, and everything it measured as JSON."""
+"""Report of a bench: its tables on the terminal, and all its measurements as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _git(*words: str) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures come from: without it they say nothing."""
+    """Returns processor, kernel, commit and build, without which the figures say nothing."""
     model = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     return {
         "processor": model[1] if model else platform.processor(),
@@ -58,10 +58,10 @@ class Report:
         print(f"{self.name}: {text}", file=sys.stderr, flush=True)
 
     def attempt(self, what: str, measure: Callable[[], None]) -> None:
-        """Measures a part. One that breaks does not take the others' figures with it."""
+        """Measures a part. If it fails, the other parts' figures remain."""
         try:
             measure()
-        except Exception as error:  # noqa: BLE001: whatever it is, it is said, and run ends with 1
+        except Exception as error:  # noqa: BLE001: any failure is printed, and the bench ends with 1
             self.failures[what] = "".join(traceback.format_exception(error))
             self.say(f"{what} failed:\n{self.failures[what]}")
 
@@ -70,15 +70,15 @@ class Report:
         print(table.render(), flush=True)
 
     def keep(self, key: str, value: Any) -> None:
-        """Raw measurements, for the JSON."""
+        """Adds raw measurements to the JSON."""
         self.measured[key] = value
 
     def file(self, ending: str) -> Path:
-        """A new file of this run's, in build/bench."""
+        """Returns the path of a file of this run in build/bench."""
         return REPOSITORY / "build/bench" / f"{self.name}-{self.started:%Y%m%d-%H%M%S}{ending}"
 
     def write(self, path: Path | None) -> Path:
-        """To `path`, or a new file in build/bench."""
+        """Writes the JSON to `path`, or to a new file in build/bench; returns its path."""
         path = path or self.file(".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {

@@ -10,26 +10,26 @@ from tests.bench.lib.traffic import Stream
 
 Arm = Callable[[], Stream]
 Figure = Callable[[Stream], float | None]
-# For streams with many changes, of about one length.
+# For streams with many changes, which all take about the same time.
 PER_MILLION: dict[str, Figure] = {
     "lost per million": lambda s: figures.per_million(s.lost, s.sent),
     "reordered per million": lambda s: figures.per_million(s.reordered, s.sent),
     "duplicated per million": lambda s: figures.per_million(s.duplicated, s.sent),
     "blocked ms": lambda s: s.blocked_ms,
 }
-# For streams with one change, which last as long as it does: what it cost, not which part of the stream.
+# For streams with one change, which last as long as the change: its cost, not a part of the stream.
 PER_CHANGE: dict[str, Figure] = {
     "effective blocked ms": lambda s: figures.effective_blocked_ms(s.lost, s.offered_pps),
     "reordered packets": lambda s: float(s.reordered),
     "duplicated packets": lambda s: float(s.duplicated),
     "blocked ms": lambda s: s.blocked_ms,
 }
-# Above this the control arm itself was overloaded.
+# A control arm that loses more than this was overloaded.
 _CONTROL_LOST_PER_MILLION = 1000
 
 
 def interleave(arms: dict[str, Arm], rounds: int, say: Callable[[str], None]) -> dict[str, list[Stream]]:
-    """Each arm once per round, in the order given."""
+    """Measures each arm once per round, in the order given."""
     streams: dict[str, list[Stream]] = {name: [] for name in arms}
     for number in range(1, rounds + 1):
         for name, measure in arms.items():
@@ -43,8 +43,8 @@ def interleave(arms: dict[str, Arm], rounds: int, say: Callable[[str], None]) ->
 def comparison(
     title: str, streams: Mapping[str, Sequence[Stream]], pairs: Sequence[tuple[str, str]], compared: dict[str, Figure]
 ) -> Table:
-    """Of each (arm, base) the differences, and the ratios where the base is not zero. Figures that are zero in both
-    arms all along are named in a note."""
+    """Makes a table of each (arm, base)'s differences, and of its ratios where the base is not zero. A note names the
+    figures that are zero in both arms in every round."""
     table = Table(title, ("per round", "rounds", "difference q1", "median", "q3", "ratio q1", "median ", "q3 "))
     for arm, base in pairs:
         zero = []
@@ -64,7 +64,7 @@ def comparison(
 
 
 def overload(control: Sequence[Stream]) -> str:
-    """A note on whether the machine carried the load even without changes."""
+    """Returns a note that says whether the machine carried the load without changes."""
     bad = sum(1 for s in control if (figures.per_million(s.lost, s.sent) or 0) > _CONTROL_LOST_PER_MILLION)
     if not bad:
         return "the control arm lost less than 0.1 % in every round"

@@ -1,7 +1,7 @@
-"""Devices under test at saturation: measured in turn, and what their rates come to.
+"""Measures devices under test at saturation, in turn, and makes tables of their rates.
 
-The machine may have other work. What other processes use of it while a device is measured is known (`strangers`), and a
-measurement in which they used more than STRANGERS_PERCENT of a core is made again, a few times.
+The machine may have other work. The CPU time of other processes is measured too (`strangers`), and a measurement in
+which they used more than STRANGERS_PERCENT of a core is repeated, a few times.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Load(NamedTuple):
-    """What is sent, as liveload's options have it."""
+    """A load, as options of liveload."""
 
     name: str
     options: Mapping[str, Any]
@@ -43,7 +43,7 @@ class Used(NamedTuple):
 
 
 def _used() -> dict[int, Used]:
-    """By process."""
+    """Returns the CPU time of every process, by its id."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -55,7 +55,7 @@ def _used() -> dict[int, Used]:
 
 
 def strange_ticks(before: Mapping[int, Used], now: Mapping[int, Used], mine: Sequence[int]) -> int:
-    """What processes have used that neither are `mine` nor descend from them, nor are threads of the kernel."""
+    """Returns the ticks of all processes but `mine`, their descendants, and the kernel's threads."""
     def is_strange(pid: int) -> bool:
         while pid > 1:
             if pid in mine or pid == _KTHREADD:
@@ -67,7 +67,8 @@ def strange_ticks(before: Mapping[int, Used], now: Mapping[int, Used], mine: Seq
 
 
 class Strangers:
-    """Per cent of a core that others used since it was made. Ours are this process, its descendants, and `mine`."""
+    """Measures, from when it is made, the per cent of a core that other processes use: all but this process, `mine`,
+    and the descendants of these."""
 
     def __init__(self, mine: Sequence[int]) -> None:
         self._mine = [os.getpid(), *mine]
@@ -96,7 +97,7 @@ def _measure(device: Device, programs: build.Programs, placement: str, seconds: 
 
 def interleave(devices: Sequence[Device], rounds: int, placement: str, seconds: float, load: Load,
                report: Report, first: Mapping[str, Any] | None = None) -> Runs:
-    """Each device once per round, in the order given; `first` are options that the load has in the first round only."""
+    """Measures each device once per round, in the order given; `first` are more options for the first round's load."""
     programs = build.Programs()
     runs: Runs = {device.name: [] for device in devices}
     for number in range(1, rounds + 1):
@@ -113,7 +114,7 @@ def mpps(runs: Sequence[dict[str, Any]]) -> list[float]:
 
 
 def better(runs: Runs, names: Sequence[str]) -> str:
-    """Of some devices the one with the higher median."""
+    """Returns the device of `names` with the highest median."""
     return max(names, key=lambda name: figures.median(mpps(runs[name])) or 0)
 
 
@@ -122,7 +123,7 @@ COLUMNS = ("load, device", "rounds", "offered Mpps", "Mpps q1", "median", "q3", 
 
 
 def add_rows(table: Table, load: Load, runs: Runs, peers: Sequence[str]) -> None:
-    """Rows of a table with COLUMNS. The ratio is round by round, to the peer with the higher median."""
+    """Adds rows to a table with COLUMNS. The ratio is round by round, to the peer with the highest median."""
     best = better(runs, peers)
     for name, made in runs.items():
         rate = figures.quartiles(mpps(made))
@@ -136,8 +137,8 @@ def add_rows(table: Table, load: Load, runs: Runs, peers: Sequence[str]) -> None
 
 
 def notes(runs: Sequence[Runs], limited: Sequence[str]) -> list[str]:
-    """What makes a figure doubtful: that a device was not saturated (the `limited` ones need not be), or that others
-    used the machine."""
+    """Returns notes on doubtful figures: a device was not saturated (the `limited` ones need not be), or other
+    processes used the machine."""
     everything = [(name, run) for one in runs for name, made in one.items() for run in made]
     idle = [name for name, run in everything if run["dropped"] == 0 and name not in limited]
     disturbed = sum(run["strangers"] > STRANGERS_PERCENT for _, run in everything)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def cell(value: Any) -> str:
-    """A figure as it is printed: whole numbers whole, others with three significant digits, none as '-'."""
+    """Returns a value as text: an int in full, a float with about three significant digits, None as '-'."""
     if value is None:
         return "-"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -21,7 +21,7 @@ def cell(value: Any) -> str:
 
 @dataclass
 class Table:
-    """Rows of values under column names. A row that is only (name, text) spans the table: a reason, say."""
+    """Rows of values under column names. A row of only (name, text) spans the table, for example with a reason."""
 
     title: str
     columns: Sequence[str]

@@ -1,9 +1,9 @@
-"""What one stream of flowgen measured, and what many of them come to. Pure functions of flowgen's report.
+"""Figures of one stream of flowgen, and of several. Pure functions of flowgen's report.
 
-    lost       sent and never come back, without what flowgen's own socket dropped
-    own        what flowgen's own socket dropped (at most): the bench's fault, listed apart
-    blocked    the longest gap any flow saw beyond its own spacing, whatever it came from: the machine's own
-               stalls are in it, which is why a control arm has the same column
+    lost       packets sent that never came back, without those that flowgen's own socket dropped
+    own        packets that flowgen's own socket dropped (at most): the bench's fault, listed separately
+    blocked    the longest gap that any flow saw beyond its own spacing, for any reason: the machine's own
+               stalls are in it, so a control arm has the same column
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.bench.lib import figures
 
 @dataclass
 class Stream:
-    """One run of flowgen: `changes` of something were made meanwhile."""
+    """One run of flowgen, during which `changes` changes were made."""
 
     changes: int = 0
     seconds: float = 0.0
@@ -34,7 +34,7 @@ class Stream:
 
     @property
     def failed(self) -> bool:
-        """The change was not made: then the packets say nothing about it, and no figure is made of them."""
+        """True if the change was not made. The packets say nothing about it then, so there is no figure."""
         return bool(self.detail.get("failed"))
 
     def as_json(self) -> dict[str, Any]:
@@ -42,7 +42,7 @@ class Stream:
 
 
 def stream(report: dict[str, Any], changes: int, **detail: Any) -> Stream:
-    """From flowgen's report (protojson.loads), which has one direction, and per-flow rows when asked for."""
+    """Makes a Stream of flowgen's report (protojson.loads), which has one direction, and per-flow rows if asked for."""
     total = report["total"]
     direction = report["directions"][0]
     own = min(total["receiver_dropped"], total["lost"])
@@ -67,7 +67,7 @@ BLOCKED = ("blocked ms p50", "p99", "max", "median flow", "effective ms")
 
 
 def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
-    """The cells below COLUMNS."""
+    """Returns the cells below COLUMNS."""
     known = [one for one in streams if not one.failed]
     sums = [sum(getattr(one, name) for one in known)
             for name in ("changes", "sent", "lost", "own", "reordered", "duplicated")]
@@ -75,8 +75,8 @@ def totals(streams: Iterable[Stream]) -> tuple[Any, ...]:
 
 
 def blocked(streams: Iterable[Stream]) -> tuple[Any, ...]:
-    """The cells below BLOCKED: of each stream its longest gap; what the median flow saw; effective is lost / rate,
-    per change made."""
+    """Returns the cells below BLOCKED: quantiles of the streams' longest gaps; the median flow's longest gap; lost /
+    rate for each change."""
     known = [one for one in streams if not one.failed]
     gaps = [one.blocked_ms for one in known]
     rate = figures.median(one.offered_pps for one in known)
@@ -88,7 +88,7 @@ def blocked(streams: Iterable[Stream]) -> tuple[Any, ...]:
 
 
 def balance(status: dict[str, Any]) -> str:
-    """A note: what the dataplane says became of everything, with the reason of each drop."""
+    """Returns a note with the dataplane's balance, and the reason of each drop."""
     sums = status["balance"]
     reasons: dict[str, int] = {}
     for port in status["ports"]:

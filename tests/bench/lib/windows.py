@@ -1,7 +1,7 @@
-"""Where a resize's time went, from last_resize as the agent reports it. Pure functions.
+"""Divides a resize's time among its steps, from last_resize as the agent reports it. Pure functions.
 
-The window is blocked_ns: from the beginning of the step that takes XDP off to the end of the one that puts it back.
-Steps before and after it cost time, too, but packets take their usual way meanwhile.
+The window is blocked_ns: from the beginning of the step that takes XDP off to the end of the step that puts it back.
+Steps before and after it take time too, but packets take their usual way meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ COLUMNS = ("way and step", "in window", "times", "p50 ms", "max ms", "of the win
 
 
 def steps_in_window(resize: dict[str, Any]) -> list[tuple[str, int, bool]]:
-    """(step, took_ns, whether it is in the window). Without the two named steps all of them are."""
+    """Returns (step, took_ns, whether it is in the window). Without the two named steps, all steps are in it."""
     steps = [(step["step"], step["took_ns"]) for step in resize.get("steps", [])]
     names = [name for name, _ in steps]
     first = next((at for at, name in enumerate(names) if name.startswith(OPENS)), None)
@@ -32,7 +32,7 @@ def window_ms(resizes: Iterable[dict[str, Any]]) -> list[float]:
 
 
 def attribute(table: Table, way: str, resizes: Sequence[dict[str, Any]]) -> None:
-    """Rows of a table with COLUMNS: each step, what no step accounts for, and the window itself."""
+    """Adds rows to a table with COLUMNS: each step, the time between the steps, and the window itself."""
     took: dict[str, list[float]] = {}
     inside: dict[str, bool] = {}
     rest = []

@@ -24,13 +24,13 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-// The kernel counts frames in 32 bits.
+// The largest count that the kernel takes, which has 32 bits.
 constexpr int kRepeat = INT32_MAX;
-// Frames between two looks at the softirqs. At a limited rate frames leave at the end of a batch, in which most calls
-// of the program send none: some 30 ns each.
+// Frames between two runs of the softirqs. At a limited rate most calls of the program send no frame, some 30 ns each,
+// and frames leave at the end of a batch.
 constexpr uint32_t kFullSpeedBatch = 64;
 constexpr uint32_t kPacedBatch = 16;
-// How often the window's thread looks whether it should end.
+// The interval at which the thread that ends the window looks at the time, and repeats its signal.
 constexpr auto kLook = std::chrono::milliseconds(10);
 
 std::atomic<bool> stopped{false};
@@ -39,7 +39,7 @@ void Stop(int /*signal*/) {
   stopped.store(true, std::memory_order_relaxed);
 }
 
-// BPF_PROG_TEST_RUN ends with EINTR on a signal, so there must be a handler without SA_RESTART.
+// BPF_PROG_TEST_RUN ends with EINTR on a signal, which needs a handler without SA_RESTART.
 void StopOnSignals() {
   struct sigaction action {};
   action.sa_handler = Stop;
@@ -134,7 +134,7 @@ absl::Status Generator::Load(const flowgen::MacAddress& src_mac) {
   return absl::OkStatus();
 }
 
-// The hook goes with its namespace.
+// Attaches load_to_queue to clsact. Nothing detaches it: the hook vanishes with its namespace.
 absl::Status Generator::FeedQueues() {
   LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex_, .attach_point = BPF_TC_INGRESS);
   LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = bpf_program__fd(programs_->progs.load_to_queue),
@@ -161,7 +161,8 @@ absl::StatusOr<Report> Generator::Run() {
   Report report;
   std::atomic<bool> ended{false};
   std::thread window([this, &report, &ended, sender = pthread_self()] {
-    // The signals are for the sender. Anywhere but on its CPU, which has no time to spare, when there is another.
+    // Signals are for the sending thread. This thread may run on every CPU, so that the scheduler can keep it off the
+    // sender's, which has no time to spare.
     sigset_t all;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, nullptr);
@@ -175,7 +176,7 @@ absl::StatusOr<Report> Generator::Run() {
     report.window = Difference(Read(), before);
     report.seconds = Seconds(Clock::now() - began).count();
     stopped.store(true, std::memory_order_relaxed);
-    // Again and again: one that comes just before the system call does not interrupt it.
+    // Repeat the signal: one that comes just before the system call does not interrupt it.
     while (!ended.load(std::memory_order_acquire)) {
       pthread_kill(sender, SIGUSR1);
       std::this_thread::sleep_for(kLook);
@@ -194,7 +195,7 @@ absl::StatusOr<Report> Generator::Run() {
 }
 
 absl::Status Generator::SendUntilStopped() {
-  // The largest size: the program cuts each frame to its own.
+  // The frame has the largest size; the program cuts each frame to its own size.
   std::vector<uint8_t> frame(*std::max_element(options_.sizes.begin(), options_.sizes.end()));
   xdp_md context{};
   context.data_end = static_cast<uint32_t>(frame.size());

@@ -1,10 +1,10 @@
-// Sends XDP live frames (BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES), and counts what comes back.
+// Sends XDP live frames (BPF_PROG_TEST_RUN with BPF_F_TEST_XDP_LIVE_FRAMES), and counts the frames that come back.
 //
 //   Generator::Run ─ the kernel's loop ─ load_generate ──XDP_TX──► tx ══ device under test ══ rx ─ load_sink
 //                                                      └─XDP_PASS─► clsact of tx, load_to_queue ─► tx
 //
-// The loop runs in the kernel, on the calling thread, and processes softirqs of its CPU on the way, the receive side of
-// tx's peer among them. It is entered once for billions of frames: each entry costs as much as thousands of them.
+// The loop runs in the kernel, on the calling thread, and runs the softirqs of its CPU meanwhile, the receive side of
+// tx's peer among them. It is entered once for billions of frames, since an entry costs as much as thousands of frames.
 #ifndef SLUICE_TESTS_BENCH_LOAD_GENERATOR_H_
 #define SLUICE_TESTS_BENCH_LOAD_GENERATOR_H_
 
@@ -20,19 +20,19 @@ struct live_frames;
 namespace sluice::liveload {
 
 struct Counts {
-  uint64_t sent = 0;  // written and handed to the kernel, which drops what finds a ring full
+  uint64_t sent = 0;  // handed to the kernel, which drops frames that find a ring full
   load_counters sink{};
 };
 
 struct Report {
   double seconds = 0;  // of the window
-  Counts window;       // what was sent, and what came back, in it
-  Counts total;        // from the first frame to the end of settling
+  Counts window;       // frames sent and received in the window
+  Counts total;        // frames from the first one to the end of settling
 };
 
 class Generator {
  public:
-  // Loads and attaches everything, in the namespaces of the interfaces. The calling thread is then in tx's.
+  // Loads and attaches everything, in the namespaces of the interfaces. Leaves the calling thread in tx's namespace.
   static absl::StatusOr<std::unique_ptr<Generator>> Open(const Options& options);
   ~Generator();
 

@@ -1,4 +1,4 @@
-"""liveload against a wire that is known to the packet: its frames are right, and it counts what comes back."""
+"""liveload on a wire that the test controls packet by packet: its frames are right, and it counts those that return."""
 
 import collections
 import socket
@@ -18,7 +18,7 @@ UDP_PORT = 9
 
 @pytest.fixture
 def wire(world):
-    """gen:a0 -- a1:mid. GRO is what lets a veth without an XDP program take XDP frames."""
+    """gen:a0 -- a1:mid. A veth without an XDP program takes XDP frames only with GRO on."""
     gen, mid = world.netns("gen"), world.netns("mid")
     world.veth(gen, "a0", mid, "a1", queues=2)
     mid.run("ethtool", "-K", "a1", "gro", "on")
@@ -51,7 +51,7 @@ def test_what_comes_back_is_counted(programs, wire):
 
 
 def test_losses_and_wrong_frames_are_not_received(programs, wire):
-    """Of every four frames one is lost, one comes back as it was, one as no UDP."""
+    """Of every four frames one is lost, one comes back unchanged, one as no UDP."""
     def edit(number, frame):
         match number % 4:
             case 0:
@@ -68,7 +68,7 @@ def test_losses_and_wrong_frames_are_not_received(programs, wire):
 
 
 def test_frames_are_valid_and_whole_though_recycled(programs, wire):
-    """Whatever the device does to a frame, the next one made of its memory is as it should be."""
+    """The kernel reuses a frame's memory, so every frame must be written in full, whatever a device did to the last."""
     seen = []
 
     def edit(number, frame):
@@ -94,7 +94,7 @@ def test_frames_are_valid_and_whole_though_recycled(programs, wire):
 
 @pytest.mark.parametrize("queues", [1, 2])
 def test_flows_feed_the_queues_asked_for(programs, wire, queues):
-    """Each gets the same, by the driver's own counters. Without --queues it is the sending CPU's."""
+    """Each queue gets the same number, by the driver's own counters."""
     gen, mid = wire
     report = liveload.run(programs, (gen, "a0"), dst_mac=mid.mac("a1"), flows=4, queues=queues, rate=RATE, cpu=0,
                           duration=0.5, settle=0.2)

@@ -1,4 +1,4 @@
-// liveload: sends XDP live frames through a device under test and counts what comes back.
+// liveload: sends XDP live frames through a device under test and counts the frames that come back.
 // Exit codes: 0 done, 1 failed, 2 usage.
 #include <bpf/libbpf.h>
 

@@ -12,11 +12,11 @@ namespace {
 constexpr int kUsageError = 2;
 constexpr uint16_t kSmallestFrameBytes = LOAD_HEADER_BYTES;
 constexpr uint16_t kLargestFrameBytes = 1514;
-// Seven small, four middle, one large, spread so that a burst of a few has some of each.
+// Seven small frames, four medium ones, one large one, spread so that short bursts have a mix.
 constexpr uint16_t kImix[] = {64, 590, 64, 64, 590, 64, 1514, 64, 590, 64, 590, 64};
 static_assert(sizeof(kImix) / sizeof(kImix[0]) <= LOAD_MAX_SIZES);
 
-// Answers what is wrong, or nothing.
+// Returns the problem of the text, or "".
 std::string ReadMac(const std::string& text, flowgen::MacAddress& mac) {
   int end = 0;
   const bool read = std::sscanf(text.c_str(), "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2],
@@ -33,15 +33,15 @@ OptionsResult ParseOptions(int argc, const char* const* argv) {
   bool imix = false;
   std::string dst_mac;
   CLI::App app(
-      "Sends UDP frames into a veth as fast as the kernel can (XDP live frames), counts and drops what comes back, and "
-      "prints the counts as JSON");
+      "Sends UDP frames into a veth as fast as the kernel can (XDP live frames), counts and drops the frames that come "
+      "back, and prints the counts as JSON");
 
   app.add_option("--tx", o.tx, "interface to send on; its peer receives")->required();
   app.add_option("--netns", o.netns, "its network namespace");
   app.add_option("--rx", o.rx, "interface where frames come back; default: the same");
   app.add_option("--rx-netns", o.rx_netns, "its network namespace, when it is another one");
   app.add_option("--dst-mac", dst_mac, "destination address of all frames")->required();
-  app.add_option("--expect", o.expected, "MAC addresses of what comes back")
+  app.add_option("--expect", o.expected, "MAC addresses of frames that come back")
       ->transform(CLI::CheckedTransformer(std::map<std::string, Macs>{
           {"swapped", Macs::kSwapped}, {"unchanged", Macs::kUnchanged}, {"any", Macs::kAny}}))
       ->default_str("swapped");
@@ -66,8 +66,7 @@ OptionsResult ParseOptions(int argc, const char* const* argv) {
   app.add_option("--warmup", o.warmup_s, "seconds before the window that is reported")->check(CLI::NonNegativeNumber);
   app.add_option("--duration", o.duration_s, "seconds of that window; 0: until SIGINT or SIGTERM")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--settle", o.settle_s, "seconds to wait for what is on its way in the end")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--settle", o.settle_s, "seconds to wait for late frames in the end")->check(CLI::NonNegativeNumber);
 
   try {
     app.parse(argc, argv);

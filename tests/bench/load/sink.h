@@ -1,4 +1,4 @@
-// Where frames come back: an XDP program that counts and drops them.
+// The receiving side: an XDP program that counts and drops the frames that come back.
 #ifndef SLUICE_TESTS_BENCH_LOAD_SINK_H_
 #define SLUICE_TESTS_BENCH_LOAD_SINK_H_
 
@@ -9,7 +9,8 @@
 
 namespace sluice::liveload {
 
-// Attached while it lives, by a link, so that it is gone with the process, too. Read() by any thread.
+// Attaches the program by a BPF link, which the destructor or the end of the process removes. Any thread may call
+// Read().
 class Sink {
  public:
   Sink() = default;
@@ -17,10 +18,10 @@ class Sink {
   Sink& operator=(const Sink&) = delete;
   ~Sink() { bpf_link__destroy(link_); }
 
-  // To an interface of the namespace that the calling thread is in. `program` and `counts` are loaded, stay the
-  // caller's, and outlive the sink.
+  // Attaches `program` to an interface of the calling thread's namespace. `program` and `counts` must be loaded; they
+  // stay the caller's and must outlive the sink.
   absl::Status Attach(int ifindex, const bpf_program* program, const bpf_map* counts);
-  // The sum over all CPUs.
+  // Returns the sum over all CPUs.
   load_counters Read() const;
 
  private:

@@ -35,7 +35,7 @@ double BurstLookupNs(FlowTables& tables, OffloadedFlows& flows) {
         flows.WriteOne(memory[frame]);
         burst->headers[frame] = Parse(memory[frame].bytes.data(), sizeof(memory[frame].bytes));
       }
-      // A burst of no frames first: what the clock and the call take.
+      // First an empty burst, to measure the cost of the clock and the call.
       burst->count = 0;
       const int64_t began_ns = NowNs();
       lane.Lookup(*burst);

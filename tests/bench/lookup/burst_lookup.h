@@ -1,8 +1,8 @@
-// The dataplane's look-up: LaneOffload::Look on full bursts.
+// Measures the dataplane's look-up: LaneOffload::Lookup on full bursts.
 //
-// Frames are 4 kB that stay in the first-level cache, and are written anew for each burst, outside of the time that is
-// taken. Between two looks nothing else happens, so what the table leaves in the caches stays there: a worker that also
-// sends has less of them to itself.
+// The frames, 4 kB that stay in the first-level cache, are rewritten for each burst, outside of the measured time.
+// Nothing else happens between two look-ups, so the table's entries stay in the caches better than in a worker, which
+// also sends.
 #ifndef SLUICE_TESTS_BENCH_LOOKUP_BURST_LOOKUP_H_
 #define SLUICE_TESTS_BENCH_LOOKUP_BURST_LOOKUP_H_
 
@@ -11,7 +11,7 @@
 
 namespace sluice::bench {
 
-// Nanoseconds a frame: of the key out of its headers, the hash, the prefetch and the look-up.
+// Returns nanoseconds per frame: making the key from its headers, the hash, the prefetch and the look-up.
 double BurstLookupNs(FlowTables& tables, OffloadedFlows& flows);
 
 }  // namespace sluice::bench

@@ -1,10 +1,10 @@
-// flow_lookup: what finding a offloaded flow costs with so many of them, met at random.
+// flow_lookup: measures the cost of finding an offloaded flow in a table with a given number of them, at random.
 //
 //     flow_lookup --flows 1000000
 //
-// Prints JSON: the table's size, and nanoseconds a look-up in userspace (burst_lookup.h) and in BPF (xdp_lookup.h).
-// Both look into the same table: the memory of a BPF array, which the dataplane's code fills and reads through a
-// mapping, as the product has it. One number of flows a run, so that each sample gets its pages anew.
+// Prints JSON: the table's size, and nanoseconds per look-up in userspace (burst_lookup.h) and in BPF (xdp_lookup.h).
+// Both use the same table: the memory of a BPF array, which the dataplane's code fills and reads through a mapping, as
+// in the product. A run measures one number of flows, so that each sample gets fresh pages.
 #include <bpf/libbpf.h>
 
 #include <CLI/CLI.hpp>
@@ -55,8 +55,10 @@ absl::Status Measure(uint32_t count) {
 int main(int argc, char** argv) {
   libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
   uint32_t flows = 0;
-  CLI::App app("What finding a offloaded flow costs, in userspace and in BPF, in nanoseconds");
-  app.add_option("--flows", flows, "how many there are")->required()->check(CLI::Range(1'000u, 4'000'000u));
+  CLI::App app("Measures the cost of finding an offloaded flow, in userspace and in BPF, in nanoseconds");
+  app.add_option("--flows", flows, "how many flows are in the table")
+      ->required()
+      ->check(CLI::Range(1'000u, 4'000'000u));
   CLI11_PARSE(app, argc, argv);
   if (const absl::Status measured = sluice::bench::Measure(flows); !measured.ok()) {
     absl::FPrintF(stderr, "flow_lookup: %s\n", measured.message());

@@ -12,7 +12,7 @@
 namespace sluice::bench {
 namespace {
 
-// As liveload has them (tests/bench/load/live_frames.h): source ports 1024 to 61023, then the next source address.
+// The same as liveload's (tests/bench/load/live_frames.h): source ports 1024 to 61023, then the next source address.
 constexpr uint32_t kFirstSource = 0xc6120001;  // 198.18.0.1
 constexpr uint32_t kFirstPort = 1024;
 constexpr uint32_t kFlowsPerAddress = 60000;
@@ -20,7 +20,7 @@ constexpr uint32_t kFlowsPerAddress = 60000;
 constexpr size_t kSourceAt = 26;
 constexpr size_t kPortAt = 34;
 
-// To port 9 of 198.19.0.1; Write fills in the source. Checksums are not looked at.
+// Returns a frame to port 9 of 198.19.0.1; Write fills in the source. No code reads the checksums, so they are 0.
 const SmallFrame& FrameWithoutSource() {
   static const SmallFrame kFrame = [] {
     SmallFrame frame;

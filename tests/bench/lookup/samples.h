@@ -1,5 +1,4 @@
-// How long a look-up takes, of many short pieces of time: the median piece's, so that what else the machine did
-// meanwhile falls out.
+// Takes the median of many short measurements, so that other work of the machine does not count.
 #ifndef SLUICE_TESTS_BENCH_LOOKUP_SAMPLES_H_
 #define SLUICE_TESTS_BENCH_LOOKUP_SAMPLES_H_
 
@@ -9,10 +8,10 @@
 
 namespace sluice::bench {
 
-// Pieces of 0.1 to 1 ms, two million look-ups in all: less than a second, so that all of a round is measured at the
-// same speed of the machine, or nearly.
+// Pieces take 0.1 to 1 ms, with two million look-ups in all: less than a second, so that the machine's speed hardly
+// changes within a round.
 inline constexpr int kPieces = 512;
-// Before them: clocks rise and caches fill.
+// Pieces before those, in which clocks rise and caches fill.
 inline constexpr int kWarmUpPieces = 64;
 
 inline double Median(std::vector<double> values) {

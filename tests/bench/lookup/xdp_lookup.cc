@@ -67,7 +67,7 @@ absl::StatusOr<XdpLookupNs> XdpLookup::Measure(OffloadedFlows& flows) {
       {programs.find_one_by_one, {}}, {programs.find_in_a_row, {}}, {programs.keys_only, {}}};
   for (int piece = -kWarmUpPieces; piece < kPieces; ++piece) {
     for (auto& [program, pieces_ns] : arms) {
-      // Other keys for each, so that none finds the entries that another has just looked up.
+      // Each program gets other keys, so that it does not find entries in the caches that another has just looked up.
       SmallFrame frame;
       for (uint32_t i = 0; i < count; ++i) {
         flows.WriteOne(frame);
@@ -86,7 +86,7 @@ absl::StatusOr<XdpLookupNs> XdpLookup::Measure(OffloadedFlows& flows) {
 
 absl::Status XdpLookup::Run(const bpf_program* program, std::vector<double>& pieces_ns) {
   const uint32_t count = bpf_map__max_entries(programs_->maps.keys);
-  const uint8_t frame[64] = {};  // which nobody reads, but there must be one
+  const uint8_t frame[64] = {};  // the programs do not read it, but the system call wants one
   LIBBPF_OPTS(bpf_test_run_opts, run, .data_in = frame, .data_size_in = sizeof(frame));
   if (const int error = bpf_prog_test_run_opts(bpf_program__fd(program), &run); error != 0) {
     return absl::ErrnoToStatus(-error, "BPF_PROG_TEST_RUN");

@@ -1,5 +1,5 @@
-// XDP's look-up: find_offloaded of bpf/flows.h, by programs of the bench's own (find_flows.bpf.c), in the running
-// kernel.
+// Measures XDP's look-up, find_offloaded of bpf/flows.h, in the running kernel, with programs of this bench
+// (find_flows.bpf.c).
 #ifndef SLUICE_TESTS_BENCH_LOOKUP_XDP_LOOKUP_H_
 #define SLUICE_TESTS_BENCH_LOOKUP_XDP_LOOKUP_H_
 
@@ -16,7 +16,7 @@ struct find_flows;
 
 namespace sluice::bench {
 
-// Nanoseconds a look-up. What the loop and its key take, `loop`, is in both others.
+// Nanoseconds per look-up. `loop` is the cost of the loop and its key, which both other numbers include.
 struct XdpLookupNs {
   double one_by_one = 0;
   double in_a_row = 0;
@@ -25,7 +25,7 @@ struct XdpLookupNs {
 
 class XdpLookup {
  public:
-  // The programs and their maps, an empty table of so many buckets among them.
+  // Loads the programs and their maps, among them an empty table with `buckets` buckets.
   static absl::StatusOr<std::unique_ptr<XdpLookup>> Load(uint32_t buckets);
   ~XdpLookup();
 
@@ -33,7 +33,7 @@ class XdpLookup {
   int details_fd() const;
   int credit_fd() const;
 
-  // Internal: a flow was not found, or the kernel does not run the programs.
+  // Errors: Internal if a flow was not found, or if the kernel does not run the programs.
   absl::StatusOr<XdpLookupNs> Measure(OffloadedFlows& flows);
 
  private:

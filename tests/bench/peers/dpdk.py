@@ -1,7 +1,7 @@
-"""DPDK's testpmd from Debian's packages, unpacked into the guests' cache; put into a guest, or run from there.
+"""DPDK's testpmd from Debian's packages, unpacked into the guests' cache. It runs from there, or is put into a guest.
 
-Not installed on this machine: dpdk-dev, which testpmd is in, wants 200 packages on Debian 12, systemd's newest among
-them. A guest gets testpmd, the libraries it is linked with, and the drivers of _DRIVERS.
+The packages are not installed on this machine: dpdk-dev, which has testpmd, depends on 200 packages on Debian 12, a new
+systemd among them. A guest gets testpmd, the libraries it is linked with, and the drivers of _DRIVERS.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from testbed.fetch import CODENAMES  # isort: skip
 
 PROGRAM = "usr/bin/dpdk-testpmd"
 _PACKAGE = "dpdk-dev"
-# Of what dpdk-dev wants: libraries. Neither headers nor what starts services.
+# Of the packages that dpdk-dev depends on, only libraries are unpacked: no headers, and nothing that starts services.
 _LIBRARY = re.compile(r"(?:lib(?!systemd|udev|nss|pam)[a-z0-9.+-]*|ibverbs-providers)(?<!-dev)=")
 _DRIVERS = ("librte_bus_pci", "librte_bus_vdev", "librte_mempool_ring", "librte_net_virtio")
 _LIBRARIES = "usr/lib/x86_64-linux-gnu"
-# Of coreutils' stdbuf. Preloaded, with BUFFER_LINES in the environment, it has a program print whole lines at once also
-# into a file: otherwise testpmd's prompt is there before the answer to the command.
+# The library of coreutils' stdbuf. Preloaded, with BUFFER_LINES in the environment, it makes a program write each line
+# at once, to a file too. Without it testpmd's prompt appears before the answer to the command.
 BUFFER_LIBRARY = "/usr/libexec/coreutils/libstdbuf.so"
 BUFFER_LINES = "_STDBUF_O=L"
 
@@ -39,20 +39,20 @@ def _download(into: Path) -> None:
 
 
 def fetch() -> Path:
-    """The folder the packages are unpacked in."""
+    """Returns the folder in which the packages are unpacked; downloads them first if needed."""
     with locked("dpdk"):
         return complete_folder(cache_folder() / "dpdk", _download)
 
 
 def library_path(folder: Path) -> str:
-    """What LD_LIBRARY_PATH must be for programs of the unpacked packages."""
+    """Returns LD_LIBRARY_PATH for programs of the unpacked packages."""
     tops = [folder / _LIBRARIES, folder / "lib/x86_64-linux-gnu"]
     search = [*tops, *(path for path in tops[0].iterdir() if path.is_dir()), *tops[0].glob("dpdk/pmds-*")]
     return ":".join(map(str, search))
 
 
 def _linked(program: Path, folder: Path) -> dict[str, Path]:
-    """The shared libraries a program needs: name -> where it is here."""
+    """Returns the shared libraries that a program needs: name -> path on this machine."""
     env = {**os.environ, "LD_LIBRARY_PATH": library_path(folder)}
     done = subprocess.run(["ldd", str(program)], env=env, capture_output=True, text=True, check=True)
     missing = re.findall(r"^\s*(\S+) => not found", done.stdout, re.MULTILINE)
@@ -62,8 +62,8 @@ def _linked(program: Path, folder: Path) -> dict[str, Path]:
 
 
 def drivers_to_load(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Of the drivers, those that testpmd is not linked with: one that is there twice would register itself twice. By
-    their full version, the only name under which EAL loads what is in its folder (eal_plugindir_init)."""
+    """Returns the drivers that testpmd is not linked with, since a driver that is loaded twice would register itself
+    twice. Their names have the full version: EAL loads no others from its folder (eal_plugindir_init)."""
     found = [path for path in (folder / _LIBRARIES).glob("dpdk/pmds-*/*.so.*.*") if path.name.split(".", 1)[0] in names]
     if len(found) != len(names):
         raise FileNotFoundError(f"of {', '.join(names)} only {[path.name for path in found]} are there")
@@ -72,7 +72,8 @@ def drivers_to_load(folder: Path, names: Sequence[str]) -> list[Path]:
 
 
 def files() -> list[GuestFile]:
-    """testpmd for a guest. As bytes: where its libraries are is known here, and not to the image's builder."""
+    """Returns testpmd's files for a guest, as bytes, since the image's builder does not know where its libraries are.
+    """
     folder = fetch()
     program = folder / PROGRAM
     drivers = drivers_to_load(folder, _DRIVERS)

@@ -1,6 +1,6 @@
 """The kernel of a guest as a peer, on the guest's first device: forwarding as a router with one arm, and XDP_TX alone
 (load/kernel_path.bpf.c). Both send every packet back to the tap's end. Each is a context manager that yields a function
-for the packets of each pair so far.
+that returns the packets of each pair so far.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _OBJECT = "/root/kernel_path.bpf.o"
 _PINS = "/sys/fs/bpf/kernel_path"
 Received = Callable[[], list[int]]
 
-# Pair i is on CPU i, as it is for Sluice. Both ways send by the pair of the CPU they run on (XPS; virtnet_xdp_get_sq),
-# and the tap brings the flow to that pair: where interrupts are on other CPUs some pairs get nothing. It stays so until
-# the number of pairs changes. ethtool ends with an error when there are as many already.
+# Places pair i on CPU i, as Sluice does. Both ways send by the pair of the CPU that they run on (XPS;
+# virtnet_xdp_get_sq), and the tap then brings the flow to that pair: with interrupts on other CPUs some pairs would get
+# nothing. The placement holds until the number of pairs changes. ethtool fails if that number is set already.
 _PAIRS = """
 set -e
 ethtool -L eth0 combined {pairs} 2>/dev/null || true
@@ -31,7 +31,7 @@ for pair in $(seq 0 $(({pairs} - 1))); do
     printf %x $((1 << pair)) > /sys/class/net/eth0/queues/tx-$pair/xps_cpus
 done
 """
-# 192.0.2.1 is whoever sent it.
+# 192.0.2.1 is the tap's end, so every packet goes back to its sender.
 _FORWARD = f"""{_PAIRS}
 echo 1 > /proc/sys/net/ipv4/ip_forward
 for name in all eth0; do
@@ -60,7 +60,7 @@ def files() -> list[GuestFile]:
 @contextlib.contextmanager
 def forwarding(vm: Vm, pairs: int) -> Iterator[Received]:
     def received() -> list[int]:
-        """The driver's own counters by queue are not for ethtool any more (6.12)."""
+        """Returns the packets of each CPU, which is its pair's: ethtool has no counters by queue from 6.12 on."""
         lines = vm.guest.get("/proc/net/softnet_stat").decode().splitlines()
         return [int(line.split()[0], 16) for line in lines][:pairs]
 

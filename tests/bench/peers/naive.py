@@ -1,7 +1,7 @@
 """The naive way to resize: end the agent (it takes XDP off and puts the kernel back), `ethtool -L`, start the agent
-with the new count. By one script in the guest, so that nothing but the way itself takes time.
+with the new count. One script in the guest does it, so that only these steps take time.
 
-Steps are timed by /proc/uptime: to 10 ms. Between the agent's end and its start packets go to the kernel's stack.
+Steps are timed by /proc/uptime, to 10 ms. Between the agent's end and its start packets go to the kernel's stack.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ now
 rm -f {socket}
 setsid sluice-agent >/run/naive.log 2>&1 </dev/null &
 for try in $(seq 600); do
-    # The socket first: asking is dear where the guest is emulated.
+    # Look for the socket first: running sluicectl takes long in an emulated guest.
     [ -S {socket} ] && sluicectl status -o json 2>/dev/null | grep -q '"running"' && break
     sleep 0.05
 done
@@ -35,7 +35,7 @@ ethtool -l eth0 | tail -4 | grep -q "Combined:[^0-9]*{pairs}$" || exit 7
 
 
 def resize(vm: Vm, pairs: int) -> dict[str, Any]:
-    """What it took; `failed` with what was said when it did not work."""
+    """Resizes; returns the times of the steps, or the script's output as `failed`."""
     done = vm.guest.run(_SCRIPT.format(pairs=pairs, socket=_SOCKET), timeout=90)
     if done.rc != 0:
         return {"failed": f"exit code {done.rc}: {done.out.strip()}"}

@@ -1,7 +1,7 @@
 """DPDK's testpmd as a peer in a guest: virtio PMD, forward mode macswap, one core.
 
 It resizes as DPDK applications do: stop forwarding, stop the port, set the number of queues, start both. The
-device is taken from the kernel for good (uio_pci_generic: these guests have no IOMMU). Between streams
+device is taken from the kernel and not given back (uio_pci_generic, since these guests have no IOMMU). Between streams
 forwarding is stopped, so that its polling core leaves the machine to the other arms.
 """
 
@@ -42,7 +42,7 @@ export LD_PRELOAD={dpdk.BUFFER_LIBRARY} {dpdk.BUFFER_LINES}
 exec dpdk-testpmd -l 0,1 -a {{pci}} -- -i --forward-mode=macswap --rxq=1 --txq=1 --nb-cores=1 \
     --total-num-mbufs=8192 <&3
 """
-# A command is done when the next prompt is there.
+# A command is done when the next prompt appears.
 _BATCH = """
 now() {{ cut -d' ' -f1 /proc/uptime; }}
 prompts() {{ grep -o 'testpmd> ' {log} | wc -l; }}
@@ -64,7 +64,7 @@ await 1
 
 
 class Testpmd:
-    """A running testpmd that has device number `nic` of the guest. RuntimeError says why it does not run."""
+    """A running testpmd on device number `nic` of the guest. Raises RuntimeError with the reason if it does not run."""
 
     __test__ = False
 
@@ -79,7 +79,7 @@ class Testpmd:
         self._batch()  # returns with its first prompt
 
     def _batch(self, *batches: tuple[str, ...]) -> list[float]:
-        """Commands, one batch after the other; the times before, between and after."""
+        """Runs batches of commands in turn; returns the times (s) before, between and after them."""
         words = _BATCH.format(log=self._process.log, pid=self._process.pid) + "now\n"
         words += "".join(f"batch {shlex.join(batch)}\nnow\n" for batch in batches)
         try:
@@ -95,7 +95,7 @@ class Testpmd:
         self._batch(("stop",))
 
     def resize(self, pairs: int) -> dict[str, Any]:
-        """While forwarding; times as naive.resize has them."""
+        """Resizes while it forwards; returns times in the form of naive.resize."""
         times = self._batch(
             ("stop", "port stop all", f"port config all rxq {pairs}", f"port config all txq {pairs}"),
             ("port start all", "start"))
@@ -104,7 +104,7 @@ class Testpmd:
             {"step": step, "took_ns": ns} for step, ns in zip(STEPS, took, strict=True)]}}
 
     def received(self) -> list[int]:
-        """Packets of each queue so far."""
+        """Returns the packets of each queue so far."""
         self._batch(("show port xstats 0",))
         shown = self.output().rsplit("NIC extended statistics for port 0", 1)[-1]
         return [int(count) for count in re.findall(r"^rx_q\d+_good_packets: (\d+)", shown, re.MULTILINE)]
@@ -118,7 +118,7 @@ class Testpmd:
 
 
 def for_guest() -> tuple[dict[str, Any], str]:
-    """What booted() needs for it, or why there is none."""
+    """Returns the arguments of booted() for a guest with testpmd, or none and the reason."""
     try:
         return {"files": dpdk.files(), "modules": MODULES, "memory_mb": _MEMORY_MB}, ""
     except (OSError, RuntimeError) as error:
@@ -126,7 +126,7 @@ def for_guest() -> tuple[dict[str, Any], str]:
 
 
 def started(vm: Vm, nic: int) -> tuple[Testpmd | None, str]:
-    """On device number `nic`, or why it does not run."""
+    """Returns testpmd on device number `nic`, or None and the reason."""
     try:
         return Testpmd(vm, nic), ""
     except RuntimeError as error:

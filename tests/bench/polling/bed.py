@@ -1,8 +1,8 @@
-"""A reflector between the ends of a veth pair: ours by any way of polling, or testpmd.
+"""A reflector on a veth pair: Sluice with any way of polling, or testpmd.
 
     gen: a0 == wan0 :dut       generator on core 0, the reflector's worker on core 1
 
-A bed is there for one measurement of one arm: who polls busily burns its core also while another is measured.
+A bed exists for one measurement of one arm only, since a reflector that polls busily uses its core all the time.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tests.lib.agent import Agent, config
 from tests.lib.world import Netns, World
 
 GENERATOR_CORE, WORKER_CORE = 0, 1
-# Into the stream, before the time that is measured.
+# The stream runs for this time before the measurement begins.
 _LEAD_SECONDS = 0.3
 
 
 class Bed:
-    """A context manager. Subclasses start the reflector on wan0 and say which processes it is."""
+    """A context manager. Subclasses start the reflector on wan0 and return its processes."""
 
     def __init__(self, queues: int = 1) -> None:
         self.queues = queues
@@ -51,20 +51,20 @@ class Bed:
             self.world.__exit__(*exception)
 
     def start(self) -> dict[str, int]:
-        """Returns when it reflects, with the processes it is made of."""
+        """Starts the reflector; returns its processes once it reflects."""
         raise NotImplementedError
 
     def end(self) -> None:
-        """In good order; whatever is left is killed."""
+        """Ends the reflector in order. The world kills any process that is left."""
 
     def rest(self, seconds: float) -> dict[str, float]:
-        """Per cent of a core that it uses without any traffic."""
+        """Returns the per cent of a core that it uses without any traffic."""
         meter = cpu.Meter(self.pids, WORKER_CORE)
         time.sleep(seconds)
         return meter.read()
 
     def stream(self, rate: float, seconds: float, flows: int = 16) -> dict[str, Any]:
-        """Evenly paced packets there and back: {"cpu": per cent of a core, "flowgen": its report}."""
+        """Sends evenly paced packets there and back; returns {"cpu": per cent of a core, "flowgen": its report}."""
         with flowgen.Background(self.programs, (self.gen, "a0"), dst_mac=self.dut.mac("wan0"), flows=flows, rate=rate,
                                 settle=0.1, core=GENERATOR_CORE) as stream:
             time.sleep(_LEAD_SECONDS)
@@ -92,7 +92,7 @@ class Sluice(Bed):
 
 
 class Testpmd(Bed):
-    """DPDK's: macswap, net_af_xdp with one queue. It needs testpmd_veth.hugepages(1) around it."""
+    """DPDK's testpmd: macswap, net_af_xdp with one queue. It needs testpmd_veth.hugepages(1) around it."""
 
     __test__ = False
 

@@ -1,8 +1,8 @@
-"""Per cent of a core against the load, from nothing to saturation: what a packet costs who has few of them.
+"""Per cent of a core against the load, from no packets to saturation.
 
-The load is liveload's, in bursts of a few packets, the smallest frames, 256 flows; every arm gets the same rates, and
-at last as much as can be sent. Counted is what the reflector's threads used and the softirqs that the kernel put off on
-their core. The rest of what receiving costs is the generator's core's, for every arm.
+The load is liveload's, in bursts of a few packets, the smallest frames, 256 flows. Every arm gets the same rates, and
+finally the highest that the generator can send. The figure counts the reflector's threads and the softirqs that the
+kernel put off on their core. The rest of the cost of receiving falls on the generator's core, for every arm.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _rest(bed: Bed, seconds: float) -> dict[str, float]:
 
 
 def measure(chosen: argparse.Namespace, arms: Arms, report: Report) -> None:
-    # By arm and place on the curve; the first place is rest.
+    # By arm and place on the curve; the first place is without traffic.
     made: dict[str, list[list[dict[str, float]]]] = {name: [[] for _ in range(len(_RATES) + 1)] for name in arms}
     for number in range(1, chosen.rounds + 1):
         for name, make in arms.items():

@@ -1,4 +1,4 @@
-"""What doing nothing costs: per cent of a core of all threads, with every lane open and no traffic."""
+"""Cost of idling: per cent of a core of all threads, with every lane open and no traffic."""
 
 from __future__ import annotations
 
@@ -35,6 +35,6 @@ def measure(chosen: argparse.Namespace, arms: Arms, report: Report) -> None:
     reached = max(one["dataplane"] + one["agent"] for one in used[_OUR_IDLE_ARM]) <= _LIMIT
     table.notes.append(f"goal, at most {_LIMIT:g} % of dataplane and agent together when {_OUR_IDLE_ARM}:"
                        f" {'reached' if reached else 'NOT reached'}")
-    table.notes.append("testpmd has one queue: it never sleeps, with any number")
+    table.notes.append("testpmd has one queue; it never sleeps, with any number of queues")
     report.table(table)
     report.keep("idle", used)

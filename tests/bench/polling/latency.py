@@ -1,7 +1,7 @@
-"""The round trip of single packets at a low and a middling rate, and what it costs, beside the price of one wake-up.
+"""Round trip and CPU cost of single packets at a low and a middling rate, and the time of one wake-up.
 
 A wake-up is measured in each round: a thread on the generator's core wakes one that sleeps in poll() on the worker's
-core, as often as the low rate has packets. It is what a packet must wait for when it finds the worker asleep.
+core, as often as the low rate has packets. A packet that finds the worker asleep must wait for one wake-up.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _wakeup() -> dict[str, float]:
 
 
 def _stream(raw: dict[str, Any]) -> dict[str, float]:
-    """What is kept of one stream."""
+    """Returns the figures of one stream that are kept."""
     direction, total = raw["flowgen"]["directions"][0], raw["flowgen"]["total"]
     return {"p50_us": direction["latency_p50_ns"] / 1e3, "p99_us": direction["latency_p99_ns"] / 1e3,
             "sent_pps": direction["sent_pps"], "sent": total["sent"], "lost": total["lost"], **raw["cpu"]}
@@ -70,7 +70,7 @@ def _round_trips(streams: dict[tuple[str, int], list[dict[str, float]]], wakeups
 
 
 def _comparison(streams: dict[tuple[str, int], list[dict[str, float]]], wakeup_us: list[float]) -> Table:
-    """Adaptive against busy polling, round by round, and the goals."""
+    """Makes the table of adaptive against busy polling, round by round, with the goals."""
 
     def p50(arm: str, rate: int) -> list[float]:
         return [one["p50_us"] for one in streams[arm, rate]]

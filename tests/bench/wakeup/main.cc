@@ -1,4 +1,4 @@
-// Wakes a thread on another core out of poll(), as an AF_XDP socket wakes a worker, and says how long that took.
+// Wakes a thread on another core out of poll(), as an AF_XDP socket wakes a worker, and measures how long that takes.
 //
 //   thread on --from                      thread on --to
 //     sleep for --period-us                 poll(eventfd)          the core has nothing else to do: it halts
@@ -46,7 +46,7 @@ class Wakeup {
  public:
   explicit Wakeup(const Plan& plan) : plan_(plan), event_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
-  // False when a core cannot be had or there is no eventfd.
+  // Returns false if the thread may not run on a core, or if there is no eventfd.
   bool Measure() {
     if (!event_ || !PinTo(plan_.from)) {
       return false;
@@ -56,7 +56,7 @@ class Wakeup {
     for (uint32_t i = 0; i < plan_.count && !failed_; ++i) {
       flowgen::SleepUntilNs(NowNs() + plan_.period_us * flowgen::kNsPerUs);
       const uint64_t one = 1;
-      // Relaxed: the eventfd orders it, and the sleeper reads it only after being woken.
+      // Relaxed: the eventfd orders the store, since the sleeper loads the time only after it was woken.
       written_ns_.store(NowNs(), std::memory_order_relaxed);
       (void)!write(event_.get(), &one, sizeof(one));
     }
@@ -88,7 +88,7 @@ class Wakeup {
   const UniqueFd event_;
   std::atomic<int64_t> written_ns_{0};
   std::atomic<bool> failed_{false};
-  flowgen::Histogram took_;  // the sleeper's
+  flowgen::Histogram took_;  // written by the sleeper
 };
 
 }  // namespace

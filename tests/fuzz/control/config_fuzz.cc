@@ -1,4 +1,5 @@
-// Any file: a configuration that keeps its promises, or problems of one line each that name the file.
+// Parses any bytes as a configuration file. The result is a valid configuration, or problems of one line each that name
+// the file.
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -44,7 +45,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Require(rule.in_port.empty() || names.count(rule.in_port) == 1);
     Require(rule.src_port_first <= rule.src_port_last && rule.dst_port_first <= rule.dst_port_last);
   }
-  // What an agent keeps of it, to go back to, is the same again.
+  // The agent keeps the configuration as text. Parsed again, it must be the same.
   const absl::StatusOr<sluice::Config> again = sluice::ParseConfig(sluice::ToToml(*config), "f");
   Require(again.ok() && sluice::Compare(*config, *again).empty());
   return 0;

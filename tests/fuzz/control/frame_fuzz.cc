@@ -1,4 +1,4 @@
-// Any bytes on the agent's socket: read to the end or to an error; what was read can be sent again.
+// Reads any bytes from the agent's socket, to the end or an error. Every message that was read can be sent again.
 #include <sys/socket.h>
 
 #include <cstddef>
@@ -11,7 +11,7 @@
 
 namespace {
 
-// Fits a socket's buffer, so that nobody has to read meanwhile.
+// Fits a socket's buffer, so that one thread can write everything and then read it.
 constexpr size_t kMaxInputBytes = 16 * 1024;
 
 void Require(bool condition) {

@@ -1,4 +1,4 @@
-// Any bytes as a frame: Parse says the same as a slow and obvious reader, both directions have one hash, XDP and the
+// Parses any bytes as a frame. Parse agrees with a slow and obvious reader, both directions have one hash, XDP and the
 // dataplane make the same flow key, and nothing is read beyond the frame's end.
 #include <algorithm>
 #include <cstddef>
@@ -29,7 +29,7 @@ void Require(bool condition) {
 
 class Unreadable : public std::exception {};
 
-// The bytes from one position on to an end, read from the front; throws Unreadable when they do not suffice.
+// Reads bytes in order; throws Unreadable if there are too few.
 class Reader {
  public:
   explicit Reader(std::vector<uint8_t> bytes) : bytes_(std::move(bytes)) {}
@@ -47,7 +47,7 @@ class Reader {
     at_ += count;
     return {from, from + static_cast<std::ptrdiff_t>(count)};
   }
-  // Nothing beyond `count` more bytes is there.
+  // Ends the bytes after `count` more.
   void EndAfter(size_t count) {
     if (left() < count) {
       throw Unreadable();
@@ -74,7 +74,7 @@ struct Expected {
   uint32_t tcp_flags = 0;
 };
 
-// Of the transport header, in front of the packet's end.
+// Reads the transport header. The reader ends with the packet.
 void ReadTransport(Reader reader, Expected& frame) {
   const size_t bytes = reader.left();
   const bool whole = frame.fragment == Fragment::kNone;
@@ -201,7 +201,7 @@ void CheckHeaders(const Headers& headers, const std::optional<Expected>& expecte
   Require(headers.flow_hash == 0);
 }
 
-// The frame as the other end would answer it: addresses and ports change places.
+// Returns the frame with addresses and ports exchanged, as in an answer.
 std::vector<uint8_t> Reversed(std::vector<uint8_t> bytes, const Headers& headers) {
   const auto swap = [&bytes](size_t at, size_t count) {
     const auto first = bytes.begin() + static_cast<std::ptrdiff_t>(at);
@@ -243,7 +243,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size > 4096) {
     return 0;
   }
-  // Of exactly its size on the heap, for the address sanitizer.
+  // A copy of exactly the frame's size on the heap, so that the address sanitizer sees a read past its end.
   const std::vector<uint8_t> bytes(data, data + size);
   const Headers headers = sluice::Parse(bytes.data(), static_cast<uint32_t>(size));
   CheckHeaders(headers, ReadSlowly(bytes));
