@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/kernel/links.h"
@@ -173,6 +174,9 @@ absl::Status Agent::TakeOver(Greeting greeting) {
     supervisor_.Connected();
     s = offload_.Adopt();
   }
+  if (s.ok()) {
+    s = function_.ApplyAdopted(dataplane_);
+  }
   return s.ok() ? resizer_.TakeOver() : s;
 }
 
@@ -243,7 +247,8 @@ void Agent::Tick() {
 }
 
 absl::Status Agent::ApplyFunctionSettings(const SettingTexts& settings) {
-  return offload_.Withdrawing([&] { return function_.Apply(settings, dataplane_); });
+  return function_.Apply(settings, dataplane_,
+                         [this](absl::FunctionRef<absl::Status()> change) { return offload_.Withdrawing(change); });
 }
 
 Config Agent::RunningConfig() const {

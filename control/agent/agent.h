@@ -67,8 +67,8 @@ class Agent {
   // Returns the configuration with all changes since the start, but for [metrics], which the reporter knows.
   Config RunningConfig() const;
 
-  // Gives the function other values of its live settings, or changes nothing. When it returns, no flow is offloaded
-  // under the former values.
+  // Gives the function other values of its live settings; after an error the former ones are in force. When it
+  // succeeds, no flow is offloaded under the former values.
   absl::Status ApplyFunctionSettings(const SettingTexts& settings);
 
   // For the loop: a dataplane connects to the first; the second is readable when the connected one has gone. -1: none.

@@ -52,7 +52,9 @@ absl::Status DataplaneClient::Configure(const dataplane::Configure& configuratio
   if (state_fd >= 0) {
     fds.push_back(state_fd);
   }
-  return Call(request, fds);
+  dataplane::Reply reply;
+  absl::Status s = Call(request, fds, &reply);
+  return !s.ok() && reply.state_refused() ? absl::DataLossError(s.message()) : s;
 }
 
 absl::Status DataplaneClient::ApplySettings(const std::map<std::string, std::string>& settings) {

@@ -54,7 +54,7 @@ class DataplaneClient {
   const StatsView& stats() const { return *stats_; }
 
   // Passes the counters, the maps of `rcu` and the function's state memory with it. `state_fd` -1: there is no such
-  // memory.
+  // memory. DataLoss when the function cannot use this state memory.
   absl::Status Configure(const dataplane::Configure& configuration, const RcuWaiter& rcu, int state_fd);
   // Passes all of the function's settings.
   absl::Status ApplySettings(const std::map<std::string, std::string>& settings);

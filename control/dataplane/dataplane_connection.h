@@ -12,6 +12,11 @@
 
 namespace sluice {
 
+// Tells an error of the connection from one that the dataplane answered.
+inline bool SaysLinkIsBroken(const absl::Status& s) {
+  return absl::IsUnavailable(s) || absl::IsDeadlineExceeded(s) || absl::IsDataLoss(s);
+}
+
 class DataplaneConnection {
  public:
   virtual ~DataplaneConnection() = default;
@@ -19,9 +24,10 @@ class DataplaneConnection {
   virtual bool connected() const = 0;
   // The dataplane's process; 0 while none is connected.
   virtual pid_t pid() const = 0;
-  // Sends `request` (its id is set here) and waits for the reply. Returns the reply's error as it is, Unavailable when
-  // the dataplane is gone, and DeadlineExceeded when it does not answer: Drop() it then. `fds` stay the caller's.
-  // `reply` gets the answer.
+  // Sends `request` (its id is set here) and waits for the reply. Returns the reply's error, or one for which
+  // SaysLinkIsBroken() holds: Unavailable when the dataplane is gone; DeadlineExceeded when it does not answer and
+  // DataLoss when its answer is none: Drop() it then. A reply with one of these codes becomes Internal. `fds` stay the
+  // caller's. `reply` gets the answer.
   virtual absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline,
                             dataplane::Reply& reply) = 0;
   // Forgets the connection and makes sure that the process is gone: kills it when it has not ended by itself within

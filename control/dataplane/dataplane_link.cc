@@ -29,6 +29,13 @@ absl::StatusOr<std::vector<UniqueFd>> ReceiveReport(int fd, absl::Time deadline,
   return ReceiveMessage(fd, report);
 }
 
+// Returns what a reply says. A dataplane that answered is there, so none of the codes by which Call() says that the
+// link is broken may come from it: its caller would end the process.
+absl::Status ErrorOf(const dataplane::Reply& reply) {
+  const absl::Status s(static_cast<absl::StatusCode>(reply.code()), reply.message());
+  return SaysLinkIsBroken(s) ? absl::InternalError(reply.message()) : s;
+}
+
 }  // namespace
 
 absl::StatusOr<DataplaneLink> DataplaneLink::Listen(const std::string& path, uid_t uid) {
@@ -142,10 +149,7 @@ absl::Status DataplaneLink::Call(dataplane::Request request, absl::Span<const in
     return absl::DataLossError("the dataplane answered something else than it was asked");
   }
   reply = std::move(*report.mutable_reply());
-  if (reply.code() == static_cast<uint32_t>(absl::StatusCode::kUnavailable)) {
-    return absl::InternalError(reply.message());  // it is there: it answered
-  }
-  return absl::Status(static_cast<absl::StatusCode>(reply.code()), reply.message());
+  return ErrorOf(reply);
 }
 
 void DataplaneLink::Drop(absl::Duration grace) {

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "control/kernel/shared_memory.h"
 
 namespace sluice {
 namespace {
@@ -33,16 +34,16 @@ BalanceSums SumOnce(const StatsSegment& segment) {
 }  // namespace
 
 absl::StatusOr<StatsView> StatsView::Make() {
-  UniqueFd memfd(memfd_create("sluice-stats", MFD_CLOEXEC));
-  if (!memfd || ftruncate(memfd.get(), sizeof(StatsSegment)) != 0) {
-    return absl::InternalError(absl::StrCat("stats segment: ", strerror(errno)));
+  absl::StatusOr<UniqueFd> memory = MakeSharedMemory("sluice-stats", sizeof(StatsSegment));
+  if (!memory.ok()) {
+    return memory.status();
   }
   const auto fresh = std::make_unique<StatsSegment>();
   // Of a fresh segment only magic and version, before the lanes, are not zero.
-  if (pwrite(memfd.get(), fresh.get(), offsetof(StatsSegment, lanes), 0) < 0) {
+  if (pwrite(memory->get(), fresh.get(), offsetof(StatsSegment, lanes), 0) < 0) {
     return absl::InternalError(absl::StrCat("stats segment: ", strerror(errno)));
   }
-  return Adopt(std::move(memfd));
+  return Adopt(*std::move(memory));
 }
 
 absl::StatusOr<StatsView> StatsView::Adopt(UniqueFd memfd) {

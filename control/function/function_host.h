@@ -7,9 +7,11 @@
 #ifndef SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
 #define SLUICE_CONTROL_FUNCTION_FUNCTION_HOST_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "control/config/config.h"
@@ -32,26 +34,36 @@ class FunctionHost {
   bool wants_every_frame() const { return descriptor_->admission == Admission::kEveryFrame; }
 
   // Configures a dataplane that has no configuration, with `configuration` completed by function, settings and state
-  // memory. Replaces state memory that the function refuses (FailedPrecondition) by fresh memory, and logs that.
+  // memory. Replaces state memory that the function refuses by fresh memory, and logs that; any other error keeps it.
   absl::Status Configure(dataplane::Configure configuration, const RcuWaiter& rcu, DataplaneClient& dataplane);
   // Takes over from a dataplane that runs: checks that it runs this function, with these settings as far as only a
-  // restart changes them, and gives it the live ones where they differ. `state`: its state memory.
-  // FailedPrecondition when it runs another function or has another such setting; DataLoss when the memory is missing.
-  absl::Status Adopt(const dataplane::Configure& running, UniqueFd state, DataplaneClient& dataplane);
+  // restart changes them, and leaves it as it is. `state`: its state memory. FailedPrecondition when it runs another
+  // function or has another such setting; DataLoss when the memory is missing.
+  absl::Status Adopt(const dataplane::Configure& running, UniqueFd state);
+  // After Adopt(), once no flow is offloaded any more by the values that run: gives the dataplane the live settings
+  // where others run. After an error those go on.
+  absl::Status ApplyAdopted(DataplaneClient& dataplane);
 
-  // Puts other values of live settings in force, or changes nothing. While no dataplane runs, its successor gets them.
-  absl::Status Apply(const SettingTexts& settings, DataplaneClient& dataplane);
+  // Runs the change that it is given, and sees to it that no decision of before is followed after it
+  // (Offload::Withdrawing).
+  using Withdrawing = absl::FunctionRef<absl::Status(absl::FunctionRef<absl::Status()>)>;
+  // Puts other values of live settings in force, within `withdrawing`. While no dataplane runs, its successor gets
+  // them. After an error the former ones are in force, so that a successor always gets what runs.
+  absl::Status Apply(const SettingTexts& settings, DataplaneClient& dataplane, Withdrawing withdrawing);
 
  private:
   explicit FunctionHost(const FunctionDescriptor& descriptor, SettingTexts settings)
       : descriptor_(&descriptor), settings_(std::move(settings)) {}
 
-  absl::Status MakeState();
+  absl::StatusOr<uint64_t> WantedStateBytes() const;
+  absl::Status MakeState(uint64_t bytes);
+  absl::Status Give(const SettingTexts& settings, DataplaneClient& dataplane);
 
   const FunctionDescriptor* descriptor_;
   SettingTexts settings_;
+  SettingTexts wanted_;      // from Adopt() to ApplyAdopted(), while settings_ are those that run
   UniqueFd state_;           // none: the function has none, or no dataplane was configured yet
-  bool state_used_ = false;  // a dataplane has had it
+  bool state_used_ = false;  // a dataplane has started on it
 };
 
 }  // namespace sluice

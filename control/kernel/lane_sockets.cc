@@ -1,10 +1,7 @@
 #include "control/kernel/lane_sockets.h"
 
-#include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/memfd.h>
 #include <net/if.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -15,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/kernel/kernel_error.h"
+#include "control/kernel/shared_memory.h"
 #include "dataplane/base/mapping.h"
 
 namespace sluice {
@@ -22,9 +20,6 @@ namespace {
 
 // The kernel's release work runs within a few milliseconds once it is due (40 to 155 ms in all).
 constexpr absl::Duration kBusyRetryPause = absl::Milliseconds(5);
-
-// The huge page of x86-64, and the usual one of arm64.
-constexpr size_t kHugePageBytes = size_t{2} << 20;
 
 std::string NameOf(const QueueAddress& queue) {
   return absl::StrCat("queue ", queue.queue, " of ", queue.netdev);
@@ -124,28 +119,12 @@ absl::Status TellUnequalModes(const LaneSockets& lane, const absl::Status& faile
              : failed;
 }
 
-// Makes a memfd whose pages are all there: a page that is missing is an error now, not a SIGBUS for a later user.
-absl::StatusOr<UniqueFd> MakeMemory(const std::string& name, uint32_t flags, size_t bytes) {
-  UniqueFd memory(memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
-  if (!memory) {
-    return KernelError(errno, absl::StrCat("making memfd ", name));
-  }
-  if (fallocate(memory.get(), 0, 0, static_cast<off_t>(bytes)) != 0) {
-    return KernelError(errno, absl::StrCat("getting ", bytes, " bytes for memfd ", name));
-  }
-  // Shrinking it would send SIGBUS to its users.
-  if (fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-    return KernelError(errno, absl::StrCat("sealing memfd ", name));
-  }
-  return memory;
-}
-
 }  // namespace
 
 absl::StatusOr<UniqueFd> MakeUmemMemory(const UmemLayout& layout, const std::string& name) {
   const size_t huge_bytes = (layout.total_bytes() + kHugePageBytes - 1) / kHugePageBytes * kHugePageBytes;
-  absl::StatusOr<UniqueFd> huge = MakeMemory(name, MFD_HUGETLB | MFD_HUGE_2MB, huge_bytes);
-  return huge.ok() ? std::move(huge) : MakeMemory(name, 0, layout.total_bytes());
+  absl::StatusOr<UniqueFd> huge = MakeSharedMemory(name, huge_bytes, PageKind::kHuge);
+  return huge.ok() ? std::move(huge) : MakeSharedMemory(name, layout.total_bytes());
 }
 
 bool HasHugePages(int memory) {

@@ -127,7 +127,7 @@ absl::Status Handover::TakeOverFunction(const dataplane::Configure& running, Uni
   const bool same_ports =
       std::equal(config_.ports.begin(), config_.ports.end(), running.ports().begin(), running.ports().end(),
                  [](const PortConfig& wanted, const dataplane::PortSpec& runs) { return wanted.name == runs.name(); });
-  const absl::Status s = same_ports ? function_.Adopt(running, std::move(state), dataplane_)
+  const absl::Status s = same_ports ? function_.Adopt(running, std::move(state))
                                     : absl::FailedPreconditionError("it runs with other ports");
   if (!absl::IsFailedPrecondition(s)) {
     return s;

@@ -41,7 +41,8 @@ class Handover {
   absl::Status ToFresh(uint32_t pairs, uint32_t workers);
   // Hands over all lanes. Where the kernel does not let it map their rings, others are opened in their place.
   absl::Status ToSuccessor();
-  // Takes over lanes, counters and workers. FailedPrecondition when it runs another function, or has other ports: then
+  // Takes over lanes, counters and workers; the function's live settings stay those that run
+  // (FunctionHost::ApplyAdopted). FailedPrecondition when it runs another function, or has other ports: then
   // nothing was taken over, and it goes on as it is.
   absl::Status FromSurvivor(Greeting greeting);
 

@@ -152,10 +152,13 @@ absl::Status LaneSet::MakeOne(uint32_t lane) {
 }
 
 absl::Status LaneSet::BindOne(uint32_t lane, absl::Time deadline) {
-  absl::Status s = BindSockets(lane, deadline);
-  if (s.ok() && lane == kBridgeLane) {
-    return SetBridgeSockets();
+  if (lane == kBridgeLane) {
+    // First: from its bind on a socket sends what waits on its ring, and the near ends drop frames of a socket that
+    // they do not know. Nothing comes the other way before Steer().
+    absl::Status s = SetBridgeSockets();
+    return s.ok() ? BindSockets(lane, deadline) : s;
   }
+  absl::Status s = BindSockets(lane, deadline);
   for (Port& port : ports_) {
     if (s.ok()) {
       s = port.SetCreditBase(lane);

@@ -88,8 +88,8 @@ class LaneSet {
   absl::Status Adopt(HeldLane held);
   // Makes later lanes in the mode of the adopted ones.
   void KeepModeOfAdopted();
-  // Tells the ports the bridge lane's sockets, by which frames go to the kernel. After a takeover: the ports' maps may
-  // be new, since a program that could not be adopted was loaded again.
+  // Tells the ports the bridge lane's sockets, by which frames go to the kernel: before they are bound, and after a
+  // takeover, when the ports' maps may be new, since a program that could not be adopted was loaded again.
   absl::Status SetBridgeSockets();
   // Hands pair lanes, or the bridge lane, to a dataplane that has none.
   absl::Status HandOverPairs();

@@ -126,8 +126,8 @@ class Port {
   // Notes that no packet has been given to the queue's new socket yet, which must not be in the XSKMAP.
   virtual absl::Status SetCreditBase(uint32_t queue) = 0;
 
-  // Lets frames that the dataplane gives to the kernel pass: `socket` is the bridge lane's, bound to the far end of
-  // this port's bridge (bpf/to_kernel.h).
+  // Lets frames that the dataplane gives to the kernel pass: `socket` is the bridge lane's for the far end of this
+  // port's bridge (bpf/to_kernel.h). It need not be bound yet, and should not: its first frames would be strays.
   virtual absl::Status SetBridgeSocket(int socket) = 0;
   // Frames at the near end of the bridge: those that went on to the kernel, and strays. Since the program was loaded.
   virtual absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const = 0;

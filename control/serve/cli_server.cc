@@ -79,6 +79,16 @@ wire::Response Refuse(const absl::Status& s) {
   return response;
 }
 
+// A client that gets no answer knows nothing; one that gets a refusal can ask for less.
+absl::Status Send(int client, const wire::Response& response) {
+  absl::Status sent = WriteFrame(client, response);
+  if (!absl::IsInvalidArgument(sent)) {
+    return sent;
+  }
+  return WriteFrame(client, Refuse(absl::ResourceExhaustedError(
+                                absl::StrCat("the answer is too large: ", sent.message(), "; ask for less"))));
+}
+
 // Puts `answer` into its place in the response, or makes the response a refusal.
 template <typename Message>
 wire::Response Respond(absl::StatusOr<Message> answer, Message& place, wire::Response& response) {
@@ -180,7 +190,7 @@ void CliServer::ServeOne(const Served& served, ConfigKeeper& configs) {
   }
   s = peer.ok() ? CheckRights(*peer, request, served) : peer.status();
   const wire::Response response = s.ok() ? Answer(request, served, configs) : Refuse(s);
-  if (absl::Status sent = WriteFrame(client.get(), response); !sent.ok()) {
+  if (absl::Status sent = Send(client.get(), response); !sent.ok()) {
     spdlog::debug("a client did not wait for its answer: {}", std::string(sent.message()));
   }
 }

@@ -56,6 +56,10 @@ absl::StatusOr<wire::FunctionResponse> AnswerFunction(const wire::FunctionReques
   if (!arguments.ok()) {
     return arguments.status();
   }
+  if (request.cursor().size() > kMaxCursorBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("a cursor of ", request.cursor().size(), " bytes, more than ",
+                                                   kMaxCursorBytes, "; send the next_cursor of the page before"));
+  }
   if (absl::Status s = served.dataplane.CheckUp(); !s.ok()) {
     return s;
   }
@@ -67,6 +71,10 @@ absl::StatusOr<wire::FunctionResponse> AnswerFunction(const wire::FunctionReques
   const absl::StatusOr<dataplane::FunctionPage> page = served.dataplane.QueryFunction(query);
   if (!page.ok()) {
     return page.status();
+  }
+  if (page->next_cursor().size() > kMaxCursorBytes) {
+    return absl::InternalError(absl::StrCat("the dataplane answered with a cursor of ", page->next_cursor().size(),
+                                            " bytes, more than ", kMaxCursorBytes));
   }
   wire::FunctionResponse response;
   response.set_function(function.name);

@@ -84,7 +84,17 @@ absl::Status Steering::Put(std::vector<ActiveRule> rules) {
     }
   }
   const auto flip = [](Port& port) { return port.FlipRules(); };
-  if (absl::Status s = offload_.Withdrawing([&] { return ports_.ForAllOrNone(flip, flip); }); !s.ok()) {
+  bool flipped = false;
+  const auto flip_all = [&] {
+    absl::Status s = ports_.ForAllOrNone(flip, flip);
+    flipped = s.ok();
+    return s;
+  };
+  if (absl::Status s = offload_.Withdrawing(flip_all); !s.ok()) {
+    // Withdrawing may have failed after all ports had the rules.
+    if (absl::Status undone = flipped ? offload_.Withdrawing(flip_all) : absl::OkStatus(); !undone.ok()) {
+      spdlog::error("putting the rules back: {}", std::string(undone.message()));
+    }
     return s;
   }
   active_ = std::move(rules);

@@ -1,5 +1,6 @@
 #include "control/wire/framing.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -10,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "dataplane/base/poll_until.h"
 #include "dataplane/base/socket_error.h"
 
@@ -18,13 +20,31 @@ namespace {
 
 constexpr size_t kLengthBytes = 4;
 
+// Turns SO_RCVTIMEO or SO_SNDTIMEO into a deadline. The option alone bounds each call, so a peer that sends or takes a
+// byte at a time could hold us for ever.
+absl::Time DeadlineOf(int socket, int option) {
+  timeval patience{};
+  socklen_t size = sizeof(patience);
+  if (getsockopt(socket, SOL_SOCKET, option, &patience, &size) != 0 ||
+      (patience.tv_sec == 0 && patience.tv_usec == 0)) {
+    return absl::InfiniteFuture();
+  }
+  return absl::Now() + absl::DurationFromTimeval(patience);
+}
+
 // Sends all bytes. MSG_NOSIGNAL: a peer that hung up is an error of this call, not a SIGPIPE for the whole process.
 absl::Status SendAll(int socket, const std::string& bytes) {
+  const absl::Time deadline = DeadlineOf(socket, SO_SNDTIMEO);
   size_t sent = 0;
   while (sent < bytes.size()) {
-    const ssize_t n = send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    const ssize_t n = send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n >= 0) {
       sent += static_cast<size_t>(n);
+    } else if (errno == EAGAIN && absl::Now() < deadline) {
+      pollfd writable{socket, POLLOUT, 0};
+      if (const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(&writable, 1), deadline); !ready.ok()) {
+        return ready.status();
+      }
     } else if (errno != EINTR) {
       return SocketError(errno, "send");
     }
@@ -32,21 +52,9 @@ absl::Status SendAll(int socket, const std::string& bytes) {
   return absl::OkStatus();
 }
 
-// Turns SO_RCVTIMEO into a deadline. The option alone bounds each recv(), so a peer that sends a byte at a time could
-// hold us for ever.
-absl::Time ReceiveDeadline(int socket) {
-  timeval patience{};
-  socklen_t size = sizeof(patience);
-  if (getsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, &size) != 0 ||
-      (patience.tv_sec == 0 && patience.tv_usec == 0)) {
-    return absl::InfiniteFuture();
-  }
-  return absl::Now() + absl::DurationFromTimeval(patience);
-}
-
 // Receives `size` bytes, or fewer when the stream ends before that.
 absl::Status ReceiveUpTo(int socket, char* data, size_t size, size_t& received) {
-  const absl::Time deadline = ReceiveDeadline(socket);
+  const absl::Time deadline = DeadlineOf(socket, SO_RCVTIMEO);
   received = 0;
   while (received < size) {
     const ssize_t n = recv(socket, data + received, size - received, MSG_DONTWAIT);

@@ -1,9 +1,9 @@
 // Length-prefixed protobuf messages on a unix stream socket: 4 bytes, big-endian, then the message.
 //
 // Both calls block. SO_RCVTIMEO bounds the receiving of the length, and then of the message, each as a whole;
-// SO_SNDTIMEO bounds each send. Errors: Unavailable when the peer has closed, DeadlineExceeded when a timeout passed,
-// InvalidArgument for a length above `max` (the stream is then useless: close it), DataLoss for a message that does not
-// parse or a stream that ends within one. One thread for each direction.
+// SO_SNDTIMEO bounds the sending as a whole. Errors: Unavailable when the peer has closed, DeadlineExceeded when a
+// timeout passed, InvalidArgument for a length above `max` (when it was received, the stream is then useless: close
+// it), DataLoss for a message that does not parse or a stream that ends within one. One thread for each direction.
 #ifndef SLUICE_CONTROL_WIRE_FRAMING_H_
 #define SLUICE_CONTROL_WIRE_FRAMING_H_
 

@@ -9,6 +9,7 @@
 #ifndef SLUICE_DATAPLANE_FUNCTION_DESCRIPTOR_H_
 #define SLUICE_DATAPLANE_FUNCTION_DESCRIPTOR_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <span>
@@ -74,6 +75,9 @@ struct CommandSpec {
   std::span<const ColumnSpec> columns;
 };
 
+// The longest cursor that a page may end with (NetworkFunction::Query), and that a client may send back.
+inline constexpr size_t kMaxCursorBytes = 128;
+
 struct FunctionDescriptor {
   const char* name;
   const char* summary;  // a sentence
@@ -84,9 +88,16 @@ struct FunctionDescriptor {
   std::span<const NamedHelp> counters = {};      // at most kMaxFunctionCounters (stats_segment.h)
   std::span<const NamedHelp> drop_reasons = {};  // at most kMaxFunctionDropReasons
   std::span<const CommandSpec> commands = {};
-  // Bytes of state memory, which outlives the process; nullptr: none. `settings` is checked.
+  // Bytes of state memory, which outlives the process; nullptr: none. `settings` is checked. Live settings must not
+  // change it: memory of another size is none that a successor can go on with.
   uint64_t (*state_bytes)(const Settings& settings) = nullptr;
 };
+
+// Returns how much state memory the function has with these settings, to the byte; 0: none. Agent and dataplane must
+// agree on it.
+inline uint64_t StateBytes(const FunctionDescriptor& function, const Settings& settings) {
+  return function.state_bytes == nullptr ? 0 : function.state_bytes(settings);
+}
 
 }  // namespace sluice
 

@@ -45,9 +45,9 @@ struct Query {
 };
 
 struct Page {
-  using Value = std::variant<uint64_t, double, std::string>;  // by the column's type: number, seconds, text
+  using Value = std::variant<uint64_t, double, std::string>;  // by the column's type: number, seconds, text (UTF-8)
   std::vector<std::vector<Value>> rows;
-  std::string next_cursor;  // "": that was all
+  std::string next_cursor;  // "": that was all; UTF-8, at most kMaxCursorBytes
 };
 
 class NetworkFunction {
@@ -58,8 +58,9 @@ class NetworkFunction {
   virtual ~NetworkFunction() = default;
 
   // Called once, before anything else. `settings` are checked against the descriptor. An error ends the set-up; its
-  // text says what the user can do. FailedPrecondition for adopted state memory that cannot be used (another layout,
-  // say): the agent then calls again with fresh memory (control/function/function_host.h).
+  // text says what the user can do. FailedPrecondition is for adopted state memory that cannot be used (another layout,
+  // say) and for nothing else: the agent then gives up the predecessor's memory and calls again with fresh memory
+  // (control/function/function_host.h).
   virtual absl::Status Start(const Settings& /*settings*/, StateMemory /*state*/) { return absl::OkStatus(); }
   // New values of live settings, all or nothing. Workers keep calling Process meanwhile.
   virtual absl::Status Apply(const Settings& /*settings*/) { return absl::OkStatus(); }

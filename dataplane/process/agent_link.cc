@@ -26,6 +26,19 @@ constexpr absl::Duration kLongestPause = absl::Seconds(1);
 // An agent that does not read for this long counts as gone.
 constexpr absl::Duration kSendBound = absl::Seconds(5);
 
+// Tells whether the agent can take the message in. If not, it would end this process, which carries traffic.
+absl::Status CheckReadable(const dataplane::Report& report) {
+  const std::string bytes = report.SerializeAsString();
+  if (bytes.size() > kMaxMessageBytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("the answer has ", bytes.size(), " bytes, more than the ",
+                                                     kMaxMessageBytes, " of a message; ask for less at a time"));
+  }
+  if (!dataplane::Report().ParseFromString(bytes)) {
+    return absl::InternalError("the answer holds text that is not UTF-8");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 AgentLink::AgentLink(Dataplane& dataplane, std::string socket_path, int termination_fd)
@@ -100,8 +113,9 @@ absl::Status AgentLink::Greet(int socket) const {
 
 absl::Status AgentLink::ServeRequests(int socket) {
   while (!dataplane_.shut_down() && !told_to_end_) {
+    // In every round: an agent that asks without a pause must not keep flows from ageing.
+    dataplane_.Tick(absl::Now());
     if (!WaitFor(socket, dataplane_.tick_every())) {
-      dataplane_.Tick(absl::Now());
       continue;
     }
     if (absl::Status status = Answer(socket); !status.ok()) {
@@ -120,14 +134,20 @@ absl::Status AgentLink::Answer(int socket) {
   }
   dataplane::Report report;
   dataplane::Reply& reply = *report.mutable_reply();
-  const bool asks = request.has_query_function();
-  const absl::Status done = dataplane_.Execute(request, *std::move(fds), asks ? reply.mutable_page() : nullptr);
+  const absl::Status done = dataplane_.Execute(request, *std::move(fds), &reply);
   reply.set_id(request.id());
   reply.set_code(static_cast<uint32_t>(done.code()));
   if (!done.ok()) {
     const std::string why(done.message());
     reply.set_message(why);
     spdlog::warn("request {} refused: {}", request.id(), why);
+  }
+  if (const absl::Status fits = CheckReadable(report); !fits.ok()) {
+    spdlog::error("request {}: {}", request.id(), std::string(fits.message()));
+    reply.Clear();
+    reply.set_id(request.id());
+    reply.set_code(static_cast<uint32_t>(fits.code()));
+    reply.set_message(std::string(fits.message()));
   }
   return SendMessage(socket, report);
 }

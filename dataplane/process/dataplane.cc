@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "dataplane/contract/fd_channel.h"
 #include "dataplane/functions/function_factory.h"
+#include "dataplane/process/function_page.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -27,31 +27,21 @@ absl::StatusOr<Polling> PollingOf(dataplane::PollMode mode) {
   }
 }
 
-// Together they fit a message of the contract's socket (fd_channel.h: kMaxMessageBytes).
 constexpr uint32_t kMostRowsOfPage = 256;
-constexpr size_t kMostBytesOfPage = kMaxMessageBytes * 3 / 4;
 
 SettingTexts TextsOf(const google::protobuf::Map<std::string, std::string>& texts) {
   return {texts.begin(), texts.end()};
 }
 
-void SetValue(const Page::Value& value, dataplane::FunctionPage::Value& out) {
-  if (const auto* number = std::get_if<uint64_t>(&value)) {
-    out.set_number(*number);
-  } else if (const auto* seconds = std::get_if<double>(&value)) {
-    out.set_seconds(*seconds);
-  } else {
-    out.set_text(std::get<std::string>(value));
-  }
-}
-
-absl::StatusOr<Mapping> MapState(int fd, uint64_t bytes) {
+// Memory that is too short would be a SIGBUS in the packet path; any other size means that it was made for other
+// settings or by another version.
+absl::Status CheckStateSize(int fd, uint64_t bytes) {
   struct stat file {};
-  if (fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) < bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the function's state memory is ", file.st_size, " bytes long, not ", bytes));
+  if (fstat(fd, &file) != 0 || static_cast<uint64_t>(file.st_size) != bytes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the function's state memory is ", file.st_size, " bytes long, and its settings ask for ", bytes));
   }
-  return Mapping::Share(fd, bytes, 0, "the function's state memory");
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Mapping> MapStats(int fd) {
@@ -78,11 +68,12 @@ absl::StatusOr<Mapping> MapStats(int fd) {
 
 }  // namespace
 
-absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds,
-                                dataplane::FunctionPage* page) {
+absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<UniqueFd> fds, dataplane::Reply* reply) {
   using dataplane::Request;
+  dataplane::Reply unwanted;
+  dataplane::Reply& answer = reply == nullptr ? unwanted : *reply;
   if (request.body_case() == Request::kConfigure) {
-    return Configure(request.configure(), std::move(fds));
+    return Configure(request.configure(), std::move(fds), answer);
   }
   if (request.body_case() == Request::kShutdown) {
     Shutdown(absl::Milliseconds(request.shutdown().drain_ms()));
@@ -111,7 +102,7 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
     case Request::kApplySettings:
       return ApplySettings(request.apply_settings());
     case Request::kQueryFunction:
-      return QueryFunction(request.query_function(), page);
+      return QueryFunction(request.query_function(), answer);
     case Request::kCountCrashDrops:
       return CountCrashDrops();
     case Request::kRaiseFence:
@@ -123,7 +114,8 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
   }
 }
 
-absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds) {
+absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds,
+                                  dataplane::Reply& reply) {
   if (worker_pool_ != nullptr) {
     return absl::FailedPreconditionError("the dataplane is configured already");
   }
@@ -140,7 +132,8 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   if (!settings.ok()) {
     return settings.status();
   }
-  const bool has_state = descriptor.state_bytes != nullptr;
+  const uint64_t state_bytes = StateBytes(descriptor, *settings);
+  const bool has_state = state_bytes > 0;
   const size_t wanted_fds = has_state ? 4 : 3;
   if (fds.size() != wanted_fds) {
     return absl::InvalidArgumentError(
@@ -151,14 +144,19 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
     return memory.status();
   }
   constexpr size_t kStateFd = 3;
+  if (absl::Status s = has_state ? CheckStateSize(fds[kStateFd].get(), state_bytes) : absl::OkStatus(); !s.ok()) {
+    reply.set_state_refused(true);
+    return s;
+  }
   absl::StatusOr<Mapping> state =
-      has_state ? MapState(fds[kStateFd].get(), descriptor.state_bytes(*settings)) : Mapping();
+      has_state ? Mapping::Share(fds[kStateFd].get(), state_bytes, 0, "the function's state memory") : Mapping();
   if (!state.ok()) {
     return state.status();
   }
   const StateMemory state_memory = {{reinterpret_cast<std::byte*>(state->start()), state->bytes()},
                                     request.state_used()};
   if (absl::Status started = made->function->Start(*settings, state_memory); !started.ok()) {
+    reply.set_state_refused(request.state_used() && absl::IsFailedPrecondition(started));
     return started;
   }
   if (absl::Status s = kernel_.SetRcuWaiter(std::move(fds[1]), std::move(fds[2])); !s.ok()) {
@@ -196,7 +194,7 @@ absl::Status Dataplane::ApplySettings(const dataplane::ApplySettings& request) {
   return absl::OkStatus();
 }
 
-absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, dataplane::FunctionPage* page) const {
+absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, dataplane::Reply& reply) const {
   const auto commands = descriptor_->commands;
   const auto command = std::find_if(commands.begin(), commands.end(),
                                     [&](const CommandSpec& one) { return request.command() == one.name; });
@@ -207,26 +205,21 @@ absl::Status Dataplane::QueryFunction(const dataplane::QueryFunction& request, d
   if (!arguments.ok()) {
     return arguments.status();
   }
+  if (request.cursor().size() > kMaxCursorBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("a cursor of ", request.cursor().size(), " bytes, more than ",
+                                                   kMaxCursorBytes, ", is none of an answer"));
+  }
   const uint32_t most_rows = std::clamp(request.most_rows(), 1U, kMostRowsOfPage);
-  absl::StatusOr<Page> answer = function_->Query({&*command, *std::move(arguments), request.cursor(), most_rows});
+  const Query query = {&*command, *std::move(arguments), request.cursor(), most_rows};
+  const absl::StatusOr<Page> answer = function_->Query(query);
   if (!answer.ok()) {
     return answer.status();
   }
-  dataplane::FunctionPage filled;
-  for (const std::vector<Page::Value>& values : answer->rows) {
-    dataplane::FunctionPage::Row& row = *filled.add_rows();
-    for (const Page::Value& value : values) {
-      SetValue(value, *row.add_values());
-    }
+  absl::StatusOr<dataplane::FunctionPage> filled = MakeFunctionPage(query, *answer);
+  if (!filled.ok()) {
+    return filled.status();
   }
-  filled.set_next_cursor(answer->next_cursor);
-  if (filled.ByteSizeLong() > kMostBytesOfPage) {
-    return absl::ResourceExhaustedError(absl::StrCat("the answer has ", filled.ByteSizeLong(), " bytes, more than ",
-                                                     kMostBytesOfPage, "; ask for fewer rows"));
-  }
-  if (page != nullptr) {
-    *page = std::move(filled);
-  }
+  *reply.mutable_page() = *std::move(filled);
   return absl::OkStatus();
 }
 

@@ -50,10 +50,9 @@ class Dataplane {
   Dataplane(const Dataplane&) = delete;
   Dataplane& operator=(const Dataplane&) = delete;
 
-  // `fds` came with the request. Those of a request that fails are closed. A QueryFunction writes its answer to `page`,
-  // which others leave alone.
-  absl::Status Execute(const dataplane::Request& request, std::vector<UniqueFd> fds,
-                       dataplane::FunctionPage* page = nullptr);
+  // `fds` came with the request. Those of a request that fails are closed. `reply` gets what a request answers besides
+  // its status: the page of a QueryFunction, the state_refused of a Configure.
+  absl::Status Execute(const dataplane::Request& request, std::vector<UniqueFd> fds, dataplane::Reply* reply = nullptr);
   // True once a Shutdown has been executed.
   bool shut_down() const { return shut_down_; }
   // Drains all lanes for at most `drain` and closes them.
@@ -62,7 +61,8 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // Returns the time between two calls of Tick, which are due with and without an agent; infinite: none is due.
+  // Returns the time after which Tick is due again, with and without an agent; infinite: never. A call that comes
+  // earlier does nothing.
   absl::Duration tick_every() const;
   void Tick(absl::Time now);
 
@@ -73,9 +73,9 @@ class Dataplane {
   std::vector<HeldLanes::Report> held_lanes() const;
 
  private:
-  absl::Status Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds);
+  absl::Status Configure(const dataplane::Configure& request, std::vector<UniqueFd> fds, dataplane::Reply& reply);
   absl::Status ApplySettings(const dataplane::ApplySettings& request);
-  absl::Status QueryFunction(const dataplane::QueryFunction& request, dataplane::FunctionPage* page) const;
+  absl::Status QueryFunction(const dataplane::QueryFunction& request, dataplane::Reply& reply) const;
   absl::Status AddLane(const dataplane::AddLane& request, std::vector<UniqueFd> fds);
   absl::Status RemoveLane(const dataplane::RemoveLane& request);
   absl::Status SetLaneSteering(const dataplane::SetLaneSteering& request);

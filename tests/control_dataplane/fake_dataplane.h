@@ -43,13 +43,17 @@ class FakeDataplane final : public DataplaneConnection {
       alive = false;
       return absl::UnavailableError("the connection broke");
     }
+    if (request.has_configure() && fds.size() > kStateFd) {
+      state = UniqueFd(dup(fds[kStateFd]));
+    }
+    if (refuses_state && request.configure().state_used()) {
+      reply.set_state_refused(true);
+      return absl::FailedPreconditionError("another table");
+    }
     if (const auto it = refused.find(words); it != refused.end()) {
       return it->second;
     }
     *reply.mutable_page() = page;
-    if (request.has_configure() && fds.size() > kStateFd) {
-      state = UniqueFd(dup(fds[kStateFd]));
-    }
     return Execute(request);
   }
 
@@ -62,7 +66,9 @@ class FakeDataplane final : public DataplaneConnection {
   uint32_t transmit_lanes = 0;
   dataplane::FunctionPage page;                 // the answer to every query
   std::map<std::string, std::string> settings;  // the function's settings, as configured or applied
-  std::optional<UniqueFd> state;                // the function's memory, as configured last
+  std::optional<UniqueFd> state;                // the function's memory that came last
+  std::optional<std::string> fails_with_idle;   // takes settings with this value of "idle", and fails all the same
+  bool refuses_state = false;                   // refuses state memory that a dataplane has used
   std::map<std::string, absl::Status> refused;  // requests in the words of the log, without the prefix
   std::optional<std::string> dies_at;
 
@@ -136,7 +142,8 @@ class FakeDataplane final : public DataplaneConnection {
         return absl::OkStatus();
       case Request::kApplySettings:
         settings = {request.apply_settings().settings().begin(), request.apply_settings().settings().end()};
-        return absl::OkStatus();
+        return fails_with_idle == settings["idle"] ? absl::InvalidArgumentError("too short for this table")
+                                                   : absl::OkStatus();
       case Request::kRemoveLane:
         return lanes.erase(request.remove_lane().index()) == 1 ? absl::OkStatus() : absl::NotFoundError("no such lane");
       case Request::kSetLaneSteering: {

@@ -1,5 +1,6 @@
 #include "control/function/function_host.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -27,10 +28,14 @@ class FunctionHostTest : public testing::Test {
   static FunctionHost Host(const std::string& type, SettingTexts settings = {}) {
     return *FunctionHost::Make({.type = type, .settings = std::move(settings)});
   }
+  // Withdraws nothing: no flow is offloaded.
+  absl::Status Apply(FunctionHost& host, const SettingTexts& settings) {
+    return host.Apply(settings, client_, [](absl::FunctionRef<absl::Status()> change) { return change(); });
+  }
   absl::Status Configure(FunctionHost& host) {
     return host.Configure(dataplane::Configure(), RcuWaiter{UniqueFd(), UniqueFd()}, client_);
   }
-  // Returns the state memory that the dataplane was configured with last.
+  // Returns the state memory that came with the last Configure.
   struct stat Memory() {
     struct stat memory {};
     EXPECT_TRUE(fake_.state.has_value() && fstat(fake_.state->get(), &memory) == 0);
@@ -62,6 +67,15 @@ TEST_F(FunctionHostTest, AFunctionWithoutStateGetsNoMemory) {
   EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds", "dataplane: configure reflect with 3 fds"));
 }
 
+TEST_F(FunctionHostTest, AFunctionWithoutStateNeverGetsAny) {
+  FunctionHost host = Host("reflect");
+  UniqueFd memory(memfd_create("of an older version", MFD_CLOEXEC));
+  ASSERT_TRUE(host.Adopt(Running("reflect", {}), std::move(memory)).ok());
+  fake_.refused["configure reflect with 3 fds"] = absl::FailedPreconditionError("another version of the counters");
+  EXPECT_TRUE(absl::IsFailedPrecondition(Configure(host)));
+  EXPECT_THAT(log_, ElementsAre("dataplane: configure reflect with 3 fds")) << "nothing can be made afresh";
+}
+
 TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
   FunctionHost host = Host("count", {{"sources", "1024"}});
   ASSERT_TRUE(Configure(host).ok());
@@ -75,12 +89,22 @@ TEST_F(FunctionHostTest, ASuccessorGetsTheMemoryOfTheDeadOne) {
                                 "dataplane: configure count on used state with 4 fds"));
 }
 
+// A page that is missing, or a file that shrinks, is a SIGBUS in the packet path.
+TEST_F(FunctionHostTest, TheMemoryIsThereAndKeepsItsSize) {
+  FunctionHost host = Host("count", {{"sources", "1024"}});
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_GE(Memory().st_blocks * 512, Memory().st_size);
+  EXPECT_EQ(fcntl(fake_.state->get(), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
 TEST_F(FunctionHostTest, MemoryThatNoDataplaneAcceptedIsFresh) {
   FunctionHost host = Host("count");
   fake_.refused["configure count with 4 fds"] = absl::ResourceExhaustedError("no memory");
   EXPECT_EQ(Configure(host).message(), "no memory");
+  const struct stat first = Memory();
   fake_.refused.clear();
   EXPECT_TRUE(Configure(host).ok());
+  EXPECT_NE(Memory().st_ino, first.st_ino) << "the one that did not start may have written to it";
   EXPECT_THAT(log_, ElementsAre("dataplane: configure count with 4 fds", "dataplane: configure count with 4 fds"));
 }
 
@@ -88,7 +112,7 @@ TEST_F(FunctionHostTest, MemoryThatTheFunctionRefusesIsReplaced) {
   FunctionHost host = Host("count");
   ASSERT_TRUE(Configure(host).ok());
   const struct stat first = Memory();
-  fake_.refused["configure count on used state with 4 fds"] = absl::FailedPreconditionError("another table");
+  fake_.refuses_state = true;
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_NE(Memory().st_ino, first.st_ino);
   EXPECT_THAT(
@@ -100,12 +124,31 @@ TEST_F(FunctionHostTest, OtherErrorsKeepTheMemory) {
   FunctionHost host = Host("count");
   ASSERT_TRUE(Configure(host).ok());
   const struct stat first = Memory();
-  fake_.dies_at = "configure count on used state with 4 fds";
+  const std::string request = "configure count on used state with 4 fds";
+  fake_.dies_at = request;
   EXPECT_TRUE(absl::IsUnavailable(Configure(host)));
   fake_.dies_at.reset();
   fake_.alive = true;
+  for (const absl::Status& error : {absl::FailedPreconditionError("another version of the counters"),
+                                    absl::InvalidArgumentError("no poll mode"), absl::InternalError("no secret")}) {
+    fake_.refused[request] = error;
+    EXPECT_EQ(Configure(host), error);
+  }
+  fake_.refused.clear();
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_EQ(Memory().st_ino, first.st_ino);
+  EXPECT_EQ(log_.back(), "dataplane: " + request);
+}
+
+TEST_F(FunctionHostTest, MemoryThatIsReplacedInVainIsNoPredecessors) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  fake_.refuses_state = true;
+  fake_.refused["configure count with 4 fds"] = absl::InternalError("no secret");
+  EXPECT_TRUE(absl::IsInternal(Configure(host)));
+  fake_.refused.clear();
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(log_.back(), "dataplane: configure count with 4 fds");
 }
 
 TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
@@ -113,8 +156,12 @@ TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
   UniqueFd memory(memfd_create("test", MFD_CLOEXEC));
   struct stat theirs {};
   ASSERT_EQ(fstat(memory.get(), &theirs), 0);
-  ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory), client_).ok());
+  ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory)).ok());
+  EXPECT_THAT(log_, IsEmpty()) << "flows may still be offloaded by the former values";
+  EXPECT_EQ(host.settings().at("idle"), "5m") << "what runs";
+  ASSERT_TRUE(host.ApplyAdopted(client_).ok());
   EXPECT_THAT(log_, ElementsAre("dataplane: apply settings"));
+  EXPECT_EQ(host.settings().at("idle"), "10s");
   EXPECT_EQ(fake_.settings.at("idle"), "10s");
   ASSERT_TRUE(Configure(host).ok());
   EXPECT_EQ(log_.back(), "dataplane: configure count on used state with 4 fds");
@@ -123,14 +170,29 @@ TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
 
 TEST_F(FunctionHostTest, TakesOverAsItRunsWhenNothingDiffers) {
   FunctionHost host = Host("count");
-  EXPECT_TRUE(host.Adopt(Running("count", host.settings()), UniqueFd(memfd_create("test", MFD_CLOEXEC)), client_).ok());
+  const SettingTexts settings = host.settings();
+  EXPECT_TRUE(host.Adopt(Running("count", settings), UniqueFd(memfd_create("test", MFD_CLOEXEC))).ok());
+  EXPECT_TRUE(host.ApplyAdopted(client_).ok());
   EXPECT_THAT(log_, IsEmpty());
+  EXPECT_EQ(host.settings(), settings);
+}
+
+TEST_F(FunctionHostTest, WhatASurvivorDoesNotTakeIsPutBack) {
+  FunctionHost host = Host("count", {{"idle", "10s"}});
+  const SettingTexts runs = {{"idle", "5m"}, {"sources", "65536"}};
+  ASSERT_TRUE(host.Adopt(Running("count", runs), UniqueFd(memfd_create("test", MFD_CLOEXEC))).ok());
+  fake_.fails_with_idle = "10s";
+  const absl::Status refused = host.ApplyAdopted(client_);
+  EXPECT_TRUE(absl::IsInvalidArgument(refused));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("SIGTERM to pid 4711"));
+  EXPECT_EQ(host.settings(), runs);
+  EXPECT_EQ(fake_.settings, runs);
 }
 
 TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
   FunctionHost host = Host("count");
   const auto refused = [&](const dataplane::Configure& running, UniqueFd memory) {
-    return std::string(host.Adopt(running, std::move(memory), client_).message());
+    return std::string(host.Adopt(running, std::move(memory)).message());
   };
   const auto memory = [] { return UniqueFd(memfd_create("test", MFD_CLOEXEC)); };
   EXPECT_EQ(refused(Running("reflect", {}), UniqueFd()), "it runs function \"reflect\"");
@@ -143,29 +205,59 @@ TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
 
 TEST_F(FunctionHostTest, AppliesSettingsOrChangesNothing) {
   FunctionHost host = Host("count");
-  EXPECT_THAT(host.Apply({{"idle", "never"}}, client_).message(), HasSubstr("idle"));
+  EXPECT_THAT(Apply(host, {{"idle", "never"}}).message(), HasSubstr("idle"));
   EXPECT_THAT(log_, IsEmpty());
-  fake_.refused["apply settings"] = absl::InvalidArgumentError("too short for this table");
-  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_).message(), "too short for this table");
-  EXPECT_EQ(host.settings().at("idle"), "5m");
-  fake_.refused.clear();
-  EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
+  EXPECT_TRUE(Apply(host, {{"idle", "10s"}}).ok());
   EXPECT_EQ(host.settings().at("idle"), "10s");
   EXPECT_EQ(fake_.settings.at("idle"), "10s");
+}
+
+TEST_F(FunctionHostTest, SettingsThatADataplaneCannotTakeArePutBackThere) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  fake_.fails_with_idle = "10s";
+  EXPECT_EQ(Apply(host, {{"idle", "10s"}}).message(), "too short for this table");
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  EXPECT_EQ(fake_.settings.at("idle"), "5m") << "though it had taken them half";
+  EXPECT_TRUE(Apply(host, {{"idle", "20s"}}).ok());
+}
+
+TEST_F(FunctionHostTest, SettingsArePutBackWhenDecisionsCannotBeWithdrawn) {
+  FunctionHost host = Host("count");
+  ASSERT_TRUE(Configure(host).ok());
+  const auto change_in_vain = [](absl::FunctionRef<absl::Status()> change) {
+    const absl::Status s = change();
+    return s.ok() ? absl::InternalError("no grace period") : s;
+  };
+  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_, change_in_vain).message(), "no grace period");
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  EXPECT_EQ(fake_.settings.at("idle"), "5m");
+  log_.clear();
+  const auto nothing = [](absl::FunctionRef<absl::Status()> /*change*/) { return absl::InternalError("no fence"); };
+  EXPECT_EQ(host.Apply({{"idle", "10s"}}, client_, nothing).message(), "no fence");
+  EXPECT_THAT(log_, IsEmpty()) << "nothing to put back";
 }
 
 TEST_F(FunctionHostTest, SettingsAppliedWithoutADataplaneGoToTheSuccessor) {
   FunctionHost host = Host("count");
   client_.SetDown();
-  EXPECT_TRUE(host.Apply({{"idle", "10s"}}, client_).ok());
-  client_.SetUp();
-  fake_.dies_at = "apply settings";
-  EXPECT_TRUE(host.Apply({{"idle", "20s"}}, client_).ok()) << "if the dataplane dies, its successor gets the settings";
-  fake_.alive = true;
-  client_.SetDown();
+  EXPECT_TRUE(Apply(host, {{"idle", "10s"}}).ok());
   client_.SetUp();
   ASSERT_TRUE(Configure(host).ok());
-  EXPECT_EQ(fake_.settings.at("idle"), "20s");
+  EXPECT_EQ(fake_.settings.at("idle"), "10s");
+}
+
+TEST_F(FunctionHostTest, ASuccessorDoesNotGetTheSettingsThatItsPredecessorDiedOf) {
+  FunctionHost host = Host("count");
+  fake_.dies_at = "apply settings";
+  const absl::Status died = Apply(host, {{"idle", "20s"}});
+  EXPECT_TRUE(absl::IsUnavailable(died));
+  EXPECT_THAT(std::string(died.message()), HasSubstr("the former ones"));
+  EXPECT_EQ(host.settings().at("idle"), "5m");
+  fake_.alive = true;
+  client_.SetUp();
+  ASSERT_TRUE(Configure(host).ok());
+  EXPECT_EQ(fake_.settings.at("idle"), "5m");
 }
 
 }  // namespace

@@ -257,6 +257,24 @@ TEST_F(ToKernelTest, NoMarkOrPriorityGetsAPacketFromTheWirePastTheFunction) {
   EXPECT_FALSE(stack.GotOne(kSilence));
 }
 
+// The agent names the socket before it binds it, so that not even the first frame is a stray.
+TEST_F(ToKernelTest, ASocketIsKnownBeforeItIsBound) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  bridge_ = *std::move(bridge);
+  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge_);
+  ASSERT_OK(lane);
+  lane_ = *std::move(lane);
+  user_.emplace(*lane_, 0, 0, 256);
+  Steer(*bridge_, SLUICE_BRIDGE_REDIRECT);
+  Shell("ip addr add 10.7.0.2/24 dev port0");
+  StackListener stack("10.7.0.2");
+  LetIn(*bridge_, *lane_);
+  user_->Send(Datagram(ToPort()));
+  EXPECT_TRUE(stack.GotOne(kPatience));
+  EXPECT_EQ(AtNearEnd().strays, 0u);
+}
+
 // The kernel still gets the frames while no agent runs, and after a new one has taken over.
 TEST_F(ToKernelTest, GoesOnWithoutTheAgentAndIsAdopted) {
   ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());

@@ -56,10 +56,16 @@ TEST_F(LaneSetTest, LanesOpenBehindAFenceWhileTheBridgeHasTheirPackets) {
 TEST_F(LaneSetTest, TheBridgeLaneHasTheFarEnds) {
   ASSERT_TRUE(lanes_->OpenBridge().ok());
   EXPECT_THAT(log_, ElementsAre("kernel: make sluice-bridge", "dataplane: add lane 64 unsteered with 5 fds",
-                                "kernel: bind far0/0", "eth0: bridge socket", "eth1: bridge socket",
+                                "eth0: bridge socket", "eth1: bridge socket", "kernel: bind far0/0",
                                 "dataplane: steer lane 64"))
       << "the bridge lane has no credit: its frames come from clsact";
   EXPECT_EQ(lanes_->pair_lanes(), 0U);
+}
+
+TEST_F(LaneSetTest, NothingIsSentToTheKernelByASocketThatThePortsDoNotKnow) {
+  fakes_[1]->refused = {"bridge socket"};
+  EXPECT_EQ(lanes_->OpenBridge().message(), "eth1 refuses bridge socket");
+  EXPECT_THAT(Logged("bind"), IsEmpty());
 }
 
 TEST_F(LaneSetTest, AllAreMadeOrNone) {

@@ -118,7 +118,7 @@ def test_counts_outlive_the_dataplane_and_the_agent(wire, programs):
     device.agent.start()
     assert counted(device) == sent
     os.kill(device.agent.dataplane_pid(), signal.SIGKILL)
-    wait_until(lambda: device.agent.status()["dataplane"]["restarts"] == 1
+    wait_until(lambda: device.agent.status()["dataplane"]["restarts"] == 2
                and device.agent.status()["dataplane"]["state"] == "running", "a dataplane started by the second agent")
     sent += send(device, programs)
     assert counted(device) == sent
@@ -141,6 +141,18 @@ def test_a_live_setting_changes_under_way_and_another_one_needs_a_restart(wire, 
     said = device.agent.refuse("config", "apply", device.agent.config)
     assert "sources" in said and "restart" in said, said
     assert device.agent.status()["function"]["settings"]["idle"] == "1s", "half of a refused change was applied"
+
+
+def test_an_agent_that_takes_over_applies_the_live_settings_of_its_file(wire, programs):
+    device = counting(wire)
+    send(device, programs)
+    pid = device.agent.dataplane_pid()
+    device.agent.kill()
+    device.agent.config.write_text(configuration('idle = "1s"'))
+    device.agent.start()
+    assert device.agent.dataplane_pid() == pid
+    assert device.agent.status()["function"]["settings"]["idle"] == "1s"
+    wait_until(lambda: not rows(device), "sources idle for a second are forgotten")
 
 
 def test_a_broken_setting_is_refused_with_its_line(wire, world):

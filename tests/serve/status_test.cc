@@ -4,9 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "control/dataplane/dataplane_supervisor.h"
 #include "control/serve/rule_requests.h"
-#include "tests/resize/resize_fixture.h"
+#include "tests/serve/serve_fixture.h"
 
 namespace sluice {
 namespace {
@@ -17,22 +16,8 @@ using ::testing::HasSubstr;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
-class StatusTest : public ResizeTest {
+class StatusTest : public ServeTest {
  protected:
-  StatusTest() {
-    for (const FakePort* port : fakes_) {
-      config_.ports.push_back({port->name(), port->netdev()});
-    }
-    config_.function.type = "reflect";
-  }
-
-  Config config_;
-  DataplaneSupervisor supervisor_{nullptr, dataplane_, state_};
-  Steering steering_{ports_, *offload_, state_, [] { return absl::OkStatus(); },
-                     [] { return std::vector<sluice_address>(); }};
-  FunctionHost function_ = *FunctionHost::Make({.type = "reflect"});
-  Served served_{config_,     function_, ports_,    dataplane_, supervisor_,
-                 *placement_, *lanes_,   *offload_, steering_,  *resizer_};
   std::vector<WorkerTimes> times_;
 };
 

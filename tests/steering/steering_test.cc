@@ -72,6 +72,19 @@ TEST_F(SteeringTest, AFlipThatFailsIsTakenBackOnAllPorts) {
   EXPECT_EQ(state_.state().rules_size(), 1);
 }
 
+TEST_F(SteeringTest, RulesArePutBackWhenDecisionsCannotBeWithdrawn) {
+  StartLanes(2);
+  offload_->Follow();
+  ASSERT_TRUE(offload_->on()) << offload_->why_not();
+  ASSERT_TRUE(steering_->Start({Rule("1")}).ok());
+  connection_.refused["epoch 4 with 0 fds"] = absl::InternalError("no");
+  EXPECT_EQ(steering_->ChangeRules({Rule("2"), Rule("3")}).message(), "no");
+  EXPECT_THAT(Ports(steering_->rules()), ElementsAre("1"));
+  for (const FakePort* port : fakes_) {
+    EXPECT_EQ(port->rules.size(), 1U) << "what is in force is what is listed";
+  }
+}
+
 TEST_F(SteeringTest, WithoutAGracePeriodNoBankIsFilled) {
   ASSERT_TRUE(steering_->Start({Rule("1")}).ok());
   log_.clear();

@@ -164,5 +164,21 @@ TEST_F(FramingTest, TimeoutsAreDeadlineExceeded) {
   EXPECT_EQ(WriteFrame(near_.get(), ResponseOf(500'000)).code(), absl::StatusCode::kDeadlineExceeded);
 }
 
+TEST_F(FramingTest, APeerThatTakesALittleAtATimeDoesNotHoldUs) {
+  const timeval soon{0, 50'000};
+  const int small = 4096;
+  ASSERT_EQ(setsockopt(near_.get(), SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)), 0);
+  ASSERT_EQ(setsockopt(near_.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+  std::thread reader([this] {
+    char some[1024];
+    while (recv(far_.get(), some, sizeof(some), 0) > 0) {
+      usleep(5'000);
+    }
+  });
+  EXPECT_EQ(WriteFrame(near_.get(), ResponseOf(500'000)).code(), absl::StatusCode::kDeadlineExceeded);
+  near_.Reset();
+  reader.join();
+}
+
 }  // namespace
 }  // namespace sluice

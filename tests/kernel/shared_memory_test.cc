@@ -1,0 +1,51 @@
+#include "control/kernel/shared_memory.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+
+namespace sluice {
+namespace {
+
+constexpr size_t kBytes = 1'000'000;  // no whole pages
+
+TEST(SharedMemory, IsThereBeforeAnybodyTouchesIt) {
+  const absl::StatusOr<UniqueFd> memory = MakeSharedMemory("test", kBytes);
+  ASSERT_TRUE(memory.ok()) << memory.status();
+  struct stat file {};
+  ASSERT_EQ(fstat(memory->get(), &file), 0);
+  EXPECT_EQ(static_cast<size_t>(file.st_size), kBytes);
+  EXPECT_GE(static_cast<size_t>(file.st_blocks) * 512, kBytes);
+}
+
+TEST(SharedMemory, KeepsItsSizeWhateverItsUsersDo) {
+  const absl::StatusOr<UniqueFd> memory = MakeSharedMemory("test", kBytes);
+  ASSERT_TRUE(memory.ok()) << memory.status();
+  EXPECT_EQ(fcntl(memory->get(), F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+  EXPECT_NE(ftruncate(memory->get(), kBytes - 1), 0);
+  EXPECT_NE(ftruncate(memory->get(), kBytes + 1), 0);
+  EXPECT_NE(fcntl(memory->get(), F_ADD_SEALS, F_SEAL_WRITE), 0) << "nobody locks its writers out";
+}
+
+TEST(SharedMemory, ThatCannotBeHadIsAnErrorWithAdvice) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto former = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit less{kBytes - 1, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &less), 0);
+  const absl::Status refused = MakeSharedMemory("test", kBytes).status();
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, former);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()),
+              testing::AllOf(testing::HasSubstr("1000000 bytes for memfd test"), testing::HasSubstr("free memory")));
+}
+
+}  // namespace
+}  // namespace sluice
