@@ -10,17 +10,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bpf/headers.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint32_t kEthertypeIpv4 = 0x0800;
-constexpr uint32_t kEthertypeArp = 0x0806;
-constexpr uint32_t kEthertypeIpv6 = 0x86dd;
-constexpr uint32_t kEthertypeVlan = 0x8100;        // 802.1Q
-constexpr uint32_t kEthertypeServiceTag = 0x88a8;  // 802.1ad
-constexpr uint32_t kFirstEthertype = 0x0600;       // below it the field is a length (IEEE 802.3)
-constexpr uint32_t kLastVlan = 4094;               // 4095 is reserved (IEEE 802.1Q)
+constexpr uint32_t kFirstEthertype = 0x0600;  // below it the field is a length (IEEE 802.3)
+constexpr uint32_t kLastVlan = 4094;          // 4095 is reserved (IEEE 802.1Q)
 constexpr uint32_t kLastPort = 65535;
 
 constexpr RuleWord kProtocols[] = {{"tcp", IPPROTO_TCP, ""},
@@ -29,7 +25,7 @@ constexpr RuleWord kProtocols[] = {{"tcp", IPPROTO_TCP, ""},
                                    {"icmpv6", IPPROTO_ICMPV6, ""},
                                    {"sctp", IPPROTO_SCTP, ""}};
 constexpr RuleWord kEthertypes[] = {
-    {"ipv4", kEthertypeIpv4, ""}, {"ipv6", kEthertypeIpv6, ""}, {"arp", kEthertypeArp, ""}};
+    {"ipv4", SLUICE_ETHERTYPE_IPV4, ""}, {"ipv6", SLUICE_ETHERTYPE_IPV6, ""}, {"arp", SLUICE_ETHERTYPE_ARP, ""}};
 constexpr RuleWord kActions[] = {{"dataplane", SLUICE_ACTION_DATAPLANE, "to the network function"},
                                  {"pass", SLUICE_ACTION_PASS, "to the kernel"},
                                  {"drop", SLUICE_ACTION_DROP, "nowhere, counted"}};
@@ -150,7 +146,7 @@ class Compiler {
     if (!type.has_value() || *type < kFirstEthertype) {
       Problem("ethertype", absl::StrCat("'", *text, "' is not allowed; allowed: ", Listed(kEthertypes),
                                         ", or a number 0x0600..0xffff"));
-    } else if (*type == kEthertypeVlan || *type == kEthertypeServiceTag) {
+    } else if (sluice_is_tag(static_cast<uint16_t>(*type)) != 0) {
       Problem("ethertype",
               absl::StrCat("'", *text, "' is a VLAN tag's; the ethertype behind all tags is compared: use vlan"));
     } else {
@@ -262,18 +258,19 @@ class Compiler {
       return;
     }
     const uint32_t type = rule_.ethertype;
-    const bool ip = type == kEthertypeIpv4 || type == kEthertypeIpv6;
+    const bool ip = type == SLUICE_ETHERTYPE_IPV4 || type == SLUICE_ETHERTYPE_IPV6;
     if (!ip && (family != 0 || Matches(SLUICE_MATCH_PROTO))) {
       Problem("ethertype", absl::StrCat("'", *Get("ethertype"),
                                         "' packets have no proto, src or dst; with those it must be ipv4 or ipv6"));
     }
-    if ((type == kEthertypeIpv4 && family == 6) || (type == kEthertypeIpv6 && family == 4)) {
+    if ((type == SLUICE_ETHERTYPE_IPV4 && family == 6) || (type == SLUICE_ETHERTYPE_IPV6 && family == 4)) {
       Problem("ethertype",
               absl::StrCat("the addresses are IPv", int{family}, ", so it must be ipv", int{family}, " or left out"));
     }
-    if ((type == kEthertypeIpv4 && HasProto(IPPROTO_ICMPV6)) || (type == kEthertypeIpv6 && HasProto(IPPROTO_ICMP))) {
+    if ((type == SLUICE_ETHERTYPE_IPV4 && HasProto(IPPROTO_ICMPV6)) ||
+        (type == SLUICE_ETHERTYPE_IPV6 && HasProto(IPPROTO_ICMP))) {
       Problem("ethertype", absl::StrCat("proto is the other family's; with ", *Get("proto"), " it must be ",
-                                        type == kEthertypeIpv4 ? "ipv6" : "ipv4", " or left out"));
+                                        type == SLUICE_ETHERTYPE_IPV4 ? "ipv6" : "ipv4", " or left out"));
     }
   }
 
