@@ -22,7 +22,8 @@
 
 namespace sluice {
 
-struct HeldLane {
+// A lane that a dataplane which outlived the former agent gives back.
+struct SurvivingLane {
   dataplane::LaneSpec spec;
   uint32_t worker = 0;
   std::vector<UniqueFd> fds;  // in the order of LaneSpec's comment
@@ -32,7 +33,7 @@ struct Greeting {
   dataplane::Hello hello;
   UniqueFd stats;  // when hello.configured()
   UniqueFd state;  // the function's state memory, if it has any
-  std::vector<HeldLane> lanes;
+  std::vector<SurvivingLane> lanes;
 };
 
 class DataplaneLink final : public DataplaneConnection {
