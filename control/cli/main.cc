@@ -17,6 +17,7 @@
 #include "control/cli/commands_function.h"
 #include "control/cli/commands_local.h"
 #include "control/cli/commands_rules.h"
+#include "control/cli/function_verbs.h"
 #include "control/cli/help.h"
 #include "control/cli/output.h"
 #include "control/rules/rule.h"
@@ -226,42 +227,15 @@ void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command
   commands[replace] = [&typed](const Context& context) { return RunReplaceBlocklist(context, typed.file); };
 }
 
-const char* TypeName(const SettingSpec& argument) {
-  switch (argument.type) {
-    case SettingType::kUnsigned:
-      return "N";
-    case SettingType::kDuration:
-      return "DURATION";
-    default:
-      return "WORD";
-  }
-}
-
 // Adds a verb for each command of any function. The agent says whether the function it runs has it.
 void AddFunction(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* function = app.add_subcommand("function", "The network function: settings, counters, and its own commands");
   commands[function] = RunFunction;
-  for (const FunctionDescriptor* descriptor : Functions()) {
-    for (const CommandSpec& command : descriptor->commands) {
-      const std::vector<CLI::App*> there =
-          function->get_subcommands([&](const CLI::App* one) { return one->get_name() == command.name; });
-      CLI::App* verb = there.empty() ? function->add_subcommand(command.name, command.help) : there.front();
-      SettingTexts& arguments = typed.function_arguments[command.name];
-      for (const SettingSpec& argument : command.arguments) {
-        const std::string option = absl::StrCat("--", argument.name);
-        if (verb->get_option_no_throw(option) == nullptr) {
-          verb->add_option(option, arguments[argument.name], argument.help)
-              ->type_name(TypeName(argument))
-              ->check([&argument](const std::string& text) {
-                const absl::StatusOr<std::string> checked = CheckSetting(argument, text);
-                return checked.ok() ? std::string() : std::string(checked.status().message());
-              });
-        }
-      }
-      commands[verb] = [&arguments, name = std::string(command.name)](const Context& context) {
-        return RunFunctionCommand(context, name, arguments);
-      };
-    }
+  for (const auto& [command, verb] : AddFunctionVerbs(*function, Functions(), typed.function_arguments)) {
+    const SettingTexts& arguments = typed.function_arguments[command];
+    commands[verb] = [&arguments, name = command](const Context& context) {
+      return RunFunctionCommand(context, name, arguments);
+    };
   }
 }
 
