@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@
 #include "control/cli/help.h"
 #include "control/cli/output.h"
 #include "control/rules/rule.h"
+#include "control/wire/levers.h"
 #include "dataplane/function/settings.h"
 #include "dataplane/functions/catalog.h"
 
@@ -92,7 +94,7 @@ void AddQueues(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
       "Queue pairs for every port")
       ->required();
   set->add_option("--method", typed.set_queues.method, "Use this lever and no other")
-      ->check(CLI::IsMember({"cores", "spread", "channels"}));
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(wire::kLevers), std::end(wire::kLevers))));
   set->add_flag("--dry-run", typed.set_queues.dry_run, "Print the plan, change nothing");
   AddParsed(
       *set, "--timeout", "DURATION", IntervalFrom(kMinTimeout),
@@ -164,6 +166,14 @@ void AddConfig(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
   commands[config->add_subcommand("rollback", "Undo the last apply, before it is confirmed")] = RunConfigRollback;
 }
 
+std::vector<std::string> ActionWords() {
+  std::vector<std::string> words;
+  for (const RuleWord& action : ActionField().words) {
+    words.emplace_back(action.word);
+  }
+  return words;
+}
+
 // Checks the form of "dst_port=22"; the agent knows the fields.
 std::string CheckField(const std::string& text) {
   const size_t equals = text.find('=');
@@ -175,9 +185,7 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   commands[rules] = commands[rules->add_subcommand("list", "The same")] = RunRules;
 
   CLI::App* add = rules->add_subcommand("add", "Add a rule, at the end unless said otherwise");
-  add->add_option("ACTION", typed.action, "Where the packets go")
-      ->required()
-      ->check(CLI::IsMember({"dataplane", "pass", "drop"}));
+  add->add_option("ACTION", typed.action, "Where the packets go")->required()->check(CLI::IsMember(ActionWords()));
   add->add_option("FIELD=VALUE", typed.fields,
                   "The packets it is for, by these fields: " +
                       absl::StrJoin(MatchFields(), ", ",
