@@ -185,7 +185,7 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   commands[rules] = commands[rules->add_subcommand("list", "The same")] = RunRules;
 
   CLI::App* add = rules->add_subcommand("add", "Add a rule, at the end unless said otherwise");
-  add->add_option("ACTION", typed.action, "Where the packets go")->required()->check(CLI::IsMember(ActionWords()));
+  add->add_option("ACTION", typed.action, "The fate of the packets")->required()->check(CLI::IsMember(ActionWords()));
   add->add_option("FIELD=VALUE", typed.fields,
                   "The packets it is for, by these fields: " +
                       absl::StrJoin(MatchFields(), ", ",
