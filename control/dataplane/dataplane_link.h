@@ -48,8 +48,6 @@ class DataplaneLink final : public DataplaneConnection {
   // Readable when the dataplane has gone (it never speaks unasked after its greeting). -1: none.
   int connection_fd() const { return connection_.get(); }
   pid_t pid() const override { return pid_; }
-  // Readable when the process has ended. -1: none.
-  int pidfd() const { return pidfd_.get(); }
 
   // Waits for a dataplane, takes it in and reads its greeting. Errors: DeadlineExceeded; AlreadyExists when one is
   // connected; PermissionDenied for another user's process; FailedPrecondition for another contract version.
