@@ -20,9 +20,9 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
+#include "bpf/headers.h"
 #include "bpf/sluice_abi.h"
 
-#define ETHERNET_HEADER_BYTES 14
 // The first byte of a frame's source address. Its lowest bit stands for a group, and no frame comes from a group
 // (IEEE 802.3, 3.2.3).
 #define SOURCE_MAC_OFFSET 6
@@ -58,7 +58,7 @@ static __always_inline bool restore_ethernet_header(struct __sk_buff* skb) {
   if (skb->len != skb->wire_len) {
     return true;
   }
-  __u8 header[ETHERNET_HEADER_BYTES];
+  __u8 header[SLUICE_ETHERNET_BYTES];
   return bpf_skb_load_bytes_relative(skb, 0, header, sizeof(header), BPF_HDR_START_MAC) == 0 &&
          bpf_skb_change_head(skb, sizeof(header), 0) == 0 &&
          bpf_skb_store_bytes(skb, 0, header, sizeof(header), 0) == 0;

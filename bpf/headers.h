@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
 // Sizes and numbers of the headers that both sides read, and the arithmetic that must be the same on both: compiled by
-// clang for BPF and by g++ for the dataplane (dataplane/net/headers.h).
+// clang for BPF and by g++ for the daemons (dataplane/net/headers.h has more for them).
 //
 // All sizes are in bytes and without options. Pure: no maps, no contexts.
 #ifndef SLUICE_BPF_HEADERS_H_

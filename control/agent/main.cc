@@ -221,7 +221,7 @@ int Main(int argc, char** argv) {
       "SIGUSR1 ends it and leaves traffic running."};
   app.set_version_flag("--version", kVersion);
   app.add_option("--config", options.config, "Configuration file")->capture_default_str();
-  app.add_option("--socket", options.socket, "Where sluicectl finds it")->capture_default_str();
+  app.add_option("--socket", options.socket, "The socket on which it answers sluicectl")->capture_default_str();
   app.add_option("--bpf-dir", options.object_dir, "Folder of the .bpf.o files")->capture_default_str();
   app.add_option("--pin-root", options.pin_root, "bpffs folder for the ports' maps")->capture_default_str();
   app.add_option("--dataplane", options.dataplane, "The sluice-dataplane to start")->capture_default_str();

@@ -1,4 +1,5 @@
-// Asks the agent one question. Errors are printed, so that a verb only has to show the answer. Blocks.
+// Asks the agent one question. Errors are printed, so that a verb only has to show the answer. One thread;
+// blocks.
 #ifndef SLUICE_CONTROL_CLI_ASK_H_
 #define SLUICE_CONTROL_CLI_ASK_H_
 

@@ -1,4 +1,4 @@
-// The part of --help behind the options: examples of every verb, exit codes, output for programs.
+// The part of --help behind the options: examples of every verb, exit codes, output for programs. One thread.
 #ifndef SLUICE_CONTROL_CLI_HELP_H_
 #define SLUICE_CONTROL_CLI_HELP_H_
 

@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,9 +18,11 @@
 #include "control/cli/commands_function.h"
 #include "control/cli/commands_local.h"
 #include "control/cli/commands_rules.h"
+#include "control/cli/function_verbs.h"
 #include "control/cli/help.h"
 #include "control/cli/output.h"
 #include "control/rules/rule.h"
+#include "control/wire/levers.h"
 #include "dataplane/function/settings.h"
 #include "dataplane/functions/catalog.h"
 
@@ -91,7 +94,7 @@ void AddQueues(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
       "Queue pairs for every port")
       ->required();
   set->add_option("--method", typed.set_queues.method, "Use this lever and no other")
-      ->check(CLI::IsMember({"cores", "spread", "channels"}));
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(wire::kLevers), std::end(wire::kLevers))));
   set->add_flag("--dry-run", typed.set_queues.dry_run, "Print the plan, change nothing");
   AddParsed(
       *set, "--timeout", "DURATION", IntervalFrom(kMinTimeout),
@@ -163,6 +166,14 @@ void AddConfig(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
   commands[config->add_subcommand("rollback", "Undo the last apply, before it is confirmed")] = RunConfigRollback;
 }
 
+std::vector<std::string> ActionWords() {
+  std::vector<std::string> words;
+  for (const RuleWord& action : ActionField().words) {
+    words.emplace_back(action.word);
+  }
+  return words;
+}
+
 // Checks the form of "dst_port=22"; the agent knows the fields.
 std::string CheckField(const std::string& text) {
   const size_t equals = text.find('=');
@@ -174,9 +185,7 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   commands[rules] = commands[rules->add_subcommand("list", "The same")] = RunRules;
 
   CLI::App* add = rules->add_subcommand("add", "Add a rule, at the end unless said otherwise");
-  add->add_option("ACTION", typed.action, "Where the packets go")
-      ->required()
-      ->check(CLI::IsMember({"dataplane", "pass", "drop"}));
+  add->add_option("ACTION", typed.action, "The fate of the packets")->required()->check(CLI::IsMember(ActionWords()));
   add->add_option("FIELD=VALUE", typed.fields,
                   "The packets it is for, by these fields: " +
                       absl::StrJoin(MatchFields(), ", ",
@@ -226,42 +235,15 @@ void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command
   commands[replace] = [&typed](const Context& context) { return RunReplaceBlocklist(context, typed.file); };
 }
 
-const char* TypeName(const SettingSpec& argument) {
-  switch (argument.type) {
-    case SettingType::kUnsigned:
-      return "N";
-    case SettingType::kDuration:
-      return "DURATION";
-    default:
-      return "WORD";
-  }
-}
-
 // Adds a verb for each command of any function. The agent says whether the function it runs has it.
 void AddFunction(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
   CLI::App* function = app.add_subcommand("function", "The network function: settings, counters, and its own commands");
   commands[function] = RunFunction;
-  for (const FunctionDescriptor* descriptor : Functions()) {
-    for (const CommandSpec& command : descriptor->commands) {
-      const std::vector<CLI::App*> there =
-          function->get_subcommands([&](const CLI::App* one) { return one->get_name() == command.name; });
-      CLI::App* verb = there.empty() ? function->add_subcommand(command.name, command.help) : there.front();
-      SettingTexts& arguments = typed.function_arguments[command.name];
-      for (const SettingSpec& argument : command.arguments) {
-        const std::string option = absl::StrCat("--", argument.name);
-        if (verb->get_option_no_throw(option) == nullptr) {
-          verb->add_option(option, arguments[argument.name], argument.help)
-              ->type_name(TypeName(argument))
-              ->check([&argument](const std::string& text) {
-                const absl::StatusOr<std::string> checked = CheckSetting(argument, text);
-                return checked.ok() ? std::string() : std::string(checked.status().message());
-              });
-        }
-      }
-      commands[verb] = [&arguments, name = std::string(command.name)](const Context& context) {
-        return RunFunctionCommand(context, name, arguments);
-      };
-    }
+  for (const auto& [command, verb] : AddFunctionVerbs(*function, Functions(), typed.function_arguments)) {
+    const SettingTexts& arguments = typed.function_arguments[command];
+    commands[verb] = [&arguments, name = command](const Context& context) {
+      return RunFunctionCommand(context, name, arguments);
+    };
   }
 }
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "control/cli/render_config.h"
 #include "control/cli/render_resize.h"
+#include "control/wire/levers.h"
 
 namespace sluice::cli {
 namespace {
@@ -141,7 +142,7 @@ std::string OffloadLine(const wire::Offload& offload, Style style) {
 // Names the lever that led to a port's present state.
 std::string Lever(const wire::StatusResponse& status, const wire::Port& port) {
   if (port.queue_pairs().open() > port.queue_pairs().current()) {
-    return "spread";
+    return wire::kSpreadLever;
   }
   const wire::LastResize& last = status.last_resize();
   return last.method().empty() || last.result() != "done" ? "-" : last.method();

@@ -1,5 +1,5 @@
 // The steps of a live change of the configuration. control/apply orders and runs them; each live key names its step
-// (keys.h).
+// (keys.h). Constants; any thread.
 #ifndef SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
 #define SLUICE_CONTROL_CONFIG_CONFIG_STEP_H_
 

@@ -97,7 +97,9 @@ std::vector<KeyDoc> KeyDocs() {
     for (const RuleWord& word : field.words) {
       words.push_back({word.word, word.meaning});
     }
-    docs.push_back({"rule", field.name, std::move(words), field.values, field.unset, true, field.help});
+    const bool only_words = *field.values == '\0';
+    docs.push_back({"rule", field.name, only_words ? std::move(words) : std::vector<KeyWord>(), AllowedText(field),
+                    field.unset, true, field.help});
   }
   return docs;
 }

@@ -3,19 +3,14 @@
 //   write_key_docs man EXAMPLE PAGE    writes sluice.toml(5) to PAGE, with EXAMPLE in it
 #include <cstdio>
 #include <fstream>
-#include <sstream>
 #include <string>
 
 #include "control/config/key_docs.h"
+#include "dataplane/base/whole_file.h"
 
 namespace {
 
-absl::StatusOr<std::string> ReadAll(const char* path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  text << file.rdbuf();
-  return file ? absl::StatusOr<std::string>(text.str()) : absl::NotFoundError("it cannot be read");
-}
+constexpr size_t kMaxBytes = 1 << 20;
 
 absl::Status Write(const char* path, const absl::StatusOr<std::string>& text) {
   if (!text.ok()) {
@@ -33,10 +28,10 @@ int main(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   absl::Status done;
   if (verb == "readme" && argc == 3) {
-    const absl::StatusOr<std::string> readme = ReadAll(argv[2]);
+    const absl::StatusOr<std::string> readme = sluice::ReadWholeFile(argv[2], kMaxBytes);
     done = Write(argv[2], readme.ok() ? sluice::WithReadmeTables(*readme) : readme);
   } else if (verb == "man" && argc == 4) {
-    const absl::StatusOr<std::string> example = ReadAll(argv[2]);
+    const absl::StatusOr<std::string> example = sluice::ReadWholeFile(argv[2], kMaxBytes);
     done = Write(argv[3], example.ok() ? sluice::ManPage(SLUICE_VERSION, *example) : example);
   } else {
     fputs("usage: write_key_docs readme README | man EXAMPLE PAGE\n", stderr);

@@ -10,7 +10,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -116,9 +115,14 @@ absl::StatusOr<Greeting> DataplaneLink::Accept(absl::Time deadline) {
 
 absl::StatusOr<std::optional<Greeting>> DataplaneLink::AcceptSurvivor(pid_t pid, absl::Duration bound) {
   const UniqueFd process = WatchProcess(pid);
+  if (!process) {
+    return std::optional<Greeting>();
+  }
   pollfd either[] = {{listener_.get(), POLLIN, 0}, {process.get(), POLLIN, 0}};
-  if (!process || poll(either, std::size(either), static_cast<int>(absl::ToInt64Milliseconds(bound))) <= 0 ||
-      (either[0].revents & POLLIN) == 0) {
+  if (const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(either), absl::Now() + bound); !ready.ok()) {
+    return ready.status();
+  }
+  if ((either[0].revents & POLLIN) == 0) {
     return std::optional<Greeting>();
   }
   absl::StatusOr<Greeting> greeting = Accept(absl::Now() + bound);

@@ -22,7 +22,8 @@
 
 namespace sluice {
 
-struct HeldLane {
+// A lane that a dataplane which outlived the former agent gives back.
+struct SurvivingLane {
   dataplane::LaneSpec spec;
   uint32_t worker = 0;
   std::vector<UniqueFd> fds;  // in the order of LaneSpec's comment
@@ -32,7 +33,7 @@ struct Greeting {
   dataplane::Hello hello;
   UniqueFd stats;  // when hello.configured()
   UniqueFd state;  // the function's state memory, if it has any
-  std::vector<HeldLane> lanes;
+  std::vector<SurvivingLane> lanes;
 };
 
 class DataplaneLink final : public DataplaneConnection {
@@ -47,8 +48,6 @@ class DataplaneLink final : public DataplaneConnection {
   // Readable when the dataplane has gone (it never speaks unasked after its greeting). -1: none.
   int connection_fd() const { return connection_.get(); }
   pid_t pid() const override { return pid_; }
-  // Readable when the process has ended. -1: none.
-  int pidfd() const { return pidfd_.get(); }
 
   // Waits for a dataplane, takes it in and reads its greeting. Errors: DeadlineExceeded; AlreadyExists when one is
   // connected; PermissionDenied for another user's process; FailedPrecondition for another contract version.

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/doctor/kernel_version.h"
+#include "control/kernel/device_limits.h"
 #include "dataplane/contract/umem_layout.h"
 
 namespace sluice::doctor {
@@ -15,14 +16,16 @@ constexpr KernelVersion kTestedKernel = {6, 1};
 // 5.10 brought sockets of several devices, each with fill and completion rings, on one UMEM (net/xdp/xsk.c: xsk_bind);
 // 5.11 brought SO_PREFER_BUSY_POLL, and BPF memory that is not charged to memlock.
 constexpr KernelVersion kOldestKernel = {5, 11};
-// Sums the memory that the kernel charges for the lanes that the agent makes: one for each queue pair and the bridge's,
-// each with a UMEM whose frames are all pinned (net/xdp/xdp_umem.c: xdp_umem_account_pages).
+
+// Sums the memory that the kernel charges for the lanes that the agent has, or would make: one for each queue pair and
+// the bridge's, each with a UMEM whose frames are all pinned (net/xdp/xdp_umem.c: xdp_umem_account_pages).
 uint64_t LockedBytes(absl::Span<const PortFacts> ports) {
   uint32_t lanes = 1;
   uint32_t frame_size_bytes = 0;
   for (const PortFacts& port : ports) {
     lanes = std::max(lanes, port.queue_pairs_wanted + 1);
-    frame_size_bytes = std::max(frame_size_bytes, port.frame_size_bytes);
+    const uint32_t its = port.frame_size_bytes.value_or(FrameSizeForMtu(port.mtu_bytes).value_or(0));
+    frame_size_bytes = std::max(frame_size_bytes, its);
   }
   return uint64_t{lanes} * LaneLayout(static_cast<uint32_t>(ports.size()), frame_size_bytes).frames_bytes();
 }

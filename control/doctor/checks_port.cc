@@ -94,17 +94,35 @@ void CheckSteering(const MachineFacts&, const PortFacts& port, Report& report) {
   }
 }
 
+void CheckLink(const MachineFacts&, const PortFacts& port, Report& report) {
+  const std::string cost = "no packet comes in or leaves";
+  if (!port.up) {
+    report.Warning("the link is down: somebody set it down, or nobody set it up yet", cost,
+                   absl::StrCat("ip link set ", port.netdev, " up; or start sluice-agent, which does so"));
+  } else if (!port.carrier) {
+    report.Warning("the link is down: the other end gives no carrier", cost,
+                   port.virtio.has_value()
+                       ? "QEMU's monitor: set_link ID on\nlibvirt: virsh domif-setlink DOMAIN INTERFACE up"
+                       : "set the other end up");
+  } else {
+    report.Ok("the link is up");
+  }
+}
+
 void CheckMtu(const MachineFacts&, const PortFacts& port, Report& report) {
   const absl::StatusOr<uint32_t> frame_size = FrameSizeForMtu(port.mtu_bytes);
   if (!frame_size.ok()) {
     report.Error(std::string(frame_size.status().message()), "Sluice does not take packets of several buffers",
                  absl::StrCat("ip link set ", port.netdev, " mtu 1500"));
-  } else if (port.frame_size_bytes != 0 && port.frame_size_bytes < *frame_size) {
+  } else if (!port.frame_size_bytes.has_value()) {
+    report.Ok(absl::StrCat("the device takes MTU ", port.mtu_bytes, ", with frames of ", *frame_size, " bytes"));
+  } else if (*port.frame_size_bytes < *frame_size) {
     report.Error(absl::StrCat("MTU ", port.mtu_bytes, " needs frames of ", *frame_size, " bytes, they have ",
-                              port.frame_size_bytes),
-                 "longer packets are dropped on receive", "restart sluice-agent: frames are sized at its start");
+                              *port.frame_size_bytes),
+                 "longer packets are dropped on receive",
+                 "stop sluice-agent, then start it: a mere restart keeps the lanes, and so their frames");
   } else {
-    report.Ok(absl::StrCat("MTU ", port.mtu_bytes, " fits frames of ", *frame_size, " bytes"));
+    report.Ok(absl::StrCat("MTU ", port.mtu_bytes, " fits frames of ", *port.frame_size_bytes, " bytes"));
   }
 }
 

@@ -8,6 +8,7 @@
 namespace sluice::doctor {
 
 void CheckDriver(const MachineFacts& machine, const PortFacts& port, Report& report);
+void CheckLink(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckQueuePairs(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckXdpQueues(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckSteering(const MachineFacts& machine, const PortFacts& port, Report& report);

@@ -29,6 +29,7 @@ struct PortCheck {
 };
 constexpr PortCheck kPortChecks[] = {
     {"driver", false, CheckDriver},
+    {"link", false, CheckLink},
     {"modern", true, CheckModern},
     {"multiqueue", true, CheckMultiqueue},
     {"queue_pairs", false, CheckQueuePairs},

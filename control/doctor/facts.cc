@@ -13,7 +13,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "control/kernel/affinity.h"
-#include "control/kernel/device_limits.h"
 #include "control/kernel/links.h"
 #include "dataplane/base/cpu_list.h"
 
@@ -75,14 +74,16 @@ absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
   facts.name = port.name;
   facts.netdev = port.netdev;
   facts.queue_pairs_wanted = port.queue_pairs_wanted;
+  facts.frame_size_bytes = port.frame_size_bytes;
   facts.dropped_in_xdp = port.dropped_in_xdp;
 
   const absl::StatusOr<Link> link = GetLink(port.netdev);
   if (!link.ok()) {
     return link.status();
   }
+  facts.up = link->up;
+  facts.carrier = link->carrier;
   facts.mtu_bytes = link->mtu_bytes;
-  facts.frame_size_bytes = FrameSizeForMtu(link->mtu_bytes).value_or(0);
   absl::StatusOr<std::optional<VirtioDevice>> virtio = ReadVirtioDevice(port.netdev);
   if (!virtio.ok()) {
     return virtio.status();

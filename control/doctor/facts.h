@@ -28,9 +28,11 @@ struct PortFacts {
   std::string name;
   std::string netdev;
   std::string driver;
+  bool up = false;  // links.h
+  bool carrier = false;
   uint32_t mtu_bytes = 0;
-  uint32_t frame_size_bytes = 0;
-  std::optional<Channels> channels;  // nullopt: the driver cannot say
+  std::optional<uint32_t> frame_size_bytes;  // PortToExamine's
+  std::optional<Channels> channels;          // nullopt: the driver cannot say
   uint32_t queue_pairs_wanted = 1;
   bool has_rss = false;
   std::optional<VirtioDevice> virtio;      // nullopt: another driver
@@ -45,6 +47,8 @@ struct PortToExamine {
   std::string name;
   std::string netdev;
   uint32_t queue_pairs_wanted = 1;
+  // The frames that the agent's lanes have; nullopt: there is no agent, and so there are no lanes.
+  std::optional<uint32_t> frame_size_bytes;
   // Frames that XDP dropped and that are accounted for elsewhere (by rules, say); nullopt: unknown.
   std::optional<uint64_t> dropped_in_xdp;
 };

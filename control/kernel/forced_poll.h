@@ -6,6 +6,8 @@
 // napi_busy_loop), unless a softirq is polling it; that softirq then empties the queue before it lets go of the NAPI.
 // After some polls, with a pause between them, all packets that were there are in the sockets' receive rings. A socket
 // that never received anything knows no NAPI, and no earlier packet is on its way to it.
+//
+// One thread; blocks for the pauses.
 #ifndef SLUICE_CONTROL_KERNEL_FORCED_POLL_H_
 #define SLUICE_CONTROL_KERNEL_FORCED_POLL_H_
 

@@ -92,6 +92,7 @@ absl::StatusOr<Link> GetLink(const std::string& name) {
     const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer));
     link.ifindex = header->ifi_index;
     link.up = (header->ifi_flags & IFF_UP) != 0;
+    link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
     // The kernel reports what users set (net/core/dev.c: dev_get_flags takes IFF_PROMISC from gflags).
     link.promiscuous = (header->ifi_flags & IFF_PROMISC) != 0;
     ForEachAttribute(answer, sizeof(ifinfomsg), [&link](const nlattr* attribute) {

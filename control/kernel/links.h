@@ -18,7 +18,8 @@ struct Link {
   int ifindex = 0;
   uint32_t mtu_bytes = 0;
   std::array<uint8_t, 6> mac{};
-  bool up = false;
+  bool up = false;           // IFF_UP: somebody set it up
+  bool carrier = false;      // IFF_LOWER_UP: the other end is there, too
   bool promiscuous = false;  // IFF_PROMISC as set by a user, not by a packet socket
   uint32_t rx_queues = 0;    // IFLA_NUM_RX_QUEUES
   uint32_t tx_queues = 0;

@@ -108,7 +108,7 @@ absl::Status Handover::FromSurvivor(Greeting greeting) {
     return stats.status();
   }
   dataplane_.SetStats(*std::move(stats));
-  for (HeldLane& held : greeting.lanes) {
+  for (SurvivingLane& held : greeting.lanes) {
     if (absl::Status s = lanes_.Adopt(std::move(held)); !s.ok()) {
       return s;
     }

@@ -261,7 +261,7 @@ void LaneSet::Clear() {
   }
 }
 
-absl::Status LaneSet::Adopt(HeldLane held) {
+absl::Status LaneSet::Adopt(SurvivingLane held) {
   const uint32_t lane = held.spec.index();
   if (lane >= kMaxLanes || lanes_.count(lane) != 0) {
     return absl::DataLossError(absl::StrCat("the dataplane holds lane ", lane, " twice or out of range"));

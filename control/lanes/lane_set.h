@@ -85,7 +85,7 @@ class LaneSet {
   // --- after an agent, or a dataplane, died
 
   // Takes in a lane that a surviving dataplane handed over. DataLoss for one that it cannot have.
-  absl::Status Adopt(HeldLane held);
+  absl::Status Adopt(SurvivingLane held);
   // Makes later lanes in the mode of the adopted ones.
   void KeepModeOfAdopted();
   // Tells the ports the bridge lane's sockets, by which frames go to the kernel: before they are bound, and after a

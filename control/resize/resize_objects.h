@@ -1,4 +1,4 @@
-// The objects of the agent that a resize works on. All are borrowed: their owner outlives this struct.
+// The objects of the agent that a resize works on. All are borrowed: their owner outlives this struct. One thread.
 #ifndef SLUICE_CONTROL_RESIZE_RESIZE_OBJECTS_H_
 #define SLUICE_CONTROL_RESIZE_RESIZE_OBJECTS_H_
 

@@ -4,7 +4,9 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "bpf/sluice_abi.h"
+#include "control/wire/levers.h"
 
 namespace sluice {
 namespace {
@@ -154,11 +156,11 @@ const char* LeverName(Lever lever) {
     case Lever::kNone:
       return "none";
     case Lever::kCores:
-      return "cores";
+      return wire::kCoresLever;
     case Lever::kSpread:
-      return "spread";
+      return wire::kSpreadLever;
     case Lever::kChannels:
-      return "channels";
+      return wire::kChannelsLever;
   }
   return "none";
 }
@@ -172,7 +174,8 @@ absl::StatusOr<std::optional<Lever>> ParseLever(const std::string& name) {
       return std::optional<Lever>(lever);
     }
   }
-  return absl::InvalidArgumentError(absl::StrCat("no such method: ", name, " (cores, spread, channels)"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("no such method: ", name, " (", absl::StrJoin(wire::kLevers, ", "), ")"));
 }
 
 bool FlowsFollowTransmit(const ResizeState& state) {

@@ -10,17 +10,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "bpf/headers.h"
 
 namespace sluice {
 namespace {
 
-constexpr uint32_t kEthertypeIpv4 = 0x0800;
-constexpr uint32_t kEthertypeArp = 0x0806;
-constexpr uint32_t kEthertypeIpv6 = 0x86dd;
-constexpr uint32_t kEthertypeVlan = 0x8100;        // 802.1Q
-constexpr uint32_t kEthertypeServiceTag = 0x88a8;  // 802.1ad
-constexpr uint32_t kFirstEthertype = 0x0600;       // below it the field is a length (IEEE 802.3)
-constexpr uint32_t kLastVlan = 4094;               // 4095 is reserved (IEEE 802.1Q)
+constexpr uint32_t kFirstEthertype = 0x0600;  // below it the field is a length (IEEE 802.3)
+constexpr uint32_t kLastVlan = 4094;          // 4095 is reserved (IEEE 802.1Q)
 constexpr uint32_t kLastPort = 65535;
 
 constexpr RuleWord kProtocols[] = {{"tcp", IPPROTO_TCP, ""},
@@ -29,7 +25,7 @@ constexpr RuleWord kProtocols[] = {{"tcp", IPPROTO_TCP, ""},
                                    {"icmpv6", IPPROTO_ICMPV6, ""},
                                    {"sctp", IPPROTO_SCTP, ""}};
 constexpr RuleWord kEthertypes[] = {
-    {"ipv4", kEthertypeIpv4, ""}, {"ipv6", kEthertypeIpv6, ""}, {"arp", kEthertypeArp, ""}};
+    {"ipv4", SLUICE_ETHERTYPE_IPV4, ""}, {"ipv6", SLUICE_ETHERTYPE_IPV6, ""}, {"arp", SLUICE_ETHERTYPE_ARP, ""}};
 constexpr RuleWord kActions[] = {{"dataplane", SLUICE_ACTION_DATAPLANE, "to the network function"},
                                  {"pass", SLUICE_ACTION_PASS, "to the kernel"},
                                  {"drop", SLUICE_ACTION_DROP, "nowhere, counted"}};
@@ -40,13 +36,13 @@ constexpr const char* kPrefix = "an address or prefix, such as \"10.0.0.0/8\" or
 constexpr const char* kWithPorts = "Only allowed with proto tcp, udp or sctp.";
 
 constexpr RuleField kFields[] = {
-    {"proto", {}, "tcp, udp, icmp, icmpv6, sctp, or a number 0..255", kAnything, "The IP protocol."},
+    {"proto", kProtocols, "a number 0..255", kAnything, "The IP protocol."},
     {"src", {}, kPrefix, kAnything, "The source address."},
     {"dst", {}, kPrefix, kAnything, "The destination address."},
     {"src_port", {}, kPortRange, kAnything, kWithPorts},
     {"dst_port", {}, kPortRange, kAnything, kWithPorts},
     {"vlan", {}, "a number 0..4094", kAnything, "The id of the outermost VLAN tag."},
-    {"ethertype", {}, "ipv4, ipv6, arp, or a number 0x0600..0xffff", kAnything, "The ethertype behind all VLAN tags."},
+    {"ethertype", kEthertypes, "a number 0x0600..0xffff", kAnything, "The ethertype behind all VLAN tags."},
     {"in_port", {}, "a port's name", "every port", "The only port that gets the rule."},
     {"action", kActions, "", "", "The fate of the packets that match all other keys of the rule."},
 };
@@ -58,10 +54,6 @@ std::optional<uint32_t> Find(absl::Span<const RuleWord> words, const std::string
     }
   }
   return std::nullopt;
-}
-
-std::string Listed(absl::Span<const RuleWord> words) {
-  return absl::StrJoin(words, ", ", [](std::string* out, const RuleWord& word) { out->append(word.word); });
 }
 
 struct PortRange {
@@ -108,6 +100,11 @@ class Compiler {
     return it == fields_.end() ? nullptr : &it->second;
   }
   void Problem(const std::string& field, const std::string& text) { problems_.push_back({field, text}); }
+  void NotAllowed(absl::string_view field, const std::string& text) {
+    const RuleField* known =
+        std::find_if(std::begin(kFields), std::end(kFields), [&](const RuleField& one) { return field == one.name; });
+    Problem(known->name, absl::StrCat("'", text, "' is not allowed; allowed: ", AllowedText(*known)));
+  }
   bool Matches(uint32_t bits) const { return (rule_.match & bits) != 0; }
   bool HasProto(uint8_t proto) const { return Matches(SLUICE_MATCH_PROTO) && rule_.proto == proto; }
 
@@ -127,12 +124,12 @@ class Compiler {
   void Action() {
     const std::string* text = Get("action");
     if (text == nullptr) {
-      Problem("action", absl::StrCat("missing; allowed: ", Listed(kActions)));
+      Problem("action", absl::StrCat("missing; allowed: ", AllowedText(ActionField())));
       return;
     }
     const std::optional<uint32_t> action = Find(kActions, *text);
     if (!action.has_value()) {
-      Problem("action", absl::StrCat("'", *text, "' is not allowed; allowed: ", Listed(kActions)));
+      NotAllowed("action", *text);
       return;
     }
     rule_.action = *action;
@@ -148,9 +145,8 @@ class Compiler {
       type = ParseNumberUpTo(*text, 0xffff);
     }
     if (!type.has_value() || *type < kFirstEthertype) {
-      Problem("ethertype", absl::StrCat("'", *text, "' is not allowed; allowed: ", Listed(kEthertypes),
-                                        ", or a number 0x0600..0xffff"));
-    } else if (*type == kEthertypeVlan || *type == kEthertypeServiceTag) {
+      NotAllowed("ethertype", *text);
+    } else if (sluice_is_tag(static_cast<uint16_t>(*type)) != 0) {
       Problem("ethertype",
               absl::StrCat("'", *text, "' is a VLAN tag's; the ethertype behind all tags is compared: use vlan"));
     } else {
@@ -166,7 +162,7 @@ class Compiler {
     }
     const std::optional<uint32_t> vlan = ParseNumberUpTo(*text, kLastVlan);
     if (!vlan.has_value()) {
-      Problem("vlan", absl::StrCat("'", *text, "' is not allowed; allowed: a number 0..", kLastVlan));
+      NotAllowed("vlan", *text);
       return;
     }
     rule_.match |= SLUICE_MATCH_VLAN;
@@ -183,8 +179,7 @@ class Compiler {
       proto = ParseNumberUpTo(*text, 255);
     }
     if (!proto.has_value()) {
-      Problem("proto",
-              absl::StrCat("'", *text, "' is not allowed; allowed: ", Listed(kProtocols), ", or a number 0..255"));
+      NotAllowed("proto", *text);
       return;
     }
     rule_.match |= SLUICE_MATCH_PROTO;
@@ -262,18 +257,19 @@ class Compiler {
       return;
     }
     const uint32_t type = rule_.ethertype;
-    const bool ip = type == kEthertypeIpv4 || type == kEthertypeIpv6;
+    const bool ip = type == SLUICE_ETHERTYPE_IPV4 || type == SLUICE_ETHERTYPE_IPV6;
     if (!ip && (family != 0 || Matches(SLUICE_MATCH_PROTO))) {
       Problem("ethertype", absl::StrCat("'", *Get("ethertype"),
                                         "' packets have no proto, src or dst; with those it must be ipv4 or ipv6"));
     }
-    if ((type == kEthertypeIpv4 && family == 6) || (type == kEthertypeIpv6 && family == 4)) {
+    if ((type == SLUICE_ETHERTYPE_IPV4 && family == 6) || (type == SLUICE_ETHERTYPE_IPV6 && family == 4)) {
       Problem("ethertype",
               absl::StrCat("the addresses are IPv", int{family}, ", so it must be ipv", int{family}, " or left out"));
     }
-    if ((type == kEthertypeIpv4 && HasProto(IPPROTO_ICMPV6)) || (type == kEthertypeIpv6 && HasProto(IPPROTO_ICMP))) {
+    if ((type == SLUICE_ETHERTYPE_IPV4 && HasProto(IPPROTO_ICMPV6)) ||
+        (type == SLUICE_ETHERTYPE_IPV6 && HasProto(IPPROTO_ICMP))) {
       Problem("ethertype", absl::StrCat("proto is the other family's; with ", *Get("proto"), " it must be ",
-                                        type == kEthertypeIpv4 ? "ipv6" : "ipv4", " or left out"));
+                                        type == SLUICE_ETHERTYPE_IPV4 ? "ipv6" : "ipv4", " or left out"));
     }
   }
 
@@ -292,6 +288,16 @@ absl::Span<const RuleField> AllRuleFields() {
 absl::Span<const RuleField> MatchFields() {
   const absl::Span<const RuleField> all = AllRuleFields();
   return all.first(all.size() - 1);
+}
+
+const RuleField& ActionField() {
+  return AllRuleFields().back();
+}
+
+std::string AllowedText(const RuleField& field) {
+  const std::string words =
+      absl::StrJoin(field.words, ", ", [](std::string* out, const RuleWord& word) { out->append(word.word); });
+  return absl::StrCat(words, words.empty() || *field.values == '\0' ? "" : ", or ", field.values);
 }
 
 std::string MatchText(const RuleFields& fields) {

@@ -30,8 +30,8 @@ struct RuleWord {
 
 struct RuleField {
   const char* name;
-  absl::Span<const RuleWord> words;  // every value it takes; empty: `values` says it
-  const char* values;                // the values it takes; "" where `words` says it
+  absl::Span<const RuleWord> words;  // words that it takes
+  const char* values;                // the other values that it takes; "": none
   const char* unset;                 // the meaning of leaving it out; "": it is required
   const char* help;
 };
@@ -40,6 +40,10 @@ struct RuleField {
 absl::Span<const RuleField> AllRuleFields();
 // Returns the fields that a packet is compared with: all but the action.
 absl::Span<const RuleField> MatchFields();
+const RuleField& ActionField();
+// Returns the values that a field takes, as errors and manuals show them: "ipv4, ipv6, arp, or a number
+// 0x0600..0xffff".
+std::string AllowedText(const RuleField& field);
 // Returns "proto=udp dst_port=53", in that order; "everything" when no field is there but the action.
 std::string MatchText(const RuleFields& fields);
 

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -139,12 +140,24 @@ wire::Response SetQueues(const wire::SetQueuesRequest& request, const Served& se
   return AnswerResize(served.resizer.Resize(wish, request.dry_run(), absl::Now() + bound), !request.dry_run(), served);
 }
 
+// Returns the size of the frames that the lanes have; the smallest, since a packet may come in by any lane. A lane that
+// was taken over keeps the size it was made with.
+std::optional<uint32_t> FrameSizeBytes(const LaneSet& lanes) {
+  std::optional<uint32_t> bytes;
+  for (const auto& [index, lane] : lanes.lanes()) {
+    const uint32_t its = lane.sockets.layout.frame_size_bytes;
+    bytes = std::min(bytes.value_or(its), its);
+  }
+  return bytes;
+}
+
 wire::Response Examine(const wire::DoctorRequest& request, const Served& served) {
   std::vector<PortToExamine> ports;
   for (uint32_t index = 0; index < served.ports.size(); ++index) {
     const Port& port = served.ports[index];
     if (request.port().empty() || request.port() == port.name() || request.port() == port.netdev()) {
-      ports.push_back({port.name(), port.netdev(), served.resizer.wanted_pairs(), DroppedInXdp(served, index)});
+      ports.push_back({port.name(), port.netdev(), served.resizer.wanted_pairs(), FrameSizeBytes(served.lanes),
+                       DroppedInXdp(served, index)});
     }
   }
   if (ports.empty()) {

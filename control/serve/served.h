@@ -1,4 +1,5 @@
 // The objects of the agent that requests ask and change. All are borrowed: their owner outlives this struct.
+// One thread.
 #ifndef SLUICE_CONTROL_SERVE_SERVED_H_
 #define SLUICE_CONTROL_SERVE_SERVED_H_
 

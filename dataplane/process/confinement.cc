@@ -70,7 +70,7 @@ constexpr int kAllowed[] = {
     SCMP_SYS(sigaltstack),
     SCMP_SYS(tgkill),
     SCMP_SYS(restart_syscall),
-    // Hash seeds of the libraries; secrets of a function's tables (functions/count/source_table.cc).
+    // Hash seeds of the libraries; a function's secret.
     SCMP_SYS(getrandom),
 };
 

@@ -56,7 +56,7 @@ class FlowRewriteTest : public FlowRuns, public ::testing::WithParamInterface<Sh
     for (const size_t payload : {0, 1, 18, 1200}) {
       const Bytes packet = written(GetParam(), Spec(), payload);
       put(flow_of(packet, SLUICE_FLOW_OFFLOADED, action));
-      EXPECT_EQ(written(GetParam(), after, payload), carried(packet)) << payload << " bytes of payload";
+      EXPECT_EQ(written(GetParam(), after, payload), offloaded(packet)) << payload << " bytes of payload";
     }
   }
 
@@ -131,7 +131,7 @@ TEST_P(FlowRewriteTest, ATagKeepsItsPriority) {
   put(flow_of(packet, SLUICE_FLOW_OFFLOADED, action));
   Bytes expected = packet;
   Packet::put16(expected, 14, 0xe000 | 4000);
-  EXPECT_EQ(expected, carried(packet));
+  EXPECT_EQ(expected, offloaded(packet));
 }
 
 TEST_P(FlowRewriteTest, AUdpPacketWithoutAChecksumStaysSo) {
@@ -144,7 +144,7 @@ TEST_P(FlowRewriteTest, AUdpPacketWithoutAChecksumStaysSo) {
   Packet::put16(packet, field, 0);
   Packet::put16(expected, field, 0);
   put(flow_of(packet, SLUICE_FLOW_OFFLOADED, translated(nat())));
-  EXPECT_EQ(expected, carried(packet));
+  EXPECT_EQ(expected, offloaded(packet));
 }
 
 TEST_P(FlowRewriteTest, AWrongChecksumStaysWrong) {
@@ -153,7 +153,7 @@ TEST_P(FlowRewriteTest, AWrongChecksumStaysWrong) {
   put(flow_of(packet, SLUICE_FLOW_OFFLOADED, translated(nat())));
   Bytes expected = written(GetParam(), nat(), 18);
   expected.back() ^= 0x55;
-  EXPECT_EQ(expected, carried(packet)) << "the checksum still fits the bytes as they were before the damage";
+  EXPECT_EQ(expected, offloaded(packet)) << "the checksum still fits the bytes as they were before the damage";
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, FlowRewriteTest,

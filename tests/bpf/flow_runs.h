@@ -82,7 +82,7 @@ class FlowRuns : public Programs {
   }
 
   // Returns the packet as XDP sends it; empty if it does not send it.
-  Bytes carried(const Bytes& packet) {
+  Bytes offloaded(const Bytes& packet) {
     Bytes out(packet.size() + 64);
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),
                 .data_size_in = static_cast<__u32>(packet.size()), .data_size_out = static_cast<__u32>(out.size()));

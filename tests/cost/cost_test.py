@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.cost import make_frames, measure
+from tests.cost import measure
 
 # The most that a packet may cost with sixteen lanes, in multiples of its cost with one.
 FLAT = 1.05
@@ -70,7 +70,3 @@ def test_comparison_refuses_either_way(cost, stored, refused_as):
     figure = cost("reflect, 1 lane, full bursts").instructions
     said = measure.problem("reflect", figure, stored * figure)
     assert (refused_as in said and measure.STORE in said) if refused_as else not said
-
-
-def test_recording_is_what_its_program_makes():
-    assert measure.RECORDING.read_bytes() == make_frames.recording()

@@ -48,7 +48,7 @@ class OffloadFlowsTest : public DataplaneTest {
   absl::Status SendEpoch(uint32_t epoch) { return Send(WithTables(epoch, {})); }
 
   // Sends enough packets of the flow through both ports of lane 0 for the function to decide on it.
-  void Carry(uint32_t flow) {
+  void Offload(uint32_t flow) {
     for (uint64_t i = 0; i < 16; ++i) {
       ASSERT_TRUE(socket(0, i % kPorts).Deliver(UdpPacket(flow, i)));
     }
@@ -104,11 +104,11 @@ TEST_F(OffloadFlowsTest, WantsToBeConfiguredFirst) {
 TEST_F(OffloadFlowsTest, FlowsAreOffloadedInTheTablesThatCame) {
   Start(1);
   const Memories memories = MakeMemories();
-  Carry(1);
+  Offload(1);
   EXPECT_EQ(dataplane_->tick_every(), absl::InfiniteDuration());
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
   EXPECT_EQ(dataplane_->tick_every(), absl::Seconds(1));
-  Carry(2);
+  Offload(2);
   ExpectUnknown(memories, 1);
   ExpectOffloaded(memories, 2, kEpoch);
 }
@@ -119,7 +119,7 @@ TEST_F(OffloadFlowsTest, ARefusedRequestTurnsNothingOn) {
   SendWhatIsWrong(kEpoch, memories);
   EXPECT_EQ(SendEpoch(kEpoch).code(), absl::StatusCode::kInvalidArgument) << "there are no tables to keep";
   EXPECT_EQ(dataplane_->tick_every(), absl::InfiniteDuration());
-  Carry(1);
+  Offload(1);
   ExpectUnknown(memories, 1);
 }
 
@@ -130,7 +130,7 @@ TEST_F(OffloadFlowsTest, ARefusedRequestLeavesEpochAndTables) {
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
   SendWhatIsWrong(kEpoch + 1, refused);
   EXPECT_EQ(dataplane_->tick_every(), absl::Seconds(1));
-  Carry(1);
+  Offload(1);
   ExpectOffloaded(memories, 1, kEpoch);
   ExpectUnknown(refused, 1);
 }
@@ -139,12 +139,12 @@ TEST_F(OffloadFlowsTest, ANewEpochKeepsTheTables) {
   Start(1);
   const Memories memories = MakeMemories();
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
-  Carry(1);
+  Offload(1);
   ExpectOffloaded(memories, 1, kEpoch);
   ASSERT_TRUE(SendEpoch(kEpoch + 1).ok());
   EXPECT_EQ(dataplane_->tick_every(), absl::Seconds(1));
-  Carry(1);
-  Carry(2);
+  Offload(1);
+  Offload(2);
   ExpectOffloaded(memories, 1, kEpoch + 1);
   ExpectOffloaded(memories, 2, kEpoch + 1);
 }
@@ -155,7 +155,7 @@ TEST_F(OffloadFlowsTest, OtherTablesTakeTheirPlace) {
   const Memories memories = MakeMemories();
   ASSERT_TRUE(Send(WithTables(kEpoch, former)).ok());
   ASSERT_TRUE(Send(WithTables(kEpoch + 1, memories)).ok());
-  Carry(1);
+  Offload(1);
   ExpectUnknown(former, 1);
   ExpectOffloaded(memories, 1, kEpoch + 1);
 }
@@ -167,7 +167,7 @@ TEST_F(OffloadFlowsTest, EpochZeroTurnsItOff) {
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
   ASSERT_TRUE(SendEpoch(0).ok());
   EXPECT_EQ(dataplane_->tick_every(), absl::InfiniteDuration());
-  Carry(1);
+  Offload(1);
   ExpectUnknown(memories, 1);
   EXPECT_EQ(SendEpoch(kEpoch + 1).code(), absl::StatusCode::kInvalidArgument) << "the tables went";
 }
@@ -176,7 +176,7 @@ TEST_F(OffloadFlowsTest, LooksAtFlowsOfTheEpochWhenItIsTime) {
   Start(1);
   const Memories memories = MakeMemories();
   ASSERT_TRUE(Send(WithTables(kEpoch, memories)).ok());
-  Carry(1);
+  Offload(1);
   for (const auto& memory : memories) {
     memory->Find(KeyOf(UdpPacket(1, 0)))->state = SLUICE_FLOW_OFFLOADED;
   }

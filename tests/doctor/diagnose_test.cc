@@ -37,6 +37,8 @@ PortFacts GoodPort() {
   port.name = "wan";
   port.netdev = "eth1";
   port.driver = "virtio_net";
+  port.up = true;
+  port.carrier = true;
   port.mtu_bytes = 1500;
   port.frame_size_bytes = 2048;
   port.channels = Channels{4, 4};
@@ -69,9 +71,10 @@ TEST(DiagnoseTest, EveryCheckReportsThatAllIsWell) {
     EXPECT_FALSE(finding.what().empty());
     checks.push_back(finding.check());
   }
-  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "modern", "multiqueue", "queue_pairs",
-                                           "xdp_queues", "steering", "mtu", "receive_buffers", "guest_offloads",
-                                           "rx_drops", "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
+  EXPECT_THAT(checks,
+              testing::ElementsAre("kernel", "btf", "memlock", "driver", "link", "modern", "multiqueue", "queue_pairs",
+                                   "xdp_queues", "steering", "mtu", "receive_buffers", "guest_offloads", "rx_drops",
+                                   "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
 }
 
 TEST(DiagnoseTest, EveryPortIsNamed) {
@@ -155,6 +158,20 @@ const Case kCases[] = {
        p.virtio.reset();
      },
      SEVERITY_NOTE, "eth1 is driven by veth", "made for virtio_net", ""},
+    {"LinkSetDown", "link",
+     [](M&, P& p) {
+       p.up = false;
+       p.carrier = false;
+     },
+     SEVERITY_WARNING, "the link is down: somebody set it down", "no packet", "ip link set eth1 up"},
+    {"NoCarrier", "link", [](M&, P& p) { p.carrier = false; }, SEVERITY_WARNING, "no carrier", "no packet",
+     "virsh domif-setlink"},
+    {"NoCarrierElsewhere", "link",
+     [](M&, P& p) {
+       p.carrier = false;
+       p.virtio.reset();
+     },
+     SEVERITY_WARNING, "no carrier", "no packet", "the other end"},
     {"Legacy", "modern", [](M&, P& p) { Clear(p, F::kVersion1); }, SEVERITY_WARNING, "legacy", "no RSS",
      "-device virtio-net-pci,disable-legacy=on"},
     {"NoControlQueue", "multiqueue", [](M&, P& p) { Clear(p, F::kCtrlVq); }, SEVERITY_WARNING, "VIRTIO_NET_F_CTRL_VQ",
@@ -208,20 +225,24 @@ const Case kCases[] = {
      SEVERITY_NOTE, "no RSS", "spread lever", ""},
     {"RssWithoutHash", "steering", [](M&, P& p) { Clear(p, F::kHashReport); }, SEVERITY_WARNING, "without hash report",
      "queue 0", "hash=on"},
-    {"MtuTooLarge", "mtu",
-     [](M&, P& p) {
-       p.mtu_bytes = 9000;
-       p.frame_size_bytes = 0;
-     },
-     SEVERITY_ERROR, "MTU 9000", "several buffers", "ip link set eth1 mtu 1500"},
+    {"MtuTooLarge", "mtu", [](M&, P& p) { p.mtu_bytes = 9000; }, SEVERITY_ERROR, "MTU 9000", "several buffers",
+     "ip link set eth1 mtu 1500"},
     {"MtuGrewSinceTheStart", "mtu", [](M&, P& p) { p.mtu_bytes = 3000; }, SEVERITY_ERROR,
-     "needs frames of 4096 bytes, they have 2048", "dropped", "restart"},
+     "needs frames of 4096 bytes, they have 2048", "dropped", "stop sluice-agent, then start it"},
     {"LargeMtu", "mtu",
      [](M&, P& p) {
        p.mtu_bytes = 3000;
        p.frame_size_bytes = 4096;
      },
      SEVERITY_OK, "MTU 3000 fits frames of 4096 bytes", "", ""},
+    {"SmallMtuInTheFramesOfAPortWithALargeOne", "mtu", [](M&, P& p) { p.frame_size_bytes = 4096; }, SEVERITY_OK,
+     "MTU 1500 fits frames of 4096 bytes", "", ""},
+    {"MtuWithoutAnAgent", "mtu",
+     [](M&, P& p) {
+       p.mtu_bytes = 3000;
+       p.frame_size_bytes.reset();
+     },
+     SEVERITY_OK, "takes MTU 3000, with frames of 4096 bytes", "", ""},
     {"NoMergeableBuffers", "receive_buffers", [](M&, P& p) { Clear(p, F::kMrgRxbuf); }, SEVERITY_WARNING,
      "VIRTIO_NET_F_MRG_RXBUF", "XDP does not run", "<host mrg_rxbuf='on'/>"},
     {"GuestOffloads", "guest_offloads",
@@ -347,7 +368,7 @@ TEST(DiagnoseTest, VirtioChecksAreLeftOutElsewhere) {
   for (const wire::Finding& finding : Diagnose(GoodMachine(), {port})) {
     checks.push_back(finding.check());
   }
-  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "queue_pairs", "xdp_queues",
+  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "link", "queue_pairs", "xdp_queues",
                                            "steering", "mtu", "irq_affinity"));
 }
 
@@ -356,10 +377,14 @@ TEST(DiagnoseTest, MemlockCountsTheLanesThatTheAgentMakes) {
   PortFacts large = GoodPort();
   large.name = "lan";
   large.frame_size_bytes = 4096;
+  PortFacts unmade = GoodPort();  // no agent, so the frames would have the size that the MTU asks for
+  unmade.mtu_bytes = 3000;
+  unmade.frame_size_bytes.reset();
   const struct {
     std::vector<PortFacts> ports;
     uint64_t lane_bytes;
   } cases[] = {
+      {{unmade}, LaneLayout(1, 4096).frames_bytes()},
       {{GoodPort()}, LaneLayout(1, 2048).frames_bytes()},
       {{GoodPort(), GoodPort()}, LaneLayout(2, 2048).frames_bytes()},
       {{GoodPort(), large}, LaneLayout(2, 4096).frames_bytes()},

@@ -19,11 +19,14 @@ TEST(FactsTest, Machine) {
 }
 
 TEST(FactsTest, Loopback) {
-  const absl::StatusOr<PortFacts> port = CollectPortFacts({"p", "lo", 2});
+  const absl::StatusOr<PortFacts> port = CollectPortFacts({"p", "lo", 2, 4096, 7});
   ASSERT_TRUE(port.ok()) << port.status();
   EXPECT_EQ(port->name, "p");
   EXPECT_EQ(port->netdev, "lo");
   EXPECT_EQ(port->queue_pairs_wanted, 2u);
+  EXPECT_EQ(port->frame_size_bytes, 4096u) << "as the agent says, whatever the MTU";
+  EXPECT_EQ(port->dropped_in_xdp, 7u);
+  EXPECT_TRUE(port->up && port->carrier);
   EXPECT_GT(port->mtu_bytes, 0u);
   EXPECT_FALSE(port->virtio.has_value());
   EXPECT_FALSE(port->has_rss);

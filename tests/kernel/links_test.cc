@@ -37,6 +37,7 @@ TEST_F(LinksTest, VethPairHasOneQueueTheMtuAndNoAddress) {
     EXPECT_NE(link->mac, (std::array<uint8_t, 6>{}));
     EXPECT_OK(SetLinkUp(name, true));
     EXPECT_TRUE(GetLink(name)->up);
+    EXPECT_EQ(GetLink(name)->carrier, name == std::string("far0")) << "a veth end has one when both are up";
   }
   const absl::StatusOr<std::vector<sluice_address>> addresses = LocalAddresses();
   ASSERT_OK(addresses);
@@ -44,6 +45,7 @@ TEST_F(LinksTest, VethPairHasOneQueueTheMtuAndNoAddress) {
 
   EXPECT_OK(SetLinkUp("near0", false));
   EXPECT_FALSE(GetLink("near0")->up);
+  EXPECT_FALSE(GetLink("far0")->carrier);
   EXPECT_OK(DeleteLink("near0"));
   EXPECT_EQ(GetLink("far0").status().code(), absl::StatusCode::kNotFound);
 }

@@ -36,7 +36,7 @@ class HandoverTest : public LanesTest {
     greeting.hello.add_cores(3);
     greeting.stats = UniqueFd(fcntl(dataplane_.stats().fd(), F_DUPFD_CLOEXEC, 0));
     for (const uint32_t index : {0U, kBridgeLane}) {
-      HeldLane held;
+      SurvivingLane held;
       held.spec.set_index(index);
       held.fds.emplace_back(memfd_create("umem", MFD_CLOEXEC));
       for (uint32_t port = 0; port < kPorts; ++port) {

@@ -16,8 +16,8 @@ using ::testing::SizeIs;
 
 class LaneSetTest : public LanesTest {
  protected:
-  static HeldLane Held(uint32_t index) {
-    HeldLane held;
+  static SurvivingLane Held(uint32_t index) {
+    SurvivingLane held;
     held.spec.set_index(index);
     held.spec.set_kind(index == kBridgeLane ? dataplane::LANE_KIND_BRIDGE : dataplane::LANE_KIND_PAIR);
     held.fds.emplace_back(memfd_create("umem", MFD_CLOEXEC));

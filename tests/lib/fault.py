@@ -51,16 +51,3 @@ def is_ending(pid):
     except (FileNotFoundError, ProcessLookupError):
         return True
     return bool(int(flags) & PF_EXITING)
-
-
-def calls_made(world, pid, call, action):
-    """Returns how often the thread makes this call while `action` runs, and the value that `action` returns."""
-    log = world.folder / f"strace-{pid}-{call}-count"
-    run("rm", "-f", log)
-    process = world.start("strace", "-p", pid, "-o", log, "-e", f"trace={call}")
-    wait_until(lambda: "attached" in process.output(), "strace attached")
-    try:
-        answer = action()
-    finally:
-        process.stop()
-    return sum(line.startswith(f"{call}(") for line in log.read_text().splitlines()), answer

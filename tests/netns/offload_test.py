@@ -13,7 +13,7 @@ from tests.lib import flowgen
 from tests.lib.command import wait_until
 
 WINDOW = 60
-CARRIED = {"dataplane": {"offload": "on"}}
+OFFLOAD = {"dataplane": {"offload": "on"}}
 SHAPES: dict[str, dict[str, int]] = {
     "ipv4": {},
     "ipv6": {"ipv6": True, "size": 84},
@@ -51,7 +51,7 @@ def check_balance(status, packets):
 @pytest.mark.parametrize("pairs", [1, 4])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_reflect(reflector, programs, pairs, shape):
-    device = offloading(reflector(queue_pairs=pairs, **CARRIED))
+    device = offloading(reflector(queue_pairs=pairs, **OFFLOAD))
     report = send(device, programs, **SHAPES[shape])
     assert report["exact"], flowgen.words(report)
     assert report["directions"][0]["macs_swapped"] == report["total"]["sent"] == 20_000
@@ -64,7 +64,7 @@ def test_reflect(reflector, programs, pairs, shape):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_forward(wire, programs, shape):
-    device = offloading(wire(queue_pairs=2, **CARRIED))
+    device = offloading(wire(queue_pairs=2, **OFFLOAD))
     report = send(device, programs, **SHAPES[shape])
     assert report["exact"], flowgen.words(report)
     assert [d["macs_unchanged"] for d in report["directions"]] == [20_000, 20_000]
@@ -76,23 +76,23 @@ def test_forward(wire, programs, shape):
 
 def test_a_rule_is_in_force_when_it_is_acknowledged(reflector, programs):
     """After the answer of `rules add` no packet follows an old decision; none overtakes when the rule is deleted."""
-    device = offloading(reflector(queue_pairs=2, **CARRIED))
+    device = offloading(reflector(queue_pairs=2, **OFFLOAD))
     agent = device.agent
     with flowgen.Background(programs, **device.traffic(), flows=16, rate=4000) as stream:
-        wait_until(lambda: agent.status()["balance"]["offloaded"] > 2000, "packets carried by XDP")
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > 2000, "packets offloaded")
         agent.ctl("rules", "add", "drop", "proto=udp")
         answered = agent.status()["balance"]["offloaded"]
         dropped = dropped_by_rule(agent)
         wait_until(lambda: dropped_by_rule(agent) > dropped + 1000, "packets dropped by the rule")
         assert agent.status()["balance"]["offloaded"] == answered
         agent.ctl("rules", "del", "1")
-        wait_until(lambda: agent.status()["balance"]["offloaded"] > answered + 2000, "packets carried again")
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > answered + 2000, "packets offloaded again")
         agent.ctl("blocklist", "add", "198.18.0.0/15")
         answered = agent.status()["balance"]["offloaded"]
         wait_until(lambda: blocked(agent) > 1000, "packets of blocked sources dropped")
         assert agent.status()["balance"]["offloaded"] == answered
         agent.ctl("blocklist", "del", "198.18.0.0/15")
-        wait_until(lambda: agent.status()["balance"]["offloaded"] > answered + 2000, "packets carried a third time")
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > answered + 2000, "packets offloaded a third time")
     total = stream.report["total"]
     agent.settled()
     assert total["lost"] == dropped_by_rule(agent) + blocked(agent), flowgen.words(stream.report)
@@ -111,40 +111,40 @@ def blocked(agent):
     return verdicts(agent, "blocked")
 
 
-def test_resizes_with_carried_flows_are_exact(wire, programs):
+def test_resizes_with_offloaded_flows_are_exact(wire, programs):
     """Flows are withdrawn before a resize and offloaded again after it; no packet is lost, doubled or out of order."""
-    device = offloading(wire(queue_pairs=1, **CARRIED))
+    device = offloading(wire(queue_pairs=1, **OFFLOAD))
     with flowgen.Background(programs, **device.traffic(), flows=32, rate=0, window=WINDOW) as stream:
         for workers in (2, 1, 2):
-            carried = device.agent.status()["balance"]["offloaded"]
-            wait_until(lambda: device.agent.status()["balance"]["offloaded"] > carried + 5000, "packets carried")
+            offloaded = device.agent.status()["balance"]["offloaded"]
+            wait_until(lambda: device.agent.status()["balance"]["offloaded"] > offloaded + 5000, "packets offloaded")
             device.agent.ctl("workers", "set", workers)
     assert flowgen.counts(stream.report) == flowgen.EXACT, flowgen.words(stream.report)
 
 
 def test_a_dataplane_that_dies_decides_no_more(reflector, programs):
     """XDP sends nothing while there is no dataplane, and the next one offloads flows again."""
-    device = offloading(reflector(queue_pairs=2, on_dataplane_down="hold", **CARRIED))
+    device = offloading(reflector(queue_pairs=2, on_dataplane_down="hold", **OFFLOAD))
     agent = device.agent
     assert send(device, programs)["exact"]
-    carried, pid = agent.status()["balance"]["offloaded"], agent.dataplane_pid()
+    offloaded, pid = agent.status()["balance"]["offloaded"], agent.dataplane_pid()
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: agent.dataplane_pid() not in (0, pid), "another dataplane")
     wait_on(device)
     report = send(device, programs)
     assert report["exact"], flowgen.words(report)
-    assert agent.settled()["balance"]["offloaded"] > carried + 10_000
+    assert agent.settled()["balance"]["offloaded"] > offloaded + 10_000
 
 
 def test_an_agent_that_comes_back_decides_anew(reflector, programs):
-    device = offloading(reflector(queue_pairs=2, **CARRIED))
+    device = offloading(reflector(queue_pairs=2, **OFFLOAD))
     with flowgen.Background(programs, **device.traffic(), flows=16, rate=3000, window=60) as stream:
-        wait_until(lambda: device.agent.status()["balance"]["offloaded"] > 2000, "packets carried by XDP")
+        wait_until(lambda: device.agent.status()["balance"]["offloaded"] > 2000, "packets offloaded")
         device.agent.kill()
         device.agent.start()
         wait_on(device)
-        carried = device.agent.status()["balance"]["offloaded"]
-        wait_until(lambda: device.agent.status()["balance"]["offloaded"] > carried + 2000, "packets carried again")
+        offloaded = device.agent.status()["balance"]["offloaded"]
+        wait_until(lambda: device.agent.status()["balance"]["offloaded"] > offloaded + 2000, "packets offloaded again")
     assert flowgen.counts(stream.report) == flowgen.EXACT, flowgen.words(stream.report)
 
 
@@ -162,7 +162,7 @@ def test_where_it_is_off_status_says_why(reflector, options, reason):
 
 def test_decisions_of_an_earlier_agent_do_not_come_back(reflector, programs):
     """The flow table outlives the agent if xdp-loader attached the program; the decisions in it do not."""
-    device = reflector(**CARRIED)
+    device = reflector(**OFFLOAD)
     pins = device.agent.pin_root / "wan0"
     pins.mkdir(parents=True)
     device.dut.run("xdp-loader", "load", "-m", "native", "-p", pins, "wan0", programs.bpf / "sluice_steer.bpf.o")

@@ -8,7 +8,7 @@ from tests.vm.resize_test import exact_while
 
 
 @pytest.mark.parametrize("kernel", ["6.1", "6.12"])
-def test_carried_flows_cross_resizes(kernel):
+def test_offloaded_flows_cross_resizes(kernel):
     """1 -> 4 -> 2 -> 1 in a closed loop: no packet is lost, doubled or out of order, and XDP sent some of them."""
     with booted(kernel) as vm:
         function = vm.start("reflect", extra='offload = "auto"')

@@ -6,8 +6,8 @@ core for any number of pairs) has a second device. Frames come from the tap's si
 frames on the way is bounded, and the rate is the number that comes back in a second.
 
 A measurement counts only if the way was the one that its name says: pairs and modes are those asked for, every pair
-received its part, frames came back with swapped MACs and right checksums, and XDP sent _CARRIED_PART of the packets of
-offloaded flows. Flows pause between the warm-up and the measurement, since a flow that always has a frame in the
+received its part, frames came back with swapped MACs and right checksums, and XDP sent _OFFLOADED_PART of the packets
+of offloaded flows. Flows pause between the warm-up and the measurement, since a flow that always has a frame in the
 dataplane does not become an offloaded one (bpf/flows.h).
 
 Guests are emulated where KVM does not work: then only ratios within a round mean anything, and an instruction does not
@@ -42,7 +42,7 @@ _KERNELS: dict[str, dict[str, Any]] = {"6.12": {}, "7": {"zero_copy": True}}
 _FORWARDING, _XDP_TX, _TESTPMD = "kernel forwarding", "XDP_TX", "testpmd"
 _PEERS = (_FORWARDING, _XDP_TX, _TESTPMD)
 _PARTS = ("vCPUs", "device", "generator")
-_CARRIED_PART = 0.95
+_OFFLOADED_PART = 0.95
 # A pair's least part of an even share: with less the flows are not spread over the pairs.
 _LEAST_PART = 0.1
 # Other flows are sent first, for this time. An interrupt moves to another CPU only when it next comes
@@ -118,9 +118,9 @@ def _kernel(vm: Vm, made: Callable[[Vm, int], AbstractContextManager[kernel.Rece
         return send(0, received)
 
 
-def _sluice(vm: Vm, mode: str, carried: bool, pairs: int, send: Send) -> Stream:
+def _sluice(vm: Vm, mode: str, offloaded: bool, pairs: int, send: Send) -> Stream:
     vm.mode = mode
-    function = vm.start("reflect", queue_pairs=pairs, extra=f'offload = "{"on" if carried else "off"}"')
+    function = vm.start("reflect", queue_pairs=pairs, extra=f'offload = "{"on" if offloaded else "off"}"')
     asked = []  # each status from which received() took its numbers
 
     def received() -> list[int]:
@@ -132,16 +132,16 @@ def _sluice(vm: Vm, mode: str, carried: bool, pairs: int, send: Send) -> Stream:
         return [queue["rx_packets"] + queue["xdp_packets"].get("offloaded", 0) for queue in queues]
 
     try:
-        if carried:
+        if offloaded:
             wait_until(lambda: function.status()["offload"]["on"], lambda: str(function.status()["offload"]))
         sent = send(0, received)
     finally:
         function.stop()
     first, last = (status["balance"] for status in asked)
     part = (last["offloaded"] - first["offloaded"]) / (last["received"] - first["received"])
-    if part < _CARRIED_PART if carried else part > 0:
+    if part < _OFFLOADED_PART if offloaded else part > 0:
         raise RuntimeError(f"{100 * part:.1f} % of the packets were offloaded: {asked[-1]['offload']}")
-    sent.detail["carried"] = part
+    sent.detail["offloaded"] = part
     return sent
 
 
@@ -229,7 +229,7 @@ def _behind(title: str, streams: Streams) -> Table:
         if known:
             table.add(f"{way}, {pairs}",
                       figures.median(100 * max(detail["by_pair"]) / sum(detail["by_pair"]) for detail in known),
-                      figures.median(100 * detail["carried"] for detail in known if "carried" in detail),
+                      figures.median(100 * detail["offloaded"] for detail in known if "offloaded" in detail),
                       *(figures.median(detail["used"][part] for detail in known) for part in _PARTS),
                       figures.median(detail["vcpu_us"] for detail in known))
     everything = [one.detail["used"]["others"] for made in streams.values() for one in made if not one.failed]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// What a device under test does, done in the kernel alone: the ceiling. Loaded by tests/bench/lib/devices.py.
+// The work of a device under test, done in the kernel alone: the ceiling. Loaded by tests/bench/lib/devices.py.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 
@@ -8,7 +8,7 @@
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
-// Where frames of the device they are attached to go.
+// The device by which frames leave, by the index of the one at which they came in.
 struct {
   __uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
   __uint(max_entries, 2);

@@ -72,8 +72,8 @@ static __always_inline __u16 folded(__u32 sum) {
   return ~sum;
 }
 
-// All of the headers, every time: frames are recycled with what the device under test made of them. The rest of a frame
-// is zeros.
+// Writes all of the headers, every time: a frame is recycled as the device under test left it. The rest of a frame is
+// zeros.
 static __always_inline void write_headers(void* data, __u32 size, __u32 flow) {
   struct ethhdr* eth = data;
   struct iphdr* ip = (void*)(eth + 1);

@@ -56,7 +56,7 @@ static __always_inline void find(__u32 index, struct run* run) {
   const struct flow_entry entry = find_entry(&run->config, &key);
   if (entry.flow) {
     run->found++;
-    run->zero = entry.flow->packets;  // of a flow that is not carried yet
+    run->zero = entry.flow->packets;  // of a flow that is not offloaded yet
   }
 }
 
