@@ -11,7 +11,7 @@
 
 #include <linux/types.h>
 
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 #include "bpf/sluice_abi.h"
 
 static __always_inline void sluice_flow_address(__be32* to, const __u8* at, int words) {
@@ -24,8 +24,7 @@ static __always_inline void sluice_flow_address(__be32* to, const __u8* at, int 
 static __always_inline int sluice_flow_ports(const __u8* l4, const __u8* end, __u32 l4_bytes,
                                              struct sluice_flow_key* key) {
   if (key->proto == SLUICE_PROTO_UDP) {
-    if (l4 + SLUICE_UDP_BYTES > end || l4_bytes < SLUICE_UDP_BYTES ||
-        sluice_load16(l4 + 4) != l4_bytes) {
+    if (l4 + SLUICE_UDP_BYTES > end || l4_bytes < SLUICE_UDP_BYTES || sluice_load16(l4 + 4) != l4_bytes) {
       return 0;
     }
   } else if (key->proto == SLUICE_PROTO_TCP) {

@@ -20,7 +20,7 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 #include "bpf/sluice_abi.h"
 
 // The first byte of a frame's source address. Its lowest bit stands for a group, and no frame comes from a group

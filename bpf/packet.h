@@ -13,7 +13,7 @@
 #include <bpf/bpf_helpers.h>
 #include <stdbool.h>
 
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 #include "bpf/sluice_abi.h"
 
 // The parser reads headers within this many bytes from the frame's start. Ethernet, three tags, IPv6, eight ordinary

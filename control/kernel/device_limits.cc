@@ -1,7 +1,7 @@
 #include "control/kernel/device_limits.h"
 
 #include "absl/strings/str_cat.h"
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 
 namespace sluice {
 namespace {

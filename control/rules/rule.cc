@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 
 namespace sluice {
 namespace {

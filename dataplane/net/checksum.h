@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 #include "dataplane/net/byte_order.h"
 #include "dataplane/net/headers.h"
 

@@ -22,7 +22,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "bpf/headers.h"
+#include "bpf/header_numbers.h"
 #include "dataplane/net/byte_order.h"
 
 namespace sluice {

@@ -4,8 +4,8 @@
 // clang for BPF and by g++ for the daemons (dataplane/net/headers.h has more for them).
 //
 // All sizes are in bytes and without options. Pure: no maps, no contexts.
-#ifndef SLUICE_BPF_HEADERS_H_
-#define SLUICE_BPF_HEADERS_H_
+#ifndef SLUICE_BPF_HEADER_NUMBERS_H_
+#define SLUICE_BPF_HEADER_NUMBERS_H_
 
 #include <linux/types.h>
 
@@ -112,4 +112,4 @@ static __always_inline __u16 sluice_fold(__u32 sum) {
   return (__u16)(sum >> 16);
 }
 
-#endif  // SLUICE_BPF_HEADERS_H_
+#endif  // SLUICE_BPF_HEADER_NUMBERS_H_
