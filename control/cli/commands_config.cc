@@ -10,6 +10,7 @@
 #include "control/cli/output.h"
 #include "control/cli/render_config.h"
 #include "control/config/config.h"
+#include "dataplane/base/whole_file.h"
 
 namespace sluice::cli {
 namespace {
@@ -27,7 +28,7 @@ std::string Absolute(const std::string& path) {
 // Fills a request that carries a file: diff or apply. Prints the error when the file cannot be read.
 template <typename ConfigRequest>
 bool Fill(ConfigRequest& request, const std::string& path) {
-  const absl::StatusOr<std::string> text = ReadConfigFile(path);
+  const absl::StatusOr<std::string> text = ReadFileOrPipe(path, kMaxConfigBytes);
   if (!text.ok()) {
     PrintError(std::string(text.status().message()));
     return false;

@@ -25,7 +25,7 @@ std::string NameOf(const std::string& file) {
 // Errors are printed.
 std::optional<std::string> ReadInput(const std::string& file) {
   absl::StatusOr<std::string> text =
-      file == "-" ? ReadToEnd(STDIN_FILENO, NameOf(file), kMaxChangeBytes) : ReadWholeFile(file, kMaxChangeBytes);
+      file == "-" ? ReadToEnd(STDIN_FILENO, NameOf(file), kMaxChangeBytes) : ReadFileOrPipe(file, kMaxChangeBytes);
   if (!text.ok()) {
     PrintError(std::string(text.status().message()));
     return std::nullopt;

@@ -11,14 +11,13 @@
 #include "control/config/function_settings.h"
 #include "control/config/keys.h"
 #include "control/config/toml_reader.h"
+#include "control/config/toml_shape.h"
 #include "dataplane/base/whole_file.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/functions/catalog.h"
 
 namespace sluice {
 namespace {
-
-constexpr size_t kMaxFileBytes = 512 * 1024;  // a full rule set is some 20 KiB; must fit a frame (wire/framing.h)
 
 // Reads the keys of one table into their members. Keys that are absent or not allowed leave their member as it is.
 void ReadKeys(TableReader& in, const char* table, Config& config, size_t port) {
@@ -50,7 +49,12 @@ class UniqueValues {
 
 void ReadPorts(TableReader& root, Problems& problems, Config& config) {
   UniqueValues names("name"), netdevs("netdev");
-  for (const toml::table* table : root.Tables("port")) {
+  const std::vector<const toml::table*> tables = root.Tables("port");
+  if (tables.size() > kMaxPorts) {
+    root.Problem("port", absl::StrCat(tables.size(), " ports; at most ", kMaxPorts, " are allowed"));
+    return;
+  }
+  for (const toml::table* table : tables) {
     TableReader in(*table, "port", problems);
     config.ports.emplace_back();
     ReadKeys(in, "port", config, config.ports.size() - 1);
@@ -60,8 +64,6 @@ void ReadPorts(TableReader& root, Problems& problems, Config& config) {
   }
   if (config.ports.empty() && !root.Has("port")) {
     root.Missing("port", "one to four tables [[port]] with name and netdev");
-  } else if (config.ports.size() > kMaxPorts) {
-    root.Problem("port", absl::StrCat(config.ports.size(), " ports; at most ", kMaxPorts, " are allowed"));
   }
 }
 
@@ -131,11 +133,16 @@ void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConf
     rules.push_back(std::move(rule));
     if (rules.size() == SLUICE_MAX_RULES + 1) {
       in.Problem("", absl::StrCat("one rule too many; at most ", SLUICE_MAX_RULES));
+      return;
     }
   }
 }
 
 absl::Status ParseToml(const std::string& text, Problems& problems, toml::table& table) {
+  if (const std::optional<ShapeProblem> problem = FindShapeProblem(text); problem.has_value()) {
+    problems.Add(problem->line, "", problem->text);
+    return problems.ToStatus();
+  }
   try {
     table = toml::parse(text);
   } catch (const toml::parse_error& error) {
@@ -197,7 +204,7 @@ absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, cons
 }
 
 absl::StatusOr<std::string> ReadConfigFile(const std::string& path) {
-  return ReadWholeFile(path, kMaxFileBytes);
+  return ReadWholeFile(path, kMaxConfigBytes);
 }
 
 absl::StatusOr<Config> LoadConfig(const std::string& path) {

@@ -3,6 +3,7 @@
 #ifndef SLUICE_CONTROL_CONFIG_CONFIG_H_
 #define SLUICE_CONTROL_CONFIG_CONFIG_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -69,6 +70,8 @@ absl::StatusOr<Config> ParseConfig(const std::string& text, const std::string& f
 // Reads a text that has nothing but [[rule]] tables, for these ports. Errors as ParseConfig.
 absl::StatusOr<std::vector<RuleConfig>> ParseRules(const std::string& text, const std::string& file_name,
                                                    const std::vector<PortConfig>& ports);
+// Of a file's text. A full rule set is some 20 KiB; it must fit a frame (wire/framing.h).
+inline constexpr size_t kMaxConfigBytes = 512 * 1024;
 // Returns the text of a file. NotFound or PermissionDenied with the path; InvalidArgument when it is too large.
 absl::StatusOr<std::string> ReadConfigFile(const std::string& path);
 // Errors as ReadConfigFile and ParseConfig.

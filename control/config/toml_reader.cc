@@ -52,6 +52,10 @@ const char* TypeName(SettingType type) {
 }  // namespace
 
 void Problems::Add(uint32_t line, const std::string& key, const std::string& text) {
+  if (lines_.size() == kMost) {
+    ++left_out_;
+    return;
+  }
   lines_.emplace_back(line,
                       absl::StrCat(file_, ":", line, ": ", Printable(key), key.empty() ? "" : ": ", Printable(text)));
 }
@@ -63,7 +67,8 @@ absl::Status Problems::ToStatus() const {
   auto sorted = lines_;
   std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return absl::InvalidArgumentError(
-      absl::StrJoin(sorted, "\n", [](std::string* out, const auto& line) { out->append(line.second); }));
+      absl::StrCat(absl::StrJoin(sorted, "\n", [](std::string* out, const auto& line) { out->append(line.second); }),
+                   left_out_ == 0 ? "" : absl::StrCat("\n", file_, ": at least ", left_out_, " more problems")));
 }
 
 const toml::node* TableReader::Find(const char* key) {
@@ -72,10 +77,8 @@ const toml::node* TableReader::Find(const char* key) {
 }
 
 uint32_t TableReader::Line(const std::string& key) const {
-  for (const auto& [name, value] : table_) {
-    if (name.str() == key) {
-      return name.source().begin.line;
-    }
+  if (const auto found = table_.find(key); found != table_.end()) {
+    return found->first.source().begin.line;
   }
   // The root table has line 0, which no editor can jump to.
   return std::max<uint32_t>(1, table_.source().begin.line);

@@ -20,13 +20,16 @@ namespace sluice {
 class Problems {
  public:
   explicit Problems(std::string file) : file_(std::move(file)) {}
-  // `key` is empty for a problem of the whole line.
+  // `key` is empty for a problem of the whole line. Keeps the first kMost, and counts the others.
   void Add(uint32_t line, const std::string& key, const std::string& text);
   // InvalidArgument with a line for each problem, in the order of the file; OK when there is none.
   absl::Status ToStatus() const;
 
  private:
+  static constexpr size_t kMost = 100;  // more than anybody reads
+
   std::string file_;
+  size_t left_out_ = 0;
   std::vector<std::pair<uint32_t, std::string>> lines_;  // line number, and the problem as users read it
 };
 

@@ -1,6 +1,7 @@
 #include "dataplane/base/whole_file.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -64,6 +65,20 @@ absl::StatusOr<std::string> ReadToEnd(int fd, absl::string_view name, size_t max
 }
 
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes) {
+  // O_NONBLOCK: to open a FIFO would wait for its writer. The kind is asked of the open file, not of the path, which
+  // may change in between.
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat facts {};
+  if (!fd || fstat(fd.get(), &facts) != 0) {
+    return CannotRead(path, errno);
+  }
+  if (!S_ISREG(facts.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": is not a regular file"));
+  }
+  return ReadToEnd(fd.get(), path, max_bytes);
+}
+
+absl::StatusOr<std::string> ReadFileOrPipe(const std::string& path, size_t max_bytes) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return fd ? ReadToEnd(fd.get(), path, max_bytes) : CannotRead(path, errno);
 }

@@ -17,9 +17,14 @@
 
 namespace sluice {
 
+// Reads a regular file, and never waits: a FIFO in its place would block a daemon until somebody writes to it.
 // Errors: "PATH: cannot be read: errno's text" in absl::ErrnoToStatus's class (NotFound, PermissionDenied and others);
-// InvalidArgument, with the limit, for a file longer than `max_bytes`.
+// InvalidArgument for a path that is no regular file, and, with the limit, for a file longer than `max_bytes`.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, size_t max_bytes);
+
+// Reads a file of any kind, such as a pipe of the user's shell, and waits for its end. Not for a daemon. Errors as
+// ReadWholeFile.
+absl::StatusOr<std::string> ReadFileOrPipe(const std::string& path, size_t max_bytes);
 
 // Reads from an open descriptor to its end. `name` stands for the path in errors, which are those of ReadWholeFile.
 absl::StatusOr<std::string> ReadToEnd(int fd, absl::string_view name, size_t max_bytes);

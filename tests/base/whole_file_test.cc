@@ -38,6 +38,21 @@ class WholeFileTest : public ::testing::Test {
   const std::string path_ = folder_.path() + "/file";
 };
 
+TEST_F(WholeFileTest, NeverWaitsForAFifo) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  const absl::StatusOr<std::string> text = ReadWholeFile(path_, kMaxBytes);
+  EXPECT_EQ(text.status().code(), absl::StatusCode::kInvalidArgument) << text.status();
+  EXPECT_FALSE(ReadWholeFile(folder_.path(), kMaxBytes).ok()) << "a folder";
+  EXPECT_FALSE(ReadWholeFile("/dev/zero", kMaxBytes).ok()) << "a device";
+}
+
+TEST_F(WholeFileTest, ReadsAPipeToItsEnd) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  std::thread writer([this] { std::ofstream(path_) << "some text"; });
+  EXPECT_EQ(*ReadFileOrPipe(path_, kMaxBytes), "some text");
+  writer.join();
+}
+
 TEST_F(WholeFileTest, ReadsEveryByte) {
   std::string text(70'000, 'x');
   text[1] = '\0';
