@@ -14,8 +14,11 @@ endif()
 
 add_library(sluice_common INTERFACE)
 target_include_directories(sluice_common INTERFACE ${PROJECT_SOURCE_DIR})
-target_compile_options(sluice_common INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers
+target_compile_options(sluice_common INTERFACE -Wall -Wextra -Wno-missing-field-initializers
                                                -fno-strict-aliasing)
+if(SLUICE_WARNINGS_ARE_ERRORS)
+  target_compile_options(sluice_common INTERFACE -Werror)
+endif()
 if(SLUICE_BUILD_FUZZERS)
   # Coverage of the code under test, which is what guides the fuzzer.
   target_compile_options(sluice_common INTERFACE -fsanitize=fuzzer-no-link)

@@ -186,8 +186,9 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
 
   CLI::App* add = rules->add_subcommand("add", "Add a rule, at the end unless said otherwise");
   add->add_option("ACTION", typed.action, "The fate of the packets")->required()->check(CLI::IsMember(ActionWords()));
-  add->add_option("FIELD=VALUE", typed.fields,
-                  "The packets it is for, by these fields: " +
+  // CLI11 2.4 takes no name with a '='.
+  add->add_option("MATCH", typed.fields,
+                  "The packets it is for, each FIELD=VALUE, by these fields: " +
                       absl::StrJoin(MatchFields(), ", ",
                                     [](std::string* out, const RuleField& field) { out->append(field.name); }))
       ->check(CheckField);

@@ -111,7 +111,7 @@ absl::Status DropCapabilities() {
   // that. no_new_privs makes up for it, so a failure here does not matter.
   if (capng_get_caps_process() == 0 && capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) == 1) {
     capng_clear(CAPNG_SELECT_BOTH);
-    (void)capng_apply(CAPNG_SELECT_BOUNDS);
+    [[maybe_unused]] const int ignored = capng_apply(CAPNG_SELECT_BOUNDS);
   }
   capng_clear(CAPNG_SELECT_BOTH);
   if (capng_apply(CAPNG_SELECT_CAPS) != 0) {
@@ -120,8 +120,7 @@ absl::Status DropCapabilities() {
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return absl::InternalError(absl::StrCat("clearing ambient capabilities: ", strerror(errno)));
   }
-  capng_get_caps_process();
-  if (capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE) {
+  if (capng_get_caps_process() != 0 || capng_have_capabilities(CAPNG_SELECT_CAPS) != CAPNG_NONE) {
     return absl::InternalError("capabilities are left after dropping them");
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {

@@ -84,8 +84,8 @@ TEST_F(LaneSocketsTest, KernelChargesTheFramesToTheMemlockLimit) {
   const pid_t child = fork();
   if (child == 0) {
     capng_clear(CAPNG_SELECT_BOTH);
-    capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_RAW);
-    if (capng_change_id(kNobodysUid, kNobodysUid, CAPNG_DROP_SUPP_GRP) != 0) {
+    if (capng_update(CAPNG_ADD, static_cast<capng_type_t>(CAPNG_EFFECTIVE | CAPNG_PERMITTED), CAP_NET_RAW) != 0 ||
+        capng_change_id(kNobodysUid, kNobodysUid, CAPNG_DROP_SUPP_GRP) != 0) {
       _exit(3);
     }
     if (!absl::IsResourceExhausted(made_within(layout.frames_bytes() - 1))) {
