@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "control/kernel/links.h"
 #include "control/port/netdev_port.h"
+#include "dataplane/base/clock.h"
 #include "dataplane/base/cpu_list.h"
 #include "spdlog/spdlog.h"
 
@@ -18,6 +19,8 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kDataplaneStartBound = absl::Seconds(60);
+// The loop turns for every request too; to ask the kernel takes some 100 us a port.
+constexpr int64_t kReconcileEveryNs = 1'000'000'000;
 // A dataplane that lost its agent tries to reconnect at least once a second (dataplane/process/agent_link.h).
 constexpr absl::Duration kReconnectBound = absl::Seconds(20);
 
@@ -241,6 +244,10 @@ void Agent::Tick() {
   const absl::Time now = absl::Now();
   supervisor_.Tick(now);
   transmit_.Tick(now);
+  if (const int64_t now_ns = MonotonicNs(); now_ns >= reconcile_at_ns_) {
+    ports_.Reconcile(resizer_.active_pairs());
+    reconcile_at_ns_ = now_ns + kReconcileEveryNs;
+  }
   steering_.FollowAddresses();
   resizer_.FollowCpus();
   offload_.Follow();

@@ -80,8 +80,8 @@ class Agent {
   void DataplaneLost();
   // Takes in a dataplane that connects, and gives it the lanes. An error has ended it.
   absl::Status TakeInDataplane(absl::Time deadline);
-  // Once a second or so: follows addresses and CPUs that came or went, starts a dataplane that is due, ends spreading,
-  // switches offload.
+  // Once a second or so: compares the ports with the kernel, follows addresses and CPUs that came or went, starts a
+  // dataplane that is due, ends spreading, switches offload.
   void Tick();
 
   // Puts everything back as it was found. Goes on past errors and returns the first.
@@ -116,6 +116,7 @@ class Agent {
   Offload offload_;
   Steering steering_;
   Resizer resizer_;
+  int64_t reconcile_at_ns_ = 0;
   const Served served_;
 };
 

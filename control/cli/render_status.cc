@@ -139,6 +139,15 @@ std::string OffloadLine(const wire::Offload& offload, Style style) {
                       : Wrap("offload: ", absl::StrCat("off; ", offload.reason()), style.text_columns());
 }
 
+// Says what is wrong with the ports, a line each.
+std::string DegradedLines(const wire::StatusResponse& status, Style style) {
+  std::string text;
+  for (const std::string& difference : status.degraded()) {
+    text += Wrap(Paint("degraded: ", Colour::kYellow, style), difference, style.text_columns());
+  }
+  return text;
+}
+
 // Names the lever that led to a port's present state.
 std::string Lever(const wire::StatusResponse& status, const wire::Port& port) {
   if (port.queue_pairs().open() > port.queue_pairs().current()) {
@@ -177,9 +186,10 @@ std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates,
   std::string text = absl::StrCat(
       Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
            style.line_columns()),
-      "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style), ModeReasons(status, style),
-      status.has_offload() ? OffloadLine(status.offload(), style) : "", HugePages(status, style),
-      Oddities(status, style), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
+      DegradedLines(status, style), "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style),
+      ModeReasons(status, style), status.has_offload() ? OffloadLine(status.offload(), style) : "",
+      HugePages(status, style), Oddities(status, style), "\n", RenderWorkers(status, style), "\n",
+      RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\n", RenderOutcome(status.last_resize(), style, "last resize: "));
   }

@@ -165,6 +165,14 @@ absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::st
   return map;
 }
 
+bool IsPinnedMap(int map, const std::string& pin_dir, const std::string& name) {
+  const absl::StatusOr<UniqueFd> pinned = OpenPinnedMap(pin_dir, name);
+  bpf_map_info theirs{}, ours{};
+  uint32_t theirs_bytes = sizeof(theirs), ours_bytes = sizeof(ours);
+  return pinned.ok() && bpf_obj_get_info_by_fd(pinned->get(), &theirs, &theirs_bytes) == 0 &&
+         bpf_obj_get_info_by_fd(map, &ours, &ours_bytes) == 0 && theirs.id == ours.id;
+}
+
 absl::Status MapError(absl::string_view doing, const char* map) {
   return KernelError(errno, absl::StrCat(doing, " map ", map));
 }

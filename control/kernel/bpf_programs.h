@@ -40,6 +40,8 @@ BpfObject OpenObject(const std::string& path, const std::string& pin_dir);
 
 // Opens the map that is pinned as pin_dir/name.
 absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::string& name);
+// True if `map` is the one that is pinned as pin_dir/name.
+bool IsPinnedMap(int map, const std::string& pin_dir, const std::string& name);
 
 // Makes the error of a call on one of our maps, from errno: "writing map sluice_config: Permission denied".
 absl::Status MapError(absl::string_view doing, const char* map);

@@ -377,6 +377,43 @@ absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
   return status;
 }
 
+absl::StatusOr<bool> Bridge::Repair(const std::string& object_dir) {
+  const BpfMessages quiet;
+  const absl::StatusOr<Link> port = GetLink(netdev_);
+  const absl::StatusOr<Link> near = GetLink(near_);
+  const absl::StatusOr<Link> far = GetLink(far_);
+  if (!port.ok() || !near.ok() || !far.ok() || near->ifindex != near_ifindex_) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the veth pair ", near_, " is gone; restart sluice-agent and the dataplane"));
+  }
+  // A program that is loaded without the pins would have maps of its own.
+  if (!IsPinnedMap(xsks_.get(), pin_dir_, SLUICE_MAP_BRIDGE_XSKS) ||
+      !IsPinnedMap(to_kernel_.get(), pin_dir_, SLUICE_MAP_TO_KERNEL)) {
+    return absl::FailedPreconditionError(absl::StrCat("its maps are no longer pinned in ", pin_dir_));
+  }
+  absl::Status status;
+  bool repaired = false;
+  const auto put_back = [&](bool is_there, auto repair) {
+    if (!is_there && status.ok()) {
+      status = repair();
+      repaired = true;
+    }
+  };
+  // In the order of Create: no end is up without its program.
+  put_back(CheckProgram(FilterProgram(near->ifindex), kNearProgram, pin_dir_).ok(),
+           [&] { return AttachNear(near_, object_dir, pin_dir_); });
+  put_back(CheckProgram(FarProgram(far->ifindex), kFarProgram, pin_dir_).ok(),
+           [&] { return AttachFar(far_, object_dir, pin_dir_); });
+  put_back(far->up, [&] { return SetLinkUp(far_, true); });
+  put_back(near->up, [&] { return SetLinkUp(near_, true); });
+  put_back(CheckProgram(FilterProgram(port->ifindex), kPortProgram, pin_dir_).ok(), [&] {
+    bool made_clsact = MadeClsact(near_);
+    absl::Status s = AttachFilter(*port, kPortProgram, object_dir, pin_dir_, made_clsact);
+    return s.ok() ? SetAlias(near_, AliasOf(netdev_, made_clsact)) : s;
+  });
+  return status.ok() ? absl::StatusOr<bool>(repaired) : status;
+}
+
 absl::StatusOr<sluice_to_kernel_counters> Bridge::ReadToKernel() const {
   const absl::StatusOr<size_t> cpus = PossibleCpus();
   if (!cpus.ok()) {

@@ -40,6 +40,10 @@ class Bridge {
   // Frames at the near end, summed over CPUs, since the bridge was made.
   absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const;
 
+  // Puts back filters, programs and links that somebody has taken away or down since. Returns true if there was
+  // anything to do. FailedPrecondition when the veth pair is gone, and with it the bridge lane's socket.
+  absl::StatusOr<bool> Repair(const std::string& object_dir);
+
   // Removes filters, veth and programs; the port's clsact qdisc only if we had made it.
   absl::Status Remove();
 

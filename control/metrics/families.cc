@@ -206,6 +206,10 @@ void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>&
   Family up = Gauge("sluice_dataplane_up", "1 while a dataplane has the ports' packets, 0 while there is none.");
   up.Add({}, uint64_t{status.dataplane().state() == "running" ? 1U : 0U});
   out.push_back(up.Take());
+  Family degraded =
+      Gauge("sluice_degraded", "Differences between the ports as wanted and as found that the agent cannot repair.");
+  degraded.Add({}, uint64_t{static_cast<uint64_t>(status.degraded_size())});
+  out.push_back(degraded.Take());
   Family restarts = Counter("sluice_dataplane_restarts_total", "Restarts of the dataplane, each after it had died.");
   restarts.Add({}, uint64_t{status.dataplane().restarts()});
   out.push_back(restarts.Take());

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "control/metrics/families.h"
 
 namespace sluice {
@@ -47,6 +48,9 @@ ProbeAnswer Health(absl::Duration since_published) {
 ProbeAnswer Readiness(const wire::StatusResponse& status, absl::Duration since_published) {
   if (status.dataplane().state() != "running") {
     return {false, absl::StrCat("the dataplane is ", status.dataplane().state())};
+  }
+  if (!status.degraded().empty()) {
+    return {false, absl::StrCat("degraded: ", absl::StrJoin(status.degraded(), "; "))};
   }
   return Health(since_published);
 }

@@ -26,7 +26,7 @@ struct ProbeAnswer {
 // Tells whether the agent's loop turns. A resize may keep it busy for long (its own bound, or one that the user asked
 // for), so only more than five minutes of silence count.
 ProbeAnswer Health(absl::Duration since_published);
-// Tells whether packets are handled: a dataplane runs and the agent's loop turns.
+// Tells whether packets are handled: a dataplane runs, every port is as it should be, and the agent's loop turns.
 ProbeAnswer Readiness(const wire::StatusResponse& status, absl::Duration since_published);
 
 class MetricsServer {

@@ -41,6 +41,10 @@ absl::StatusOr<QueueFacts> ReadQueueFacts(const std::string& netdev, const std::
                     channels->max_combined == 1 ? "the device has one queue pair" : ""};
 }
 
+std::string SteerObject(const PortSettings& settings) {
+  return absl::StrCat(settings.object_dir, "/sluice_steer.bpf.o");
+}
+
 absl::Status CheckDevice(const std::string& netdev, const std::optional<VirtioDevice>& virtio) {
   // With napi_tx=0 a transmit completes before the device has read the frame: we would overwrite it
   // (drivers/net/virtio_net.c: start_xmit, skb_orphan; net/xdp/xsk.c: IFF_TX_SKB_NO_LINEAR).
@@ -137,7 +141,7 @@ absl::StatusOr<NetdevPort::Attached> NetdevPort::Attach(const Device& device, co
     affinity.Remember(device.queues.current);
   }
   const std::string pin_dir = absl::StrCat(settings.pin_root, "/", netdev);
-  const std::string object = absl::StrCat(settings.object_dir, "/sluice_steer.bpf.o");
+  const std::string object = SteerObject(settings);
   // The critical line: from here on the program sees the port's packets.
   absl::StatusOr<XdpAttachment> xdp =
       XdpAttachment::AttachOrAdopt(netdev, object, pin_dir, settings.mode, settings.flow_buckets);
@@ -217,7 +221,7 @@ absl::StatusOr<std::unique_ptr<Port>> NetdevPort::BringUp(const PortConfig& conf
                             .bridge_ifindex = static_cast<uint32_t>(attached->bridge.near_ifindex()),
                             .own_ifindex = info.ifindex};
   std::unique_ptr<NetdevPort> port(
-      new NetdevPort(std::move(info), *std::move(attached), facts, config.on_dataplane_down));
+      new NetdevPort(std::move(info), *std::move(attached), facts, settings, config.on_dataplane_down));
   port->virtio_ = device->virtio;
   port->queue_pairs_ = device->pairs;
   if (saved.has_value()) {
@@ -229,8 +233,10 @@ absl::StatusOr<std::unique_ptr<Port>> NetdevPort::BringUp(const PortConfig& conf
   return port;
 }
 
-NetdevPort::NetdevPort(PortInfo info, Attached attached, SteeringFacts facts, OnDataplaneDown down_policy)
+NetdevPort::NetdevPort(PortInfo info, Attached attached, SteeringFacts facts, const PortSettings& settings,
+                       OnDataplaneDown down_policy)
     : Port(std::move(info)),
+      settings_(settings),
       xdp_(std::move(attached.xdp)),
       bridge_(std::move(attached.bridge)),
       steering_(name(), netdev(), facts, std::move(attached.maps)),
@@ -267,6 +273,68 @@ absl::Status NetdevPort::ResumeXdp() {
   absl::Status s = xdp_.Resume();
   LookForUnreadFrames();
   return s;
+}
+
+Reconciled NetdevPort::Reconcile() {
+  Reconciled out;
+  const absl::StatusOr<Link> link = GetLink(netdev());
+  if (!link.ok() || static_cast<uint32_t>(link->ifindex) != info_.ifindex) {
+    out.degraded.push_back(absl::StrCat("its device ", netdev(),
+                                        link.ok() ? " is another one now" : " is gone, or has another name",
+                                        "; restart sluice-agent when it is there"));
+    return out;
+  }
+  if (!link->up) {
+    out.degraded.push_back(absl::StrCat(netdev(), " is down: ip link set dev ", netdev(), " up"));
+  } else if (!link->carrier) {
+    out.degraded.push_back(absl::StrCat(netdev(), " has no carrier: the other end is down, or unplugged"));
+  }
+  if (const absl::StatusOr<uint32_t> bytes = FrameSizeForMtu(link->mtu_bytes);
+      !bytes.ok() || *bytes > info_.frame_size_bytes) {
+    out.degraded.push_back(absl::StrCat("the MTU of ", netdev(), " is ", link->mtu_bytes, " now, and was ",
+                                        info_.mtu_bytes, " when memory for frames was made: longer packets are lost; ",
+                                        "set it back, or restart sluice-agent and the dataplane"));
+  }
+  if (settings_.every_frame && !link->promiscuous) {
+    if (absl::Status s = SetPromiscuous(netdev(), true); s.ok()) {
+      out.repaired.push_back("promiscuous mode");
+    } else {
+      out.degraded.push_back(absl::StrCat("promiscuous mode is off: ", s.message()));
+    }
+  }
+  if (!steering_.maps().ArePinnedIn(xdp_.pin_dir())) {
+    // A program that is loaded without the pins would have maps of its own.
+    out.degraded.push_back(absl::StrCat("its maps are no longer pinned in ", xdp_.pin_dir(),
+                                        "; traffic goes on, and ends when sluice-agent is restarted"));
+    return out;
+  }
+  ReconcileXdp(out);
+  if (const absl::StatusOr<bool> repaired = bridge_.Repair(settings_.object_dir); !repaired.ok()) {
+    out.degraded.push_back(absl::StrCat("its bridge: ", repaired.status().message()));
+  } else if (*repaired) {
+    out.repaired.push_back("the bridge");
+  }
+  return out;
+}
+
+void NetdevPort::ReconcileXdp(Reconciled& out) {
+  absl::Status s = xdp_.Refresh();
+  if (absl::IsFailedPrecondition(s)) {
+    // In the mode it was in, which the programs know (SteeringFacts::xdp_is_skb).
+    const ModeSetting mode = xdp_.mode() == XdpMode::kSkb ? ModeSetting::kSkb : ModeSetting::kCopy;
+    absl::StatusOr<XdpAttachment> again =
+        XdpAttachment::AttachOrAdopt(netdev(), SteerObject(settings_), xdp_.pin_dir(), mode, settings_.flow_buckets);
+    s = again.status();
+    if (again.ok()) {
+      xdp_ = *std::move(again);
+      LookForUnreadFrames();
+      out.attached_xdp = true;
+      out.repaired.push_back("the XDP program");
+    }
+  }
+  if (!s.ok()) {
+    out.degraded.push_back(absl::StrCat("XDP: ", s.message()));
+  }
 }
 
 void NetdevPort::LookForUnreadFrames() {

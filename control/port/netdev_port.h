@@ -54,7 +54,7 @@ class NetdevPort final : public Port {
   absl::Status SetQueuePairs(uint32_t count, absl::Time deadline) override;
   absl::Status SuspendXdp() override;
   absl::Status ResumeXdp() override;
-  absl::Status RefreshXdp() override { return xdp_.Refresh(); }
+  Reconciled Reconcile() override;
   uint32_t other_xdp_programs() const override { return xdp_.other_programs(); }
   bool xdp_is_native() const override { return xdp_.mode() == XdpMode::kNative; }
   uint32_t frames_sent_unread() const override { return frames_sent_unread_; }
@@ -107,10 +107,13 @@ class NetdevPort final : public Port {
   static absl::StatusOr<Attached> Attach(const Device& device, const PortSettings& settings,
                                          const std::optional<SavedPort>& saved);
 
-  NetdevPort(PortInfo info, Attached attached, SteeringFacts facts, OnDataplaneDown down_policy);
+  NetdevPort(PortInfo info, Attached attached, SteeringFacts facts, const PortSettings& settings,
+             OnDataplaneDown down_policy);
+  void ReconcileXdp(Reconciled& out);
   void RememberAsFound(const Device& device);
   void LookForUnreadFrames();
 
+  const PortSettings settings_;
   XdpAttachment xdp_;
   Bridge bridge_;
   PortSteering steering_;

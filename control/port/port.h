@@ -56,6 +56,13 @@ struct PortFds {
   int credit = -1;  // bpf/credit.h
 };
 
+// The outcome of comparing a port with the kernel; each text is a clause without the port's name.
+struct Reconciled {
+  std::vector<std::string> repaired;
+  std::vector<std::string> degraded;  // differences that are left
+  bool attached_xdp = false;          // a virtio device may have lost its RSS table (PortSet::WriteRssTables)
+};
+
 class Port {
  public:
   virtual ~Port() = default;
@@ -75,8 +82,9 @@ class Port {
   // Takes the steering program off the device and puts it back. Doing either twice is no error.
   virtual absl::Status SuspendXdp() = 0;
   virtual absl::Status ResumeXdp() = 0;
-  // Reads again which other programs are in the dispatcher.
-  virtual absl::Status RefreshXdp() = 0;
+  // Compares the device with what bringing it up made of it, puts back what somebody has taken away since, and reads
+  // again which other programs are in the dispatcher.
+  virtual Reconciled Reconcile() = 0;
   virtual uint32_t other_xdp_programs() const = 0;
   virtual bool xdp_is_native() const = 0;
   // Frames of a transmit queue that count as sent before the device has read them, as of the last time XDP came or

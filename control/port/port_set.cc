@@ -107,6 +107,33 @@ absl::Status PortSet::WriteRssTables(uint32_t count) {
   return absl::OkStatus();
 }
 
+void PortSet::Reconcile(uint32_t active_pairs) {
+  std::vector<std::string> degraded;
+  bool attached_xdp = false;
+  for (Port& port : *this) {
+    const Reconciled found = port.Reconcile();
+    for (const std::string& repaired : found.repaired) {
+      spdlog::warn("{}: somebody took away {}; it is back", port.name(), repaired);
+    }
+    for (const std::string& difference : found.degraded) {
+      degraded.push_back(absl::StrCat(port.name(), ": ", difference));
+    }
+    attached_xdp = attached_xdp || found.attached_xdp;
+  }
+  if (absl::Status s = attached_xdp ? WriteRssTables(active_pairs) : absl::OkStatus(); !s.ok()) {
+    degraded.push_back(absl::StrCat("RSS table: ", s.message()));
+  }
+  if (degraded != degraded_) {
+    for (const std::string& difference : degraded) {
+      spdlog::error("degraded: {}", difference);
+    }
+    if (degraded.empty()) {
+      spdlog::info("no longer degraded");
+    }
+    degraded_ = std::move(degraded);
+  }
+}
+
 bool PortSet::FlowsFollowTransmit() const {
   return !Any([](const Port& port) { return !port.info().FlowsFollowTransmit(); });
 }

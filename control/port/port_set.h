@@ -70,6 +70,12 @@ class PortSet {
   // or going, and ethtool -L, do that once a table was set.
   absl::Status WriteRssTables(uint32_t count);
 
+  // Compares every port with the kernel, repairs what can be repaired, and says in the log what has changed since the
+  // last time. `active_pairs`: as for WriteRssTables.
+  void Reconcile(uint32_t active_pairs);
+  // The differences that the last Reconcile left, each with its port's name in front.
+  const std::vector<std::string>& degraded() const { return degraded_; }
+
   // Every device gives a flow to the pair that its other direction was last sent on.
   bool FlowsFollowTransmit() const;
   // The largest of all, as one frame may leave by any port.
@@ -86,6 +92,7 @@ class PortSet {
   absl::Status SetPairsOf(Port& port, uint32_t pairs);
 
   std::vector<std::unique_ptr<Port>> ports_;
+  std::vector<std::string> degraded_;
 };
 
 }  // namespace sluice

@@ -35,11 +35,7 @@ ResizeState Resizer::CurrentState() const {
 }
 
 absl::StatusOr<ResizePlan> Resizer::Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline) {
-  for (Port& port : o_.ports) {
-    if (absl::Status s = port.RefreshXdp(); !s.ok()) {
-      return s;
-    }
-  }
+  o_.ports.Reconcile(active_pairs_);
   absl::StatusOr<ResizePlan> plan = PlanResize(CurrentState(), wish);
   if (!plan.ok() || dry_run || plan->lever == Lever::kNone) {
     return plan;

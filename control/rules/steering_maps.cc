@@ -83,6 +83,10 @@ absl::Status SteeringMaps::RemoveSocket(uint32_t queue) {
   return absl::OkStatus();
 }
 
+bool SteeringMaps::ArePinnedIn(const std::string& pin_dir) const {
+  return IsPinnedMap(config_.get(), pin_dir, SLUICE_MAP_CONFIG) && IsPinnedMap(xsks_.get(), pin_dir, SLUICE_MAP_XSKS);
+}
+
 absl::StatusOr<sluice_config> SteeringMaps::GetConfig() const {
   sluice_config config{};
   if (bpf_map_lookup_elem(config_.get(), &kConfigKey, &config) != 0) {

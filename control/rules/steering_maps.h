@@ -20,6 +20,9 @@ class SteeringMaps {
  public:
   static absl::StatusOr<SteeringMaps> Open(const std::string& pin_dir);
 
+  // True if configuration and XSKMAP are those that are pinned in this folder, from which a program gets its maps.
+  bool ArePinnedIn(const std::string& pin_dir) const;
+
   // The XSKMAP, keyed by RX queue. Borrowed.
   int xsks_fd() const { return xsks_.get(); }
   // An absent entry is not an error.

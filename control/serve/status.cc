@@ -188,6 +188,7 @@ wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& 
   for (uint32_t i = 0; i < served.ports.size(); ++i) {
     FillPort(served, i, *out.add_ports());
   }
+  out.mutable_degraded()->Assign(served.ports.degraded().begin(), served.ports.degraded().end());
   const std::vector<uint32_t>& cores = served.placement.worker_cores();
   previous.resize(cores.size());
   for (uint32_t w = 0; w < cores.size(); ++w) {

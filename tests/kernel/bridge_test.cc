@@ -171,6 +171,34 @@ TEST_F(BridgeTest, IncompleteBridgeIsMadeAgain) {
   }
 }
 
+TEST_F(BridgeTest, RepairPutsBackWhatSomebodyTookAway) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  const std::string near = bridge->near_netdev(), far = bridge->far_netdev();
+  EXPECT_FALSE(*bridge->Repair(ObjectDir())) << "nothing is missing";
+  for (const std::string& damage :
+       {std::string("tc filter del dev port0 ingress"), std::string("tc qdisc del dev port0 clsact"),
+        "tc filter del dev " + near + " ingress", "ip link set dev " + far + " xdpdrv off",
+        "ip link set dev " + near + " down", "ip link set dev " + far + " down"}) {
+    Shell(damage);
+    const absl::StatusOr<bool> repaired = bridge->Repair(ObjectDir());
+    ASSERT_OK(repaired) << damage;
+    EXPECT_TRUE(*repaired) << damage;
+    EXPECT_FALSE(*bridge->Repair(ObjectDir())) << damage;
+  }
+  EXPECT_OK(bridge->Remove());
+  EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "a clsact that Repair made is the bridge's";
+}
+
+TEST_F(BridgeTest, RepairSaysWhatItCannotPutBack) {
+  for (const bool with_veth : {true, false}) {
+    absl::StatusOr<Bridge> bridge = Make();
+    ASSERT_OK(bridge);
+    Shell(with_veth ? "rm " + pin_dir_ + "/sluice_brxsks" : "ip link del " + bridge->near_netdev());
+    EXPECT_EQ(bridge->Repair(ObjectDir()).status().code(), absl::StatusCode::kFailedPrecondition);
+  }
+}
+
 TEST_F(BridgeTest, RemoveLeavesThePortAsItWas) {
   absl::StatusOr<Bridge> bridge = Make();
   ASSERT_OK(bridge);

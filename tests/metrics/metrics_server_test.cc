@@ -131,6 +131,10 @@ TEST(Probes, SilenceOfTheLoopIsNoticed) {
   EXPECT_TRUE(Readiness(Status("running"), absl::Seconds(1)).good);
   EXPECT_FALSE(Readiness(Status("running"), absl::Seconds(301)).good);
   EXPECT_FALSE(Readiness(Status("down"), absl::Seconds(1)).good);
+  wire::StatusResponse degraded = Status("running");
+  degraded.add_degraded("wan: eth0 is down");
+  EXPECT_FALSE(Readiness(degraded, absl::Seconds(1)).good);
+  EXPECT_EQ(Readiness(degraded, absl::Seconds(1)).text, "degraded: wan: eth0 is down");
 }
 
 }  // namespace

@@ -44,6 +44,7 @@ class FakePort final : public Port {
     return info;
   }
   PortInfo& info() { return info_; }
+  Reconciled found;  // by the next Reconcile
   using Port::info;
 
   PortFds fds() const override { return {1, 2, 3, 4, 5}; }
@@ -61,7 +62,7 @@ class FakePort final : public Port {
   }
   absl::Status SuspendXdp() override { return Set("xdp off", xdp, false); }
   absl::Status ResumeXdp() override { return Set("xdp on", xdp, true); }
-  absl::Status RefreshXdp() override { return Do("refresh"); }
+  Reconciled Reconcile() override { return found; }
   uint32_t other_xdp_programs() const override { return others; }
   bool xdp_is_native() const override { return native; }
   uint32_t frames_sent_unread() const override { return unread; }

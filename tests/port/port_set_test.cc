@@ -141,5 +141,31 @@ TEST(Port, SumsOneVerdictOverQueues) {
   EXPECT_EQ(port.Packets(SLUICE_VERDICT_BRIDGED, 2, 3), 1000U);
 }
 
+TEST_F(PortSetTest, DifferencesThatAreLeftHaveTheirPortsName) {
+  ports_.Reconcile(1);
+  EXPECT_THAT(ports_.degraded(), IsEmpty());
+  fakes_[1]->found.degraded = {"eth1 is down", "XDP: somebody else's"};
+  fakes_[0]->found.repaired = {"the bridge"};
+  ports_.Reconcile(1);
+  EXPECT_THAT(ports_.degraded(), ElementsAre("port1: eth1 is down", "port1: XDP: somebody else's"));
+  fakes_[1]->found = {};
+  ports_.Reconcile(1);
+  EXPECT_THAT(ports_.degraded(), IsEmpty());
+}
+
+// A virtio device stops using its table when XDP comes.
+TEST_F(PortSetTest, RssTablesAreWrittenAgainAfterXdpWasPutBack) {
+  for (FakePort* port : fakes_) {
+    port->info().has_rss = true;
+  }
+  log_.clear();
+  fakes_[0]->found.repaired = {"the bridge"};
+  ports_.Reconcile(3);
+  EXPECT_THAT(log_, IsEmpty());
+  fakes_[0]->found.attached_xdp = true;
+  ports_.Reconcile(3);
+  EXPECT_THAT(log_, ElementsAre("eth0: spread 3", "eth1: spread 3", "eth2: spread 3"));
+}
+
 }  // namespace
 }  // namespace sluice
