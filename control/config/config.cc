@@ -52,9 +52,11 @@ void ReadPorts(TableReader& root, Problems& problems, Config& config) {
   const std::vector<const toml::table*> tables = root.Tables("port");
   if (tables.size() > kMaxPorts) {
     root.Problem("port", absl::StrCat(tables.size(), " ports; at most ", kMaxPorts, " are allowed"));
-    return;
   }
   for (const toml::table* table : tables) {
+    if (config.ports.size() > kMaxPorts) {
+      break;
+    }
     TableReader in(*table, "port", problems);
     config.ports.emplace_back();
     ReadKeys(in, "port", config, config.ports.size() - 1);

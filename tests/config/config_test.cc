@@ -285,7 +285,7 @@ TEST(ConfigTest, LoadNamesThePathAndTheReason) {
               testing::HasSubstr("/nowhere/sluice.toml"));
   EXPECT_FALSE(LoadConfig("/").ok());
   // Reading an endless file fails before it exhausts the memory.
-  EXPECT_THAT(std::string(LoadConfig("/dev/zero").status().message()), testing::HasSubstr("larger than"));
+  EXPECT_THAT(std::string(LoadConfig("/dev/zero").status().message()), testing::HasSubstr("is not a regular file"));
 }
 
 }  // namespace

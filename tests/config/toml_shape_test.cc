@@ -55,8 +55,8 @@ TEST(TomlShape, RefusesNestingThatIsTooDeep) {
 TEST(TomlShape, DotsOfStringsAndCommentsAreNone) {
   const std::string dots(1000, '.');
   for (const std::string& text : {"a = \"" + dots + "\"", "a = '" + dots + "'", "a = \"\"\"\n" + dots + "\n\"\"\"",
-                                  "a =  + dots + ", "# " + dots, "a = \"\\\"" + dots + "\"", "a = 'it\\' # " + dots,
-                                  "a = \"\"\"x\"\"\"\"\" # " + dots, "a = \"#" + dots + "\""}) {
+                                  "a = '''" + dots + "'''", "# " + dots, "a = \"\\\"" + dots + "\"",
+                                  "a = 'it\\' # " + dots, "a = \"\"\"x\"\"\"\"\" # " + dots, "a = \"#" + dots + "\""}) {
     EXPECT_EQ(LineOf(text), 0U) << text.substr(0, 20);
   }
 }
@@ -65,7 +65,7 @@ TEST(TomlShape, DotsOfStringsAndCommentsAreNone) {
 TEST(TomlShape, NoStringHidesAKey) {
   const std::string deep = Dots(kMostDotsOfLine + 1);
   for (const std::string& text :
-       {"a = {b = \"\", " + deep + " = 1}", "a = {b = x, " + deep + " = 1}",
+       {"a = {b = \"\", " + deep + " = 1}", "a = {b = ''''x'''', " + deep + " = 1}",
         "a = {b = \"\"\"\"\"x\"\"\"\"\", " + deep + " = 1}", "a = {b = \"\\\\\", " + deep + " = 1}",
         "a = {b = '\\', " + deep + " = 1}", "a = {b = \"\"\"\\\\\"\"\", " + deep + " = 1}"}) {
     EXPECT_EQ(LineOf(text), 1U) << text;

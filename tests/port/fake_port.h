@@ -62,7 +62,10 @@ class FakePort final : public Port {
   }
   absl::Status SuspendXdp() override { return Set("xdp off", xdp, false); }
   absl::Status ResumeXdp() override { return Set("xdp on", xdp, true); }
-  Reconciled Reconcile() override { return found; }
+  Reconciled Reconcile() override {
+    Do("reconcile").IgnoreError();
+    return found;
+  }
   uint32_t other_xdp_programs() const override { return others; }
   bool xdp_is_native() const override { return native; }
   uint32_t frames_sent_unread() const override { return unread; }

@@ -158,13 +158,14 @@ TEST_F(PortSetTest, RssTablesAreWrittenAgainAfterXdpWasPutBack) {
   for (FakePort* port : fakes_) {
     port->info().has_rss = true;
   }
-  log_.clear();
   fakes_[0]->found.repaired = {"the bridge"};
   ports_.Reconcile(3);
-  EXPECT_THAT(log_, IsEmpty());
+  EXPECT_THAT(log_, ElementsAre("eth0: reconcile", "eth1: reconcile", "eth2: reconcile"));
+  log_.clear();
   fakes_[0]->found.attached_xdp = true;
   ports_.Reconcile(3);
-  EXPECT_THAT(log_, ElementsAre("eth0: spread 3", "eth1: spread 3", "eth2: spread 3"));
+  EXPECT_THAT(log_, ElementsAre("eth0: reconcile", "eth1: reconcile", "eth2: reconcile", "eth0: spread 3",
+                                "eth1: spread 3", "eth2: spread 3"));
 }
 
 }  // namespace

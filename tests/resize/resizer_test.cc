@@ -77,7 +77,7 @@ TEST_F(ResizerTest, ADryRunOnlyLooks) {
   const absl::StatusOr<ResizePlan> plan = Resize(4, std::nullopt, /*dry_run=*/true);
   ASSERT_TRUE(plan.ok());
   EXPECT_THAT(plan->steps, Not(IsEmpty()));
-  EXPECT_THAT(log_, ElementsAre("eth0: refresh", "eth1: refresh"));
+  EXPECT_THAT(log_, ElementsAre("eth0: reconcile", "eth1: reconcile"));
   EXPECT_FALSE(resizer_->last_resize().has_value());
   ASSERT_TRUE(Resize(2).ok()) << "there are two pairs already";
   EXPECT_FALSE(resizer_->last_resize().has_value());
