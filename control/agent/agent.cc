@@ -19,7 +19,7 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kDataplaneStartBound = absl::Seconds(60);
-// The loop turns for every request too; to ask the kernel takes some 100 us a port.
+// The loop turns for every request too, and asking the kernel takes half a millisecond a port.
 constexpr int64_t kReconcileEveryNs = 1'000'000'000;
 // A dataplane that lost its agent tries to reconnect at least once a second (dataplane/process/agent_link.h).
 constexpr absl::Duration kReconnectBound = absl::Seconds(20);
