@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
 // The near end of the bridge's veth pair, clsact ingress: frames that the bridge lane's socket sent at the far end go
-// on into the port's ingress (to_kernel.h). Other frames that come out here, such as those that the stack itself sends on
-// the far end, are dropped and counted as strays: no port received them.
+// on into the port's ingress (to_kernel.h). Other frames that come out here, such as those that the stack itself sends
+// on the far end, are dropped and counted as strays: no port received them.
 //
 // Checksums: such a frame comes without offload information (CHECKSUM_NONE), so the stack verifies its checksum. A tag
 // in the data is in the skb's metadata by now (net/core/dev.c: skb_vlan_untag), where the port's VLAN devices look for

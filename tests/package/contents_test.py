@@ -87,9 +87,10 @@ def commands(program, *path):
 def test_manual_tells_what_the_program_takes(unpacked, program, section):
     text = rendered(unpacked / f"usr/share/man/man{section}/{program}.{section}.gz")
     binary = unpacked / ("usr/bin" if section == 1 else "usr/sbin") / program
-    # A function's commands come from its descriptor, and its README describes them.
-    taken = {path: helped for path, helped in commands(binary) if path[:1] != ("function",) or len(path) == 1}
-    options = {option for helped in taken.values() for option in re.findall(r"--[a-z][a-z-]*", helped)}
+    # A function's commands, and their options, come from its descriptor; its README describes them.
+    taken = {path: helped for path, helped in commands(binary) if path[:-1] != ("function",)}
+    helps = [helped for path, helped in taken.items() if path != ("function",)]
+    options = {option for helped in helps for option in re.findall(r"--[a-z][a-z-]*", helped)}
     described = set(re.findall(r"--[a-z][a-z-]*", text))
     assert described == options, f"only in the manual: {described - options}; only in --help: {options - described}"
     missing = [" ".join(path) for path in taken if not re.search(r"^ +" + r"\s".join(path), text, re.MULTILINE)]
