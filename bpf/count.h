@@ -6,18 +6,21 @@
 //   a verdict is counted by the hook where the packet leaves our hands, and only there.
 //
 //                 XDP (sluice_steer)               clsact (sluice_bridge), always attached
-//   leaves here   DATAPLANE DROP BLOCKED           PASS DROP BLOCKED MALFORMED BRIDGED DOWN_PASS DOWN_DROP
-//                 MALFORMED OFFLOADED OVERLOADED
-//   goes on       PASS: not counted
+//   leaves here   DATAPLANE DROP BLOCKED MALFORMED PASS DROP BLOCKED MALFORMED UNREADABLE FRAGMENT BRIDGED
+//                 UNREADABLE FRAGMENT              BOTH DOWN_PASS DOWN_DROP
+//                 OFFLOADED OVERLOADED
+//   goes on       PASS, BOTH: not counted
 //                 NO_SOCKET: counted, as the reason for which XDP did not take it
+//
+// A packet for both the dataplane and the kernel is one packet: BOTH, and neither BRIDGED nor PASS.
 //
 // So the packets a port received are the sum of all verdicts except NO_SOCKET, whether XDP is
 // attached or not, and a rule's hits obey the same law. Nothing is counted while no agent has
 // activated the configuration.
 //
 // A frame that the dataplane gives to the kernel passes clsact on its way into the stack (to_kernel.h), and gets no
-// verdict there: it was received once, and counted then as DATAPLANE or BRIDGED. The dataplane counts it as `passed`
-// (dataplane/contract/stats_segment.h), and the bridge's near end counts what it let through
+// verdict there: it was received once, and counted then as DATAPLANE, BRIDGED or BOTH. The dataplane counts it as
+// `passed` (dataplane/contract/stats_segment.h), and the bridge's near end counts what it let through
 // (struct sluice_to_kernel_counters); when nothing is on its way, these two numbers are the same.
 //
 // The elements are per CPU and both hooks run in softirq, which does not nest on one CPU: no atomics.

@@ -9,6 +9,13 @@
 // OFFLOADED, and XDP sends it and all later ones. Numbers are per queue, as the receive rings are
 // (sluice_queue_credit): a flow that changes its queue is delivered to the dataplane on the new queue first.
 //
+// Trust. The dataplane writes the entries, and it may have been taken over. So an entry alone sends nothing: the first
+// packet that finds it is classified like any other, and only when it is the dataplane's by rules, blocklist and the
+// guest's addresses, XDP notes the flow as trusted, where the dataplane cannot write. What decides is in the flow's
+// key, or asked before (the MAC address), so later packets need not be classified; and every change of rules, blocklist
+// or addresses comes with a new epoch, and new secrets. The rest of an entry can do no more than the dataplane could
+// with the packet in its hands: change it, and send it out of one of its ports.
+//
 // In the other direction, when the entries of an epoch are withdrawn, the packets that XDP sent must be out before the
 // dataplane sends: lanes are held back until the polls that began earlier have ended (dataplane/process/fence.h). An
 // idle entry becomes LEAVING, and leaves only if no packet comes until the dataplane's next look, which a grace period
@@ -45,17 +52,41 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_details SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(max_entries, SLUICE_FLOW_BUCKETS);
+  __type(key, __u32);
+  __type(value, struct sluice_trusted_bucket);
+  __uint(pinning, LIBBPF_PIN_BY_NAME);
+} sluice_trusted SEC(".maps");
+
 // An entry and its place in the table. `flow` is NULL when the packet's flow has no entry.
 struct flow_entry {
   struct sluice_flow* flow;
   __u32 bucket;
   __u32 way;
+  __u64 tag;  // of the packet's key
 };
 
 static __always_inline bool same_key(const struct sluice_flow_key* a, const struct sluice_flow_key* b) {
   const __u64* x = (const __u64*)a;
   const __u64* y = (const __u64*)b;
   return x[0] == y[0] && x[1] == y[1] && x[2] == y[2] && x[3] == y[3] && x[4] == y[4];
+}
+
+// Returns a number that tells keys apart for whoever does not know the secrets: two chosen keys have one tag with a
+// chance of 2^-32 (UMAC's NH, RFC 4418 section 5.2.2). Never 0.
+static __always_inline __u64 tag_of(const struct sluice_config* config, const struct sluice_flow_key* key) {
+  _Static_assert(sizeof(*key) == SLUICE_FLOW_SECRET_WORDS * sizeof(__u32), "a secret for each word");
+  const __u32* words = (const __u32*)key;
+  __u64 tag = 0;
+#pragma unroll
+  for (int i = 0; i < SLUICE_FLOW_SECRET_WORDS; i += 2) {
+    __u32 left = words[i] + config->flow_secret[i];
+    __u32 right = words[i + 1] + config->flow_secret[i + 1];
+    tag += (__u64)left * right;
+  }
+  return tag ? tag : 1;
 }
 
 static __always_inline struct flow_entry find_entry(const struct sluice_config* config,
@@ -78,6 +109,7 @@ static __always_inline struct flow_entry find_entry(const struct sluice_config* 
         entry.flow = flow;
         entry.bucket = index;
         entry.way = way;
+        entry.tag = tag_of(config, key);
         return entry;
       }
     }
@@ -100,8 +132,22 @@ static __always_inline bool all_completed(const struct flow_entry* entry, __u32 
          (__s32)(READ_ONCE(credit->completed) - detail->last_delivered) >= 0;
 }
 
-// Returns true when XDP is to send this packet. Moves a LEAVING entry, or a PENDING one with nothing left in the
-// dataplane, to OFFLOADED.
+static __always_inline bool is_trusted(const struct flow_entry* entry) {
+  __u32 index = entry->bucket;
+  const struct sluice_trusted_bucket* bucket = bpf_map_lookup_elem(&sluice_trusted, &index);
+  return bucket && bucket->tags[entry->way & (SLUICE_FLOW_WAYS - 1)] == entry->tag;
+}
+
+static __always_inline void trust(const struct flow_entry* entry) {
+  __u32 index = entry->bucket;
+  struct sluice_trusted_bucket* bucket = bpf_map_lookup_elem(&sluice_trusted, &index);
+  if (bucket) {
+    bucket->tags[entry->way & (SLUICE_FLOW_WAYS - 1)] = entry->tag;
+  }
+}
+
+// Returns true when XDP is to send this packet, if its flow is trusted. Moves a LEAVING entry, or a PENDING one with
+// nothing left in the dataplane, to OFFLOADED.
 static __always_inline bool try_offload(const struct flow_entry* entry, __u32 queue) {
   struct sluice_flow* flow = entry->flow;
   __u32 state = READ_ONCE(flow->state);

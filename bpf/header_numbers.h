@@ -29,6 +29,7 @@
 #define SLUICE_ETHERTYPE_VLAN 0x8100
 #define SLUICE_ETHERTYPE_IPV6 0x86dd
 #define SLUICE_ETHERTYPE_QINQ 0x88a8
+#define SLUICE_ETHERTYPE_EXPERIMENTAL 0x88b5  // local experimental EtherType 1 (IEEE 802)
 
 // IANA protocol numbers; IPv6 extension headers have theirs among them.
 #define SLUICE_PROTO_HOP_BY_HOP 0
@@ -43,6 +44,21 @@
 #define SLUICE_PROTO_SCTP 132
 #define SLUICE_PROTO_UDPLITE 136
 
+// IPv4 options (RFC 791 section 3.1).
+#define SLUICE_IPV4_OPTIONS_BYTES 40  // at most
+#define SLUICE_OPTION_END 0
+#define SLUICE_OPTION_NO_OPERATION 1
+#define SLUICE_OPTION_LOOSE_ROUTE 131
+#define SLUICE_OPTION_STRICT_ROUTE 137
+
+// DHCP over IPv4 (RFC 2131 sections 2 and 4.1).
+#define SLUICE_PORT_DHCP_SERVER 67
+#define SLUICE_PORT_DHCP_CLIENT 68
+#define SLUICE_DHCP_CLIENT_MAC_OFFSET 28  // `chaddr`, behind the UDP header
+
+// 224.0.0.1, host order (RFC 1112 section 4).
+#define SLUICE_GROUP_ALL_HOSTS 0xe0000001
+
 // Masks of the fragment fields, in host order (RFC 791 section 3.1, RFC 8200 section 4.5).
 #define SLUICE_IPV4_MORE_FRAGMENTS 0x2000
 #define SLUICE_IPV4_FRAGMENT_OFFSET 0x1fff
@@ -50,12 +66,17 @@
 #define SLUICE_IPV6_MORE_FRAGMENTS 0x0001
 #define SLUICE_IPV6_FRAGMENT_OFFSET 0xfff8
 
+// Headers begin within this many bytes from the frame's start, or are not read. Ethernet, three tags, IPv6, eight
+// ordinary extension headers and a full TCP header take about 250.
+#define SLUICE_HEADER_REACH_BYTES 512
+
 #define SLUICE_VLAN_ID_MASK 0x0fff
 #define SLUICE_VLAN_PRIORITY_MASK 0xf000
-// Tags in one frame. QinQ has two. clsact counts the tag in the skb's metadata too, so that it sees the packet as XDP
-// and the dataplane do.
+// Tags of one frame that are read; QinQ has two. A frame with more is unreadable. clsact counts the tag in the skb's
+// metadata too, so that it sees the packet as XDP and the dataplane do.
 #define SLUICE_VLAN_TAGS_MAX 3
-// Extension headers of one IPv6 packet. RFC 8200 section 4.1 lists seven, each at most once but one.
+// Extension headers of one IPv6 packet that are read. RFC 8200 section 4.1 lists seven, each at most once but one. A
+// packet with more is unreadable.
 #define SLUICE_IPV6_EXTENSIONS_MAX 8
 
 // Loads from headers, which are not aligned. clang would load them for BPF byte by byte, which the machine does not
@@ -93,6 +114,12 @@ static __always_inline int sluice_is_tag(__u16 ethertype) {
 static __always_inline int sluice_is_ipv6_extension(__u8 next) {
   return next == SLUICE_PROTO_HOP_BY_HOP || next == SLUICE_PROTO_ROUTING || next == SLUICE_PROTO_DESTINATION_OPTIONS ||
          next == SLUICE_PROTO_AH || next == SLUICE_PROTO_FRAGMENT;
+}
+
+// The protocols that begin with the ports.
+static __always_inline int sluice_has_ports(__u8 proto) {
+  return proto == SLUICE_PROTO_TCP || proto == SLUICE_PROTO_UDP || proto == SLUICE_PROTO_SCTP ||
+         proto == SLUICE_PROTO_UDPLITE;
 }
 
 // Returns the length of any extension header but the fragment header, which has none. `length` is the header's second

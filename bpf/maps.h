@@ -7,7 +7,7 @@
 //   sluice_config (config.h)                        the bank and policy in force; written by the agent, read here
 //   sluice_banks, sluice_rules, sluice_rulesets, sluice_values, sluice_prefixes
 //                                                   the rules, see rules.h; written by the agent
-//   sluice_blocked ──► a trie of sources            the agent swaps the trie, or changes it
+//   sluice_blocked ──► tries of sources             the agent swaps the tries, or changes them
 //   sluice_locals                                   written by the agent, read here
 //   sluice_counters, sluice_rulehits                written here, one copy per CPU, read by the agent
 #ifndef SLUICE_BPF_MAPS_H_
@@ -69,10 +69,10 @@ struct {
   __uint(pinning, LIBBPF_PIN_BY_NAME);
 } sluice_rulehits SEC(".maps");
 
-// Holds one trie, or none. The agent makes the tries, as large as the lists they are for.
+// Holds a trie for each list that there is. The agent makes the tries, as large as the lists they are for.
 struct {
   __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-  __uint(max_entries, 1);
+  __uint(max_entries, SLUICE_LIST_PLACES);
   __type(key, __u32);
   __uint(pinning, LIBBPF_PIN_BY_NAME);
   __array(
@@ -88,6 +88,7 @@ struct {
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(max_entries, SLUICE_MAX_LOCAL_ADDRESSES);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct sluice_address);
   __type(value, __u8);
   __uint(pinning, LIBBPF_PIN_BY_NAME);

@@ -16,11 +16,6 @@
 #include "bpf/header_numbers.h"
 #include "bpf/sluice_abi.h"
 
-// The parser reads headers within this many bytes from the frame's start. Ethernet, three tags, IPv6, eight ordinary
-// extension headers and a full TCP header take about 250. A packet whose headers lie beyond counts as one without those
-// fields. clsact pulls at most as many bytes into the linear part.
-#define HEADER_REACH_BYTES 512
-
 struct frame_view {
   const void* data;      // the Ethernet header
   const void* data_end;  // end of the linear part, which may be short of `length`
@@ -30,14 +25,25 @@ struct frame_view {
   __u16 metadata_vlan;   // ...but here (VLAN id, host order)
 };
 
-// The fields that rules and defaults compare. `fields` says which members are set; a packet without ports has no
-// SLUICE_MATCH_*_PORT bit. Addresses have the form of keys of sluice_locals.
+// The fields that rules and defaults compare. A field's bit (enum sluice_match) is
+//
+//   in `fields`           when its member is set,
+//   in `unread`           when the packet may have the field, and the parser could not come to it,
+//   in neither            when the packet has no such field: ports of ICMP, a VLAN id of an untagged frame.
+//
+// `dst` may be in both: the address in the IP header, of a packet that goes to another one next (source routes).
+// Addresses have the form of keys of sluice_locals.
 struct packet {
-  __u32 fields;  // enum sluice_match bits; all parsed frames have ETHERTYPE
+  __u32 fields;
+  __u32 unread;
   __be16 ethertype_be;
   __u16 vlan;
   __u8 proto;
-  __u8 neighbour;  // 1: ARP or IPv6 neighbour discovery
+  __u8 neighbour;           // 1: ARP or IPv6 neighbour discovery
+  __u8 fragment;            // enum sluice_fragment
+  __u8 announcement;        // 1: ARP in which a host says its own address to all (RFC 5227)
+  __u8 dhcp_answer;         // 1: from a DHCP server (IPv4) to a client
+  __u8 dhcp_client_mac[6];  // the client, where dhcp_answer is 1
   __u16 src_port;
   __u16 dst_port;
   __u8 dst_mac[6];
@@ -50,8 +56,14 @@ struct packet {
 enum parse_result {
   PARSED,
   PARSE_MALFORMED,     // the frame contradicts itself; the packet is not to be used
-  PARSE_OUT_OF_REACH,  // a header lies behind the linear part; the fields before it are good
+  PARSE_OUT_OF_REACH,  // a header lies behind the linear part; the fields before it are good, the others `unread`
 };
+
+// Returns those of the unread fields that the packet's first fragment has.
+static __always_inline __u32 fields_elsewhere(const struct packet* packet) {
+  __u32 elsewhere = packet->unread & (SLUICE_MATCH_PROTO | SLUICE_MATCH_PORTS);
+  return packet->fragment == SLUICE_FRAGMENT_LATER ? elsewhere : 0;
+}
 
 // `mac` points to a frame's destination.
 static __always_inline bool is_own_mac(const __u8* mac, const struct sluice_config* config) {

@@ -7,6 +7,19 @@
 // (ip_rcv_core, ip6_rcv_core, tcp_v4_rcv, __udp4_lib_rcv, icmpv6_rcv, ndisc_rcv), so nothing is lost that the stack
 // would have taken. An unknown ethertype or protocol is not malformed.
 //
+// A field is unread when its header is there, or may be there, and the parser cannot come to it:
+//
+//   more tags than SLUICE_VLAN_TAGS_MAX            everything behind them; the VLAN id, too, if these are priority tags
+//   more extension headers than SLUICE_IPV6_EXTENSIONS_MAX, or a header behind SLUICE_HEADER_REACH_BYTES
+//                                                  the protocol and all behind it
+//   a first fragment that ends before the ports    the ports (RFC 1858), or the protocol as well (RFC 7112)
+//   a later fragment                               the ports, which the first one has
+//   a source route, a routing header with segments left
+//                                                  the destination: the packet goes to another one next
+//
+// ESP, AH over IPv4 and tunnels (IP in IP, GRE, MPLS, PPPoE, VXLAN) are protocols of their own. Nothing looks into
+// them.
+//
 // dataplane/net/headers.h reads frames by the same rules; tests/bpf/headers_test.cc compares the two.
 #ifndef SLUICE_BPF_PARSE_H_
 #define SLUICE_BPF_PARSE_H_
@@ -70,7 +83,10 @@ __noinline enum parse_result sluice_parse_arp(frame_ctx* ctx, struct packet* pac
   if (!addresses) {
     return PARSE_OUT_OF_REACH;
   }
+  __u32 sender;
+  __builtin_memcpy(&sender, addresses->sender_ip, 4);
   __builtin_memcpy(&packet->asked_for.addr_be[0], addresses->target_ip, 4);
+  packet->announcement = sender == packet->asked_for.addr_be[0];
   packet->asked_for.family = 4;
   packet->payload_offset = offset + sizeof(*addresses);
   return PARSED;
@@ -92,6 +108,7 @@ static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* pa
   }
   __builtin_memcpy(packet->dst_mac, ethernet->h_dest, ETH_ALEN);
   __be16 ethertype_be = ethernet->h_proto;
+  packet->unread = SLUICE_MATCH_ALL;
 
   __u32 tags = 0;
   if (view.tag_in_metadata) {
@@ -110,7 +127,8 @@ static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* pa
     if (!tag) {
       return PARSE_OUT_OF_REACH;
     }
-    if (tags == 0) {
+    // Linux takes priority tags off and goes by the next tag (net/core/dev.c: __netif_receive_skb_core).
+    if (packet->vlan == 0) {
       packet->vlan = bpf_ntohs(tag->tci_be) & SLUICE_VLAN_ID_MASK;
       packet->fields |= SLUICE_MATCH_VLAN;
     }
@@ -118,16 +136,22 @@ static __always_inline enum parse_result parse(frame_ctx* ctx, struct packet* pa
     offset += sizeof(*tag);
     tags++;
   }
+  packet->payload_offset = offset;
+  if (sluice_is_tag(bpf_ntohs(ethertype_be))) {
+    packet->unread &= packet->vlan ? ~SLUICE_MATCH_VLAN : ~0U;
+    return PARSED;
+  }
   packet->ethertype_be = ethertype_be;
   packet->fields |= SLUICE_MATCH_ETHERTYPE;
-  packet->payload_offset = offset;
 
+  packet->unread &= ~(SLUICE_MATCH_VLAN | SLUICE_MATCH_ETHERTYPE);
   if (ethertype_be == bpf_htons(SLUICE_ETHERTYPE_IPV4)) {
     return sluice_parse_ipv4(ctx, packet, offset);
   }
   if (ethertype_be == bpf_htons(SLUICE_ETHERTYPE_IPV6)) {
     return sluice_parse_ipv6(ctx, packet, offset);
   }
+  packet->unread = 0;
   if (ethertype_be == bpf_htons(SLUICE_ETHERTYPE_ARP)) {
     return sluice_parse_arp(ctx, packet, offset);
   }

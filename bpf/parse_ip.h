@@ -87,7 +87,7 @@ _Static_assert(sizeof(struct tcp_header) == SLUICE_TCP_BYTES && sizeof(struct ud
 static __always_inline const void* header_at(const struct frame_view* view, __u32 offset, __u32 size) {
   __u64 bounded = offset;
   barrier_var(bounded);  // or clang bounds one copy of the offset and adds another
-  if (bounded > HEADER_REACH_BYTES) {
+  if (bounded > SLUICE_HEADER_REACH_BYTES) {
     return NULL;
   }
   const void* header = view->data + bounded;
@@ -97,13 +97,35 @@ static __always_inline const void* header_at(const struct frame_view* view, __u3
 static __always_inline void set_ports(const struct ports* ports, struct packet* packet) {
   packet->src_port = bpf_ntohs(ports->src_be);
   packet->dst_port = bpf_ntohs(ports->dst_be);
-  packet->fields |= SLUICE_MATCH_SRC_PORT | SLUICE_MATCH_DST_PORT;
+  packet->fields |= SLUICE_MATCH_PORTS;
+  packet->unread &= ~SLUICE_MATCH_PORTS;
+}
+
+static __always_inline void set_proto(__u8 proto, struct packet* packet) {
+  packet->proto = proto;
+  packet->fields |= SLUICE_MATCH_PROTO;
+  packet->unread &= ~SLUICE_MATCH_PROTO;
+}
+
+// The transport header is in the first fragment. An IPv6 fragment that begins within an extension header leaves the
+// protocol unread, too.
+static __always_inline void set_later_fragment(struct packet* packet) {
+  packet->fragment = SLUICE_FRAGMENT_LATER;
+  if (!(packet->unread & SLUICE_MATCH_PROTO) && !sluice_has_ports(packet->proto)) {
+    packet->unread &= ~SLUICE_MATCH_PORTS;
+  }
+}
+
+// The result for a packet that ends within a header. The stack sees the rest of a first fragment's headers once it has
+// all fragments.
+static __always_inline enum parse_result ends_within(bool fragment) {
+  return fragment ? PARSED : PARSE_MALFORMED;
 }
 
 static __always_inline enum parse_result parse_tcp(const struct frame_view* view, __u32 offset, __u32 end,
                                                    bool fragment, struct packet* packet) {
   if (offset + sizeof(struct tcp_header) > end) {
-    return PARSE_MALFORMED;
+    return ends_within(fragment);
   }
   const struct tcp_header* tcp = header_at(view, offset, sizeof(*tcp));
   if (!tcp) {
@@ -113,7 +135,6 @@ static __always_inline enum parse_result parse_tcp(const struct frame_view* view
   if (header_bytes < sizeof(*tcp)) {
     return PARSE_MALFORMED;
   }
-  // A first fragment may end within the options; the stack sees the rest once reassembled.
   if (!fragment && offset + header_bytes > end) {
     return PARSE_MALFORMED;
   }
@@ -122,10 +143,26 @@ static __always_inline enum parse_result parse_tcp(const struct frame_view* view
   return PARSED;
 }
 
+// RFC 2131, section 2. `offset` is that of the UDP header.
+static __always_inline enum parse_result parse_dhcp(const struct frame_view* view, __u32 offset, __u32 end,
+                                                    struct packet* packet) {
+  offset += sizeof(struct udp_header) + SLUICE_DHCP_CLIENT_MAC_OFFSET;
+  if (offset + sizeof(packet->dhcp_client_mac) > end) {
+    return PARSED;
+  }
+  const __u8* client = header_at(view, offset, sizeof(packet->dhcp_client_mac));
+  if (!client) {
+    return PARSE_OUT_OF_REACH;
+  }
+  __builtin_memcpy(packet->dhcp_client_mac, client, sizeof(packet->dhcp_client_mac));
+  packet->dhcp_answer = 1;
+  return PARSED;
+}
+
 static __always_inline enum parse_result parse_udp(const struct frame_view* view, __u32 offset, __u32 end,
                                                    bool fragment, struct packet* packet) {
   if (offset + sizeof(struct udp_header) > end) {
-    return PARSE_MALFORMED;
+    return ends_within(fragment);
   }
   const struct udp_header* udp = header_at(view, offset, sizeof(*udp));
   if (!udp) {
@@ -144,13 +181,17 @@ static __always_inline enum parse_result parse_udp(const struct frame_view* view
   }
   set_ports(&udp->ports, packet);
   packet->payload_offset = offset + sizeof(*udp);
+  if (packet->src_port == SLUICE_PORT_DHCP_SERVER && packet->dst_port == SLUICE_PORT_DHCP_CLIENT &&
+      packet->dst.family == 4) {
+    return parse_dhcp(view, offset, end, packet);
+  }
   return PARSED;
 }
 
 static __always_inline enum parse_result parse_ports(const struct frame_view* view, __u32 offset, __u32 end,
-                                                     __u32 header_bytes, struct packet* packet) {
+                                                     __u32 header_bytes, bool fragment, struct packet* packet) {
   if (offset + header_bytes > end) {
-    return PARSE_MALFORMED;
+    return ends_within(fragment);
   }
   const struct ports* ports = header_at(view, offset, sizeof(*ports));
   if (!ports) {
@@ -162,9 +203,9 @@ static __always_inline enum parse_result parse_ports(const struct frame_view* vi
 }
 
 static __always_inline enum parse_result parse_icmp(const struct frame_view* view, __u32 offset, __u32 end,
-                                                    struct packet* packet) {
+                                                    bool fragment, struct packet* packet) {
   if (offset + sizeof(struct icmp_header) > end) {
-    return PARSE_MALFORMED;
+    return ends_within(fragment);
   }
   packet->payload_offset = offset + sizeof(struct icmp_header);
   if (packet->dst.family == 4) {
@@ -185,7 +226,7 @@ static __always_inline enum parse_result parse_icmp(const struct frame_view* vie
 
   offset += sizeof(*icmp);
   if (offset + sizeof(struct in6_addr) > end) {
-    return PARSE_MALFORMED;
+    return ends_within(fragment);
   }
   const struct in6_addr* target = header_at(view, offset, sizeof(*target));
   if (!target) {
@@ -205,22 +246,54 @@ __noinline enum parse_result sluice_parse_transport(frame_ctx* ctx, struct packe
   }
   struct frame_view view = view_of(ctx);
   packet->payload_offset = offset;
+  if (!sluice_has_ports(packet->proto)) {
+    packet->unread &= ~SLUICE_MATCH_PORTS;
+  }
   switch (packet->proto) {
     case SLUICE_PROTO_TCP:
       return parse_tcp(&view, offset, end, fragment, packet);
     case SLUICE_PROTO_UDP:
       return parse_udp(&view, offset, end, fragment, packet);
     case SLUICE_PROTO_SCTP:
-      return parse_ports(&view, offset, end, sizeof(struct sctp_header), packet);
+      return parse_ports(&view, offset, end, sizeof(struct sctp_header), fragment, packet);
     case SLUICE_PROTO_UDPLITE:
-      return parse_ports(&view, offset, end, sizeof(struct udp_header), packet);
+      return parse_ports(&view, offset, end, sizeof(struct udp_header), fragment, packet);
     case SLUICE_PROTO_ICMP:
-      return packet->dst.family == 4 ? parse_icmp(&view, offset, end, packet) : PARSED;
+      return packet->dst.family == 4 ? parse_icmp(&view, offset, end, fragment, packet) : PARSED;
     case SLUICE_PROTO_ICMPV6:
-      return packet->dst.family == 6 ? parse_icmp(&view, offset, end, packet) : PARSED;
+      return packet->dst.family == 6 ? parse_icmp(&view, offset, end, fragment, packet) : PARSED;
     default:
       return PARSED;
   }
+}
+
+// Returns 1 for options with a loose or strict source route (RFC 791 section 3.1), or ones that cannot be read to their
+// end. `end` is that of the IP header.
+__noinline __u32 sluice_has_source_route(frame_ctx* ctx, __u32 offset, __u32 end) {
+  struct frame_view view = view_of(ctx);
+  for (int i = 0; i < SLUICE_IPV4_OPTIONS_BYTES; i++) {
+    offset &= 2 * SLUICE_HEADER_REACH_BYTES - 1;  // one range for the verifier, whichever way it came here
+    if (offset >= end) {
+      return 0;
+    }
+    const __u8* type = header_at(&view, offset, 1);
+    if (!type) {
+      return 1;
+    }
+    if (*type == SLUICE_OPTION_END) {
+      return 0;
+    }
+    if (*type == SLUICE_OPTION_NO_OPERATION) {
+      offset++;
+      continue;
+    }
+    const __u8* length = header_at(&view, offset + 1, 1);
+    if (*type == SLUICE_OPTION_LOOSE_ROUTE || *type == SLUICE_OPTION_STRICT_ROUTE || !length || *length < 2) {
+      return 1;
+    }
+    offset += *length;
+  }
+  return offset < end;
 }
 
 __noinline enum parse_result sluice_parse_ipv4(frame_ctx* ctx, struct packet* packet, __u32 offset) {
@@ -250,19 +323,25 @@ __noinline enum parse_result sluice_parse_ipv4(frame_ctx* ctx, struct packet* pa
   packet->dst.addr_be[0] = ip->daddr;
   packet->dst.family = 4;
   packet->proto = ip->protocol;
-  packet->fields |= SLUICE_MATCH_SRC | SLUICE_MATCH_DST | SLUICE_MATCH_PROTO;
+  packet->fields |= SLUICE_MATCH_SRC | SLUICE_MATCH_DST | SLUICE_MATCH_PROTO | SLUICE_MATCH_FRAGMENT;
+  packet->unread = SLUICE_MATCH_PORTS;
+  __u32 fragment = bpf_ntohs(ip->frag_off);
+  if (header_bytes > sizeof(*ip) && sluice_has_source_route(ctx, offset + sizeof(*ip), offset + header_bytes)) {
+    packet->unread |= SLUICE_MATCH_DST;
+  }
   offset += header_bytes;
   packet->payload_offset = offset;
 
-  __u32 fragment = bpf_ntohs(ip->frag_off);
   if (fragment & SLUICE_IPV4_FRAGMENT_OFFSET) {
-    return PARSED;  // the transport header is in the first fragment
+    set_later_fragment(packet);
+    return PARSED;
   }
-  return sluice_parse_transport(ctx, packet, offset, end, fragment & SLUICE_IPV4_MORE_FRAGMENTS);
+  fragment &= SLUICE_IPV4_MORE_FRAGMENTS;
+  packet->fragment = fragment ? SLUICE_FRAGMENT_FIRST : SLUICE_FRAGMENT_NO;
+  return sluice_parse_transport(ctx, packet, offset, end, fragment);
 }
 
-// Walks to the last header. Leaves out the protocol of a packet with too many extension headers, and of a later
-// fragment that begins within one.
+// Walks to the last header.
 __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct packet* packet, __u32 offset, __u32 end,
                                                      __u8 next) {
   if (!packet) {
@@ -272,7 +351,7 @@ __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct pack
   __u32 fragment = 0;
   for (int i = 0; i < SLUICE_IPV6_EXTENSIONS_MAX && sluice_is_ipv6_extension(next); i++) {
     if (offset + sizeof(struct ipv6_extension) > end) {
-      return PARSE_MALFORMED;
+      return ends_within(fragment);
     }
     const struct ipv6_extension* extension = header_at(&view, offset, sizeof(*extension));
     if (!extension) {
@@ -283,29 +362,36 @@ __noinline enum parse_result sluice_parse_ipv6_chain(frame_ctx* ctx, struct pack
     if (next == SLUICE_PROTO_FRAGMENT) {
       header_bytes = SLUICE_IPV6_FRAGMENT_BYTES;
       __u32 position = bpf_ntohs(((const struct ipv6_fragment*)extension)->offset_be);
+      packet->fields |= SLUICE_MATCH_FRAGMENT;
+      packet->unread &= ~SLUICE_MATCH_FRAGMENT;
       if (position & SLUICE_IPV6_FRAGMENT_OFFSET) {
         packet->payload_offset = offset + header_bytes;
-        if (sluice_is_ipv6_extension(extension->next)) {
-          return PARSED;
+        if (!sluice_is_ipv6_extension(extension->next)) {
+          set_proto(extension->next, packet);
         }
-        packet->proto = extension->next;
-        packet->fields |= SLUICE_MATCH_PROTO;
+        set_later_fragment(packet);
         return PARSED;
       }
       fragment = position & SLUICE_IPV6_MORE_FRAGMENTS;
+      packet->fragment = fragment ? SLUICE_FRAGMENT_FIRST : SLUICE_FRAGMENT_NO;
+    }
+    // Segments left: the fourth byte of every routing header (RFC 8200 section 4.4).
+    if (next == SLUICE_PROTO_ROUTING && extension->body[1]) {
+      packet->unread |= SLUICE_MATCH_DST;
     }
     next = extension->next;
     offset += header_bytes;
     if (offset > end) {
-      return PARSE_MALFORMED;
+      return ends_within(fragment);
     }
   }
   packet->payload_offset = offset;
   if (sluice_is_ipv6_extension(next)) {
     return PARSED;
   }
-  packet->proto = next;
-  packet->fields |= SLUICE_MATCH_PROTO;
+  set_proto(next, packet);
+  packet->fields |= SLUICE_MATCH_FRAGMENT;
+  packet->unread &= ~SLUICE_MATCH_FRAGMENT;
   return sluice_parse_transport(ctx, packet, offset, end, fragment);
 }
 
@@ -330,6 +416,7 @@ __noinline enum parse_result sluice_parse_ipv6(frame_ctx* ctx, struct packet* pa
   __builtin_memcpy(packet->dst.addr_be, &ip->daddr, sizeof(ip->daddr));
   packet->dst.family = 6;
   packet->fields |= SLUICE_MATCH_SRC | SLUICE_MATCH_DST;
+  packet->unread = SLUICE_MATCH_PROTO | SLUICE_MATCH_PORTS | SLUICE_MATCH_FRAGMENT;
 
   __u32 payload_bytes = bpf_ntohs(ip->payload_len);
   // Payload length 0 before hop-by-hop options is a jumbogram (RFC 2675, ip6_rcv_core).

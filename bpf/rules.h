@@ -3,14 +3,16 @@
 // Finds the first rule that matches a packet, in bounded time for up to SLUICE_MAX_RULES rules.
 //
 // Each field's value leads to the set of rules that it leaves possible: the rules that name this value, and the rules
-// that do not name the field. The rules in all seven sets match; the lowest bit of the intersection is the first rule.
+// that do not name the field. The rules in all eight sets match; the lowest bit of the intersection is the first rule.
 //
 //   number fields  one lookup in an array by the value
 //   addresses      one lookup in a trie; the longest prefix's set has the rules of all shorter ones, too
 //   a field that the packet does not have: the set of rules that do not name it
+//   a field that could not be read: all rules
+//   a field that is in another fragment: the rules that do not name it, and those that drop
 //
-// The bound: 5 array and 2 trie lookups (a trie's path has at most as many nodes as the address has bits), then 7 words
-// for each word of 64 rules that is used in all seven sets, at most SLUICE_RULE_WORDS.
+// The bound: 6 array and 2 trie lookups (a trie's path has at most as many nodes as the address has bits), then 8 words
+// for each word of 64 rules that is used in all eight sets, at most SLUICE_RULE_WORDS.
 #ifndef SLUICE_BPF_RULES_H_
 #define SLUICE_BPF_RULES_H_
 
@@ -63,7 +65,8 @@ static __always_inline const struct sluice_rule_set* rule_set(__u32 bank, __u32 
   return bpf_map_lookup_elem(&sluice_rulesets, &index);
 }
 
-// Returns the number of the first rule of the bank that matches, or NO_RULE.
+// Returns the number of the first rule of the bank that matches, or may match: the rule names a field of
+// packet->unread. NO_RULE if there is none.
 __noinline __u32 sluice_find_rule(const struct packet* packet, __u32 bank) {
   if (!packet || bank >= SLUICE_RULE_BANKS) {
     return NO_RULE;
@@ -76,7 +79,18 @@ __noinline __u32 sluice_find_rule(const struct packet* packet, __u32 bank) {
   for (int field = 0; field < SLUICE_FIELD_COUNT; field++) {
     ids[field] = rules->absent_set[field];
   }
-  __u32 fields = packet->fields & rules->fields;
+  __u32 unread = packet->unread & rules->fields;
+  if (unread) {
+    __u32 elsewhere = fields_elsewhere(packet);
+    for (int field = 0; field < SLUICE_FIELD_COUNT; field++) {
+      if (elsewhere >> field & 1) {
+        ids[field] = rules->elsewhere_set[field];
+      } else if (unread >> field & 1) {
+        ids[field] = rules->all_set;
+      }
+    }
+  }
+  __u32 fields = packet->fields & rules->fields & ~unread;
   if (fields & SLUICE_MATCH_ETHERTYPE) {
     ids[SLUICE_FIELD_ETHERTYPE] = sluice_set_of_value(bank, SLUICE_FIELD_ETHERTYPE, bpf_ntohs(packet->ethertype_be));
   }
@@ -100,6 +114,9 @@ __noinline __u32 sluice_find_rule(const struct packet* packet, __u32 bank) {
   if (fields & SLUICE_MATCH_DST_PORT) {
     ids[SLUICE_FIELD_DST_PORT] = sluice_set_of_value(bank, SLUICE_FIELD_DST_PORT, packet->dst_port);
   }
+  if (fields & SLUICE_MATCH_FRAGMENT) {
+    ids[SLUICE_FIELD_FRAGMENT] = sluice_set_of_value(bank, SLUICE_FIELD_FRAGMENT, packet->fragment);
+  }
 
   const struct sluice_rule_set* set[SLUICE_FIELD_COUNT];
   __u64 used = ~0ULL;
@@ -116,7 +133,7 @@ __noinline __u32 sluice_find_rule(const struct packet* packet, __u32 bank) {
       continue;
     }
     __u64 matching = set[0]->words[w] & set[1]->words[w] & set[2]->words[w] & set[3]->words[w] & set[4]->words[w] &
-                     set[5]->words[w] & set[6]->words[w];
+                     set[5]->words[w] & set[6]->words[w] & set[7]->words[w];
     if (matching) {
       return w * 64 + lowest_bit(matching);
     }

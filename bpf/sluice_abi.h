@@ -14,7 +14,7 @@
 
 #include <linux/types.h>
 
-#define SLUICE_ABI_VERSION 7
+#define SLUICE_ABI_VERSION 12
 
 // The most queue pairs of a port. Every per-queue map is sized by it, so it is less than a tap's 256 queues
 // (drivers/net/tun.c: MAX_TAP_QUEUES): no network function has more cores than this yet.
@@ -31,20 +31,30 @@
 #define SLUICE_FIELD_VALUES 65536
 // Hit counters: one for each rule in force, and as many for the rules that will replace them.
 #define SLUICE_RULE_HITS (2 * SLUICE_MAX_RULES)
-// The guest's own addresses (all interfaces, both families).
-#define SLUICE_MAX_LOCAL_ADDRESSES 256
+// The guest's own addresses (all interfaces, both families) and the groups it joined on the port. Memory is taken as
+// they come (BPF_F_NO_PREALLOC); the table that finds them takes 1 MB a port.
+#define SLUICE_MAX_LOCAL_ADDRESSES 65536
 // Buckets of a port's flow table, a power of two; the agent sets another number when it loads the program.
 #define SLUICE_FLOW_BUCKETS 16384
 #define SLUICE_FLOW_WAYS 4
 // Buckets that a flow may be in: its own, or the next one. In a table that is half full, one flow in 27 finds its own
 // bucket full, one in 200 both.
 #define SLUICE_FLOW_PROBES 2
+// Words of a flow key, each of which has a secret of its own.
+#define SLUICE_FLOW_SECRET_WORDS 10
 // Ports of one network function. A power of two: XDP masks a port's number.
 #define SLUICE_MAX_PORTS 4
 
 // Words of the secret that marks frames on their way to the kernel. An skb's control block has room for five, and
-// generic_xdp.h has the fifth.
+// generic_xdp.h has the fifth. As many mark the frame of a self-test.
 #define SLUICE_TOKEN_WORDS 4
+
+// Places of SLUICE_MAP_BLOCKLIST. Packets of listed sources are dropped, unless the allow-list has the source too.
+#define SLUICE_LIST_BLOCK 0
+#define SLUICE_LIST_ALLOW 1
+#define SLUICE_LISTS 2
+// Behind the lists in force are the former ones, to which the agent may go back. Programs do not look there.
+#define SLUICE_LIST_PLACES (2 * SLUICE_LISTS)
 
 // Map names, as pinned under /sys/fs/bpf/sluice/IFNAME/ (at most 15 characters).
 #define SLUICE_MAP_XSKS "sluice_xsks"
@@ -60,7 +70,9 @@
 #define SLUICE_MAP_COUNTERS "sluice_counters"
 #define SLUICE_MAP_FLOWS "sluice_flows"
 #define SLUICE_MAP_DETAILS "sluice_details"
+#define SLUICE_MAP_TRUSTED "sluice_trusted"
 #define SLUICE_MAP_CREDIT "sluice_credit"
+#define SLUICE_MAP_SELF_TEST "sluice_selftest"
 // The far end of the bridge has one socket, at index 0.
 #define SLUICE_MAP_BRIDGE_XSKS "sluice_brxsks"
 #define SLUICE_MAP_TO_KERNEL "sluice_tokernel"
@@ -77,14 +89,19 @@ enum sluice_verdict {
   SLUICE_VERDICT_NO_SOCKET = 3,  // meant for the dataplane, no socket on this queue: left to the bridge
   SLUICE_VERDICT_MALFORMED = 4,  // headers that contradict the packet's length: dropped
   SLUICE_VERDICT_BRIDGED = 5,    // clsact only: redirected into the bridge
-  SLUICE_VERDICT_DOWN_PASS = 6,  // clsact only: no dataplane, policy `pass`
+  // clsact only: no dataplane. To the kernel, by policy `pass`, or since its copy (BOTH) is all that is left.
+  SLUICE_VERDICT_DOWN_PASS = 6,
   SLUICE_VERDICT_DOWN_DROP = 7,  // clsact only: no dataplane, policy `drop`
   SLUICE_VERDICT_BLOCKED = 8,    // the source is on the blocklist: dropped
   SLUICE_VERDICT_OFFLOADED = 9,  // XDP only: of an offloaded flow, sent on
   // XDP only: meant for the dataplane, which is behind. Dropped for want of credit (credit.h), or so that its flow can
   // be offloaded (flows.h).
   SLUICE_VERDICT_OVERLOADED = 10,
-  SLUICE_VERDICT_COUNT = 11,
+  // Dropped, since the blocklist or a rule may be about a field that could not be read (classify.h).
+  SLUICE_VERDICT_UNREADABLE = 11,
+  SLUICE_VERDICT_FRAGMENT = 12,  // a later fragment, dropped, since a rule that drops may be about its ports
+  SLUICE_VERDICT_BOTH = 13,      // clsact only: redirected into the bridge, and to the kernel stack as well
+  SLUICE_VERDICT_COUNT = 14,
 };
 
 // The clsact program's ways to treat a packet that is meant for the function and that XDP did not take. An element of
@@ -106,6 +123,8 @@ enum sluice_config_flags {
   // The port's XDP program runs in generic mode: it also sees frames on their way from the dataplane to the kernel
   // (to_kernel.h).
   SLUICE_CONFIG_GENERIC_XDP = 1 << 3,
+  // The port is a veth: VLAN tags may come beside the frame (tag_apart.h).
+  SLUICE_CONFIG_VETH = 1 << 4,
 };
 
 // The one element of SLUICE_MAP_CONFIG. The agent replaces it whole.
@@ -123,25 +142,35 @@ struct sluice_config {
   __u8 mac[6];                      // the port's own address
   __u8 pad[2];
   __u32 token[SLUICE_TOKEN_WORDS];  // a secret: tells clsact which frames come from the bridge (to_kernel.h)
+  __u32 flow_secret[SLUICE_FLOW_SECRET_WORDS];  // another one of each flow_epoch (flows.h: tag_of)
 };
 
 enum sluice_action {
   SLUICE_ACTION_DATAPLANE = 0,
   SLUICE_ACTION_PASS = 1,
   SLUICE_ACTION_DROP = 2,
+  SLUICE_ACTION_BOTH = 3,  // the dataplane's, and a copy of it the kernel's
 };
 
 // The fields that a rule can compare. A field that a rule does not name matches anything; a field that it names does
-// not match a packet without that field (ports of a later fragment, say).
+// not match a packet without that field (ports of ICMP, say). A field that could not be read is not such a field
+// (classify.h).
 enum sluice_field {
   SLUICE_FIELD_ETHERTYPE = 0,  // the ethertype behind all VLAN tags
-  SLUICE_FIELD_VLAN = 1,       // the outermost tag's VLAN id
+  SLUICE_FIELD_VLAN = 1,       // the id of the outermost VLAN tag that has one; 0: all tags are priority tags
   SLUICE_FIELD_PROTO = 2,      // the last header's protocol, extension headers walked
   SLUICE_FIELD_SRC = 3,
   SLUICE_FIELD_DST = 4,
   SLUICE_FIELD_SRC_PORT = 5,
   SLUICE_FIELD_DST_PORT = 6,
-  SLUICE_FIELD_COUNT = 7,
+  SLUICE_FIELD_FRAGMENT = 7,  // enum sluice_fragment; of IP packets
+  SLUICE_FIELD_COUNT = 8,
+};
+
+enum sluice_fragment {
+  SLUICE_FRAGMENT_NO = 0,  // a whole packet; also with an IPv6 fragment header that says so (RFC 6946)
+  SLUICE_FRAGMENT_FIRST = 1,
+  SLUICE_FRAGMENT_LATER = 2,
 };
 
 // The same fields as bits: those that a packet has, that a rule names, or that any rule of a bank names.
@@ -153,6 +182,9 @@ enum sluice_match {
   SLUICE_MATCH_DST = 1 << SLUICE_FIELD_DST,
   SLUICE_MATCH_SRC_PORT = 1 << SLUICE_FIELD_SRC_PORT,
   SLUICE_MATCH_DST_PORT = 1 << SLUICE_FIELD_DST_PORT,
+  SLUICE_MATCH_FRAGMENT = 1 << SLUICE_FIELD_FRAGMENT,
+  SLUICE_MATCH_PORTS = SLUICE_MATCH_SRC_PORT | SLUICE_MATCH_DST_PORT,
+  SLUICE_MATCH_ALL = (1 << SLUICE_FIELD_COUNT) - 1,
 };
 
 // Element of SLUICE_MAP_RULE_BANKS, one for each bank. A set id is an index into the bank's SLUICE_MAX_RULE_SETS
@@ -161,6 +193,9 @@ struct sluice_bank {
   __u32 rules;                           // 0: no rule is looked for
   __u32 fields;                          // enum sluice_match: those that at least one rule names
   __u16 absent_set[SLUICE_FIELD_COUNT];  // the rules a packet without the field may still match: those not naming it
+  // Those, and the rules that drop: for a field that is in another fragment.
+  __u16 elsewhere_set[SLUICE_FIELD_COUNT];
+  __u16 all_set;  // all rules: for a field that could not be read
   __u16 pad;
 };
 
@@ -175,11 +210,10 @@ struct sluice_rule_set {
 // rules that a packet with that value may match. The elements of addresses are not used.
 struct sluice_value_sets {
   __u16 set[SLUICE_FIELD_COUNT];
-  __u16 pad;
 };
 
-// Key of SLUICE_MAP_RULE_PREFIXES and, with table 0, of the blocklist; the value is a set id (__u32), in the
-// blocklist the prefix's own length. Of IPv4 the address is in element 0.
+// Key of SLUICE_MAP_RULE_PREFIXES and, with table 0, of lists of sources; the value is a set id (__u32), in a
+// list the prefix's own length. Of IPv4 the address is in element 0.
 struct sluice_prefix {
   __u32 prefixlen;  // in bits: those of `table` and then the address's
   __u32 table;      // SLUICE_PREFIX_TABLE
@@ -193,12 +227,18 @@ struct sluice_prefix {
 struct sluice_rule {
   __u32 action;  // enum sluice_action
   __u32 hits;    // index into SLUICE_MAP_RULE_HITS
+  __u32 fields;  // enum sluice_match: those that it names
 };
 
-// Key of SLUICE_MAP_LOCALS; the value is a __u8 that is always 1.
+// Key of SLUICE_MAP_LOCALS; the value is a __u8, enum sluice_local.
 struct sluice_address {
   __be32 addr_be[4];  // IPv4 in element 0
   __u32 family;       // 4 or 6
+};
+
+enum sluice_local {
+  SLUICE_LOCAL_ADDRESS = 1,  // of the guest, on any interface
+  SLUICE_LOCAL_GROUP = 2,    // a multicast group that the guest joined on this port
 };
 
 // Key of a port's offloaded flows (flow_key.h). No padding: compared and hashed as bytes.
@@ -269,6 +309,12 @@ struct sluice_flow_bucket {
   struct sluice_flow flows[SLUICE_FLOW_WAYS];
 };
 
+// Element of SLUICE_MAP_TRUSTED, of the entries of the same element of SLUICE_MAP_FLOWS. XDP's alone: the dataplane has
+// no descriptor of this map.
+struct sluice_trusted_bucket {
+  __u64 tags[SLUICE_FLOW_WAYS];  // flows.h: tag_of; 0: none
+};
+
 // The rest of an entry. Rewriting IPv4 takes its first cache line.
 struct sluice_flow_detail {
   struct sluice_flow_action action;
@@ -301,6 +347,26 @@ struct sluice_queue_credit {
   __u8 pad2[44];
 };
 
+// The frame of a self-test (self_test.h): from the port to itself, tagged. 64 bytes.
+struct sluice_self_test_frame {
+  __u8 dst_mac[6];
+  __u8 src_mac[6];
+  __be16 tpid_be;                   // of a VLAN tag
+  __be16 vlan_be;                   // id 1
+  __be16 ethertype_be;              // SLUICE_ETHERTYPE_EXPERIMENTAL
+  __u32 token[SLUICE_TOKEN_WORDS];  // drawn for each test
+  __u8 padding[30];
+} __attribute__((packed));
+
+// Element of SLUICE_MAP_SELF_TEST, one for each RX queue. All but the first two is XDP's.
+struct sluice_self_test {
+  __u32 token[SLUICE_TOKEN_WORDS];  // of the test that runs; the first word 0: none runs
+  __u32 is_live;                    // not 0: the frame goes on to the socket, so it counts in the queue's credit
+  __u32 seen;                       // frames of the test that XDP saw
+  __u32 has_socket;                 // not 0: there is a socket in the XSKMAP...
+  __u32 socket_queue;               // ...bound to this queue
+};
+
 // Per-CPU element of SLUICE_MAP_COUNTERS, one element per RX queue. Monotonic.
 struct sluice_counters {
   __u64 packets[SLUICE_VERDICT_COUNT];
@@ -311,7 +377,7 @@ struct sluice_counters {
 struct sluice_to_kernel_counters {
   __u64 packets;  // of the dataplane, sent on into the port's ingress
   __u64 bytes;
-  __u64 strays;  // all other frames: dropped
+  __u64 strays;  // all other frames, in either direction: dropped
 };
 
 // Per-CPU element of SLUICE_MAP_RULE_HITS. The agent assigns each to a rule, which keeps it while other rules change.

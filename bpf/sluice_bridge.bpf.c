@@ -36,6 +36,9 @@ static __always_inline struct frame_view view_of(frame_ctx* skb) {
 
 #include "bpf/parse.h"
 
+// At least the longest header that the parser reads at one place: ARP's addresses, ND's target.
+#define LAST_HEADER_BYTES 32
+
 // Returns the RX queue. skb_record_rx_queue stores it plus one; 0 is a packet that came by no queue.
 static __always_inline __u32 rx_queue(const struct __sk_buff* skb) {
   return skb->queue_mapping ? skb->queue_mapping - 1 : 0;
@@ -61,6 +64,7 @@ static __always_inline int to_bridge(struct __sk_buff* skb, const struct sluice_
       // Without a veth pair a redirect would lose the packet uncounted (skb_do_redirect).
       if (config->bridge_ifindex) {
         count_verdict(rx_queue(skb), SLUICE_VERDICT_BRIDGED, amount);
+        put_token(skb, config);  // without it the near end lets nothing in (sluice_to_kernel.bpf.c)
         return bpf_redirect(config->bridge_ifindex, 0);
       }
       // fall through
@@ -68,6 +72,23 @@ static __always_inline int to_bridge(struct __sk_buff* skb, const struct sluice_
       count_verdict(rx_queue(skb), SLUICE_VERDICT_DOWN_DROP, amount);
       return TC_ACT_SHOT;
   }
+}
+
+// Sends a copy into the bridge, and lets the packet itself go on to the stack. The copy is a clone, which goes where a
+// redirect would send the packet (net/core/filter.c: bpf_clone_redirect). Without a way into the bridge the kernel has
+// its packet all the same.
+static __always_inline int to_both(struct __sk_buff* skb, const struct sluice_config* config, struct amount amount) {
+  enum sluice_verdict verdict = SLUICE_VERDICT_DOWN_PASS;
+  if (config->bridge_mode == SLUICE_BRIDGE_REDIRECT && config->bridge_ifindex) {
+    put_token(skb, config);
+    // Negative: no memory, or no such device. A loss further on is the veth pair's, and counted there.
+    if (bpf_clone_redirect(skb, config->bridge_ifindex, 0) >= 0) {
+      verdict = SLUICE_VERDICT_BOTH;
+    }
+    take_token(skb, config);
+  }
+  count_verdict(rx_queue(skb), verdict, amount);
+  return TC_ACT_OK;
 }
 
 SEC("tc")
@@ -92,8 +113,8 @@ int sluice_bridge(struct __sk_buff* skb) {
   enum parse_result result = parse(skb, &packet);
   if (result == PARSE_OUT_OF_REACH) {
     // virtio-net puts as little as 128 bytes into the linear part (page_to_skb).
-    __u32 reach = skb->len < HEADER_REACH_BYTES ? skb->len : HEADER_REACH_BYTES;
-    if (bpf_skb_pull_data(skb, reach) == 0) {
+    __u32 reach = SLUICE_HEADER_REACH_BYTES + LAST_HEADER_BYTES;
+    if (bpf_skb_pull_data(skb, skb->len < reach ? skb->len : reach) == 0) {
       result = parse(skb, &packet);
     }
   }
@@ -108,8 +129,10 @@ int sluice_bridge(struct __sk_buff* skb) {
   switch (decision.action) {
     case SLUICE_ACTION_DATAPLANE:
       return to_bridge(skb, config, amount);
+    case SLUICE_ACTION_BOTH:
+      return to_both(skb, config, amount);
     case SLUICE_ACTION_DROP:
-      count_verdict(rx_queue(skb), decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, amount);
+      count_verdict(rx_queue(skb), decision.verdict, amount);
       return TC_ACT_SHOT;
     default:
       count_verdict(rx_queue(skb), SLUICE_VERDICT_PASS, amount);

@@ -15,6 +15,8 @@
 #include "bpf/generic_xdp.h"
 #include "bpf/maps.h"
 #include "bpf/packet.h"
+#include "bpf/self_test.h"
+#include "bpf/tag_apart.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -51,6 +53,10 @@ struct {
 static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decision* decision,
                                         const struct flow_entry* entry, struct amount frame) {
   __u32 queue = ctx->rx_queue_index;
+  if (entry->flow && must_drain(entry, queue)) {
+    count_verdict(queue, SLUICE_VERDICT_OVERLOADED, frame);
+    return XDP_DROP;
+  }
   // The lower bits of the flags are what is returned if the queue has no socket
   // (__bpf_xdp_redirect_map), so one lookup both asks and redirects.
   int action = bpf_redirect_map(&sluice_xsks, queue, XDP_PASS);
@@ -71,29 +77,41 @@ static __always_inline int to_dataplane(struct xdp_md* ctx, const struct decisio
   return action;
 }
 
+// A packet that is the dataplane's, and the first to find its flow offloaded.
+static __always_inline int first_offloaded(struct xdp_md* ctx, const struct sluice_config* config,
+                                           const struct decision* decision, const struct flow_entry* entry,
+                                           struct amount frame) {
+  trust(entry);
+  int action = transmit_offloaded(ctx, config, entry, frame);
+  return action != XDP_ABORTED ? action : to_dataplane(ctx, decision, entry, frame);
+}
+
 // "frags" lets it be attached to a device whose MTU takes several buffers.
 SEC("xdp.frags")
 int sluice_steer(struct xdp_md* ctx) {
   const struct sluice_config* config = active_config();
   if (!config) {
-    return XDP_PASS;
+    return run_self_test(ctx, &sluice_xsks);
   }
   if ((config->flags & SLUICE_CONFIG_GENERIC_XDP) && has_group_source(ctx)) {
     return XDP_PASS;  // on its way from the dataplane to the kernel, or clsact's to judge (generic_xdp.h)
   }
+  if (may_have_tag_apart(ctx, config)) {
+    return XDP_PASS;  // clsact's to judge and to count
+  }
 
   struct amount frame = {.packets = 1, .bytes = bpf_xdp_get_buff_len(ctx)};
   struct flow_entry entry = {};
+  bool is_offloaded = false;
   if (config->flags & SLUICE_CONFIG_OFFLOAD) {
     entry = find_flow(ctx, config, frame.bytes);
-    if (entry.flow && try_offload(&entry, ctx->rx_queue_index)) {
+    is_offloaded = entry.flow && try_offload(&entry, ctx->rx_queue_index);
+    if (is_offloaded && is_trusted(&entry)) {
       int action = transmit_offloaded(ctx, config, &entry, frame);
       if (action != XDP_ABORTED) {
         return action;
       }
-    } else if (entry.flow && must_drain(&entry, ctx->rx_queue_index)) {
-      count_verdict(ctx->rx_queue_index, SLUICE_VERDICT_OVERLOADED, frame);
-      return XDP_DROP;
+      is_offloaded = false;
     }
   }
 
@@ -106,12 +124,13 @@ int sluice_steer(struct xdp_md* ctx) {
   struct decision decision = classify(config, &packet);
   switch (decision.action) {
     case SLUICE_ACTION_DATAPLANE:
-      return to_dataplane(ctx, &decision, &entry, frame);
+      return is_offloaded ? first_offloaded(ctx, config, &decision, &entry, frame)
+                          : to_dataplane(ctx, &decision, &entry, frame);
     case SLUICE_ACTION_DROP:
-      count_verdict(ctx->rx_queue_index, decision.blocked ? SLUICE_VERDICT_BLOCKED : SLUICE_VERDICT_DROP, frame);
+      count_verdict(ctx->rx_queue_index, decision.verdict, frame);
       count_rule(decision.hits, frame);
       return XDP_DROP;
     default:
-      return XDP_PASS;  // counted by clsact, see count.h
+      return XDP_PASS;  // the kernel's, or for both: clsact counts it (count.h) and copies it
   }
 }

@@ -39,7 +39,7 @@ static __always_inline void put_token(struct __sk_buff* skb, const struct sluice
 }
 
 // Returns true for a frame that has the token, and destroys the token. Without a socket there is none. Called at the
-// port.
+// port, and at the near end's way in.
 static __always_inline bool take_token(struct __sk_buff* skb, const struct sluice_config* config) {
   if (!config->bridge_socket || skb->cb[0] != config->token[0] || skb->cb[1] != config->token[1] ||
       skb->cb[2] != config->token[2] || skb->cb[3] != config->token[3]) {

@@ -20,10 +20,13 @@ class LiveConfig : public ConfigActions {
   Config Running() const override;
   bool dataplane_down() const override { return objects_.dataplane.down(); }
   absl::Status Check(ConfigStep step, const Config& wanted) override;
+  // kLists: the lists that Steering::Prepare() got; none: the former ones.
   absl::Status Do(ConfigStep step, const Config& wanted) override;
+  void Settle() override { objects_.steering.ForgetFormer(); }
 
  private:
-  absl::Status SetQueuePairs(uint32_t pairs);
+  absl::Status SetQueuePairs(const DataplaneConfig& wanted);
+  absl::Status Resize(uint32_t pairs);
 
   Agent& agent_;
   const Served& objects_;

@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -23,24 +24,28 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "control/agent/agent.h"
 #include "control/agent/live_config.h"
 #include "control/apply/config_keeper.h"
 #include "control/apply/config_start.h"
 #include "control/config/config.h"
+#include "control/dataplane/watchdog.h"
+#include "control/kernel/progress.h"
+#include "control/port/device_locks.h"
 #include "control/serve/cli_server.h"
 #include "control/serve/reporter.h"
 #include "control/serve/version.h"
+#include "control/state/lock_file.h"
 #include "control/state/state_dir.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
 namespace {
 
-constexpr int kTickMs = 1000;
-constexpr absl::Duration kGreetingBound = absl::Seconds(5);
+constexpr int64_t kTickEveryNs = 1'000'000'000;
 
 struct Options {
   std::string config = "/etc/sluice/sluice.toml";
@@ -68,42 +73,74 @@ UniqueFd TakeSignals() {
   return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+// Four ports of 64 pairs take some 600 descriptors, and a resize more than that again; the shell's usual limit is
+// 1,024.
+void RaiseDescriptorLimit() {
+  constexpr rlim_t kWanted = 65536;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < kWanted) {
+    limit.rlim_cur = std::min(kWanted, limit.rlim_max);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
 // Returns the signal that has come; 0: none has.
 uint32_t NextSignal(int signals) {
   signalfd_siginfo signal{};
   return read(signals, &signal, sizeof(signal)) == sizeof(signal) ? signal.ssi_signo : 0;
 }
 
+// Systemd ends an agent that it does not hear of for the unit's WatchdogSec.
+void TellSystemd() {
+  static int64_t next_ns = 0;
+  if (const int64_t now_ns = MonotonicNs(); now_ns >= next_ns) {
+    (void)sd_notify(0, "WATCHDOG=1");
+    next_ns = now_ns + kTickEveryNs;
+  }
+}
+
 // Runs until a signal ends it, and returns that.
 uint32_t Loop(Agent& agent, ConfigKeeper& configs, CliServer& server, Reporter& reporter, int signals) {
+  int64_t tick_at_ns = 0;
   while (true) {
+    NoteProgress();
     reporter.Report(agent.served(), configs.Status());
-    std::array<pollfd, 4> fds = {{{signals, POLLIN, 0},
+    std::array<pollfd, 5> fds = {{{signals, POLLIN, 0},
                                   {server.fd(), POLLIN, 0},
                                   {agent.listen_fd(), POLLIN, 0},
-                                  {agent.connection_fd(), POLLIN, 0}}};
-    if (poll(fds.data(), fds.size(), kTickMs) < 0 && errno != EINTR) {
+                                  {agent.connection_fd(), POLLIN, 0},
+                                  {agent.changes_fd(), POLLIN, 0}}};
+    const bool changes_wait = agent.changes_wait();
+    const int events = poll(fds.data(), fds.size(), changes_wait ? Agent::kBurstMs : Watchdog::kLookEveryMs);
+    if (events < 0 && errno != EINTR) {
       spdlog::error("poll: {}", strerror(errno));
       return SIGTERM;
     }
     if (const uint32_t signal = NextSignal(signals); signal == SIGHUP) {
-      configs.Reload();
+      server.Reload(agent.served(), configs);
     } else if (signal != 0) {
       return signal;
     }
+    agent.Watch();
+    agent.Autoscale();
     if (fds[3].revents != 0 || agent.dataplane_gone()) {
       agent.DataplaneLost();
+      reporter.Hurry();
+    }
+    if (absl::Status s = agent.TakeInDataplane(); !s.ok()) {
+      spdlog::error("a process that connected as the dataplane was not taken in: {}", std::string(s.message()));
     }
     if (fds[2].revents != 0) {
-      if (absl::Status s = agent.TakeInDataplane(absl::Now() + kGreetingBound); !s.ok()) {
-        spdlog::error("a dataplane that connected was not taken in: {}", std::string(s.message()));
-      }
+      reporter.Hurry();
     }
     if (fds[1].revents != 0) {
       server.ServeOne(agent.served(), configs);
     }
-    agent.Tick();
-    configs.Tick();
+    if (events > 0 || changes_wait || MonotonicNs() >= tick_at_ns) {
+      agent.Tick();
+      configs.Tick();
+      tick_at_ns = MonotonicNs() + kTickEveryNs;
+    }
   }
 }
 
@@ -112,34 +149,53 @@ std::string NextTo(const std::string& socket, const char* ending) {
   return std::filesystem::path(socket).replace_extension().string() + ending;
 }
 
-AgentSettings SettingsFrom(const Options& options) {
+AgentSettings SettingsFrom(const Options& options, UserIds user) {
   AgentSettings settings;
   settings.object_dir = options.object_dir;
   settings.pin_root = options.pin_root;
   settings.dataplane_binary = options.external_dataplane ? "" : options.dataplane;
-  settings.dataplane_user = options.user;
+  settings.dataplane_user = user;
   settings.dataplane_socket = NextTo(options.socket, "-dataplane.sock");
   settings.state_file = NextTo(options.socket, "-state.json");
   return settings;
 }
 
+std::string OwnerText(const Options& options) {
+  return absl::StrCat("pid ", getpid(), ", which answers on ", options.socket);
+}
+
 // The running agent, and the configuration it was started with.
 struct Started {
   StartConfig config;
+  DeviceLocks locks;
   std::unique_ptr<Reporter> reporter;
   std::unique_ptr<Agent> agent;
 };
 
-absl::StatusOr<Started> StartWith(StartConfig config, const AgentSettings& settings) {
+// The last good configuration comes with the last good lists.
+StartLists ListsFor(const StartConfig& config, const StateDir& state_dir) {
+  const ListCopies copies = state_dir.list_copies();
+  return {ListsOfStart(config.config, config.source.last_good ? std::make_optional(copies) : std::nullopt), copies,
+          config.apply.has_value()};
+}
+
+absl::StatusOr<Started> StartWith(StartConfig config, const StateDir& state_dir, const AgentSettings& settings,
+                                  const std::string& owner) {
+  // First, so that two agents never work on one device.
+  absl::StatusOr<DeviceLocks> locks = DeviceLocks::Take(config.config.ports, settings.pin_root, owner);
+  if (!locks.ok()) {
+    return locks.status();
+  }
   absl::StatusOr<Reporter> reporter = Reporter::Start(config.config.metrics);
   if (!reporter.ok()) {
     return reporter.status();
   }
-  absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Start(config.config, settings);
+  absl::StatusOr<std::unique_ptr<Agent>> agent = Agent::Start(config.config, settings, ListsFor(config, state_dir));
   if (!agent.ok()) {
     return agent.status();
   }
-  return Started{std::move(config), std::make_unique<Reporter>(*std::move(reporter)), *std::move(agent)};
+  return Started{std::move(config), *std::move(locks), std::make_unique<Reporter>(*std::move(reporter)),
+                 *std::move(agent)};
 }
 
 // Starts with the first configuration that works. The problems of earlier ones are in the log and in its source.
@@ -155,7 +211,7 @@ std::optional<Started> StartWithAny(const Options& options, const StateDir& stat
     if (!problems.empty()) {
       spdlog::error("starting with {} instead", file);
     }
-    absl::StatusOr<Started> started = StartWith(std::move(config), settings);
+    absl::StatusOr<Started> started = StartWith(std::move(config), state_dir, settings, OwnerText(options));
     if (started.ok()) {
       started->config.source.problems = problems;
       return *std::move(started);
@@ -173,8 +229,21 @@ int Run(const Options& options) {
   if (setrlimit(RLIMIT_MEMLOCK, &unlimited) != 0) {
     spdlog::debug("memlock limit stays: {}", strerror(errno));
   }
+  const absl::StatusOr<UserIds> user = DataplaneUser(options.user);
+  if (!user.ok()) {
+    spdlog::error("{}", std::string(user.status().message()));
+    return 1;
+  }
+  RaiseDescriptorLimit();
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(options.socket).parent_path(), error);
+  // It covers all files next to the socket: the dataplane's socket, the state file.
+  const absl::StatusOr<LockFile> lock = LockFile::Take(NextTo(options.socket, ".lock"), OwnerText(options));
+  if (!lock.ok()) {
+    spdlog::error("--socket {} is another agent's ({}); stop it, or give this one another", options.socket,
+                  std::string(lock.status().message()));
+    return 1;
+  }
   absl::StatusOr<CliServer> server = CliServer::Listen(options.socket);
   if (!server.ok()) {
     spdlog::error("{}", std::string(server.status().message()));
@@ -186,7 +255,7 @@ int Run(const Options& options) {
     std::filesystem::remove(options.socket, error);
     return 1;
   }
-  const AgentSettings settings = SettingsFrom(options);
+  const AgentSettings settings = SettingsFrom(options, *user);
   std::optional<Started> started = StartWithAny(options, *state_dir, settings);
   if (!started.has_value()) {
     std::filesystem::remove(options.socket, error);
@@ -200,6 +269,7 @@ int Run(const Options& options) {
                agent.served().config.function.type, agent.served().resizer.active_pairs(), agent.served().ports.size(),
                options.socket);
   (void)sd_notify(0, "READY=1");  // does nothing where no systemd waits for it
+  OnProgress(&TellSystemd);
   const uint32_t ended_by = Loop(agent, configs, *server, reporter, signals.get());
   (void)sd_notify(0, "STOPPING=1");
   int code = 0;
@@ -225,7 +295,8 @@ int Main(int argc, char** argv) {
   app.add_option("--bpf-dir", options.object_dir, "Folder of the .bpf.o files")->capture_default_str();
   app.add_option("--pin-root", options.pin_root, "bpffs folder for the ports' maps")->capture_default_str();
   app.add_option("--dataplane", options.dataplane, "The sluice-dataplane to start")->capture_default_str();
-  app.add_option("--user", options.user, "User the dataplane runs as (nobody, if there is no such user)")
+  app.add_option("--user", options.user,
+                 "User the dataplane runs as, by name or number; no other program should run as it")
       ->capture_default_str();
   app.add_option("--state-dir", options.state_dir, "Folder of the last good configuration; one for each agent")
       ->capture_default_str();

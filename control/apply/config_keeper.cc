@@ -131,19 +131,6 @@ absl::Status ConfigKeeper::Rollback() {
                             absl::StrCat("it did not work yet, and is tried again: ", last_failure_.message()));
 }
 
-void ConfigKeeper::Reload() {
-  spdlog::info("SIGHUP: applying {}", config_path_);
-  const absl::StatusOr<std::string> text = ReadConfigFile(config_path_);
-  absl::Status s = text.status();
-  if (s.ok()) {
-    const absl::StatusOr<Config> wanted = ParseConfig(*text, config_path_);
-    s = wanted.ok() ? Apply(*wanted, *text, config_path_, absl::ZeroDuration()).status() : wanted.status();
-  }
-  if (!s.ok()) {
-    spdlog::error("{} was not applied: {}", config_path_, std::string(s.message()));
-  }
-}
-
 void ConfigKeeper::Tick() {
   if (!apply_.has_value() || BootClockNs() < retry_at_ns_) {
     return;
@@ -235,13 +222,17 @@ void ConfigKeeper::Keep(const std::string& text, const std::string& file) {
   if (file == config_path_) {
     rejected_.reset();
   }
-  // In this order, an agent that dies in between leaves no apply behind, and an older last good file.
+  // In this order, an agent that dies in between leaves no apply behind, and an older last good file, whose lists may
+  // be newer.
+  Warn(state_dir_.list_copies().Keep(), "the last good lists");
   Settle();
   Warn(state_dir_.KeepLastGood(text), "the last good configuration");
 }
 
 void ConfigKeeper::Settle() {
   Warn(rejected_.has_value() ? state_dir_.KeepApply(*rejected_) : state_dir_.RemoveApply(), "that no apply waits");
+  Warn(state_dir_.list_copies().Drop(), "that no list waits");
+  live_.Settle();  // last: an agent that finds an apply needs what was kept
 }
 
 void ConfigKeeper::Warn(const absl::Status& s, const char* what) const {

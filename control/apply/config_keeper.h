@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "control/apply/config_lists.h"
 #include "control/apply/config_run.h"
 #include "control/apply/config_start.h"
 #include "control/config/config_diff.h"
@@ -35,11 +36,17 @@ struct AppliedConfig {
 class ConfigKeeper {
  public:
   // `start`: the configuration that the agent started with, and an apply that it continues. `config_path`: the file
-  // that Reload() reads, and that the next agent starts with. Borrows `live` and `state_dir`.
+  // that the next agent starts with, and that SIGHUP applies. Borrows `live` and `state_dir`.
   ConfigKeeper(ConfigActions& live, StateDir& state_dir, StartConfig start, std::string config_path);
 
   // Returns the changes that Apply() would make.
   ConfigDiff Diff(const Config& wanted) const { return Compare(live_.Running(), wanted); }
+  // FailedPrecondition while another apply waits, or is being rolled back.
+  absl::Status RefuseWhilePending() const;
+  // Returns the lists that Apply() wants to find prepared (Steering::Prepare).
+  ListsToLoad ListsFor(const Config& wanted) const { return ListsOfApply(live_.Running(), wanted); }
+  ListCopies list_copies() const { return state_dir_.list_copies(); }
+  const std::string& config_path() const { return config_path_; }
   // Makes all of the changes or none. `wanted` is parsed from `text`, which is the content of `file`. With `confirm` at
   // zero the changes are final; above zero they wait that long, from the last step on, to be confirmed. Errors:
   // FailedPrecondition while another apply waits, for keys that need a restart, and for resources that this machine
@@ -49,8 +56,6 @@ class ConfigKeeper {
   // Both: FailedPrecondition when no apply waits.
   absl::Status Confirm();
   absl::Status Rollback();
-  // Applies the file at config_path, for SIGHUP. Logs the outcome.
-  void Reload();
   // Rolls back an apply that nobody confirmed in time, and tries again to go back where that failed. The agent calls it
   // about once a second.
   void Tick();
@@ -60,7 +65,6 @@ class ConfigKeeper {
  private:
   SavedApply MakeRecord(const Config& before, const std::string& text, const std::string& file) const;
   absl::Duration TimeLeft() const;
-  absl::Status RefuseWhilePending() const;
   // Puts back every step. Returns a sentence for users, or nullopt when that failed and is to be tried again. `why` is
   // the sentence's end; a second try repeats the first one's.
   std::optional<std::string> GoBack(const std::string& why);

@@ -30,6 +30,8 @@ const char* StepName(ConfigStep step) {
       return "queue_pairs";
     case ConfigStep::kFunction:
       return "the function's settings";
+    case ConfigStep::kLists:
+      return "blocklist and allowlist";
     case ConfigStep::kRules:
       return "rules";
   }
@@ -37,8 +39,8 @@ const char* StepName(ConfigStep step) {
 }
 
 std::vector<ConfigStep> AllConfigSteps() {
-  return {ConfigStep::kMetrics,    ConfigStep::kDownPolicies, ConfigStep::kPlacement,
-          ConfigStep::kQueuePairs, ConfigStep::kFunction,     ConfigStep::kRules};
+  return {ConfigStep::kMetrics,  ConfigStep::kDownPolicies, ConfigStep::kPlacement, ConfigStep::kQueuePairs,
+          ConfigStep::kFunction, ConfigStep::kLists,        ConfigStep::kRules};
 }
 
 absl::StatusOr<std::vector<ConfigStep>> PlanConfig(const ConfigDiff& diff, bool dataplane_down) {
@@ -51,12 +53,16 @@ absl::StatusOr<std::vector<ConfigStep>> PlanConfig(const ConfigDiff& diff, bool 
   for (const ConfigChange& change : diff.changes) {
     wanted.insert(*change.by.step());  // those without one have been refused above
   }
+  if (diff.names_lists) {
+    wanted.insert(ConfigStep::kLists);
+  }
   if (!diff.rules.empty()) {
     wanted.insert(ConfigStep::kRules);
   }
   if (dataplane_down && std::any_of(wanted.begin(), wanted.end(), NeedsDataplane)) {
     return absl::FailedPreconditionError(
-        "the dataplane is down, and only rules and [metrics] can be changed without it; it is being restarted, try "
+        "the dataplane is down, and only rules, lists and [metrics] can be changed without it; it is being restarted, "
+        "try "
         "again in a moment. Nothing was changed");
   }
   return std::vector<ConfigStep>(wanted.begin(), wanted.end());

@@ -3,8 +3,8 @@
 //
 // The order makes packets notice a failing step as little as possible. First come the steps that packets do not notice
 // (the address of the metrics, on_dataplane_down), then the cores that handle them, then the number of queue pairs,
-// which the kernel refuses most often, then the function's settings. The rules come last: they decide which packets are
-// dropped or passed, and no packet should meet rules that are taken back a moment later.
+// which the kernel refuses most often, then the function's settings. Lists and rules come last: they decide which
+// packets are dropped or passed, and no packet should meet some that are taken back a moment later.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_PLAN_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_PLAN_H_
 

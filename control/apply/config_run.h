@@ -23,6 +23,8 @@ class ConfigActions {
   // Brings the step's part to `wanted`; does nothing when it is there. A step that fails has changed nothing, or has
   // put back its own changes.
   virtual absl::Status Do(ConfigStep step, const Config& wanted) = 0;
+  // No apply is under way or waits: what was kept to go back is of no use.
+  virtual void Settle() = 0;
 };
 
 struct ConfigOutcome {

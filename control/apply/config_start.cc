@@ -1,5 +1,6 @@
 #include "control/apply/config_start.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -14,6 +15,12 @@ void AddProblems(const absl::Status& s, std::vector<std::string>& problems) {
   for (std::string& line : std::vector<std::string>(absl::StrSplit(std::string(s.message()), '\n'))) {
     problems.push_back(std::move(line));
   }
+}
+
+// A function that runs on a device which the file does not name would take packets that are not its own.
+bool SameDevices(const Config& file, const Config& last_good) {
+  return std::equal(file.ports.begin(), file.ports.end(), last_good.ports.begin(), last_good.ports.end(),
+                    [](const PortConfig& a, const PortConfig& b) { return a.name == b.name && a.netdev == b.netdev; });
 }
 
 // Adds the configuration that the dead agent had reached, or the one before it when the apply has to go back.
@@ -47,6 +54,7 @@ StartChoices FindStartChoices(const std::string& config_path, const StateDir& st
 
   const absl::StatusOr<std::string> text = ReadConfigFile(config_path);
   absl::StatusOr<Config> config = text.ok() ? ParseConfig(*text, config_path) : text.status();
+  const std::optional<Config> of_file = config.ok() ? std::make_optional(*config) : std::nullopt;
   const bool unconfirmed = apply.ok() && text.ok() && apply->deadline_ns() > 0 && apply->text() == *text;
   if (unconfirmed && !goes_on) {
     choices.problems.push_back(
@@ -58,9 +66,15 @@ StartChoices FindStartChoices(const std::string& config_path, const StateDir& st
   }
 
   const absl::StatusOr<std::string> good = state_dir.ReadLastGood();
-  if (good.ok() && (!text.ok() || *good != *text || unconfirmed)) {
+  // The same text comes with other lists: the last good ones.
+  const bool names_lists =
+      of_file.has_value() && (of_file->blocklist.file.has_value() || of_file->allowlist.file.has_value());
+  if (good.ok() && (!text.ok() || *good != *text || unconfirmed || names_lists)) {
     absl::StatusOr<Config> last = ParseConfig(*good, state_dir.last_good_path());
-    if (last.ok()) {
+    if (last.ok() && of_file.has_value() && !SameDevices(*of_file, *last)) {
+      choices.problems.push_back(absl::StrCat(state_dir.last_good_path(), ": is of other network devices than ",
+                                              config_path, ", so it is not started with"));
+    } else if (last.ok()) {
       choices.configs.push_back({*std::move(last), {state_dir.last_good_path(), true, {}}, "", {}});
     } else {
       AddProblems(last.status(), choices.problems);

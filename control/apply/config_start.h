@@ -1,8 +1,9 @@
 // Chooses the configuration that the agent starts with: an unfinished apply, the file, or the last good one.
 //
-// A machine that boots has to carry packets. A file that is broken, or that cannot be brought up (a netdev's name with
-// a typing error), must not prevent that as long as an older one was good. A file that was applied with --confirm and
-// that nobody confirmed must not become final by a restart, rolled back already or not. One thread; reads files.
+// A machine that boots has to carry packets. A file that is broken, or that cannot be brought up (too many queue
+// pairs), must not prevent that as long as an older one was good, unless that is of other devices than the file names.
+// A file that was applied with --confirm and that nobody confirmed must not become final by a restart, rolled back
+// already or not. One thread; reads files.
 #ifndef SLUICE_CONTROL_APPLY_CONFIG_START_H_
 #define SLUICE_CONTROL_APPLY_CONFIG_START_H_
 

@@ -57,10 +57,9 @@ absl::StatusOr<wire::Response> Call(const std::string& socket_path, const wire::
     return socket.status();
   }
   wire::Response response;
-  absl::Status status = WriteFrame(socket->get(), request, kMaxChangeBytes);
-  if (status.ok()) {
-    status = ReadFrame(socket->get(), response);
-  }
+  const absl::Status sent = WriteFrame(socket->get(), request, kMaxChangeBytes);
+  // An agent that refuses the client says so before it has the request, and hangs up.
+  absl::Status status = sent.ok() || absl::IsUnavailable(sent) ? ReadFrame(socket->get(), response) : sent;
   if (status.ok()) {
     return response;
   }

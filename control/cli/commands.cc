@@ -110,6 +110,17 @@ ExitCode RunSetQueues(const Context& context, const SetQueues& wanted) {
   return Resize(context, request, wait);
 }
 
+ExitCode RunAutoscale(const Context& context, bool hold) {
+  wire::Request request;
+  request.mutable_autoscale()->set_hold(hold);
+  ExitCode code = kDone;
+  const auto response = Ask(context, request, kLookTimeout, wire::Response::kAutoscale, code);
+  if (response.has_value() && code == kDone) {
+    PrintMessage(context, response->autoscale(), [&] { return RenderAutoscale(response->autoscale(), context.style); });
+  }
+  return code;
+}
+
 ExitCode RunWorkers(const Context& context) {
   ExitCode code = kDone;
   if (const auto status = AskStatus(context, code); status.has_value()) {

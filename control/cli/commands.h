@@ -42,6 +42,8 @@ struct SetQueues {
 ExitCode RunStatus(const Context& context);
 ExitCode RunQueues(const Context& context, const std::string& port);
 ExitCode RunSetQueues(const Context& context, const SetQueues& wanted);
+// Lets autoscale go on, or has it hold the present number of pairs.
+ExitCode RunAutoscale(const Context& context, bool hold);
 ExitCode RunWorkers(const Context& context);
 ExitCode RunSetWorkers(const Context& context, uint32_t count);
 // Prints once, or every `interval` until it is interrupted or the agent goes.

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "control/cli/ask.h"
+#include "control/cli/login.h"
 #include "control/cli/output.h"
 #include "control/cli/render_config.h"
 #include "control/config/config.h"
@@ -73,8 +74,14 @@ ExitCode RunConfigApply(const Context& context, const std::string& config_path, 
   if (confirm.has_value()) {
     request.mutable_config_apply()->set_confirm_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*confirm)));
   }
+  for (std::string& login : LoginAddresses()) {
+    request.mutable_config_apply()->add_logins(std::move(login));
+  }
   return AskConfig(context, request, kApplyTimeout, [&](const wire::ConfigResponse& response) {
     std::string text = RenderChanges(response, context.style);
+    for (const wire::LoadedList& list : response.lists()) {
+      absl::StrAppend(&text, list.list(), ": ", list.prefixes(), " prefixes from ", list.file(), "\n");
+    }
     for (const std::string& warning : response.warnings()) {
       text += Paint(Wrap("warning: ", warning), Colour::kYellow, context.style);
     }

@@ -3,10 +3,12 @@
 #include <unistd.h>
 
 #include <optional>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "control/cli/ask.h"
+#include "control/cli/login.h"
 #include "control/cli/output.h"
 #include "control/cli/render_rules.h"
 #include "control/wire/framing.h"
@@ -41,13 +43,31 @@ ExitCode Rules(const Context& context, const wire::Request& request) {
   return code;
 }
 
-ExitCode ShowBlocklist(const Context& context, const wire::Request& request) {
+ExitCode ShowList(const Context& context, const wire::Request& request) {
   ExitCode code = kDone;
   const auto response = Ask(context, request, kLoadTimeout, wire::Response::kBlocklist, code);
   if (response.has_value()) {
-    PrintMessage(context, response->blocklist(), [&] { return RenderBlocklist(response->blocklist(), request); });
+    for (const std::string& warning : response->blocklist().warnings()) {
+      PrintError("warning: " + warning);
+    }
+    PrintMessage(context, response->blocklist(), [&] { return RenderList(response->blocklist(), request); });
   }
   return code;
+}
+
+wire::ChangeBlocklistRequest& Fill(wire::Request& request, const ListChange& change) {
+  wire::ChangeBlocklistRequest& out = *request.mutable_change_blocklist();
+  out.set_allow(change.allow);
+  out.set_force(change.force);
+  out.set_allow_empty(change.allow_empty);
+  out.set_min_entries(change.min_entries);
+  if (change.confirm.has_value()) {
+    out.set_confirm_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*change.confirm)));
+  }
+  for (std::string& login : LoginAddresses()) {
+    out.add_logins(std::move(login));
+  }
+  return out;
 }
 
 }  // namespace
@@ -84,34 +104,49 @@ ExitCode RunReplaceRules(const Context& context, const std::string& file) {
   return Rules(context, request);
 }
 
-ExitCode RunBlocklist(const Context& context, const std::string& address) {
+ExitCode RunList(const Context& context, bool allow, const std::string& address) {
   wire::Request request;
+  request.mutable_blocklist()->set_allow(allow);
   request.mutable_blocklist()->set_address(address);
-  return ShowBlocklist(context, request);
+  return ShowList(context, request);
 }
 
-ExitCode RunBlock(const Context& context, const std::vector<std::string>& prefixes) {
+ExitCode RunAddToList(const Context& context, const ListChange& change, const std::vector<std::string>& prefixes) {
   wire::Request request;
-  request.mutable_change_blocklist()->mutable_add()->mutable_prefixes()->Assign(prefixes.begin(), prefixes.end());
-  return ShowBlocklist(context, request);
+  Fill(request, change).mutable_add()->mutable_prefixes()->Assign(prefixes.begin(), prefixes.end());
+  return ShowList(context, request);
 }
 
-ExitCode RunUnblock(const Context& context, const std::vector<std::string>& prefixes) {
+ExitCode RunRemoveFromList(const Context& context, const ListChange& change, const std::vector<std::string>& prefixes) {
   wire::Request request;
-  request.mutable_change_blocklist()->mutable_remove()->mutable_prefixes()->Assign(prefixes.begin(), prefixes.end());
-  return ShowBlocklist(context, request);
+  Fill(request, change).mutable_remove()->mutable_prefixes()->Assign(prefixes.begin(), prefixes.end());
+  return ShowList(context, request);
 }
 
-ExitCode RunReplaceBlocklist(const Context& context, const std::string& file) {
+ExitCode RunReplaceList(const Context& context, const ListChange& change, const std::string& file) {
   std::optional<std::string> text = ReadInput(file);
   if (!text.has_value()) {
     return kRefused;
   }
   wire::Request request;
-  auto& replace = *request.mutable_change_blocklist()->mutable_replace();
+  auto& replace = *Fill(request, change).mutable_replace();
   replace.set_text(*std::move(text));
   replace.set_file(NameOf(file));
-  return ShowBlocklist(context, request);
+  return ShowList(context, request);
+}
+
+ExitCode RunConfirmList(const Context& context, bool allow) {
+  wire::Request request;
+  request.mutable_change_blocklist()->set_allow(allow);
+  request.mutable_change_blocklist()->mutable_confirm();
+  return ShowList(context, request);
+}
+
+ExitCode RunRollBackList(const Context& context, bool allow) {
+  wire::Request request;
+  request.mutable_change_blocklist()->set_allow(allow);
+  request.mutable_change_blocklist()->mutable_rollback();
+  return ShowList(context, request);
 }
 
 }  // namespace sluice::cli

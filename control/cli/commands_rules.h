@@ -1,13 +1,15 @@
-// The verbs of steering rules and the blocklist, through the agent. `file`: a path, or "-" for standard input. One
-// thread.
+// The verbs of steering rules, blocklist and allow-list, through the agent. `file`: a path, or "-" for standard input.
+// One thread.
 #ifndef SLUICE_CONTROL_CLI_COMMANDS_RULES_H_
 #define SLUICE_CONTROL_CLI_COMMANDS_RULES_H_
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "control/cli/commands.h"
 
 namespace sluice::cli {
@@ -17,11 +19,23 @@ ExitCode RunRules(const Context& context);
 ExitCode RunAddRule(const Context& context, const std::map<std::string, std::string>& fields, uint32_t before);
 ExitCode RunDeleteRules(const Context& context, const std::vector<uint32_t>& ids);
 ExitCode RunReplaceRules(const Context& context, const std::string& file);
+// Which list of sources to change, and what to take although it looks wrong.
+struct ListChange {
+  bool allow = false;  // the allow-list
+  bool force = false;
+  bool allow_empty = false;
+  uint32_t min_entries = 0;
+  std::optional<absl::Duration> confirm;
+};
+
 // `address`: one to look up; empty: only the number of prefixes.
-ExitCode RunBlocklist(const Context& context, const std::string& address);
-ExitCode RunBlock(const Context& context, const std::vector<std::string>& prefixes);
-ExitCode RunUnblock(const Context& context, const std::vector<std::string>& prefixes);
-ExitCode RunReplaceBlocklist(const Context& context, const std::string& file);
+ExitCode RunList(const Context& context, bool allow, const std::string& address);
+ExitCode RunAddToList(const Context& context, const ListChange& change, const std::vector<std::string>& prefixes);
+ExitCode RunRemoveFromList(const Context& context, const ListChange& change, const std::vector<std::string>& prefixes);
+ExitCode RunReplaceList(const Context& context, const ListChange& change, const std::string& file);
+// Ends the waiting of a change that --confirm made.
+ExitCode RunConfirmList(const Context& context, bool allow);
+ExitCode RunRollBackList(const Context& context, bool allow);
 
 }  // namespace sluice::cli
 

@@ -49,6 +49,7 @@ struct Typed {
   uint32_t before = 0;
   std::vector<uint32_t> ids;
   std::vector<std::string> prefixes;
+  ListChange list_change;
   std::string file;
   std::map<std::string, SettingTexts> function_arguments;  // by command
 };
@@ -102,6 +103,10 @@ void AddQueues(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& 
       "Roll back when it takes longer, e.g. 5s, 500ms");
   set->add_flag("--force", typed.set_queues.force, "Resize although other XDP programs are off meanwhile");
   commands[set] = [&typed](const Context& context) { return RunSetQueues(context, typed.set_queues); };
+  commands[queues->add_subcommand("auto", "Let the number follow the load again (queue_pairs = \"auto\")")] =
+      [](const Context& context) { return RunAutoscale(context, /*hold=*/false); };
+  commands[queues->add_subcommand("hold", "Keep the number as it is, until `queues auto`")] =
+      [](const Context& context) { return RunAutoscale(context, /*hold=*/true); };
 }
 
 void AddWorkers(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
@@ -219,21 +224,55 @@ void AddRules(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& c
   commands[replace] = [&typed](const Context& context) { return RunReplaceRules(context, typed.file); };
 }
 
-void AddBlocklist(CLI::App& app, Typed& typed, std::map<const CLI::App*, Command>& commands) {
-  CLI::App* list = app.add_subcommand("blocklist", "Sources whose packets are dropped before any rule");
+// Adds the verbs of the blocklist or of the allow-list.
+void AddList(CLI::App& app, bool allow, Typed& typed, std::map<const CLI::App*, Command>& commands) {
+  CLI::App* list = allow ? app.add_subcommand("allowlist", "Sources that the blocklist does not block")
+                         : app.add_subcommand("blocklist", "Sources whose packets are dropped before any rule");
   list->add_option("ADDRESS", typed.port, "Look this one up");
-  commands[list] = [&typed](const Context& context) { return RunBlocklist(context, typed.port); };
+  commands[list] = [&typed, allow](const Context& context) { return RunList(context, allow, typed.port); };
   commands[list->add_subcommand("list", "The number of prefixes, and of packets they dropped")] = commands[list];
 
-  CLI::App* add = list->add_subcommand("add", "Block sources");
-  add->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1")->required();
-  commands[add] = [&typed](const Context& context) { return RunBlock(context, typed.prefixes); };
-  CLI::App* del = list->add_subcommand("del", "Unblock prefixes, each as it was added");
+  const auto change = [&typed, allow] {
+    ListChange one = typed.list_change;
+    one.allow = allow;
+    one.confirm = typed.confirm;
+    return one;
+  };
+  const auto options = [&typed](CLI::App* verb) {
+    verb->add_flag("--force", typed.list_change.force,
+                   "Also block everything, or this machine's addresses, gateways, nameservers and your own login");
+    AddParsed(
+        *verb, "--confirm", "DURATION", IntervalFrom(kMinConfirm),
+        [&typed](absl::Duration confirm) { typed.confirm = confirm; },
+        "Roll back unless `confirm` follows in time, e.g. 60s");
+  };
+  CLI::App* add = list->add_subcommand("add", allow ? "Allow sources" : "Block sources");
+  add->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1, 192.0.2.3-192.0.2.9")->required();
+  options(add);
+  commands[add] = [&typed, change](const Context& context) { return RunAddToList(context, change(), typed.prefixes); };
+  CLI::App* del = list->add_subcommand("del", "Take prefixes off, each as it was added");
   del->add_option("PREFIX", typed.prefixes, "192.0.2.0/24, 2001:db8::1")->required();
-  commands[del] = [&typed](const Context& context) { return RunUnblock(context, typed.prefixes); };
+  options(del);
+  commands[del] = [&typed, change](const Context& context) {
+    return RunRemoveFromList(context, change(), typed.prefixes);
+  };
   CLI::App* replace = list->add_subcommand("replace", "Put another list in its place, in one step");
-  replace->add_option("FILE", typed.file, "A prefix a line, # begins a comment; - for the standard input")->required();
-  commands[replace] = [&typed](const Context& context) { return RunReplaceBlocklist(context, typed.file); };
+  replace->add_option("FILE", typed.file, "A prefix or range a line, # or ; begins a comment; - for the standard input")
+      ->required();
+  AddParsed(
+      *replace, "--min", "N", ParseCount, [&typed](uint32_t count) { typed.list_change.min_entries = count; },
+      "Refuse a list of fewer entries");
+  replace->add_flag("--allow-empty", typed.list_change.allow_empty, "Take a list without an entry");
+  options(replace);
+  commands[replace] = [&typed, change](const Context& context) {
+    return RunReplaceList(context, change(), typed.file);
+  };
+  commands[list->add_subcommand("confirm", "Make a change with --confirm final")] = [allow](const Context& context) {
+    return RunConfirmList(context, allow);
+  };
+  commands[list->add_subcommand("rollback", "Undo a change with --confirm")] = [allow](const Context& context) {
+    return RunRollBackList(context, allow);
+  };
 }
 
 // Adds a verb for each command of any function. The agent says whether the function it runs has it.
@@ -273,7 +312,8 @@ int Main(int argc, char** argv) {
   AddQueues(app, typed, commands);
   AddWorkers(app, typed, commands);
   AddRules(app, typed, commands);
-  AddBlocklist(app, typed, commands);
+  AddList(app, /*allow=*/false, typed, commands);
+  AddList(app, /*allow=*/true, typed, commands);
   AddFunction(app, typed, commands);
   AddStats(app, typed, commands);
   AddDoctor(app, typed, commands);

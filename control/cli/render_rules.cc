@@ -21,22 +21,62 @@ std::string RenderRules(const wire::RulesResponse& rules, Style style) {
                absl::StrCat(rule.bytes()), MatchText({rule.fields().begin(), rule.fields().end()})});
   }
   const char* rest =
-      "Other packets: to the kernel when they are for the guest's own addresses, else to the network function.\n";
+      "Other packets: to the kernel when they are for the guest's own addresses, to both when they are for multicast "
+      "groups "
+      "that it joined, else to the network function.\n";
   return table.empty() ? absl::StrCat("no rules. ", rest) : absl::StrCat(table.Text(style), rest);
 }
 
-std::string RenderBlocklist(const wire::BlocklistResponse& list, const wire::Request& request) {
+std::string RenderList(const wire::BlocklistResponse& list, const wire::Request& request) {
+  const auto& change = request.change_blocklist();
+  const bool allow = request.has_change_blocklist() ? change.allow() : request.blocklist().allow();
+  const std::string& address = request.blocklist().address();
   std::string text;
   if (request.has_change_blocklist()) {
-    const auto& change = request.change_blocklist();
-    text = change.has_replace() ? "replaced: "
-                                : absl::StrCat(list.changed(), change.has_add() ? " added: " : " removed: ");
-  } else if (!request.blocklist().address().empty()) {
-    text = absl::StrCat(
-        request.blocklist().address(), " is ",
-        list.blocked() ? absl::StrCat("blocked by a prefix of ", list.covering_bits(), " bits") : "not blocked", "\n");
+    switch (change.change_case()) {
+      case wire::ChangeBlocklistRequest::kAdd:
+        text = absl::StrCat(list.changed(), " added: ");
+        break;
+      case wire::ChangeBlocklistRequest::kRemove:
+        text = absl::StrCat(list.changed(), " removed: ");
+        break;
+      case wire::ChangeBlocklistRequest::kReplace:
+        text = "replaced: ";
+        break;
+      case wire::ChangeBlocklistRequest::kConfirm:
+        text = "confirmed: ";
+        break;
+      case wire::ChangeBlocklistRequest::kRollback:
+        text = "rolled back: ";
+        break;
+      case wire::ChangeBlocklistRequest::CHANGE_NOT_SET:
+        break;
+    }
+  } else if (!address.empty() && allow) {
+    text = absl::StrCat(address, " is ",
+                        list.listed() ? absl::StrCat("allowed by a prefix of ", list.covering_bits(), " bits")
+                                      : "not on the allow-list",
+                        "\n");
+  } else if (!address.empty()) {
+    text = absl::StrCat(address, " is ",
+                        list.listed() ? absl::StrCat("blocked by a prefix of ", list.covering_bits(), " bits",
+                                                     list.blocked() ? "" : ", but the allow-list lets it pass")
+                                      : "not blocked",
+                        "\n");
   }
-  return absl::StrCat(text, list.prefixes(), " prefixes, ", list.dropped_packets(), " packets dropped\n");
+  absl::StrAppend(&text, list.prefixes(), " prefixes");
+  if (!allow) {
+    absl::StrAppend(&text, ", ", list.dropped_packets(), " packets dropped");
+  }
+  if (!list.file().empty()) {
+    absl::StrAppend(&text, request.has_change_blocklist() ? "; until the next apply or start, which loads " : "; from ",
+                    list.file());
+  }
+  if (list.seconds_to_confirm() > 0) {
+    absl::StrAppend(&text, "; rolled back in ", list.seconds_to_confirm(), " s unless `sluicectl ",
+                    allow ? "allowlist" : "blocklist", " confirm` comes");
+  }
+  return text + "\n";
 }
 
 }  // namespace sluice::cli

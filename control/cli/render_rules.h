@@ -1,4 +1,4 @@
-// Rules and the blocklist as text. Pure.
+// Rules and lists of sources as text. Pure.
 #ifndef SLUICE_CONTROL_CLI_RENDER_RULES_H_
 #define SLUICE_CONTROL_CLI_RENDER_RULES_H_
 
@@ -11,7 +11,7 @@ namespace sluice::cli {
 
 std::string RenderRules(const wire::RulesResponse& rules, Style style);
 // Renders the answer to `request`, a question or a change.
-std::string RenderBlocklist(const wire::BlocklistResponse& list, const wire::Request& request);
+std::string RenderList(const wire::BlocklistResponse& list, const wire::Request& request);
 
 }  // namespace sluice::cli
 

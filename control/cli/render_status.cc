@@ -131,7 +131,11 @@ std::string DataplaneLine(const wire::Dataplane& dataplane, Style style) {
   if (!dataplane.function().empty()) {
     absl::StrAppend(&line, ", function ", dataplane.function());
   }
-  return absl::StrCat(line, ", restarted ", dataplane.restarts(), dataplane.restarts() == 1 ? " time" : " times");
+  absl::StrAppend(&line, ", restarted ", dataplane.restarts(), dataplane.restarts() == 1 ? " time" : " times");
+  if (!dataplane.why_lost().empty()) {
+    absl::StrAppend(&line, " (the last time: ", dataplane.why_lost(), ")");
+  }
+  return line;
 }
 
 std::string OffloadLine(const wire::Offload& offload, Style style) {
@@ -182,14 +186,24 @@ std::string RenderWorkers(const wire::StatusResponse& status, Style style) {
   return table.Text(style);
 }
 
+std::string RenderAutoscale(const wire::Autoscale& autoscale, Style style) {
+  if (autoscale.mode() != "auto" && autoscale.mode() != "hold") {
+    return "";
+  }
+  return Wrap(absl::StrCat(autoscale.mode(), ": "),
+              absl::StrCat(autoscale.pairs(), " of ", autoscale.min(), "..", autoscale.max(),
+                           autoscale.why().empty() ? "" : ", ", autoscale.why()),
+              style.text_columns());
+}
+
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style) {
   std::string text = absl::StrCat(
       Wrap("", absl::StrCat("sluice ", status.version(), ", ", DataplaneLine(status.dataplane(), style)),
            style.line_columns()),
-      DegradedLines(status, style), "\n", PortsTable(status, style), "\n", QueuesTable(status, rates, style),
-      ModeReasons(status, style), status.has_offload() ? OffloadLine(status.offload(), style) : "",
-      HugePages(status, style), Oddities(status, style), "\n", RenderWorkers(status, style), "\n",
-      RenderBalance(status.balance(), style));
+      DegradedLines(status, style), "\n", PortsTable(status, style), RenderAutoscale(status.autoscale(), style), "\n",
+      QueuesTable(status, rates, style), ModeReasons(status, style),
+      status.has_offload() ? OffloadLine(status.offload(), style) : "", HugePages(status, style),
+      Oddities(status, style), "\n", RenderWorkers(status, style), "\n", RenderBalance(status.balance(), style));
   if (status.has_last_resize() && !status.last_resize().method().empty()) {
     absl::StrAppend(&text, "\n", RenderOutcome(status.last_resize(), style, "last resize: "));
   }
@@ -211,8 +225,8 @@ std::string RenderQueues(const wire::StatusResponse& status, Style style) {
                   queue.mode()});
     }
   }
-  return absl::StrCat(ports.Text(style), queues.empty() ? "" : absl::StrCat("\n", queues.Text(style)),
-                      ModeReasons(status, style));
+  return absl::StrCat(ports.Text(style), RenderAutoscale(status.autoscale(), style),
+                      queues.empty() ? "" : absl::StrCat("\n", queues.Text(style)), ModeReasons(status, style));
 }
 
 }  // namespace sluice::cli

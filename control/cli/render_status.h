@@ -11,6 +11,8 @@
 namespace sluice::cli {
 
 std::string RenderStatus(const wire::StatusResponse& status, const Rates& rates, Style style);
+// Renders "auto: 2 of 1..4, work for 1.3 cores, 2 pairs carry it"; nothing when queue_pairs is a number.
+std::string RenderAutoscale(const wire::Autoscale& autoscale, Style style);
 std::string RenderQueues(const wire::StatusResponse& status, Style style);
 std::string RenderWorkers(const wire::StatusResponse& status, Style style);
 // Renders "received 10 + originated 0 = ... ", and "balanced" or the difference.

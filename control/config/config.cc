@@ -76,6 +76,13 @@ void CheckWorkers(TableReader& in, const DataplaneConfig& dataplane) {
   }
 }
 
+void CheckBounds(TableReader& in, const DataplaneConfig& dataplane) {
+  if (dataplane.queue_pairs_min > dataplane.queue_pairs_max.value_or(kMaxPairLanes)) {
+    in.Problem("queue_pairs_min",
+               absl::StrCat(dataplane.queue_pairs_min, " is more than queue_pairs_max = ", *dataplane.queue_pairs_max));
+  }
+}
+
 void ReadSettingsOf(const FunctionDescriptor& function, TableReader& in, Config& config) {
   if (absl::Status s = CheckPortCount(function, config.ports.size()); !s.ok()) {
     in.Problem("type", std::string(s.message()));
@@ -94,6 +101,7 @@ void ReadSingleTables(TableReader& root, Problems& problems, Config& config) {
     ReadKeys(in, spec.name, config, 0);
     if (&spec == &FindTable("dataplane")) {
       CheckWorkers(in, config.dataplane);
+      CheckBounds(in, config.dataplane);
     } else if (&spec == &FindTable("function")) {
       const FunctionDescriptor* function = FindFunction(config.function.type);
       if (function == nullptr) {
@@ -141,6 +149,10 @@ void ReadRules(TableReader& root, Problems& problems, const std::vector<PortConf
 }
 
 absl::Status ParseToml(const std::string& text, Problems& problems, toml::table& table) {
+  if (text.size() > kMaxConfigBytes) {  // text of a request, which may be longer than a file
+    problems.Add(1, "", absl::StrCat("larger than ", kMaxConfigBytes, " bytes"));
+    return problems.ToStatus();
+  }
   if (const std::optional<ShapeProblem> problem = FindShapeProblem(text); problem.has_value()) {
     problems.Add(problem->line, "", problem->text);
     return problems.ToStatus();

@@ -29,14 +29,25 @@ struct PortConfig {
   OnDataplaneDown on_dataplane_down = OnDataplaneDown::kPass;
 };
 
+struct QueuePairsSetting {
+  std::optional<uint32_t> count = 1;  // nullopt: "auto"
+
+  bool automatic() const { return !count.has_value(); }
+};
+
 struct DataplaneConfig {
-  uint32_t queue_pairs = 1;
+  QueuePairsSetting queue_pairs;
+  uint32_t queue_pairs_min = 1;             // of "auto"
+  std::optional<uint32_t> queue_pairs_max;  // of "auto"; nullopt: as many as the devices can have
   ModeSetting mode = ModeSetting::kAuto;
   std::vector<uint32_t> cores;      // empty: every online CPU
   std::optional<uint32_t> workers;  // nullopt: one for each queue pair, at most one for each core
   PollSetting poll = PollSetting::kAdaptive;
   OffloadSetting offload = OffloadSetting::kOff;
   uint32_t offload_flows = 65536;  // entries of each port's flow table; a power of two
+
+  // Pairs that a port has when an agent starts afresh.
+  uint32_t FirstPairs() const { return queue_pairs.count.value_or(queue_pairs_min); }
 };
 
 struct FunctionConfig {
@@ -51,11 +62,21 @@ struct MetricsConfig {
   bool operator==(const MetricsConfig&) const = default;
 };
 
+// The file of a list of sources (control/rules/source_list_text.h).
+struct ListConfig {
+  std::optional<std::string> file;  // an absolute path; nullopt: only sluicectl changes the list
+  uint32_t min_entries = 1;         // a file of fewer is refused
+
+  bool operator==(const ListConfig&) const = default;
+};
+
 struct Config {
   std::vector<PortConfig> ports;
   DataplaneConfig dataplane;
   FunctionConfig function;
   MetricsConfig metrics;
+  ListConfig blocklist;
+  ListConfig allowlist;
   std::vector<RuleConfig> rules;
 };
 

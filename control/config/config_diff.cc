@@ -146,7 +146,8 @@ ConfigDiff Compare(const Config& before, const Config& after) {
       CompareFunctions(before.function, after.function, changes);
     }
   }
-  return {std::move(changes), CompareRules(before.rules, after.rules)};
+  return {std::move(changes), CompareRules(before.rules, after.rules),
+          after.blocklist.file.has_value() || after.allowlist.file.has_value()};
 }
 
 }  // namespace sluice

@@ -30,6 +30,7 @@ struct RuleChange {
 struct ConfigDiff {
   std::vector<ConfigChange> changes;
   std::vector<RuleChange> rules;  // removed ones first, then in the order of the rules after
+  bool names_lists = false;       // files that an apply reads again, whose content may differ; no difference by itself
 
   bool empty() const { return changes.empty() && rules.empty(); }
   std::vector<std::string> KeysThatNeedRestart() const;

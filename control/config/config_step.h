@@ -15,6 +15,7 @@ enum class ConfigStep {
   kPlacement,     // workers and cores
   kQueuePairs,    // a resize
   kFunction,      // the function's live settings
+  kLists,         // blocklist and allow-list
   kRules,         // atomic on each port
 };
 

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "control/rules/source_list.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/functions/catalog.h"
 
@@ -66,16 +67,25 @@ bool IsPortName(const std::string& name) {
   });
 }
 
-// Stricter than net/core/dev.c: dev_valid_name. A '%' would be a pattern (dev_alloc_name), and bytes beyond printable
-// ASCII would garble messages.
+// Stricter than net/core/dev.c: dev_valid_name. A '%' would be a pattern (dev_alloc_name), and control characters would
+// garble messages. Other bytes are of UTF-8, as TOML is.
 bool IsNetdevName(const std::string& name) {
   constexpr size_t kMaxChars = 15;  // IFNAMSIZ less the terminator
   return !name.empty() && name.size() <= kMaxChars && name != "." && name != ".." &&
-         std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return std::isgraph(c) != 0 && c != '/' && c != ':' && c != '%'; });
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return (std::isgraph(c) != 0 || c >= 0x80) && c != '/' && c != ':' && c != '%';
+         });
 }
 
 constexpr const char* kListenOff = "off";
+constexpr const char* kAutoPairs = "auto";
+
+bool IsPath(const std::string& text) {
+  constexpr size_t kMaxChars = 4095;  // PATH_MAX less the terminator
+  return text.size() > 1 && text.size() <= kMaxChars && text.front() == '/' &&
+         std::none_of(text.begin(), text.end(), [](unsigned char c) { return std::iscntrl(c) != 0; });
+}
+constexpr const char* kPathWords = "an absolute path, such as \"/etc/sluice/list.txt\"";
 
 bool IsListen(const std::string& text) {
   return text == kListenOff || ParseListenAddress(text).has_value();
@@ -89,8 +99,14 @@ KeyValue ToValue(uint32_t number) {
 KeyValue ToValue(const std::optional<uint32_t>& number) {
   return number.has_value() ? KeyValue(*number) : KeyValue();
 }
+KeyValue ToValue(const QueuePairsSetting& pairs) {
+  return pairs.automatic() ? KeyValue(kAutoPairs) : KeyValue(*pairs.count);
+}
 KeyValue ToValue(const std::string& text) {
   return text;
+}
+KeyValue ToValue(const std::optional<std::string>& text) {
+  return text.has_value() ? KeyValue(*text) : KeyValue();
 }
 KeyValue ToValue(const std::vector<uint32_t>& numbers) {
   return numbers.empty() ? KeyValue() : KeyValue(numbers);
@@ -108,6 +124,13 @@ void FromValue(const KeyValue& value, Member& member) {
 }
 void FromValue(const KeyValue& value, std::optional<uint32_t>& number) {
   number = std::get<uint32_t>(value);
+}
+void FromValue(const KeyValue& value, std::optional<std::string>& text) {
+  text = std::get<std::string>(value);
+}
+void FromValue(const KeyValue& value, QueuePairsSetting& pairs) {
+  const auto* count = std::get_if<uint32_t>(&value);
+  pairs.count = count == nullptr ? std::nullopt : std::make_optional(*count);
 }
 void FromValue(const KeyValue& value, MetricsConfig& metrics) {
   const std::string& text = std::get<std::string>(value);
@@ -147,6 +170,13 @@ constexpr KeyMember At() {
           }};
 }
 
+// The same for a member of one of the lists.
+template <auto kList, auto kMember>
+constexpr KeyMember AtList() {
+  return {[](const Config& config, size_t /*port*/) { return ToValue(config.*kList.*kMember); },
+          [](Config& config, size_t /*port*/, const KeyValue& value) { FromValue(value, config.*kList.*kMember); }};
+}
+
 // The same for an enumeration, by its words.
 template <auto kMember, const auto& kWords>
 constexpr KeyMember AtWord() {
@@ -173,6 +203,11 @@ constexpr TableSpec kTables[] = {
     {"dataplane", false, "The handling of packets."},
     {"function", false, "The network function, with keys of its own behind type. Required."},
     {"metrics", false, "Prometheus."},
+    {"blocklist", false,
+     "Sources whose packets are dropped before any rule. The file has a prefix, an address or a range a line; # and ; "
+     "begin comments. It is read at the start, and at each `sluicectl config apply` and SIGHUP; what `sluicectl "
+     "blocklist` changes stays until then."},
+    {"allowlist", false, "Sources that the blocklist does not block."},
     {"rule", true,
      "Selects the packets that the function gets. Rules are tried in the order of the file; the first that matches "
      "decides. Packets for the guest's own addresses, and ARP and ND for them, go to the kernel unless a rule says "
@@ -202,10 +237,24 @@ constexpr KeySpec kKeys[] = {
      .member = AtWord<&PortConfig::on_dataplane_down, kOnDataplaneDownWords>()},
     {.table = "dataplane",
      .key = "queue_pairs",
+     .type = IntegerOrWordType{1, kMaxPairLanes, kAutoPairs},
+     .change = ChangeBy::Live(ConfigStep::kQueuePairs),
+     .help = "Queue pairs of every port, at most as many as the device has; `sluicectl queues set` changes them, too. "
+             "With \"auto\" they follow the load, and `sluicectl status` says why there are so many.",
+     .member = At<&DataplaneConfig::queue_pairs>()},
+    {.table = "dataplane",
+     .key = "queue_pairs_min",
      .type = IntegerType{1, kMaxPairLanes},
      .change = ChangeBy::Live(ConfigStep::kQueuePairs),
-     .help = "Queue pairs of every port, at most as many as the device has. `sluicectl queues set` changes it, too.",
-     .member = At<&DataplaneConfig::queue_pairs>()},
+     .help = "With queue_pairs = \"auto\": never fewer.",
+     .member = At<&DataplaneConfig::queue_pairs_min>()},
+    {.table = "dataplane",
+     .key = "queue_pairs_max",
+     .type = IntegerType{1, kMaxPairLanes},
+     .unset = "as many as the device has",
+     .change = ChangeBy::Live(ConfigStep::kQueuePairs),
+     .help = "With queue_pairs = \"auto\": never more. In any case no more than there are cores for workers.",
+     .member = At<&DataplaneConfig::queue_pairs_max>()},
     {.table = "dataplane",
      .key = "mode",
      .type = WordType{WordsOf<kModeWords>},
@@ -258,6 +307,33 @@ constexpr KeySpec kKeys[] = {
      .change = ChangeBy::Live(ConfigStep::kMetrics),
      .help = "The address at which Prometheus fetches /metrics.",
      .member = At<&Config::metrics>()},
+    {.table = "blocklist",
+     .key = "file",
+     .type = TextType{IsPath, kPathWords},
+     .unset = "none",
+     .change = ChangeBy::Live(ConfigStep::kLists),
+     .help = "The list's file. A list that blocks everything, or an address of this machine, a gateway or a nameserver "
+             "that is not on the allow-list, is refused.",
+     .member = AtList<&Config::blocklist, &ListConfig::file>()},
+    {.table = "blocklist",
+     .key = "min_entries",
+     .type = IntegerType{0, kMaxListedPrefixes},
+     .change = ChangeBy::Live(ConfigStep::kLists),
+     .help = "A file of fewer entries is refused: it may be a download that was cut off. With 0 it may be empty.",
+     .member = AtList<&Config::blocklist, &ListConfig::min_entries>()},
+    {.table = "allowlist",
+     .key = "file",
+     .type = TextType{IsPath, kPathWords},
+     .unset = "none",
+     .change = ChangeBy::Live(ConfigStep::kLists),
+     .help = "The list's file.",
+     .member = AtList<&Config::allowlist, &ListConfig::file>()},
+    {.table = "allowlist",
+     .key = "min_entries",
+     .type = IntegerType{0, kMaxListedPrefixes},
+     .change = ChangeBy::Live(ConfigStep::kLists),
+     .help = "A file of fewer entries is refused.",
+     .member = AtList<&Config::allowlist, &ListConfig::min_entries>()},
 };
 
 template <typename... Cases>
@@ -295,6 +371,9 @@ std::string AllowedText(const KeyType& type) {
   return std::visit(
       Overloaded{
           [](const IntegerType& integer) { return absl::StrCat("an integer ", integer.least, "..", integer.most); },
+          [](const IntegerOrWordType& either) {
+            return absl::StrCat("an integer ", either.least, "..", either.most, ", or \"", either.word, "\"");
+          },
           [](const CpuListType& list) { return absl::StrCat("a list of different integers 0..", list.most); },
           [](const WordType& one) {
             return absl::StrJoin(one.words(), ", ",
@@ -312,7 +391,8 @@ bool AllowsText(const KeyType& type, const std::string& text) {
     const std::vector<KeyWord> words = one->words();
     return std::any_of(words.begin(), words.end(), [&](const KeyWord& word) { return text == word.word; });
   }
-  return false;
+  const auto* either = std::get_if<IntegerOrWordType>(&type);
+  return either != nullptr && text == either->word;
 }
 
 std::string ValueText(const KeySpec& key, const KeyValue& value) {

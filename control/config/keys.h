@@ -31,6 +31,11 @@ struct IntegerType {
   uint32_t most;
   bool round_up = false;  // to a power of two
 };
+struct IntegerOrWordType {
+  uint32_t least;
+  uint32_t most;
+  const char* word;
+};
 struct CpuListType {  // different integers
   uint32_t most;
 };
@@ -41,7 +46,7 @@ struct TextType {
   bool (*allows)(const std::string& text);
   const char* allowed;  // in words
 };
-using KeyType = std::variant<IntegerType, CpuListType, WordType, TextType>;
+using KeyType = std::variant<IntegerType, IntegerOrWordType, CpuListType, WordType, TextType>;
 
 // Copies between a Config and a KeyValue. `port`: index of the port for keys of [[port]]; others ignore it.
 struct KeyMember {

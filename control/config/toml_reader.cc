@@ -109,10 +109,13 @@ std::optional<KeyValue> TableReader::Key(const KeySpec& spec) {
     return std::nullopt;
   }
   if (const auto* integer = std::get_if<IntegerType>(&spec.type); integer != nullptr) {
-    return Integer(spec.key, *node, *integer);
+    return Integer(spec.key, *node, *integer, AllowedText(spec.type));
   }
   if (const auto* list = std::get_if<CpuListType>(&spec.type); list != nullptr) {
     return CpuList(spec.key, *node, *list);
+  }
+  if (const auto* either = std::get_if<IntegerOrWordType>(&spec.type); either != nullptr && !node->is_string()) {
+    return Integer(spec.key, *node, {either->least, either->most}, AllowedText(spec.type));
   }
   std::optional<std::string> text = String(spec.key, *node);
   if (!text.has_value()) {
@@ -152,14 +155,15 @@ std::optional<std::string> TableReader::String(const char* key, const toml::node
   return node.as_string()->get();
 }
 
-std::optional<KeyValue> TableReader::Integer(const char* key, const toml::node& node, const IntegerType& type) {
+std::optional<KeyValue> TableReader::Integer(const char* key, const toml::node& node, const IntegerType& type,
+                                             const std::string& allowed) {
   if (!node.is_integer()) {
-    WrongType(key, node, AllowedText(type));
+    WrongType(key, node, allowed);
     return std::nullopt;
   }
   const int64_t value = node.as_integer()->get();
   if (value < type.least || value > type.most) {
-    NotAllowed(key, absl::StrCat(value), AllowedText(type));
+    NotAllowed(key, absl::StrCat(value), allowed);
     return std::nullopt;
   }
   const auto number = static_cast<uint32_t>(value);

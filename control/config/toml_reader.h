@@ -65,7 +65,8 @@ class TableReader {
   void WrongType(const char* key, const toml::node& node, const std::string& allowed);
   void NotAllowed(const char* key, const std::string& value, const std::string& allowed);
   std::optional<std::string> String(const char* key, const toml::node& node);
-  std::optional<KeyValue> Integer(const char* key, const toml::node& node, const IntegerType& type);
+  std::optional<KeyValue> Integer(const char* key, const toml::node& node, const IntegerType& type,
+                                  const std::string& allowed);
   std::optional<KeyValue> CpuList(const char* key, const toml::node& node, const CpuListType& type);
 
   const toml::table& table_;

@@ -29,16 +29,12 @@ class ShapeWalk {
           break;
         case '.':
           Advance(1);
-          if (++dots_ > kMostDotsOfLine) {
-            return ShapeProblem{line_, absl::StrCat("too deep: more than ", kMostDotsOfLine, " dots on one line")};
-          }
+          ++dots_;
           break;
         case '[':
         case '{':
           Advance(1);
-          if (++open_ > kDeepestNesting) {
-            return ShapeProblem{line_, absl::StrCat("too deep: more than ", kDeepestNesting, " open brackets")};
-          }
+          ++open_;
           break;
         case ']':
         case '}':
@@ -47,6 +43,10 @@ class ShapeWalk {
           break;
         default:
           Advance(1);
+      }
+      if (dots_ > kMostDotsOfLine || open_ > kDeepestNesting) {
+        return ShapeProblem{line_, absl::StrCat("too deep: more than ", kMostDotsOfLine, " dots on one line, or ",
+                                                kDeepestNesting, " open brackets")};
       }
     }
     return std::nullopt;

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -26,8 +26,8 @@ class CallLog {
     struct Entry {
       CallLog* log;
       std::string name;
-      absl::Time start = absl::Now();
-      ~Entry() { log->Add(std::move(name), absl::Now() - start); }
+      SteadyTime start = SteadyTime::Now();
+      ~Entry() { log->Add(std::move(name), SteadyTime::Now() - start); }
     };
     const Entry entry{this, std::move(name)};
     return call();

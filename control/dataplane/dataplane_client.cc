@@ -3,7 +3,11 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "control/kernel/progress.h"
+#include "control/kernel/thread_state.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/cpu_list.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -24,6 +28,59 @@ void DataplaneClient::SetDown() {
 
 void DataplaneClient::SetUp() {
   down_ = gone_ = false;
+  why_ended_.clear();
+}
+
+// Returns an error that says what hangs.
+absl::Status DataplaneClient::StillWorks() {
+  NoteProgress();
+  if (!connection_.connected() || !stats_.has_value()) {
+    return absl::OkStatus();
+  }
+  const pid_t process = connection_.pid();
+  std::vector<Watchdog::Thread> threads = {{"its control thread", process, stats_->control_beats(), true}};
+  for (uint32_t w = 0; w < kMaxWorkers; ++w) {
+    const WorkerStats& worker = stats_->worker(w);
+    if (const auto thread = static_cast<pid_t>(worker.thread.Get()); thread != 0) {
+      threads.push_back({absl::StrCat("worker ", w), thread, worker.beats.Get()});
+    }
+  }
+  const auto read = [process](pid_t thread) { return ReadThreadState(process, thread); };
+  Watchdog::AddNew(ThreadsOf(process), read, threads);
+  const Watchdog::Verdict verdict = watchdog_.Look(MonotonicNs(), threads, read);
+  if (verdict.hangs) {
+    starved_.clear();
+    return absl::DeadlineExceededError(verdict.why);
+  }
+  if (verdict.why != starved_) {
+    spdlog::warn("the dataplane is starved: {}", verdict.why.empty() ? "no longer" : verdict.why);
+    starved_ = verdict.why;
+  }
+  return absl::OkStatus();
+}
+
+// Kills it. Returns the error of the call that found out.
+absl::Status DataplaneClient::End(const absl::Status& why) {
+  spdlog::error("the dataplane (pid {}) is killed: {}", connection_.pid(), std::string(why.message()));
+  connection_.Drop(absl::ZeroDuration());
+  why_ended_ = std::string(why.message());
+  down_ = gone_ = true;
+  return absl::UnavailableError(absl::StrCat("the dataplane was killed: ", why_ended_));
+}
+
+void DataplaneClient::Watch() {
+  if (const absl::Status s = StillWorks(); !s.ok()) {
+    (void)End(s);
+  }
+}
+
+absl::StatusOr<std::vector<uint32_t>> DataplaneClient::CpusOfWorker(uint32_t worker) const {
+  const auto thread = stats_.has_value() ? static_cast<pid_t>(stats_->worker(worker).thread.Get()) : 0;
+  // Its word alone might name somebody else's thread.
+  if (thread <= 0 || !ReadThreadState(connection_.pid(), thread).has_value()) {
+    return absl::NotFoundError(absl::StrCat("the dataplane has no thread for worker ", worker));
+  }
+  return AllowedCpus(thread);
 }
 
 absl::Status DataplaneClient::CheckUp() const {
@@ -34,13 +91,17 @@ absl::Status DataplaneClient::CheckUp() const {
 absl::Status DataplaneClient::Call(const dataplane::Request& request, absl::Span<const int> fds,
                                    dataplane::Reply* reply) {
   dataplane::Reply unwanted;
-  absl::Status s = connection_.Call(request, fds, absl::Now() + kCallTimeout, reply == nullptr ? unwanted : *reply);
+  absl::Status s = connection_.Call(
+      request, fds, SteadyTime::Now() + kCallTimeout, [this] { return StillWorks(); },
+      reply == nullptr ? unwanted : *reply);
   if (absl::IsDeadlineExceeded(s) || absl::IsDataLoss(s)) {
-    connection_.Drop(absl::ZeroDuration());
-    s = absl::UnavailableError(absl::StrCat("the dataplane did not answer and was ended: ", s.message()));
+    return End(s);
   }
   if (absl::IsUnavailable(s)) {
     down_ = gone_ = true;
+    if (!why_ended_.empty()) {
+      return absl::UnavailableError(absl::StrCat("the dataplane was killed: ", why_ended_));
+    }
   }
   return s;
 }
@@ -134,6 +195,15 @@ absl::Status DataplaneClient::SetTransmitLanes(uint32_t count, bool every_lane, 
 absl::Status DataplaneClient::CountCrashDrops() {
   dataplane::Request request;
   request.mutable_count_crash_drops();
+  return Call(request);
+}
+
+absl::Status DataplaneClient::ExpectSelfTest(uint32_t lane, const std::optional<SelfTestToken>& token) {
+  dataplane::Request request;
+  request.mutable_expect_self_test()->set_lane(lane);
+  if (token.has_value()) {
+    request.mutable_expect_self_test()->set_token(token->data(), sizeof(*token));
+  }
   return Call(request);
 }
 

@@ -1,13 +1,14 @@
 // The dataplane as the agent's other objects see it: one function for each request of the contract
 // (dataplane/contract/dataplane.proto), its counters, and the knowledge of whether it is up.
 //
-//            SetUp()                 a call finds it gone, or SetDown()
+//            SetUp()                 a call or Watch() ends it, or SetDown()
 //     down ───────────► answering ─────────────────────────────────────► down
 //
 // While it is down its lanes stay as the agent's descriptors, and its successor is told of every change since.
 //
 // Every call blocks, for at most kCallTimeout, and returns the dataplane's error as it is. Unavailable means that the
-// dataplane is gone: gone() is true then, until the agent's loop has taken note of it by SetDown(). One thread.
+// dataplane is gone: gone() is true then, until the agent's loop has taken note of it by SetDown(). A dataplane that
+// hangs (watchdog.h) is killed: by Watch(), or by the call that waits for it. One thread.
 #ifndef SLUICE_CONTROL_DATAPLANE_DATAPLANE_CLIENT_H_
 #define SLUICE_CONTROL_DATAPLANE_DATAPLANE_CLIENT_H_
 
@@ -26,8 +27,10 @@
 #include "control/dataplane/call_log.h"
 #include "control/dataplane/dataplane_connection.h"
 #include "control/dataplane/stats_view.h"
+#include "control/dataplane/watchdog.h"
 #include "dataplane/base/rcu.h"
 #include "dataplane/contract/dataplane.pb.h"
+#include "dataplane/contract/self_test_frame.h"
 
 namespace sluice {
 
@@ -41,13 +44,21 @@ class DataplaneClient {
   DataplaneClient(DataplaneConnection& connection, CallLog& calls) : connection_(connection), calls_(calls) {}
 
   bool down() const { return down_; }
-  // True if a call found the dataplane gone, and SetDown() was not called since.
+  // True if a call or Watch() found the dataplane gone, or ended it, and SetDown() was not called since.
   bool gone() const { return gone_; }
+  // The reason for which we ended the dataplane; empty: it works, or it ended by itself.
+  const std::string& why_ended() const { return why_ended_; }
+  // The thread of the dataplane that gets no time on its core; empty: none.
+  const std::string& starved() const { return starved_; }
+  // Every Watchdog::kLookEveryMs: kills a dataplane that hangs.
+  void Watch();
   void SetDown();
   void SetUp();
   // Returns FailedPrecondition, in words for users, while it is down.
   absl::Status CheckUp() const;
   pid_t pid() const { return connection_.pid(); }
+  // Returns the CPUs that a worker's thread may run on. NotFound when the dataplane has no such thread.
+  absl::StatusOr<std::vector<uint32_t>> CpusOfWorker(uint32_t worker) const;
 
   // The counters; there are some from SetStats() on.
   void SetStats(StatsView stats) { stats_ = std::move(stats); }
@@ -73,6 +84,8 @@ class DataplaneClient {
   absl::Status PlaceLanes(absl::Span<const uint32_t> cores, absl::Span<const std::pair<uint32_t, uint32_t>> placements);
   absl::Status SetTransmitLanes(uint32_t count, bool every_lane, bool probe_flows);
   absl::Status CountCrashDrops();
+  // nullopt: no more.
+  absl::Status ExpectSelfTest(uint32_t lane, const std::optional<SelfTestToken>& token);
 
   // Offloads flows in this epoch. `buckets`: the size of each port's tables; `fds`: three for each port, in the order
   // of the contract.
@@ -93,12 +106,17 @@ class DataplaneClient {
  private:
   absl::Status Call(const dataplane::Request& request, absl::Span<const int> fds = {},
                     dataplane::Reply* reply = nullptr);
+  absl::Status StillWorks();
+  absl::Status End(const absl::Status& why);
 
   DataplaneConnection& connection_;
   CallLog& calls_;
   std::optional<StatsView> stats_;
   bool down_ = false;
   bool gone_ = false;
+  std::string why_ended_;
+  std::string starved_;
+  Watchdog watchdog_;
 };
 
 }  // namespace sluice

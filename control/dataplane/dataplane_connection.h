@@ -5,9 +5,11 @@
 
 #include <sys/types.h>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/contract/dataplane.pb.h"
 
 namespace sluice {
@@ -24,12 +26,15 @@ class DataplaneConnection {
   virtual bool connected() const = 0;
   // The dataplane's process; 0 while none is connected.
   virtual pid_t pid() const = 0;
+  // Tells every now and then, while a call waits, whether that still makes sense; an error ends the wait.
+  using StillWorks = absl::FunctionRef<absl::Status()>;
+
   // Sends `request` (its id is set here) and waits for the reply. Returns the reply's error, or one for which
-  // SaysLinkIsBroken() holds: Unavailable when the dataplane is gone; DeadlineExceeded when it does not answer and
-  // DataLoss when its answer is none: Drop() it then. A reply with one of these codes becomes Internal. `fds` stay the
-  // caller's. `reply` gets the answer.
-  virtual absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time deadline,
-                            dataplane::Reply& reply) = 0;
+  // SaysLinkIsBroken() holds: Unavailable when the dataplane is gone; DeadlineExceeded when it does not answer, or with
+  // the text of `still_works`, and DataLoss when its answer is none: Drop() it then. A reply with one of these codes
+  // becomes Internal. `fds` stay the caller's. `reply` gets the answer.
+  virtual absl::Status Call(dataplane::Request request, absl::Span<const int> fds, SteadyTime deadline,
+                            StillWorks still_works, dataplane::Reply& reply) = 0;
   // Forgets the connection and makes sure that the process is gone: kills it when it has not ended by itself within
   // `grace`.
   virtual void Drop(absl::Duration grace) = 0;

@@ -3,36 +3,27 @@
 #include <algorithm>
 #include <string>
 
+#include "control/kernel/thread_state.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
-namespace {
 
-// After this time a dataplane counts as stable, and its predecessors' deaths are forgotten.
-constexpr absl::Duration kStable = absl::Seconds(10);
-
-absl::Duration RestartDelay(uint32_t restarts_in_a_row) {
-  constexpr uint32_t kAtOnce = 3;
-  constexpr uint32_t kMostDoublings = 6;  // of 100 ms: 6.4 s
-  if (restarts_in_a_row < kAtOnce) {
-    return absl::ZeroDuration();
-  }
-  return absl::Milliseconds(100) * (1U << std::min(restarts_in_a_row - kAtOnce, kMostDoublings));
-}
-
-}  // namespace
-
-absl::Status DataplaneSupervisor::Start() {
+absl::Status DataplaneSupervisor::Start(SteadyTime now) {
   restart_at_.reset();
   if (launcher_ == nullptr) {
     return absl::OkStatus();
   }
-  absl::StatusOr<pid_t> pid = launcher_->Launch();
+  const absl::StatusOr<pid_t> pid = launcher_->Launch([this](pid_t child) {
+    child_ = child;
+    SavePid();  // so that the next agent finds it if this one dies before it connects
+  });
   if (!pid.ok()) {
+    child_.reset();
+    SavePid();
     return pid.status();
   }
-  child_ = *pid;
-  SavePid();  // so that the next agent finds it if this one dies before it connects
+  overdue_at_ = now + kComesWithin;
   return absl::OkStatus();
 }
 
@@ -40,46 +31,55 @@ void DataplaneSupervisor::Connected() {
   SavePid();
 }
 
-void DataplaneSupervisor::TakenIn(absl::Time now) {
+void DataplaneSupervisor::TakenIn() {
   client_.SetUp();
-  up_since_ = now;
+  overdue_at_ = SteadyTime::InfiniteFuture();
   SavePid();
 }
 
-void DataplaneSupervisor::Lost(absl::Time now) {
+void DataplaneSupervisor::Lost(SteadyTime now) {
   client_.SetDown();
+  const bool killed = !client_.why_ended().empty();
+  why_lost_ = killed ? client_.why_ended() : "it ended by itself";
   if (child_.has_value() && launcher_->HasEnded(*child_)) {
     child_.reset();
   }
-  up_since_.reset();
   Schedule(now);
-  state_.Update([this](SavedState& state) { state.set_restarts(state.restarts() + 1); });
+  state_.Update([killed](SavedState& state) {
+    state.set_restarts(state.restarts() + 1);
+    state.set_hangs(state.hangs() + (killed ? 1 : 0));
+  });
   SavePid();
 }
 
-void DataplaneSupervisor::Refused(absl::Time now) {
+void DataplaneSupervisor::Refused(SteadyTime now) {
   client_.SetDown();
   Schedule(now);
 }
 
-void DataplaneSupervisor::Tick(absl::Time now) {
+void DataplaneSupervisor::Tick(SteadyTime now) {
+  if (!client_.down()) {
+    return;
+  }
   Reap(now);
-  if (client_.down() && restart_at_.has_value() && now >= *restart_at_ && !child_.has_value()) {
-    if (absl::Status s = Start(); !s.ok()) {
+  if (child_.has_value() && now >= overdue_at_) {
+    spdlog::error("the dataplane that was started (pid {}) does not come; it is killed", *child_);
+    launcher_->Kill(*child_);
+    overdue_at_ = SteadyTime::InfiniteFuture();
+  }
+  if (restart_at_.has_value() && now >= *restart_at_ && !child_.has_value()) {
+    if (absl::Status s = Start(now); !s.ok()) {
       spdlog::error("{}", std::string(s.message()));
       Schedule(now);
     }
   }
-  if (!client_.down() && up_since_.has_value() && now - *up_since_ > kStable) {
-    restarts_in_a_row_ = 0;
-  }
 }
 
 // A child that ended before it connected is started again, too.
-void DataplaneSupervisor::Reap(absl::Time now) {
+void DataplaneSupervisor::Reap(SteadyTime now) {
   if (child_.has_value() && launcher_->HasEnded(*child_)) {
     child_.reset();
-    if (client_.down() && !restart_at_.has_value()) {
+    if (!restart_at_.has_value()) {
       Schedule(now);
     }
   }
@@ -92,13 +92,18 @@ void DataplaneSupervisor::Stop(bool asked_to_end) {
   }
 }
 
-void DataplaneSupervisor::Schedule(absl::Time now) {
-  restart_at_ = now + RestartDelay(restarts_in_a_row_++);
+void DataplaneSupervisor::Schedule(SteadyTime now) {
+  all_earned_at_ = std::max(all_earned_at_, now) + kRestartEvery;
+  restart_at_ = std::max(now, all_earned_at_ - kAtOnce * kRestartEvery);
 }
 
 void DataplaneSupervisor::SavePid() {
   const pid_t pid = client_.pid() != 0 ? client_.pid() : child_.value_or(0);
-  state_.Update([pid](SavedState& state) { state.set_dataplane_pid(static_cast<uint32_t>(pid)); });
+  const std::optional<ThreadState> process = ReadThreadState(pid, pid);
+  state_.Update([pid, &process](SavedState& state) {
+    state.set_dataplane_pid(static_cast<uint32_t>(pid));
+    state.set_dataplane_started(process.has_value() ? process->started : 0);
+  });
 }
 
 }  // namespace sluice

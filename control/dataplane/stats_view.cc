@@ -1,10 +1,10 @@
 #include "control/dataplane/stats_view.h"
 
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -47,9 +47,8 @@ absl::StatusOr<StatsView> StatsView::Make() {
 }
 
 absl::StatusOr<StatsView> StatsView::Adopt(UniqueFd memfd) {
-  struct stat file {};
-  if (fstat(memfd.get(), &file) != 0 || static_cast<size_t>(file.st_size) < sizeof(StatsSegment)) {
-    return absl::DataLossError("the stats segment is too small for this version");
+  if (absl::Status s = CheckSharedMemory(memfd.get(), sizeof(StatsSegment), PageKind::kOrdinary); !s.ok()) {
+    return absl::DataLossError(absl::StrCat("the stats segment: ", s.message()));
   }
   void* mapped = mmap(nullptr, sizeof(StatsSegment), PROT_READ, MAP_SHARED, memfd.get(), 0);
   if (mapped == MAP_FAILED) {
@@ -76,6 +75,35 @@ StatsView::~StatsView() {
   if (segment_ != nullptr) {
     munmap(const_cast<StatsSegment*>(segment_), sizeof(StatsSegment));
   }
+}
+
+const LaneStats& StatsView::lane(uint32_t lane) const {
+  static const LaneStats none;
+  return lane < std::size(segment_->lanes) ? segment_->lanes[lane] : none;
+}
+
+const LanePortStats& StatsView::port(uint32_t lane, uint32_t port) const {
+  static const LanePortStats none;
+  const LaneStats& stats = this->lane(lane);
+  return port < std::size(stats.ports) ? stats.ports[port] : none;
+}
+
+uint64_t StatsView::drops(uint32_t lane, uint32_t port, uint32_t reason) const {
+  const LanePortStats& stats = this->port(lane, port);
+  return reason < std::size(stats.drops) ? stats.drops[reason].Get() : 0;
+}
+
+uint64_t StatsView::function_counter(uint32_t counter) const {
+  uint64_t sum = 0;
+  for (const LaneStats& lane : segment_->lanes) {
+    sum += counter < std::size(lane.function_counters) ? lane.function_counters[counter].Get() : 0;
+  }
+  return sum;
+}
+
+const WorkerStats& StatsView::worker(uint32_t worker) const {
+  static const WorkerStats none;
+  return worker < std::size(segment_->workers) ? segment_->workers[worker] : none;
 }
 
 BalanceSums StatsView::Balance() const {

@@ -1,5 +1,8 @@
 // The stats segment, mapped read-only, and the sums that status and resizes need.
 //
+// The dataplane writes every counter, and it is a stranger: a value means nothing but a number to show. Indices are the
+// agent's, and one beyond the segment (a device may have more queues than Sluice has lanes) gives counters of 0.
+//
 // Ownership: it owns the memfd and the mapping; the dataplane has copies of the descriptor. Threads: the agent's loop.
 // The dataplane's workers write the counters meanwhile (dataplane/contract/stats_segment.h).
 #ifndef SLUICE_CONTROL_DATAPLANE_STATS_VIEW_H_
@@ -31,7 +34,8 @@ class StatsView {
  public:
   // Makes a new segment of zeros, with magic and version.
   static absl::StatusOr<StatsView> Make();
-  // Takes a segment that a surviving dataplane handed over. DataLoss for another layout.
+  // Takes a segment that a surviving dataplane handed over. DataLoss for another layout, and for memory that could
+  // shrink under our reads.
   static absl::StatusOr<StatsView> Adopt(UniqueFd memfd);
 
   StatsView(StatsView&& other) noexcept;
@@ -39,8 +43,15 @@ class StatsView {
   ~StatsView();
 
   int fd() const { return memfd_.get(); }
-  const StatsSegment& operator*() const { return *segment_; }
-  const StatsSegment* operator->() const { return segment_; }
+  const LaneStats& lane(uint32_t lane) const;
+  const LanePortStats& port(uint32_t lane, uint32_t port) const;
+  // `reason` counts the dataplane's own reasons first, then the function's.
+  uint64_t drops(uint32_t lane, uint32_t port, uint32_t reason) const;
+  // Returns the sum over all lanes of a counter of the function's.
+  uint64_t function_counter(uint32_t counter) const;
+  const WorkerStats& worker(uint32_t worker) const;
+  uint64_t control_beats() const { return segment_->control_beats.Get(); }
+  uint64_t flows_offloaded() const { return segment_->flows_offloaded.Get(); }
   BalanceSums Balance() const;
 
  private:

@@ -21,7 +21,10 @@ uint32_t PairsInUse(const PortFacts& port) {
 void CheckDriver(const MachineFacts&, const PortFacts& port, Report& report) {
   const std::string what =
       absl::StrCat(port.netdev, " is driven by ", port.driver.empty() ? "an unknown driver" : port.driver);
-  if (port.virtio.has_value()) {
+  if (!port.unfit.empty()) {
+    report.Error(absl::StrCat(port.netdev, " cannot be a port: ", port.unfit), "sluice-agent does not start with it",
+                 absl::StrCat("another netdev for port ", port.name, " in the configuration"));
+  } else if (port.virtio.has_value()) {
     report.Ok(absl::StrCat(what, " (", port.virtio->name, ")"));
   } else {
     report.Note(what,
@@ -80,12 +83,14 @@ void CheckXdpQueues(const MachineFacts& machine, const PortFacts& port, Report& 
 
 void CheckSteering(const MachineFacts&, const PortFacts& port, Report& report) {
   if (!port.has_rss) {
-    report.Note("no RSS table: the device chooses a flow's queue by itself",
-                port.virtio.has_value()
-                    ? "the spread lever is not there; automatic receive steering follows the queue a flow was last "
-                      "sent on, forgets it after 3 s, and stops at 4,096 flows"
-                    : "the spread lever is not there",
-                port.virtio.has_value() ? Fix({"rss=on,hash=on", "<driver rss='on' rss_hash_report='on'/>", ""}) : "");
+    report.Note(
+        "no RSS table: the device chooses a flow's queue by itself",
+        port.virtio.has_value()
+            ? "the spread lever is not there; a tap follows the queue a flow was last sent on, forgets it after "
+              "3 s, and stops at 4,096 flows; a vhost-user switch does not follow, and may drop, unseen by the "
+              "guest, packets for pairs that a resize closes"
+            : "the spread lever is not there",
+        port.virtio.has_value() ? Fix({"rss=on,hash=on", "<driver rss='on' rss_hash_report='on'/>", ""}) : "");
   } else if (port.virtio.has_value() && !port.virtio->Has(VirtioFeature::kHashReport)) {
     report.Warning("RSS without hash report", "QEMU then sends everything to queue 0",
                    Fix({"rss=on,hash=on", "<driver rss='on' rss_hash_report='on'/>", ""}));
@@ -106,6 +111,34 @@ void CheckLink(const MachineFacts&, const PortFacts& port, Report& report) {
                        : "set the other end up");
   } else {
     report.Ok("the link is up");
+  }
+}
+
+void CheckSelfTest(const MachineFacts&, const PortFacts& port, Report& report) {
+  const std::string cost = "a queue whose packets do not reach the dataplane would show only in traffic";
+  if (!port.self_test.has_value()) {
+    report.Note("no self-test since sluice-agent started: it tests a port that does not steer packets yet", cost,
+                "stop sluice-agent, then start it: a mere restart leaves traffic running");
+  } else if (!port.self_test->complete) {
+    report.Note(port.self_test->words, cost, "");
+  } else {
+    report.Ok(port.self_test->words);
+  }
+}
+
+void CheckVlanTags(const MachineFacts&, const PortFacts& port, Report& report) {
+  if (port.tags == TagPlace::kTakenOff) {
+    report.Error("the device takes VLAN tags off received frames",
+                 "XDP, the rules and the function would take them for untagged ones, so the agent refuses the device",
+                 KeepTagsFix(port.netdev));
+  } else if (port.tags == TagPlace::kInFrame) {
+    report.Ok("VLAN tags come in the frame");
+  } else if (port.xdp_is_skb) {
+    report.Warning("skb mode on veth: XDP does not see a VLAN tag that the sender leaves to its device",
+                   "every packet goes by the bridge, where tags are seen: right, but slow, and by one lane",
+                   "[dataplane] mode = \"auto\"");
+  } else {
+    report.Ok("VLAN tags that a sender leaves to its device (tx-vlan-offload) are seen; the bridge takes such frames");
   }
 }
 
@@ -140,7 +173,11 @@ void CheckIrqAffinity(const MachineFacts& machine, const PortFacts& port, Report
   }
   if (without.size() == queues) {
     if (port.virtio.has_value()) {
-      report.Note("no queue has its own interrupt", "all queues' work starts on one CPU", QueuesFix(PairsInUse(port)));
+      report.Note(
+          "no queue has its own interrupt", "all queues' work starts on one CPU",
+          absl::StrCat(QueuesFix(PairsInUse(port)),
+                       "\na memory-mapped device (QEMU: virtio-net-device) has one interrupt for all queues: use "
+                       "virtio-net-pci"));
     } else {
       report.Ok("the driver has no interrupts per queue: nothing to place");
     }

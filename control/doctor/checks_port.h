@@ -9,9 +9,11 @@ namespace sluice::doctor {
 
 void CheckDriver(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckLink(const MachineFacts& machine, const PortFacts& port, Report& report);
+void CheckSelfTest(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckQueuePairs(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckXdpQueues(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckSteering(const MachineFacts& machine, const PortFacts& port, Report& report);
+void CheckVlanTags(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckMtu(const MachineFacts& machine, const PortFacts& port, Report& report);
 void CheckIrqAffinity(const MachineFacts& machine, const PortFacts& port, Report& report);
 

@@ -30,11 +30,13 @@ struct PortCheck {
 constexpr PortCheck kPortChecks[] = {
     {"driver", false, CheckDriver},
     {"link", false, CheckLink},
+    {"self_test", false, CheckSelfTest},
     {"modern", true, CheckModern},
     {"multiqueue", true, CheckMultiqueue},
     {"queue_pairs", false, CheckQueuePairs},
     {"xdp_queues", false, CheckXdpQueues},
     {"steering", false, CheckSteering},
+    {"vlan_tags", false, CheckVlanTags},
     {"mtu", false, CheckMtu},
     {"receive_buffers", true, CheckReceiveBuffers},
     {"guest_offloads", true, CheckGuestOffloads},

@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "control/kernel/affinity.h"
+#include "control/kernel/device_gate.h"
 #include "control/kernel/links.h"
 #include "dataplane/base/cpu_list.h"
 
@@ -72,41 +73,44 @@ absl::StatusOr<MachineFacts> CollectMachineFacts() {
 absl::StatusOr<PortFacts> CollectPortFacts(const PortToExamine& port) {
   PortFacts facts;
   facts.name = port.name;
-  facts.netdev = port.netdev;
   facts.queue_pairs_wanted = port.queue_pairs_wanted;
   facts.frame_size_bytes = port.frame_size_bytes;
   facts.dropped_in_xdp = port.dropped_in_xdp;
+  facts.self_test = port.self_test;
 
   const absl::StatusOr<Link> link = GetLink(port.netdev);
   if (!link.ok()) {
     return link.status();
   }
+  facts.netdev = link->name;
   facts.up = link->up;
   facts.carrier = link->carrier;
   facts.mtu_bytes = link->mtu_bytes;
-  absl::StatusOr<std::optional<VirtioDevice>> virtio = ReadVirtioDevice(port.netdev);
-  if (!virtio.ok()) {
-    return virtio.status();
+  const absl::StatusOr<GateFacts> gate = ReadGateFacts(*link);
+  if (!gate.ok()) {
+    return gate.status();
   }
-  facts.virtio = *std::move(virtio);
+  facts.virtio = gate->virtio;
+  facts.driver = gate->driver;
+  facts.unfit = std::string(CheckGate(*gate).message());
+
+  facts.tags = PlaceOfTags(facts.netdev);
+  facts.xdp_is_skb = IsXdpGeneric(link->ifindex);
 
   // A driver that cannot tell one of these is no error.
-  if (const absl::StatusOr<DriverInfo> driver = GetDriver(port.netdev); driver.ok()) {
-    facts.driver = driver->driver;
-  }
-  if (const absl::StatusOr<Channels> channels = GetChannels(port.netdev); channels.ok()) {
+  if (const absl::StatusOr<Channels> channels = GetChannels(facts.netdev); channels.ok()) {
     facts.channels = *channels;
   }
-  if (const absl::StatusOr<std::vector<uint32_t>> table = GetRssTable(port.netdev); table.ok()) {
+  if (const absl::StatusOr<std::vector<uint32_t>> table = GetRssTable(facts.netdev); table.ok()) {
     facts.has_rss = !table->empty();
   }
-  facts.rx_drops = RxDropsWatch(port.netdev).Read();
+  facts.rx_drops = RxDropsWatch(facts.netdev).Read();
   const uint32_t current = facts.channels.has_value() ? facts.channels->combined : 1;
   if (facts.virtio.has_value()) {
-    facts.frames_sent_unread = FramesSentUnread(port.netdev, *facts.virtio, current).value_or(0);
+    facts.frames_sent_unread = FramesSentUnread(facts.netdev, *facts.virtio, current).value_or(0);
   }
   for (uint32_t queue = 0; queue < current; ++queue) {
-    facts.irq_cpus.push_back(IrqCpus(port.netdev, queue));
+    facts.irq_cpus.push_back(IrqCpus(facts.netdev, queue));
   }
   return facts;
 }

@@ -72,6 +72,9 @@ absl::Status FunctionHost::Configure(dataplane::Configure configuration, const R
 }
 
 absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd state) {
+  if (FindFunction(running.function()) == nullptr) {
+    return absl::DataLossError("it says that it runs a function that there is not");
+  }
   if (running.function() != descriptor_->name) {
     return absl::FailedPreconditionError(absl::StrCat("it runs function \"", running.function(), "\""));
   }
@@ -82,13 +85,20 @@ absl::Status FunctionHost::Adopt(const dataplane::Configure& running, UniqueFd s
       return absl::FailedPreconditionError(absl::StrCat("it runs with ", spec.name, " = ", value));
     }
   }
+  const absl::StatusOr<Settings> settings =
+      Settings::Read(descriptor_->settings, {running.settings().begin(), running.settings().end()});
+  if (!settings.ok()) {
+    return absl::DataLossError(
+        absl::StrCat("it says that it runs with settings that cannot be: ", settings.status().message()));
+  }
   const absl::StatusOr<uint64_t> bytes = WantedStateBytes();
   if (!bytes.ok()) {
     return bytes.status();
   }
   const bool has_state = *bytes > 0;
-  if (has_state && !state) {
-    return absl::DataLossError("the dataplane did not hand over the function's state memory");
+  if (absl::Status s = has_state ? CheckSharedMemory(state.get(), *bytes, PageKind::kOrdinary) : absl::OkStatus();
+      !s.ok()) {
+    return absl::DataLossError(absl::StrCat("the function's state memory: ", s.message()));
   }
   state_ = has_state ? std::move(state) : UniqueFd();
   state_used_ = has_state;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
+#include <set>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -11,6 +14,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "control/kernel/kernel_error.h"
 #include "control/kernel/text_file.h"
 #include "dataplane/base/cpu_list.h"
 
@@ -43,23 +48,53 @@ std::vector<uint32_t> DeviceIrqs(const std::string& netdev) {
 
 // "virtio1-input.0", "ens3-TxRx-0", "ens3-rx-0": a queue's interrupt ends in the queue's number, and its
 // name tells it from the device's configuration interrupt.
-bool IsOfQueue(absl::string_view irq_name, uint32_t queue) {
+std::optional<uint32_t> QueueOf(absl::string_view irq_name) {
   const size_t digits = irq_name.find_last_not_of("0123456789") + 1;
-  uint32_t number = 0;
-  if (digits == irq_name.size() || !absl::SimpleAtoi(irq_name.substr(digits), &number) || number != queue) {
-    return false;
+  uint32_t queue = 0;
+  if (digits == irq_name.size() || !absl::SimpleAtoi(irq_name.substr(digits), &queue)) {
+    return std::nullopt;
   }
   const std::string name = absl::AsciiStrToLower(irq_name.substr(0, digits));
-  return absl::EndsWith(name, "-input.") || absl::EndsWith(name, "-output.") || absl::EndsWith(name, "rx-") ||
-         absl::EndsWith(name, "tx-");
+  const bool is_queue = absl::EndsWith(name, "-input.") || absl::EndsWith(name, "-output.") ||
+                        absl::EndsWith(name, "rx-") || absl::EndsWith(name, "tx-");
+  return is_queue ? std::make_optional(queue) : std::nullopt;
+}
+
+std::string DeviceFolder(const std::string& netdev) {
+  return absl::StrCat("/sys/class/net/", netdev, "/");
 }
 
 std::string XpsFile(const std::string& netdev, uint32_t queue) {
-  return absl::StrCat("/sys/class/net/", netdev, "/queues/tx-", queue, "/xps_cpus");
+  return absl::StrCat(DeviceFolder(netdev), "queues/tx-", queue, "/xps_cpus");
 }
 
 std::string IrqFile(uint32_t irq) {
   return absl::StrCat("/proc/irq/", irq, "/smp_affinity_list");
+}
+
+// Returns the interrupts of queues [0, queues).
+absl::StatusOr<std::vector<std::vector<uint32_t>>> IrqsOfQueues(const std::string& netdev, uint32_t queues) {
+  std::vector<std::vector<uint32_t>> irqs(queues);
+  const std::vector<uint32_t> candidates = DeviceIrqs(netdev);
+  if (candidates.empty()) {
+    return irqs;
+  }
+  const absl::StatusOr<std::string> table = ReadTextFile("/proc/interrupts");
+  if (!table.ok()) {
+    return table.status();
+  }
+  for (const absl::string_view line : absl::StrSplit(*table, '\n')) {
+    const std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
+    uint32_t irq = 0;
+    if (words.size() < 2 || !absl::SimpleAtoi(absl::StripSuffix(words.front(), ":"), &irq) ||
+        std::find(candidates.begin(), candidates.end(), irq) == candidates.end()) {
+      continue;
+    }
+    if (const std::optional<uint32_t> queue = QueueOf(words.back()); queue.has_value() && *queue < queues) {
+      irqs[*queue].push_back(irq);
+    }
+  }
+  return irqs;
 }
 
 // The kernel's bitmap format: 32-bit groups in hex, highest first.
@@ -71,29 +106,38 @@ std::string CpuMask(uint32_t cpu) {
   return mask;
 }
 
+// The kernel writes a mask with as many digits as it may have CPUs.
+bool SameCpus(absl::string_view one, absl::string_view other) {
+  const auto significant = [](absl::string_view text) {
+    text = absl::StripAsciiWhitespace(text);
+    const size_t first = text.find_first_not_of("0,");
+    return first == absl::string_view::npos ? absl::string_view("0") : text.substr(first);
+  };
+  return significant(one) == significant(other);
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<uint32_t>> QueueIrqs(const std::string& netdev, uint32_t queue) {
-  const std::vector<uint32_t> candidates = DeviceIrqs(netdev);
-  if (candidates.empty()) {
-    return std::vector<uint32_t>();
+  absl::StatusOr<std::vector<std::vector<uint32_t>>> irqs = IrqsOfQueues(netdev, queue + 1);
+  return irqs.ok() ? absl::StatusOr<std::vector<uint32_t>>(std::move(irqs->back())) : irqs.status();
+}
+
+QueueAffinity::QueueAffinity(std::string netdev, const Before& before) : netdev_(std::move(netdev)) {
+  constexpr uint32_t kMaxQueues = 4096;
+  constexpr char kOfCpus[] = "0123456789abcdefABCDEF,-\n";
+  std::set<std::string> ours;
+  for (uint32_t queue = 0; !before.empty() && queue < kMaxQueues; ++queue) {
+    ours.insert(XpsFile(netdev_, queue));
   }
-  const absl::StatusOr<std::string> table = ReadTextFile("/proc/interrupts");
-  if (!table.ok()) {
-    return table.status();
+  for (const uint32_t irq : before.empty() ? std::vector<uint32_t>() : DeviceIrqs(netdev_)) {
+    ours.insert(IrqFile(irq));
   }
-  std::vector<uint32_t> irqs;
-  for (const absl::string_view line : absl::StrSplit(*table, '\n')) {
-    const std::vector<absl::string_view> words = absl::StrSplit(line, absl::ByAnyChar(" \t"), absl::SkipEmpty());
-    uint32_t irq = 0;
-    if (words.size() < 2 || !absl::SimpleAtoi(absl::StripSuffix(words.front(), ":"), &irq)) {
-      continue;
+  for (const auto& [file, text] : before) {
+    if (ours.count(file) != 0 && text.find_first_not_of(kOfCpus) == std::string::npos) {
+      saved_.emplace(file, text);
     }
-    if (std::find(candidates.begin(), candidates.end(), irq) != candidates.end() && IsOfQueue(words.back(), queue)) {
-      irqs.push_back(irq);
-    }
   }
-  return irqs;
 }
 
 void QueueAffinity::Remember(uint32_t queues) {
@@ -112,6 +156,16 @@ void QueueAffinity::Remember(uint32_t queues) {
   }
 }
 
+void QueueAffinity::Rename(const std::string& netdev) {
+  const std::string before = DeviceFolder(netdev_), now = DeviceFolder(netdev);
+  Before renamed;
+  for (const auto& [file, text] : saved_) {
+    renamed.emplace(absl::StartsWith(file, before) ? absl::StrCat(now, absl::StripPrefix(file, before)) : file, text);
+  }
+  saved_ = std::move(renamed);
+  netdev_ = netdev;
+}
+
 absl::Status QueueAffinity::Apply(const std::vector<uint32_t>& cpus) {
   const absl::StatusOr<std::vector<uint32_t>> online = OnlineCpus();
   if (!online.ok()) {
@@ -123,33 +177,64 @@ absl::Status QueueAffinity::Apply(const std::vector<uint32_t>& cpus) {
           absl::StrCat("CPU ", cpu, " is offline; online are ", absl::StrJoin(*online, ",")));
     }
   }
+  cpus_ = cpus;
+  const absl::StatusOr<std::vector<File>> files = Files(cpus);
+  if (!files.ok()) {
+    return files.status();
+  }
   std::vector<std::string> failures;
-  const auto set = [&](uint32_t queue, const std::string& file, const std::string& value) {
-    const absl::StatusOr<std::string> before = ReadTextFile(file);
+  for (const File& file : *files) {
+    const absl::StatusOr<std::string> before = ReadTextFile(file.path);
     if (!before.ok()) {
-      return;  // no such queue, or one queue only: the kernel has nothing to choose (xps_cpus_show: ENOENT)
+      continue;  // no such queue, or one queue only: the kernel has nothing to choose (xps_cpus_show: ENOENT)
     }
-    const absl::Status status = WriteTextFile(file, value);
+    const absl::Status status = NameValue(WriteTextFile(file.path, file.wanted),
+                                          absl::StrCat("CPU ", cpus[file.queue], ", of [dataplane] cores"));
     if (status.ok()) {
-      saved_.emplace(file, *before);  // keeps the first
+      saved_.emplace(file.path, *before);  // keeps the first
     } else {
-      failures.push_back(absl::StrCat("queue ", queue, ": ", status.message()));
+      failures.push_back(absl::StrCat("queue ", file.queue, ": ", status.message()));
     }
-  };
-  for (uint32_t queue = 0; queue < cpus.size(); ++queue) {
-    const absl::StatusOr<std::vector<uint32_t>> irqs = QueueIrqs(netdev_, queue);
-    if (!irqs.ok()) {
-      return irqs.status();
-    }
-    for (const uint32_t irq : *irqs) {
-      set(queue, IrqFile(irq), absl::StrCat(cpus[queue]));
-    }
-    set(queue, XpsFile(netdev_, queue), CpuMask(cpus[queue]));
   }
   if (!failures.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(netdev_, ": ", absl::StrJoin(failures, "; ")));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<QueueAffinity::File>> QueueAffinity::Files(const std::vector<uint32_t>& cpus) const {
+  const absl::StatusOr<std::vector<std::vector<uint32_t>>> irqs =
+      IrqsOfQueues(netdev_, static_cast<uint32_t>(cpus.size()));
+  if (!irqs.ok()) {
+    return irqs.status();
+  }
+  std::vector<File> files;
+  for (uint32_t queue = 0; queue < cpus.size(); ++queue) {
+    for (const uint32_t irq : (*irqs)[queue]) {
+      files.push_back({queue, IrqFile(irq), absl::StrCat(cpus[queue])});
+    }
+    files.push_back({queue, XpsFile(netdev_, queue), CpuMask(cpus[queue])});
+  }
+  return files;
+}
+
+absl::StatusOr<bool> QueueAffinity::Repair() {
+  const absl::StatusOr<std::vector<uint32_t>> online = OnlineCpus();
+  const absl::StatusOr<std::vector<File>> files = online.ok() ? Files(cpus_) : online.status();
+  if (!files.ok()) {
+    return files.status();
+  }
+  bool any = false;
+  for (const File& file : *files) {
+    const absl::StatusOr<std::string> now = ReadTextFile(file.path);
+    if (!now.ok() || SameCpus(*now, file.wanted) ||
+        std::find(online->begin(), online->end(), cpus_[file.queue]) == online->end()) {
+      continue;
+    }
+    // Managed interrupts refuse, and said so at Apply().
+    any = WriteTextFile(file.path, file.wanted).ok() || any;
+  }
+  return any;
 }
 
 absl::Status QueueAffinity::Restore() {

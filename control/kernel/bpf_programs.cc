@@ -4,8 +4,10 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <linux/magic.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -27,6 +29,11 @@ constexpr char kAbiVariable[] = "sluice_abi_version";
 constexpr char kRodata[] = ".rodata";
 // The beginning of the names of all our maps, and of no other.
 constexpr char kMapPrefix[] = "sluice_";
+
+// Tells our maps from those of others, and from the object's own data (".rodata").
+bool IsPinnedByName(const std::string& map) {
+  return absl::StartsWith(map, kMapPrefix) && !absl::StrContains(map, ".");
+}
 
 absl::StatusOr<bpf_map_info> MapInfo(int fd) {
   bpf_map_info info{};
@@ -127,7 +134,7 @@ absl::Status CheckAbiVersion(const BpfProgram& program) {
 
 absl::Status CheckPinnedMaps(const BpfProgram& program, const std::string& pin_dir) {
   for (const auto& [name, id] : program.map_ids) {
-    if (!absl::StartsWith(name, kMapPrefix) || absl::StrContains(name, ".")) {
+    if (!IsPinnedByName(name)) {
       continue;
     }
     const absl::StatusOr<UniqueFd> pinned = OpenPinnedMap(pin_dir, name);
@@ -173,6 +180,31 @@ bool IsPinnedMap(int map, const std::string& pin_dir, const std::string& name) {
          bpf_obj_get_info_by_fd(map, &ours, &ours_bytes) == 0 && theirs.id == ours.id;
 }
 
+absl::Status PinMap(int map, const std::string& pin_dir, const std::string& name) {
+  const std::string path = absl::StrCat(pin_dir, "/", name);
+  if (IsPinnedMap(map, pin_dir, name) || bpf_obj_pin(map, path.c_str()) == 0) {
+    return absl::OkStatus();
+  }
+  const int error = errno;
+  return error == EEXIST ? absl::FailedPreconditionError(
+                               absl::StrCat(path, " is another map than the running program's; remove it"))
+                         : KernelError(error, absl::StrCat("pinning map ", name, " in ", pin_dir));
+}
+
+absl::Status PinMapsOf(const BpfProgram& program, const std::string& pin_dir) {
+  for (const auto& [name, id] : program.map_ids) {
+    if (!IsPinnedByName(name)) {
+      continue;
+    }
+    const UniqueFd map(bpf_map_get_fd_by_id(id));
+    absl::Status s = map ? PinMap(map.get(), pin_dir, name) : KernelError(errno, absl::StrCat("opening map ", name));
+    if (!s.ok()) {
+      return s;
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status MapError(absl::string_view doing, const char* map) {
   return KernelError(errno, absl::StrCat(doing, " map ", map));
 }
@@ -207,6 +239,18 @@ absl::Status MakePinDir(const std::string& pin_dir) {
         absl::StrCat(pin_dir, " is not on a bpf filesystem; mount one: mount -t bpf bpf /sys/fs/bpf"));
   }
   return refused == 0 ? absl::OkStatus() : KernelError(refused, absl::StrCat("making folder ", pin_dir));
+}
+
+absl::Status MakePinDirAgain(const std::string& pin_dir) {
+  constexpr char kMountPoint[] = "/sys/fs/bpf";
+  absl::Status s = MakePinDir(pin_dir);
+  if (!absl::IsFailedPrecondition(s) || !absl::StartsWith(pin_dir, absl::StrCat(kMountPoint, "/"))) {
+    return s;
+  }
+  if (mount("bpf", kMountPoint, "bpf", 0, "mode=0700") != 0) {
+    return KernelError(errno, absl::StrCat("mounting the bpf filesystem on ", kMountPoint));
+  }
+  return MakePinDir(pin_dir);
 }
 
 }  // namespace sluice

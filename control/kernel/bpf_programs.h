@@ -43,6 +43,11 @@ absl::StatusOr<UniqueFd> OpenPinnedMap(const std::string& pin_dir, const std::st
 // True if `map` is the one that is pinned as pin_dir/name.
 bool IsPinnedMap(int map, const std::string& pin_dir, const std::string& name);
 
+// Pins `map` as pin_dir/name unless it is pinned there. FailedPrecondition when there is something else in its place.
+absl::Status PinMap(int map, const std::string& pin_dir, const std::string& name);
+// The same for every map of ours that the program uses.
+absl::Status PinMapsOf(const BpfProgram& program, const std::string& pin_dir);
+
 // Makes the error of a call on one of our maps, from errno: "writing map sluice_config: Permission denied".
 absl::Status MapError(absl::string_view doing, const char* map);
 
@@ -51,6 +56,8 @@ absl::StatusOr<size_t> PossibleCpus();
 
 // Makes `pin_dir` and its parents. FailedPrecondition when it is not on a bpf filesystem.
 absl::Status MakePinDir(const std::string& pin_dir);
+// The same; mounts the bpf filesystem on /sys/fs/bpf if somebody has unmounted it.
+absl::Status MakePinDirAgain(const std::string& pin_dir);
 
 }  // namespace sluice
 

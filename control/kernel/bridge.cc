@@ -26,7 +26,8 @@ namespace sluice {
 namespace {
 
 constexpr char kPortProgram[] = "sluice_bridge";           // clsact ingress of the port
-constexpr char kNearProgram[] = "sluice_to_kernel";        // clsact ingress of the near end
+constexpr char kNearProgram[] = "sluice_to_kernel";        // clsact ingress of the near end, and its object's name
+constexpr char kEntryProgram[] = "sluice_into_bridge";     // clsact egress of the near end
 constexpr char kFarProgram[] = "sluice_bridge_rx";         // XDP of the far end
 constexpr size_t kKernelNameBytes = BPF_OBJ_NAME_LEN - 1;  // the kernel cuts a program's name off behind them
 
@@ -40,10 +41,11 @@ constexpr uint32_t kSecondTagBytes = 4;
 
 // The near end's alias tells people who list links what it is, and the next agent whether the port's clsact qdisc is
 // ours to remove.
+constexpr char kAlias[] = "sluice bridge of ";
 constexpr char kAliasClsactIsOurs[] = ", made clsact";
 
 std::string AliasOf(const std::string& netdev, bool made_clsact) {
-  return absl::StrCat("sluice bridge of ", netdev, made_clsact ? kAliasClsactIsOurs : "");
+  return absl::StrCat(kAlias, netdev, made_clsact ? kAliasClsactIsOurs : "");
 }
 
 bool MadeClsact(const std::string& near) {
@@ -59,11 +61,11 @@ std::string FarName(int port_ifindex) {
   return absl::StrCat("slu", port_ifindex, "f");
 }
 
-bpf_tc_hook IngressHook(int ifindex) {
+bpf_tc_hook HookOf(int ifindex, bpf_tc_attach_point point) {
   bpf_tc_hook hook{};
   hook.sz = sizeof(hook);
   hook.ifindex = ifindex;
-  hook.attach_point = BPF_TC_INGRESS;
+  hook.attach_point = point;
   return hook;
 }
 
@@ -80,10 +82,12 @@ bool IsOurs(const absl::StatusOr<BpfProgram>& program, absl::string_view name) {
 }
 
 // Returns the program of the filter at our place; an error when there is none.
-absl::StatusOr<BpfProgram> FilterProgram(int ifindex) {
-  const bpf_tc_hook hook = IngressHook(ifindex);
+absl::StatusOr<BpfProgram> FilterProgram(int ifindex, bpf_tc_attach_point point = BPF_TC_INGRESS) {
+  const bpf_tc_hook hook = HookOf(ifindex, point);
   bpf_tc_opts place = FilterPlace();
-  if (const int error = bpf_tc_query(&hook, &place); error != 0) {
+  if (const int error = bpf_tc_query(&hook, &place); error == -ENOENT || error == -EINVAL) {
+    return absl::NotFoundError("there is no filter, or no clsact qdisc");  // tc_get_tfilter: EINVAL without a qdisc
+  } else if (error != 0) {
     return KernelError(-error, "looking for the bridge's filter");
   }
   const UniqueFd program(bpf_prog_get_fd_by_id(place.prog_id));
@@ -94,6 +98,9 @@ absl::StatusOr<BpfProgram> FarProgram(int far_ifindex) {
   uint32_t id = 0;
   if (const int error = bpf_xdp_query_id(far_ifindex, XDP_FLAGS_DRV_MODE, &id); error != 0) {
     return KernelError(-error, "looking for the bridge's far program");
+  }
+  if (id == 0) {
+    return absl::NotFoundError("the bridge's far end has no program");
   }
   const UniqueFd program(bpf_prog_get_fd_by_id(id));
   return DescribeProgram(program.get());
@@ -117,7 +124,7 @@ absl::Status RemoveFilter(int port_ifindex, const std::string& netdev) {
     return absl::OkStatus();
   }
   BpfMessages messages;
-  const bpf_tc_hook hook = IngressHook(port_ifindex);
+  const bpf_tc_hook hook = HookOf(port_ifindex, BPF_TC_INGRESS);
   const bpf_tc_opts place = FilterPlace();
   const int error = bpf_tc_detach(&hook, &place);
   return error == 0 || error == -ENOENT
@@ -146,17 +153,34 @@ absl::StatusOr<bool> HasFilters(int port_ifindex) {
   return any;
 }
 
+absl::StatusOr<bool> HasClsact(int port_ifindex) {
+  absl::StatusOr<Netlink> netlink = Netlink::Open(NETLINK_ROUTE);
+  if (!netlink.ok()) {
+    return netlink.status();
+  }
+  bool has = false;
+  NetlinkRequest request(RTM_GETQDISC, NLM_F_DUMP);
+  request.PutHeader<tcmsg>()->tcm_ifindex = port_ifindex;
+  const absl::Status status = netlink->Ask(request, "listing qdiscs", [&](const nlmsghdr* reply) {
+    const auto* qdisc = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(reply));
+    has = has || (qdisc->tcm_ifindex == port_ifindex && qdisc->tcm_parent == TC_H_CLSACT);
+  });
+  return status.ok() ? absl::StatusOr<bool>(has) : status;
+}
+
 absl::Status RemoveClsact(int port_ifindex, const std::string& netdev) {
   const absl::StatusOr<bool> in_use = HasFilters(port_ifindex);
   if (!in_use.ok() || *in_use) {
     return in_use.status();
   }
   BpfMessages messages;
-  bpf_tc_hook hook = IngressHook(port_ifindex);
-  hook.attach_point = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);  // the qdisc itself
+  const auto qdisc = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
+  bpf_tc_hook hook = HookOf(port_ifindex, qdisc);
   const int error = bpf_tc_hook_destroy(&hook);
-  return error == 0 || error == -ENOENT ? absl::OkStatus()
-                                        : messages.Error(error, absl::StrCat("removing clsact from ", netdev));
+  // EINVAL: somebody has taken it away (net/sched/sch_api.c: tc_get_qdisc finds noop_qdisc in its place).
+  return error == 0 || error == -ENOENT || error == -EINVAL
+             ? absl::OkStatus()
+             : messages.Error(error, absl::StrCat("removing clsact from ", netdev));
 }
 
 // Switches off the offloads that let a super-packet, a partial checksum or a tag outside the data pass the veth. Finds
@@ -215,11 +239,11 @@ absl::Status AttachFar(const std::string& far, const std::string& object_dir, co
   return error == 0 ? absl::OkStatus() : messages.Error(error, absl::StrCat("attaching ", kFarProgram, " to ", far));
 }
 
-// Adds `name`'s program as a filter at our place on a device's clsact ingress. Sets `made_clsact` when the device had
-// no clsact qdisc before.
-absl::Status AttachFilter(const Link& link, const char* name, const std::string& object_dir, const std::string& pin_dir,
-                          bool& made_clsact) {
-  const absl::StatusOr<BpfObject> object = LoadObject(object_dir, name, pin_dir);
+// Adds `name`, a program of object `object_name`, as a filter at our place on a device's clsact. Sets `made_clsact`
+// when the device had no clsact qdisc before.
+absl::Status AttachFilter(const Link& link, bpf_tc_attach_point point, const char* object_name, const char* name,
+                          const std::string& object_dir, const std::string& pin_dir, bool& made_clsact) {
+  const absl::StatusOr<BpfObject> object = LoadObject(object_dir, object_name, pin_dir);
   if (!object.ok()) {
     return object.status();
   }
@@ -228,7 +252,7 @@ absl::Status AttachFilter(const Link& link, const char* name, const std::string&
     return program.status();
   }
   BpfMessages messages;
-  bpf_tc_hook hook = IngressHook(link.ifindex);
+  bpf_tc_hook hook = HookOf(link.ifindex, point);
   const int made = bpf_tc_hook_create(&hook);
   if (made != 0 && made != -EEXIST) {
     return messages.Error(made, absl::StrCat("adding clsact to ", link.name));
@@ -240,15 +264,22 @@ absl::Status AttachFilter(const Link& link, const char* name, const std::string&
   return error == 0 ? absl::OkStatus() : messages.Error(error, absl::StrCat("adding ", name, " to ", link.name));
 }
 
-// The near end's filter. To be attached before either end is up: without it the near end would give frames to the stack
-// as its own.
-absl::Status AttachNear(const std::string& near, const std::string& object_dir, const std::string& pin_dir) {
+absl::Status AttachToPort(const Link& port, const std::string& object_dir, const std::string& pin_dir,
+                          bool& made_clsact) {
+  return AttachFilter(port, BPF_TC_INGRESS, kPortProgram, kPortProgram, object_dir, pin_dir, made_clsact);
+}
+
+// One of the near end's two filters. To be attached before either end is up: without them the near end would give
+// frames to the stack as its own, and let the stack's frames into the bridge.
+absl::Status AttachNear(const std::string& near, bpf_tc_attach_point point, const std::string& object_dir,
+                        const std::string& pin_dir) {
   const absl::StatusOr<Link> link = GetLink(near);
   if (!link.ok()) {
     return link.status();
   }
   bool made_clsact = false;  // it goes with the veth
-  return AttachFilter(*link, kNearProgram, object_dir, pin_dir, made_clsact);
+  return AttachFilter(*link, point, kNearProgram, point == BPF_TC_INGRESS ? kNearProgram : kEntryProgram, object_dir,
+                      pin_dir, made_clsact);
 }
 
 // Returns OK if the whole bridge of an earlier agent is there and fits: only then traffic may go on through it.
@@ -266,6 +297,9 @@ absl::Status CheckExisting(const Link& port, const std::string& near, const std:
   if (status.ok()) {
     status = CheckProgram(FilterProgram(near_link->ifindex), kNearProgram, pin_dir);
   }
+  if (status.ok()) {
+    status = CheckProgram(FilterProgram(near_link->ifindex, BPF_TC_EGRESS), kEntryProgram, pin_dir);
+  }
   return status.ok() ? CheckProgram(FarProgram(far_link->ifindex), kFarProgram, pin_dir) : status;
 }
 
@@ -275,9 +309,13 @@ void UnlinkMaps(const std::string& pin_dir) {
   }
 }
 
-// Removes the parts of a bridge that there are. A link that has our name and is no veth is not ours to delete.
-absl::Status RemoveRemains(const Link& port, const std::string& near, const std::string& pin_dir) {
+// Removes the parts of a bridge that there are. A link that has our name and is no veth is not ours to delete. The veth
+// goes after clsact, and comes before it: its alias tells whose that is.
+absl::Status RemoveParts(const Link& port, const std::string& near, const std::string& pin_dir, bool made_clsact) {
   absl::Status status = RemoveFilter(port.ifindex, port.name);
+  if (status.ok() && made_clsact) {
+    status = RemoveClsact(port.ifindex, port.name);
+  }
   if (!status.ok()) {
     return status;
   }
@@ -295,6 +333,10 @@ absl::Status RemoveRemains(const Link& port, const std::string& near, const std:
 
 }  // namespace
 
+std::string Bridge::FarNetdev(int port_ifindex) {
+  return FarName(port_ifindex);
+}
+
 absl::StatusOr<Bridge> Bridge::CreateOrAdopt(const std::string& netdev, const std::string& object_dir,
                                              const std::string& pin_dir) {
   const BpfMessages quiet;
@@ -307,54 +349,65 @@ absl::StatusOr<Bridge> Bridge::CreateOrAdopt(const std::string& netdev, const st
     return config.status();
   }
   Bridge bridge;
-  bridge.netdev_ = netdev;
+  bridge.port_ifindex_ = port->ifindex;
   bridge.pin_dir_ = pin_dir;
   bridge.near_ = NearName(port->ifindex);
   bridge.far_ = FarName(port->ifindex);
   bridge.adopted_ = CheckExisting(*port, bridge.near_, bridge.far_, pin_dir).ok();
 
-  if (!bridge.adopted_) {
-    const absl::Status status = bridge.Create(*port, object_dir);
-    if (!status.ok()) {
-      return status;
-    }
+  bridge.made_clsact_ = MadeClsact(bridge.near_);
+  absl::Status status = bridge.adopted_ ? absl::OkStatus() : bridge.Create(*port, object_dir);
+  if (status.ok()) {
+    status = bridge.Open();
   }
-  const absl::StatusOr<Link> near = GetLink(bridge.near_);
-  if (!near.ok()) {
-    return near.status();
-  }
-  bridge.near_ifindex_ = near->ifindex;
-  absl::StatusOr<UniqueFd> xsks = OpenPinnedMap(pin_dir, SLUICE_MAP_BRIDGE_XSKS);
-  if (!xsks.ok()) {
-    return xsks.status();
-  }
-  absl::StatusOr<UniqueFd> to_kernel = OpenPinnedMap(pin_dir, SLUICE_MAP_TO_KERNEL);
-  if (!to_kernel.ok()) {
-    return to_kernel.status();
-  }
-  bridge.xsks_ = std::move(*xsks);
-  bridge.to_kernel_ = std::move(*to_kernel);
-  return bridge;
-}
-
-absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
-  bool made_clsact = MadeClsact(near_);
-  absl::Status status = RemoveRemains(port, near_, pin_dir_);
   if (!status.ok()) {
     return status;
   }
-  absl::Cleanup undo = [&]() {
-    RemoveRemains(port, near_, pin_dir_).IgnoreError();
-    if (made_clsact) {
-      RemoveClsact(port.ifindex, port.name).IgnoreError();
-    }
-  };
+  return bridge;
+}
+
+absl::Status Bridge::Open() {
+  const absl::StatusOr<Link> near = GetLink(near_);
+  if (!near.ok()) {
+    return near.status();
+  }
+  absl::StatusOr<UniqueFd> xsks = OpenPinnedMap(pin_dir_, SLUICE_MAP_BRIDGE_XSKS);
+  if (!xsks.ok()) {
+    return xsks.status();
+  }
+  absl::StatusOr<UniqueFd> to_kernel = OpenPinnedMap(pin_dir_, SLUICE_MAP_TO_KERNEL);
+  if (!to_kernel.ok()) {
+    return to_kernel.status();
+  }
+  near_ifindex_ = near->ifindex;
+  xsks_ = *std::move(xsks);
+  to_kernel_ = *std::move(to_kernel);
+  return absl::OkStatus();
+}
+
+absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
+  absl::Status status = RemoveParts(port, near_, pin_dir_, made_clsact_);
+  if (!status.ok()) {
+    return status;
+  }
+  const absl::StatusOr<bool> has_clsact = HasClsact(port.ifindex);
+  if (!has_clsact.ok()) {
+    return has_clsact.status();
+  }
+  made_clsact_ = made_clsact_ || !*has_clsact;
+  absl::Cleanup undo = [&]() { RemoveParts(port, near_, pin_dir_, made_clsact_).IgnoreError(); };
   status = CreateVeth(near_, far_, port.mtu_bytes + kSecondTagBytes);
+  if (status.ok()) {
+    status = SetAlias(near_, AliasOf(port.name, made_clsact_));
+  }
   if (status.ok()) {
     status = SwitchOffloadsOff(near_);
   }
   if (status.ok()) {
-    status = AttachNear(near_, object_dir, pin_dir_);
+    status = AttachNear(near_, BPF_TC_INGRESS, object_dir, pin_dir_);
+  }
+  if (status.ok()) {
+    status = AttachNear(near_, BPF_TC_EGRESS, object_dir, pin_dir_);
   }
   if (status.ok()) {
     status = AttachFar(far_, object_dir, pin_dir_);
@@ -366,10 +419,7 @@ absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
     status = SetLinkUp(near_, true);
   }
   if (status.ok()) {
-    status = AttachFilter(port, kPortProgram, object_dir, pin_dir_, made_clsact);
-  }
-  if (status.ok()) {
-    status = SetAlias(near_, AliasOf(port.name, made_clsact));
+    status = AttachToPort(port, object_dir, pin_dir_, made_clsact_);
   }
   if (status.ok()) {
     std::move(undo).Cancel();
@@ -377,39 +427,60 @@ absl::Status Bridge::Create(const Link& port, const std::string& object_dir) {
   return status;
 }
 
+absl::Status Bridge::FitMtu(const Link& port) {
+  absl::Status status = SetMtu(far_, port.mtu_bytes + kSecondTagBytes);
+  return status.ok() ? SetMtu(near_, port.mtu_bytes + kSecondTagBytes) : status;
+}
+
 absl::StatusOr<bool> Bridge::Repair(const std::string& object_dir) {
   const BpfMessages quiet;
-  const absl::StatusOr<Link> port = GetLink(netdev_);
+  const absl::StatusOr<Link> port = GetLink(port_ifindex_);
+  if (!port.ok()) {
+    return port.status();
+  }
   const absl::StatusOr<Link> near = GetLink(near_);
   const absl::StatusOr<Link> far = GetLink(far_);
-  if (!port.ok() || !near.ok() || !far.ok() || near->ifindex != near_ifindex_) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the veth pair ", near_, " is gone; restart sluice-agent and the dataplane"));
-  }
-  // A program that is loaded without the pins would have maps of its own.
-  if (!IsPinnedMap(xsks_.get(), pin_dir_, SLUICE_MAP_BRIDGE_XSKS) ||
-      !IsPinnedMap(to_kernel_.get(), pin_dir_, SLUICE_MAP_TO_KERNEL)) {
-    return absl::FailedPreconditionError(absl::StrCat("its maps are no longer pinned in ", pin_dir_));
+  if (!near.ok() || !far.ok() || near->ifindex != near_ifindex_) {
+    absl::Status status = Create(*port, object_dir);
+    status = status.ok() ? Open() : status;
+    return status.ok() ? absl::StatusOr<bool>(true) : status;
   }
   absl::Status status;
   bool repaired = false;
-  const auto put_back = [&](bool is_there, auto repair) {
-    if (!is_there && status.ok()) {
-      status = repair();
-      repaired = true;
+  // `found`: OK when the part is there; NotFound or FailedPrecondition when it is gone, or another one. Any other error
+  // says nothing of the part.
+  const auto put_back = [&](const absl::Status& found, auto repair) {
+    if (!status.ok() || found.ok()) {
+      return;
     }
+    const bool gone = absl::IsNotFound(found) || absl::IsFailedPrecondition(found);
+    status = gone ? repair() : found;
+    repaired = repaired || gone;
   };
+  const auto up = [](const Link& link) {
+    return link.up ? absl::OkStatus() : absl::FailedPreconditionError("is down");
+  };
+  // A program that is loaded without the pins would have maps of its own.
+  for (const auto& [name, map] :
+       {std::pair<const char*, const UniqueFd*>{SLUICE_MAP_BRIDGE_XSKS, &xsks_}, {SLUICE_MAP_TO_KERNEL, &to_kernel_}}) {
+    const bool pinned = IsPinnedMap(map->get(), pin_dir_, name);
+    put_back(pinned ? absl::OkStatus() : absl::NotFoundError("is not pinned"),
+             [&, name = name, fd = map->get()] { return PinMap(fd, pin_dir_, name); });
+  }
+  const bool fits = near->mtu_bytes >= port->mtu_bytes;
+  put_back(fits ? absl::OkStatus() : absl::FailedPreconditionError("is too small"), [&] { return FitMtu(*port); });
   // In the order of Create: no end is up without its program.
-  put_back(CheckProgram(FilterProgram(near->ifindex), kNearProgram, pin_dir_).ok(),
-           [&] { return AttachNear(near_, object_dir, pin_dir_); });
-  put_back(CheckProgram(FarProgram(far->ifindex), kFarProgram, pin_dir_).ok(),
+  put_back(CheckProgram(FilterProgram(near->ifindex), kNearProgram, pin_dir_),
+           [&] { return AttachNear(near_, BPF_TC_INGRESS, object_dir, pin_dir_); });
+  put_back(CheckProgram(FilterProgram(near->ifindex, BPF_TC_EGRESS), kEntryProgram, pin_dir_),
+           [&] { return AttachNear(near_, BPF_TC_EGRESS, object_dir, pin_dir_); });
+  put_back(CheckProgram(FarProgram(far->ifindex), kFarProgram, pin_dir_),
            [&] { return AttachFar(far_, object_dir, pin_dir_); });
-  put_back(far->up, [&] { return SetLinkUp(far_, true); });
-  put_back(near->up, [&] { return SetLinkUp(near_, true); });
-  put_back(CheckProgram(FilterProgram(port->ifindex), kPortProgram, pin_dir_).ok(), [&] {
-    bool made_clsact = MadeClsact(near_);
-    absl::Status s = AttachFilter(*port, kPortProgram, object_dir, pin_dir_, made_clsact);
-    return s.ok() ? SetAlias(near_, AliasOf(netdev_, made_clsact)) : s;
+  put_back(up(*far), [&] { return SetLinkUp(far_, true); });
+  put_back(up(*near), [&] { return SetLinkUp(near_, true); });
+  put_back(CheckProgram(FilterProgram(port->ifindex), kPortProgram, pin_dir_), [&] {
+    absl::Status s = AttachToPort(*port, object_dir, pin_dir_, made_clsact_);
+    return s.ok() ? SetAlias(near_, AliasOf(port->name, made_clsact_)) : s;
   });
   return status.ok() ? absl::StatusOr<bool>(repaired) : status;
 }
@@ -422,7 +493,7 @@ absl::StatusOr<sluice_to_kernel_counters> Bridge::ReadToKernel() const {
   std::vector<sluice_to_kernel_counters> per_cpu(*cpus);
   const uint32_t key = 0;
   if (bpf_map_lookup_elem(to_kernel_.get(), &key, per_cpu.data()) != 0) {
-    return KernelError(errno, absl::StrCat("reading map ", SLUICE_MAP_TO_KERNEL, " of ", netdev_));
+    return KernelError(errno, absl::StrCat("reading map ", SLUICE_MAP_TO_KERNEL, " of ", near_));
   }
   sluice_to_kernel_counters sum{};
   for (const sluice_to_kernel_counters& one : per_cpu) {
@@ -435,20 +506,31 @@ absl::StatusOr<sluice_to_kernel_counters> Bridge::ReadToKernel() const {
 
 absl::Status Bridge::Remove() {
   const BpfMessages quiet;
-  const bool made_clsact = MadeClsact(near_);
   xsks_.Reset();
   to_kernel_.Reset();
-  const absl::StatusOr<Link> port = GetLink(netdev_);
+  const absl::StatusOr<Link> port = GetLink(port_ifindex_);
   if (!port.ok()) {  // the port has gone, and filter and qdisc with it
     UnlinkMaps(pin_dir_);
     return DeleteLink(near_);
   }
-  absl::Status status = RemoveRemains(*port, near_, pin_dir_);
-  if (status.ok() && made_clsact) {
-    status = RemoveClsact(port->ifindex, netdev_);
-  }
+  absl::Status status = RemoveParts(*port, near_, pin_dir_, made_clsact_);
   rmdir(pin_dir_.c_str());  // if the port's own maps have gone before
   return status;
+}
+
+absl::Status Bridge::RemoveRemains(int port_ifindex, const std::string& pin_dir) {
+  Bridge bridge;
+  bridge.port_ifindex_ = port_ifindex;
+  bridge.pin_dir_ = pin_dir;
+  bridge.near_ = NearName(port_ifindex);
+  bridge.made_clsact_ = MadeClsact(bridge.near_);
+  return bridge.Remove();
+}
+
+absl::Status Bridge::RemoveOrphan(int port_ifindex) {
+  const absl::StatusOr<Link> near = GetLink(NearName(port_ifindex));
+  const bool ours = near.ok() && near->kind == "veth" && absl::StartsWith(near->alias, kAlias);
+  return ours ? DeleteLink(near->name) : absl::OkStatus();
 }
 
 }  // namespace sluice

@@ -7,14 +7,13 @@ namespace sluice {
 namespace {
 
 constexpr uint32_t kSmallChunkBytes = 2048;
-constexpr uint32_t kLargeChunkBytes = 4096;  // a page, the largest chunk of an aligned UMEM (net/xdp/xdp_umem.c)
-constexpr uint32_t kHeadroomBytes = 256;     // XDP_PACKET_HEADROOM
-constexpr uint32_t kVlanTags = 2;            // QinQ
+constexpr uint32_t kHeadroomBytes = 256;  // XDP_PACKET_HEADROOM
+constexpr uint32_t kVlanTags = 2;         // QinQ
 // sizeof(skb_shared_info), which the driver keeps behind each single-buffer frame. The limit that follows,
 // 4096 - 256 - 320 - 14 = 3506, is virtio_net's (virtnet_xdp_set) and veth's (veth_xdp_set). Linux 6.1's
 // virtio_net allows more, and then drops packets that do not fit.
 constexpr uint32_t kTailroomBytes = 320;
-constexpr uint32_t kMaxMtuBytes = kLargeChunkBytes - kHeadroomBytes - kTailroomBytes - SLUICE_ETHERNET_BYTES;
+constexpr uint32_t kMaxMtuBytes = kLargestFrameBytes - kHeadroomBytes - kTailroomBytes - SLUICE_ETHERNET_BYTES;
 
 }  // namespace
 
@@ -24,7 +23,7 @@ absl::StatusOr<uint32_t> FrameSizeForMtu(uint32_t mtu_bytes) {
         absl::StrCat("MTU ", mtu_bytes, " is more than single-buffer XDP takes: at most ", kMaxMtuBytes, " bytes"));
   }
   const uint32_t needed_bytes = kHeadroomBytes + SLUICE_ETHERNET_BYTES + kVlanTags * SLUICE_TAG_BYTES + mtu_bytes;
-  return needed_bytes <= kSmallChunkBytes ? kSmallChunkBytes : kLargeChunkBytes;
+  return needed_bytes <= kSmallChunkBytes ? kSmallChunkBytes : kLargestFrameBytes;
 }
 
 absl::Status CheckNoExtraXdpQueues(const std::string& netdev, uint32_t queue_pairs, uint32_t max_queue_pairs,

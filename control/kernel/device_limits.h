@@ -11,6 +11,9 @@
 
 namespace sluice {
 
+// The largest UMEM frame: a page (net/xdp/xdp_umem.c).
+inline constexpr uint32_t kLargestFrameBytes = 4096;
+
 // Returns the size of a UMEM frame for an MTU: 2048 bytes when they hold the headroom that the kernel keeps
 // (XDP_PACKET_HEADROOM, 256), Ethernet, two VLAN tags and the MTU, else 4096. InvalidArgument, with the number, when
 // `mtu_bytes` is more than single-buffer XDP takes.

@@ -143,7 +143,7 @@ absl::Status SetChannels(const std::string& netdev, uint32_t count) {
   if (!counts.ok()) {
     return counts.status();
   }
-  return AskEthtool(
+  const absl::Status s = AskEthtool(
       ETHTOOL_MSG_CHANNELS_SET, netdev, absl::StrCat("setting ", count, " channels on ", netdev),
       [&](NetlinkRequest& request) {
         if (counts->max_combined > 0) {
@@ -154,6 +154,7 @@ absl::Status SetChannels(const std::string& netdev, uint32_t count) {
         }
       },
       [](const nlmsghdr*) {});
+  return NameValue(s, absl::StrCat("[dataplane] queue_pairs = ", count));
 }
 
 absl::Status SetFeatures(const std::string& netdev, absl::Span<const std::pair<std::string, bool>> wanted) {
@@ -245,8 +246,10 @@ absl::StatusOr<std::vector<uint32_t>> GetRssTable(const std::string& netdev) {
 absl::Status SetRssTable(const std::string& netdev, absl::Span<const uint32_t> table) {
   std::vector<uint32_t> words = {ETHTOOL_SRXFHINDIR, static_cast<uint32_t>(table.size())};
   words.insert(words.end(), table.begin(), table.end());
-  return EthtoolIoctl(netdev, words.data(),
-                      absl::StrCat("setting an RSS table of ", table.size(), " entries on ", netdev));
+  const absl::Status s = EthtoolIoctl(netdev, words.data(),
+                                      absl::StrCat("setting an RSS table of ", table.size(), " entries on ", netdev));
+  const uint32_t last = table.empty() ? 0 : *std::max_element(table.begin(), table.end());
+  return NameValue(s, absl::StrCat("queues up to ", last, " in the table, of [dataplane] queue_pairs"));
 }
 
 absl::StatusOr<std::vector<uint32_t>> GetTxFrames(const std::string& netdev, uint32_t queues) {

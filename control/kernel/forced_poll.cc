@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "control/kernel/kernel_error.h"
 
 namespace sluice {
 namespace {
@@ -20,7 +21,8 @@ constexpr absl::Duration kPause = absl::Microseconds(100);
 
 absl::Status SetBusyPoll(int socket, int usec) {
   if (setsockopt(socket, SOL_SOCKET, SO_BUSY_POLL, &usec, sizeof(usec)) != 0) {
-    return absl::InternalError(absl::StrCat("setting SO_BUSY_POLL: ", strerror(errno)));
+    return NameValue(KernelError(errno, "setting SO_BUSY_POLL"),
+                     absl::StrCat(usec, " microseconds, which no key sets"));
   }
   return absl::OkStatus();
 }

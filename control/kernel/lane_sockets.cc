@@ -7,13 +7,16 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/kernel/kernel_error.h"
+#include "control/kernel/progress.h"
 #include "control/kernel/shared_memory.h"
 #include "dataplane/base/mapping.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 namespace {
@@ -27,7 +30,9 @@ std::string NameOf(const QueueAddress& queue) {
 
 absl::Status SetRing(int socket, int option, uint32_t entries, const char* ring, const QueueAddress& queue) {
   if (setsockopt(socket, SOL_XDP, option, &entries, sizeof(entries)) != 0) {
-    return KernelError(errno, absl::StrCat("making a ", ring, " ring of ", entries, " entries for ", NameOf(queue)));
+    return NameValue(
+        KernelError(errno, absl::StrCat("making a ", ring, " ring of ", entries, " entries for ", NameOf(queue))),
+        absl::StrCat(entries, " entries, which no key sets; the kernel takes powers of two"));
   }
   return absl::OkStatus();
 }
@@ -70,7 +75,8 @@ absl::Status RegisterUmem(int socket, const Mapping& memory, const UmemLayout& l
                      ": the pages exceed this process's memlock limit; give the agent CAP_IPC_LOCK or raise "
                      "LimitMEMLOCK (ulimit -l)"));
   }
-  return KernelError(errno, doing);
+  return NameValue(KernelError(errno, doing), absl::StrCat("frames of ", layout.frame_size_bytes,
+                                                           " bytes, of which each holds a frame of the ports' MTU"));
 }
 
 // Says in our words what an errno means for a bind.
@@ -89,7 +95,7 @@ const char* BindAdvice(int error) {
 
 // A failed bind leaves the socket and its rings as they were (net/xdp/xsk.c: xsk_bind gives the rings to the
 // pool last), so it may be tried again, and rings that are mapped stay the ones the kernel will use.
-absl::Status BindWhenFree(int socket, const QueueAddress& queue, sockaddr_xdp address, absl::Time deadline) {
+absl::Status BindWhenFree(int socket, const QueueAddress& queue, sockaddr_xdp address, SteadyTime deadline) {
   const std::string doing = absl::StrCat("binding an AF_XDP socket to ", NameOf(queue));
   address.sxdp_family = AF_XDP;
   address.sxdp_ifindex = if_nametoindex(queue.netdev.c_str());
@@ -99,10 +105,13 @@ absl::Status BindWhenFree(int socket, const QueueAddress& queue, sockaddr_xdp ad
   }
   while (bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     const int error = errno;
-    if (error != EBUSY || absl::Now() + kBusyRetryPause >= deadline) {
-      const absl::Status status = KernelError(error, doing);
+    if (error != EBUSY || SteadyTime::Now() + kBusyRetryPause >= deadline) {
+      const absl::Status status = NameValue(
+          KernelError(error, doing),
+          absl::StrCat("queue ", queue.queue, " of [dataplane] queue_pairs, in the mode of [dataplane] mode"));
       return absl::Status(status.code(), absl::StrCat(status.message(), BindAdvice(error)));
     }
+    NoteProgress();
     absl::SleepFor(kBusyRetryPause);
   }
   return absl::OkStatus();
@@ -163,7 +172,7 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
   return lane;
 }
 
-absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) {
+absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, SteadyTime deadline) {
   if (xdp_is_skb && wanted == ModeSetting::kZeroCopy) {
     return absl::FailedPreconditionError(
         absl::StrCat("zero-copy needs native XDP; ", lane.queues.front().netdev, " has it in skb mode"));
@@ -207,6 +216,60 @@ absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_
                            : "asked for by the configuration";
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckLaneSockets(int umem, const UmemLayout& layout, absl::Span<const int> sockets,
+                              absl::Span<const QueueAddress> queues) {
+  if (absl::Status s = CheckSharedMemory(umem, layout.total_bytes(), PageKind::kHuge); !s.ok()) {
+    return absl::DataLossError(absl::StrCat("UMEM: ", s.message()));
+  }
+  if (sockets.size() != queues.size()) {
+    return absl::DataLossError(absl::StrCat(sockets.size(), " sockets for ", queues.size(), " queues"));
+  }
+  for (size_t i = 0; i < sockets.size(); ++i) {
+    int domain = 0;
+    socklen_t length = sizeof(domain);
+    if (getsockopt(sockets[i], SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_XDP) {
+      return absl::DataLossError(absl::StrCat("no AF_XDP socket for ", NameOf(queues[i])));
+    }
+    if (!IsBound(sockets[i])) {
+      continue;
+    }
+    const UniqueFd probe(socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0));
+    if (absl::Status s = SetRing(probe.get(), XDP_RX_RING, 1, "receive", queues[i]); !s.ok()) {
+      return s;
+    }
+    sockaddr_xdp address{};
+    address.sxdp_family = AF_XDP;
+    address.sxdp_ifindex = if_nametoindex(queues[i].netdev.c_str());
+    address.sxdp_queue_id = queues[i].queue;
+    address.sxdp_flags = XDP_SHARED_UMEM;
+    address.sxdp_shared_umem_fd = static_cast<uint32_t>(sockets[i]);
+    if (bind(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+      return absl::DataLossError(
+          absl::StrCat("a socket that is not on ", NameOf(queues[i]), " (", strerror(errno), ")"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool IsQueueTaken(const QueueAddress& queue) {
+  constexpr uint32_t kFrameBytes = 4096;
+  sockaddr_xdp address{};
+  address.sxdp_family = AF_XDP;
+  address.sxdp_ifindex = if_nametoindex(queue.netdev.c_str());
+  address.sxdp_queue_id = queue.queue;
+  address.sxdp_flags = XDP_COPY;
+  const UmemLayout layout{1, kFrameBytes};
+  const absl::StatusOr<UniqueFd> memory = MakeSharedMemory("sluice-probe", layout.total_bytes());
+  const absl::StatusOr<Mapping> mapped =
+      memory.ok() ? Mapping::ShareFile(memory->get(), "a probe's UMEM") : memory.status();
+  const absl::StatusOr<UniqueFd> probe = MakeSocket({1, 1, 1, 1}, queue);
+  if (address.sxdp_ifindex == 0 || !mapped.ok() || !probe.ok() ||
+      !RegisterUmem(probe->get(), *mapped, layout, queue).ok()) {
+    return false;
+  }
+  return bind(probe->get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0 && errno == EBUSY;
 }
 
 absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket) {

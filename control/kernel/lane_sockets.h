@@ -25,9 +25,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "control/kernel/modes.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/umem_layout.h"
 
@@ -63,7 +63,21 @@ absl::StatusOr<LaneSockets> MakeLaneSockets(UniqueFd umem, const UmemLayout& lay
 // Binds them all, and sets mode and mode_reason of `lane`. `xdp_is_skb`: the ports' program runs in generic mode.
 // Errors name netdev and queue; some sockets may then be bound, so drop the lane. Unimplemented with kAuto: the first
 // port took zero-copy and another cannot; kCopy will do.
-absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline);
+absl::Status BindLaneSockets(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, SteadyTime deadline);
+
+// Checks a lane that a stranger gives us: that its UMEM is memory of ours as far as one can see (sealed, with room for
+// `layout`), and that each socket is an AF_XDP socket on the queue at its place, or not bound yet. DataLoss when it is
+// not so.
+//
+// The kernel tells neither device nor queue of such a socket (net/xdp/xsk.c: xsk_proto_ops has no getname; its
+// sock_diag is a module). But it lets another socket without rings for fill and completion share the first one's pool
+// if, and only if, it asks for the same device and queue (xsk_bind). Closing that one changes nothing.
+absl::Status CheckLaneSockets(int umem, const UmemLayout& layout, absl::Span<const int> sockets,
+                              absl::Span<const QueueAddress> queues);
+
+// Tells whether an AF_XDP socket is bound to the queue. If none is, the queue is ours for a moment, and free again in
+// some 150 ms (above). False also when it cannot be known.
+bool IsQueueTaken(const QueueAddress& queue);
 
 // Reads XDP_STATISTICS of one socket: packets that the kernel dropped before the dataplane saw them.
 absl::StatusOr<xdp_statistics> ReadXskStatistics(int socket);

@@ -6,6 +6,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +29,75 @@ absl::Status AskRoute(
     return netlink.status();
   }
   return netlink->Ask(request, doing, on_answer);
+}
+
+// IFLA_LINKINFO: the kinds of the link and of its master.
+void ReadLinkInfo(const nlattr* info, Link& link) {
+  ForEachAttribute(info, [&link](const nlattr* attribute) {
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) {
+      link.kind = mnl_attr_get_str(attribute);
+    } else if (mnl_attr_get_type(attribute) == IFLA_INFO_SLAVE_KIND) {
+      link.master_kind = mnl_attr_get_str(attribute);
+    }
+  });
+}
+
+Link ReadLink(const nlmsghdr* answer) {
+  Link link;
+  const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer));
+  link.ifindex = header->ifi_index;
+  link.hardware_type = header->ifi_type;
+  link.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
+  link.up = (header->ifi_flags & IFF_UP) != 0;
+  link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
+  // The kernel reports what users set (net/core/dev.c: dev_get_flags takes IFF_PROMISC from gflags).
+  link.promiscuous = (header->ifi_flags & IFF_PROMISC) != 0;
+  ForEachAttribute(answer, sizeof(ifinfomsg), [&link](const nlattr* attribute) {
+    switch (mnl_attr_get_type(attribute)) {
+      case IFLA_IFNAME:
+        link.name = mnl_attr_get_str(attribute);
+        break;
+      case IFLA_MTU:
+        link.mtu_bytes = mnl_attr_get_u32(attribute);
+        break;
+      case IFLA_ADDRESS:
+        if (mnl_attr_get_payload_len(attribute) == link.mac.size()) {
+          std::memcpy(link.mac.data(), mnl_attr_get_payload(attribute), link.mac.size());
+        }
+        break;
+      case IFLA_NUM_RX_QUEUES:
+        link.rx_queues = mnl_attr_get_u32(attribute);
+        break;
+      case IFLA_NUM_TX_QUEUES:
+        link.tx_queues = mnl_attr_get_u32(attribute);
+        break;
+      case IFLA_IFALIAS:
+        link.alias = mnl_attr_get_str(attribute);
+        break;
+      case IFLA_LINK:
+        link.lower_ifindex = static_cast<int>(mnl_attr_get_u32(attribute));
+        break;
+      case IFLA_MASTER:
+        link.master_ifindex = static_cast<int>(mnl_attr_get_u32(attribute));
+        break;
+      case IFLA_LINKINFO:
+        ReadLinkInfo(attribute, link);
+        break;
+      default:
+        break;
+    }
+  });
+  return link;
+}
+
+// Sends a request for one link.
+absl::StatusOr<Link> AskLink(NetlinkRequest& request, const std::string& doing) {
+  Link link;
+  const absl::Status status = AskRoute(request, doing, [&link](const nlmsghdr* answer) { link = ReadLink(answer); });
+  if (!status.ok()) {
+    return status;
+  }
+  return link;
 }
 
 absl::Status SetFlag(const std::string& name, uint32_t flag, bool on, absl::string_view doing) {
@@ -77,55 +147,41 @@ bool IsLoopback(const sluice_address& address) {
          address.addr_be[3] == htonl(1);
 }
 
+bool IsMulticast(const sluice_address& address) {
+  const uint32_t first = ntohl(address.addr_be[0]);
+  return address.family == 4 ? IN_MULTICAST(first) : first >> 24 == 0xff;
+}
+
 }  // namespace
 
 absl::StatusOr<Link> GetLink(const std::string& name) {
   const std::string doing = absl::StrCat("looking up netdev ", name);
-  if (name.empty() || name.size() >= IFNAMSIZ) {
+  if (name.empty() || name.size() >= ALTIFNAMSIZ) {
     return KernelError(ENODEV, doing);
   }
   NetlinkRequest request(RTM_GETLINK, 0);
   request.PutHeader<ifinfomsg>();
-  request.PutString(IFLA_IFNAME, name);
-  Link link;
-  const absl::Status status = AskRoute(request, doing, [&link](const nlmsghdr* answer) {
-    const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(answer));
-    link.ifindex = header->ifi_index;
-    link.up = (header->ifi_flags & IFF_UP) != 0;
-    link.carrier = (header->ifi_flags & IFF_LOWER_UP) != 0;
-    // The kernel reports what users set (net/core/dev.c: dev_get_flags takes IFF_PROMISC from gflags).
-    link.promiscuous = (header->ifi_flags & IFF_PROMISC) != 0;
-    ForEachAttribute(answer, sizeof(ifinfomsg), [&link](const nlattr* attribute) {
-      switch (mnl_attr_get_type(attribute)) {
-        case IFLA_IFNAME:
-          link.name = mnl_attr_get_str(attribute);
-          break;
-        case IFLA_MTU:
-          link.mtu_bytes = mnl_attr_get_u32(attribute);
-          break;
-        case IFLA_ADDRESS:
-          if (mnl_attr_get_payload_len(attribute) == link.mac.size()) {
-            std::memcpy(link.mac.data(), mnl_attr_get_payload(attribute), link.mac.size());
-          }
-          break;
-        case IFLA_NUM_RX_QUEUES:
-          link.rx_queues = mnl_attr_get_u32(attribute);
-          break;
-        case IFLA_NUM_TX_QUEUES:
-          link.tx_queues = mnl_attr_get_u32(attribute);
-          break;
-        case IFLA_IFALIAS:
-          link.alias = mnl_attr_get_str(attribute);
-          break;
-        default:
-          break;
-      }
-    });
-  });
+  // The kernel looks for either among all names (net/core/rtnetlink.c: rtnl_dev_get), but takes only short ones here.
+  request.PutString(name.size() < IFNAMSIZ ? IFLA_IFNAME : IFLA_ALT_IFNAME, name);
+  return AskLink(request, doing);
+}
+
+absl::StatusOr<Link> GetLink(int ifindex) {
+  NetlinkRequest request(RTM_GETLINK, 0);
+  request.PutHeader<ifinfomsg>()->ifi_index = ifindex;
+  return AskLink(request, absl::StrCat("looking up the netdev of index ", ifindex));
+}
+
+absl::StatusOr<std::vector<Link>> AllLinks() {
+  NetlinkRequest request(RTM_GETLINK, NLM_F_DUMP);
+  request.PutHeader<ifinfomsg>();
+  std::vector<Link> links;
+  const absl::Status status = AskRoute(request, "listing the network devices",
+                                       [&links](const nlmsghdr* answer) { links.push_back(ReadLink(answer)); });
   if (!status.ok()) {
     return status;
   }
-  return link;
+  return links;
 }
 
 absl::Status SetLinkUp(const std::string& name, bool up) {
@@ -134,6 +190,15 @@ absl::Status SetLinkUp(const std::string& name, bool up) {
 
 absl::Status SetPromiscuous(const std::string& name, bool on) {
   return SetFlag(name, IFF_PROMISC, on, absl::StrCat("switching promiscuous mode of ", name, on ? " on" : " off"));
+}
+
+absl::Status SetMtu(const std::string& name, uint32_t mtu_bytes) {
+  NetlinkRequest request(RTM_NEWLINK, 0);
+  request.PutHeader<ifinfomsg>();
+  request.PutString(IFLA_IFNAME, name);
+  request.PutU32(IFLA_MTU, mtu_bytes);
+  return NameValue(AskRoute(request, absl::StrCat("setting the MTU of ", name, " to ", mtu_bytes)),
+                   absl::StrCat("an MTU of ", mtu_bytes, " bytes, which follows the port's"));
 }
 
 absl::Status SetAlias(const std::string& name, const std::string& alias) {
@@ -203,7 +268,7 @@ absl::StatusOr<std::vector<sluice_address>> LocalAddresses() {
       return;
     }
     std::memcpy(address.addr_be, mnl_attr_get_payload(own), length);
-    if (!IsLoopback(address)) {
+    if (!IsLoopback(address) && !IsMulticast(address)) {
       addresses.push_back(address);
     }
   });

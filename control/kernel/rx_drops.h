@@ -33,6 +33,8 @@ class RxDropsWatch {
  public:
   explicit RxDropsWatch(std::string netdev) : netdev_(std::move(netdev)) {}
 
+  void Rename(std::string netdev) { netdev_ = std::move(netdev); }
+
   // Sums all queues, since the driver made them. The driver shows open queues only, so a queue that was closed counts
   // as when it was last seen. nullopt: the driver does not count drops, or cannot be asked.
   std::optional<RxDrops> Read();

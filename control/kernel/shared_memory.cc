@@ -1,8 +1,11 @@
 #include "control/kernel/shared_memory.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cerrno>
 #include <cstdint>
@@ -35,6 +38,25 @@ absl::StatusOr<UniqueFd> MakeSharedMemory(const std::string& name, size_t bytes,
     return KernelError(errno, absl::StrCat("sealing memfd ", name));
   }
   return memory;
+}
+
+absl::Status CheckSharedMemory(int fd, uint64_t bytes, PageKind largest_pages) {
+  struct stat file {};
+  struct statfs filesystem {};
+  if (fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) || fstatfs(fd, &filesystem) != 0 ||
+      (filesystem.f_type != TMPFS_MAGIC &&
+       (largest_pages != PageKind::kHuge || filesystem.f_type != HUGETLBFS_MAGIC))) {
+    return absl::DataLossError("it is no shared memory");
+  }
+  constexpr int kSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+  const int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0 || (seals & kSeals) != kSeals) {
+    return absl::DataLossError("it is not sealed at its size");
+  }
+  if (static_cast<uint64_t>(file.st_size) < bytes) {
+    return absl::DataLossError(absl::StrCat("it has ", file.st_size, " bytes instead of ", bytes));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace sluice

@@ -8,8 +8,10 @@
 #define SLUICE_CONTROL_KERNEL_SHARED_MEMORY_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "dataplane/base/unique_fd.h"
 
@@ -26,6 +28,12 @@ inline constexpr size_t kHugePageBytes = size_t{2} << 20;
 // Makes `bytes` zeros, which must be whole pages with kHuge. `name` is what /proc/PID/maps shows. ResourceExhausted
 // when there is not that much memory; otherwise as KernelError().
 absl::StatusOr<UniqueFd> MakeSharedMemory(const std::string& name, size_t bytes, PageKind pages = PageKind::kOrdinary);
+
+// Checks memory that a stranger gives us: that it is sealed at its size, which is at least `bytes`, so that mapping and
+// reading it cannot end in SIGBUS. `largest_pages` kHuge lets it consist of either kind of pages; to be mapped it
+// should be of ordinary ones, since of huge ones there may be none left when they are touched. DataLoss when it is not
+// so.
+absl::Status CheckSharedMemory(int fd, uint64_t bytes, PageKind largest_pages);
 
 }  // namespace sluice
 

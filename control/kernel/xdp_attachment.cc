@@ -34,9 +34,10 @@ namespace fs = std::filesystem;
 
 constexpr char kProgramName[] = "sluice_steer";
 constexpr const char* kMapNames[] = {
-    SLUICE_MAP_XSKS,        SLUICE_MAP_CONFIG,        SLUICE_MAP_RULE_BANKS, SLUICE_MAP_RULES,     SLUICE_MAP_RULE_SETS,
-    SLUICE_MAP_RULE_VALUES, SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS,  SLUICE_MAP_BLOCKLIST, SLUICE_MAP_LOCALS,
-    SLUICE_MAP_COUNTERS,    SLUICE_MAP_FLOWS,         SLUICE_MAP_DETAILS,    SLUICE_MAP_CREDIT};
+    SLUICE_MAP_XSKS,      SLUICE_MAP_CONFIG,      SLUICE_MAP_RULE_BANKS,    SLUICE_MAP_RULES,
+    SLUICE_MAP_RULE_SETS, SLUICE_MAP_RULE_VALUES, SLUICE_MAP_RULE_PREFIXES, SLUICE_MAP_RULE_HITS,
+    SLUICE_MAP_BLOCKLIST, SLUICE_MAP_LOCALS,      SLUICE_MAP_COUNTERS,      SLUICE_MAP_FLOWS,
+    SLUICE_MAP_DETAILS,   SLUICE_MAP_CREDIT,      SLUICE_MAP_TRUSTED,       SLUICE_MAP_SELF_TEST};
 
 struct ProgramClose {
   void operator()(xdp_program* p) const { xdp_program__close(p); }
@@ -50,15 +51,6 @@ XdpMode ModeOf(const xdp_multiprog* multiprog) {
   return xdp_multiprog__attach_mode(multiprog) == XDP_MODE_SKB ? XdpMode::kSkb : XdpMode::kNative;
 }
 
-// Removes the maps that loading pinned. The folder stays when there is anything else in it, such as a map of the
-// bridge.
-void RemovePins(const std::string& pin_dir) {
-  for (const char* name : kMapNames) {
-    unlink(absl::StrCat(pin_dir, "/", name).c_str());
-  }
-  rmdir(pin_dir.c_str());
-}
-
 // Loads the object with its maps pinned in (or taken from) `pin_dir`, and attaches it by libxdp: in a
 // dispatcher where the kernel can do that, alone where it cannot. Returns the program's id.
 absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, const std::string& object_path,
@@ -68,7 +60,7 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
   if (object == nullptr) {
     return messages.Error(errno, absl::StrCat("opening ", object_path));
   }
-  for (const char* name : {SLUICE_MAP_FLOWS, SLUICE_MAP_DETAILS}) {
+  for (const char* name : {SLUICE_MAP_FLOWS, SLUICE_MAP_DETAILS, SLUICE_MAP_TRUSTED}) {
     if (bpf_map__set_max_entries(bpf_object__find_map_by_name(object.get(), name), flow_buckets) != 0) {
       return messages.Error(errno, absl::StrCat("making map ", name, " of ", flow_buckets, " buckets"));
     }
@@ -85,7 +77,9 @@ absl::StatusOr<uint32_t> LoadAndAttach(int ifindex, const std::string& netdev, c
   const int error =
       xdp_program__attach(program.get(), ifindex, mode == XdpMode::kNative ? XDP_MODE_NATIVE : XDP_MODE_SKB, 0);
   if (error != 0) {
-    return messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev, " in ", Name(mode), " mode"));
+    return NameValue(
+        messages.Error(error, absl::StrCat("attaching ", object_path, " to ", netdev, " in ", Name(mode), " mode")),
+        absl::StrCat(Name(mode), " XDP, of [dataplane] mode, or the device's MTU or queues"));
   }
   return xdp_program__id(program.get());
 }
@@ -148,6 +142,10 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
   XdpAttachment attachment;
   attachment.netdev_ = netdev;
   attachment.pin_dir_ = pin_dir;
+  // Asked first: without this right we could attach a program, and then neither read nor remove it.
+  if (bpf_prog_get_fd_by_id(0) < 0 && errno == EPERM) {
+    return KernelError(EPERM, "opening BPF programs by their ids");
+  }
   attachment.ifindex_ = static_cast<int>(if_nametoindex(netdev.c_str()));
   if (attachment.ifindex_ == 0) {
     return KernelError(errno, absl::StrCat("looking up netdev ", netdev));
@@ -188,6 +186,74 @@ absl::StatusOr<XdpAttachment> XdpAttachment::AttachOrAdopt(const std::string& ne
     return status;
   }
   return attachment;
+}
+
+absl::StatusOr<bool> XdpAttachment::IsOn(int ifindex, const std::string& netdev) {
+  const BpfMessages quiet;
+  const absl::StatusOr<Multiprog> found = ReadMultiprog(ifindex, netdev);
+  return found.ok() ? absl::StatusOr<bool>(*found != nullptr && FindByName(found->get(), kProgramName) != nullptr)
+                    : found.status();
+}
+
+bool XdpAttachment::IsOfOtherVersion(int ifindex, const std::string& netdev) {
+  const BpfMessages quiet;
+  const absl::StatusOr<Multiprog> found = ReadMultiprog(ifindex, netdev);
+  xdp_program* ours = found.ok() && *found != nullptr ? FindByName(found->get(), kProgramName) : nullptr;
+  const absl::StatusOr<BpfProgram> program =
+      ours != nullptr ? DescribeProgram(xdp_program__fd(ours)) : absl::NotFoundError("");
+  return program.ok() && !CheckAbiVersion(*program).ok();
+}
+
+absl::StatusOr<XdpAttachment> XdpAttachment::TakeRemains(const std::string& netdev, const std::string& pin_dir) {
+  const BpfMessages quiet;
+  XdpAttachment remains;
+  remains.netdev_ = netdev;
+  remains.pin_dir_ = pin_dir;
+  remains.ifindex_ = static_cast<int>(if_nametoindex(netdev.c_str()));
+  absl::StatusOr<Multiprog> found = ReadMultiprog(remains.ifindex_, netdev);
+  // libxdp finds a dispatcher's pins only while it is on the device.
+  if (found.ok() && *found == nullptr) {
+    const std::optional<UniqueFd> suspended = FindSuspendedDispatcher(remains.ifindex_, pin_dir);
+    if (suspended.has_value() && (AttachFd(remains.ifindex_, netdev, suspended->get(), XdpMode::kNative).ok() ||
+                                  AttachFd(remains.ifindex_, netdev, suspended->get(), XdpMode::kSkb).ok())) {
+      found = ReadMultiprog(remains.ifindex_, netdev);
+    }
+  }
+  if (!found.ok()) {
+    return found.status();
+  }
+  xdp_program* ours = *found != nullptr ? FindByName(found->get(), kProgramName) : nullptr;
+  if (ours == nullptr) {
+    return remains;
+  }
+  remains.adopted_ = true;
+  remains.program_id_ = xdp_program__id(ours);
+  absl::Status s = remains.Refresh();
+  return s.ok() ? absl::StatusOr<XdpAttachment>(std::move(remains)) : s;
+}
+
+absl::StatusOr<uint32_t> XdpAttachment::Run(absl::Span<const uint8_t> frame, uint32_t queue, bool live) const {
+  xdp_md context{};
+  context.data_end = static_cast<uint32_t>(frame.size());
+  context.ingress_ifindex = static_cast<uint32_t>(ifindex_);
+  context.rx_queue_index = queue;
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.data_in = frame.data();
+  options.data_size_in = static_cast<uint32_t>(frame.size());
+  options.ctx_in = &context;
+  options.ctx_size_in = sizeof(context);
+  options.repeat = 1;
+  options.flags = live ? BPF_F_TEST_XDP_LIVE_FRAMES : 0;
+  options.batch_size = live ? 1 : 0;
+  const int error = bpf_prog_test_run_opts(attached_fd_.get(), &options);
+  if (live && (error == -EINVAL || error == -EOPNOTSUPP)) {
+    return absl::UnimplementedError("this kernel does not run XDP programs on live frames (Linux 5.18 and later do)");
+  }
+  if (error != 0) {
+    return KernelError(-error, absl::StrCat("running the XDP program of ", netdev_, " on a frame"));
+  }
+  return options.retval;
 }
 
 absl::Status XdpAttachment::Adopt(int program_fd) {
@@ -323,6 +389,33 @@ absl::Status XdpAttachment::Resume() {
   return status;
 }
 
+absl::Status XdpAttachment::PinMapsAgain(const std::string& netdev, int ifindex, const std::string& pin_dir) {
+  const BpfMessages quiet;
+  const absl::StatusOr<Multiprog> found = ReadMultiprog(ifindex, netdev);
+  xdp_program* ours = found.ok() && *found != nullptr ? FindByName(found->get(), kProgramName) : nullptr;
+  if (ours == nullptr) {
+    return found.status();
+  }
+  const absl::StatusOr<BpfProgram> program = DescribeProgram(xdp_program__fd(ours));
+  if (!program.ok() || !CheckAbiVersion(*program).ok() || CheckPinnedMaps(*program, pin_dir).ok()) {
+    return program.status();
+  }
+  absl::Status s = MakePinDirAgain(pin_dir);
+  return s.ok() ? PinMapsOf(*program, pin_dir) : s;
+}
+
+void XdpAttachment::RemovePins(const std::string& pin_dir) {
+  for (const char* name : kMapNames) {
+    unlink(absl::StrCat(pin_dir, "/", name).c_str());
+  }
+  rmdir(pin_dir.c_str());
+}
+
+void XdpAttachment::Abandon() {
+  std::error_code error;
+  fs::remove_all(DispatcherPins(ifindex_, attached_id_), error);
+}
+
 absl::Status XdpAttachment::Remove(bool leave_adopted) {
   // Put back first: libxdp finds pins and other programs only of what is on the device.
   absl::Status status = Resume();
@@ -340,8 +433,7 @@ absl::Status XdpAttachment::Remove(bool leave_adopted) {
   }
   if (ours == nullptr) {
     // Our program is off the device already, but libxdp's pins are still there.
-    std::error_code error;
-    fs::remove_all(DispatcherPins(ifindex_, attached_id_), error);
+    Abandon();
   }
   attached_fd_.Reset();
   RemovePins(pin_dir_);

@@ -13,9 +13,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "bpf/sluice_abi.h"
 #include "control/kernel/modes.h"
 #include "dataplane/base/unique_fd.h"
@@ -33,6 +35,14 @@ class XdpAttachment {
                                                      const std::string& pin_dir, ModeSetting setting,
                                                      uint32_t flow_buckets = SLUICE_FLOW_BUCKETS);
 
+  // Takes what an agent left that died while it came up or went down, for Remove(): our program wherever it is, of
+  // whatever version, or nothing but pins.
+  static absl::StatusOr<XdpAttachment> TakeRemains(const std::string& netdev, const std::string& pin_dir);
+  // True if the sluice_steer program on the device is of another SLUICE_ABI_VERSION.
+  static bool IsOfOtherVersion(int ifindex, const std::string& netdev);
+  // True if a sluice_steer program is on the device.
+  static absl::StatusOr<bool> IsOn(int ifindex, const std::string& netdev);
+
   // Takes the program off the device and keeps its descriptor; Resume() puts the same program back. Suspending twice
   // and resuming twice do nothing.
   absl::Status Suspend();
@@ -42,6 +52,24 @@ class XdpAttachment {
   // Brings other_programs() up to date, since other people's programs may have joined or left the dispatcher.
   // FailedPrecondition when our program is gone. Does nothing while suspended.
   absl::Status Refresh();
+
+  // Runs the attached program on a frame, as received on the queue (BPF_PROG_TEST_RUN), and returns its action. With
+  // `live` the kernel carries out a redirect (BPF_F_TEST_XDP_LIVE_FRAMES), always as if the frame had come by queue 0,
+  // and the action stays unknown: 0 (net/bpf/test_run.c: xdp_test_run_setup). Unimplemented: not on this kernel.
+  absl::StatusOr<uint32_t> Run(absl::Span<const uint8_t> frame, uint32_t queue, bool live) const;
+
+  // For error texts, when the device has another name.
+  void Rename(std::string netdev) { netdev_ = std::move(netdev); }
+
+  // Pins the maps of a steering program that is on `netdev` in `pin_dir`, after somebody has removed the pins. OK when
+  // there is no such program, or nothing to do.
+  static absl::Status PinMapsAgain(const std::string& netdev, int ifindex, const std::string& pin_dir);
+
+  // Removes the maps that loading pinned, and their folder if nothing else is in it, such as a map of the bridge.
+  static void RemovePins(const std::string& pin_dir);
+
+  // Removes libxdp's pins of a dispatcher that went with its device. The maps stay pinned, for the next device.
+  void Abandon();
 
   // Detaches our program for good and leaves others in the dispatcher; removes the pinned maps and the folder. With
   // `leave_adopted`, a program that was adopted stays as it was found.
@@ -54,6 +82,8 @@ class XdpAttachment {
   bool was_on_device() const { return was_on_device_; }
   // The number of other programs in the same dispatcher. A channels resize takes them off for a moment, too.
   uint32_t other_programs() const { return other_programs_; }
+  // The kernel's id of the program on the device (ours or a dispatcher), as of the last Refresh(); 0: not read yet.
+  uint32_t attached_id() const { return attached_id_; }
   const std::string& pin_dir() const { return pin_dir_; }
 
  private:
@@ -72,7 +102,7 @@ class XdpAttachment {
   bool suspended_ = false;
   uint32_t other_programs_ = 0;
   UniqueFd attached_fd_;      // the dispatcher, or our program when it is alone
-  uint32_t attached_id_ = 0;  // the id of attached_fd_'s program; 0 until it was read
+  uint32_t attached_id_ = 0;  // of attached_fd_'s program
   uint32_t program_id_ = 0;   // our own program's id, inside or alone
 };
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -54,7 +54,7 @@ absl::Status Handover::Configure(uint32_t workers) {
 }
 
 absl::Status Handover::OpenAll(uint32_t pairs) {
-  absl::Status s = lanes_.Open(0, pairs, absl::Now() + DataplaneClient::kCallTimeout);
+  absl::Status s = lanes_.Open(0, pairs, SteadyTime::Now() + DataplaneClient::kCallTimeout);
   if (s.ok()) {
     // Before the bridge lane, whose frames leave by pair lanes.
     s = transmit_.Set(transmit_.count());
@@ -127,8 +127,8 @@ absl::Status Handover::TakeOverFunction(const dataplane::Configure& running, Uni
   const bool same_ports =
       std::equal(config_.ports.begin(), config_.ports.end(), running.ports().begin(), running.ports().end(),
                  [](const PortConfig& wanted, const dataplane::PortSpec& runs) { return wanted.name == runs.name(); });
-  const absl::Status s = same_ports ? function_.Adopt(running, std::move(state))
-                                    : absl::FailedPreconditionError("it runs with other ports");
+  absl::Status s = same_ports ? function_.Adopt(running, std::move(state))
+                              : absl::FailedPreconditionError("it runs with other ports");
   if (!absl::IsFailedPrecondition(s)) {
     return s;
   }

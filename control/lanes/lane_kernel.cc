@@ -1,4 +1,5 @@
 #include "control/lanes/lane_kernel.h"
+#include "dataplane/base/steady_time.h"
 
 #include <utility>
 
@@ -13,8 +14,13 @@ absl::StatusOr<LaneSockets> LinuxLaneKernel::Make(const std::string& name, const
   return MakeLaneSockets(*std::move(umem), layout, kLaneRings, std::move(queues));
 }
 
-absl::Status LinuxLaneKernel::Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) {
+absl::Status LinuxLaneKernel::Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, SteadyTime deadline) {
   return BindLaneSockets(lane, wanted, xdp_is_skb, deadline);
+}
+
+absl::Status LinuxLaneKernel::CheckHeld(int umem, const UmemLayout& layout, absl::Span<const int> sockets,
+                                        absl::Span<const QueueAddress> queues) const {
+  return CheckLaneSockets(umem, layout, sockets, queues);
 }
 
 bool LinuxLaneKernel::IsBound(int socket) const {

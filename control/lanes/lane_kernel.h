@@ -8,9 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "control/kernel/lane_sockets.h"
 #include "control/lanes/kernel_drops.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -21,7 +21,10 @@ class LaneKernel {
   virtual absl::StatusOr<LaneSockets> Make(const std::string& name, const UmemLayout& layout,
                                            std::vector<QueueAddress> queues) = 0;
   // As BindLaneSockets(): Unimplemented with kAuto when the ports cannot share zero-copy mode.
-  virtual absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) = 0;
+  virtual absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, SteadyTime deadline) = 0;
+  // As CheckLaneSockets().
+  virtual absl::Status CheckHeld(int umem, const UmemLayout& layout, absl::Span<const int> sockets,
+                                 absl::Span<const QueueAddress> queues) const = 0;
   virtual bool IsBound(int socket) const = 0;
   virtual absl::StatusOr<bool> IsZeroCopy(int socket) const = 0;
   // Returns the socket's drop counters; zeros when they cannot be read.
@@ -32,7 +35,9 @@ class LinuxLaneKernel final : public LaneKernel {
  public:
   absl::StatusOr<LaneSockets> Make(const std::string& name, const UmemLayout& layout,
                                    std::vector<QueueAddress> queues) override;
-  absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time deadline) override;
+  absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, SteadyTime deadline) override;
+  absl::Status CheckHeld(int umem, const UmemLayout& layout, absl::Span<const int> sockets,
+                         absl::Span<const QueueAddress> queues) const override;
   bool IsBound(int socket) const override;
   absl::StatusOr<bool> IsZeroCopy(int socket) const override;
   KernelDrops ReadDrops(int socket) const override;

@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -45,6 +45,19 @@ const LaneEntry* LaneSet::Find(uint32_t lane) const {
 bool LaneSet::IsBound(const LaneEntry& lane) const {
   return std::all_of(lane.sockets.sockets.begin(), lane.sockets.sockets.end(),
                      [this](const UniqueFd& socket) { return kernel_.IsBound(socket.get()); });
+}
+
+bool LaneSet::AllAreBound() const {
+  return std::all_of(lanes_.begin(), lanes_.end(), [this](const auto& lane) { return IsBound(lane.second); });
+}
+
+std::optional<uint32_t> LaneSet::frame_size_bytes() const {
+  std::optional<uint32_t> bytes;
+  for (const auto& [index, lane] : lanes_) {
+    const uint32_t its = lane.sockets.layout.frame_size_bytes;
+    bytes = std::min(bytes.value_or(its), its);
+  }
+  return bytes;
 }
 
 uint32_t LaneSet::pair_lanes() const {
@@ -90,14 +103,14 @@ absl::Status LaneSet::Make(uint32_t first, uint32_t end) {
   return ForAllOrNone(first, end, [this](uint32_t lane) { return MakeOne(lane); });
 }
 
-absl::Status LaneSet::Bind(uint32_t first, uint32_t end, absl::Time deadline) {
+absl::Status LaneSet::Bind(uint32_t first, uint32_t end, SteadyTime deadline) {
   return ForAllOrNone(first, end, [this, deadline](uint32_t lane) {
     absl::Status s = calls_.Time("bind", [&] { return BindOne(lane, deadline); });
     return s.ok() ? Steer(lane, lane + 1) : s;
   });
 }
 
-absl::Status LaneSet::Open(uint32_t first, uint32_t end, absl::Time deadline) {
+absl::Status LaneSet::Open(uint32_t first, uint32_t end, SteadyTime deadline) {
   absl::Status s = Make(first, end);
   if (!s.ok() || !has_bridge_lane()) {
     return s.ok() ? Bind(first, end, deadline) : s;
@@ -109,7 +122,7 @@ absl::Status LaneSet::Open(uint32_t first, uint32_t end, absl::Time deadline) {
 absl::Status LaneSet::OpenBridge() {
   absl::Status s = MakeOne(kBridgeLane);
   if (s.ok()) {
-    s = BindOne(kBridgeLane, absl::Now() + kBridgeBindBound);
+    s = BindOne(kBridgeLane, SteadyTime::Now() + kBridgeBindBound);
   }
   return s.ok() ? Steer(kBridgeLane, kBridgeLane + 1) : s;
 }
@@ -151,7 +164,7 @@ absl::Status LaneSet::MakeOne(uint32_t lane) {
   return dataplane_.down() ? absl::OkStatus() : HandOver(lane);
 }
 
-absl::Status LaneSet::BindOne(uint32_t lane, absl::Time deadline) {
+absl::Status LaneSet::BindOne(uint32_t lane, SteadyTime deadline) {
   if (lane == kBridgeLane) {
     // First: from its bind on a socket sends what waits on its ring, and the near ends drop frames of a socket that
     // they do not know. Nothing comes the other way before Steer().
@@ -178,7 +191,7 @@ absl::Status LaneSet::SetBridgeSockets() {
   return s;
 }
 
-absl::Status LaneSet::BindSockets(uint32_t lane, absl::Time deadline) {
+absl::Status LaneSet::BindSockets(uint32_t lane, SteadyTime deadline) {
   LaneSockets& sockets = lanes_.at(lane).sockets;
   if (lane == kBridgeLane) {
     // veth, the bridge's far end, has no zero-copy, and always native XDP.
@@ -203,7 +216,7 @@ absl::Status LaneSet::BindSockets(uint32_t lane, absl::Time deadline) {
 }
 
 // Sockets stay in the mode they were bound in, so others are made.
-absl::Status LaneSet::RemakeAsCopy(uint32_t lane, absl::Time deadline) {
+absl::Status LaneSet::RemakeAsCopy(uint32_t lane, SteadyTime deadline) {
   absl::Status s = Remove(lane);
   if (s.ok()) {
     s = MakeOne(lane);
@@ -272,6 +285,15 @@ absl::Status LaneSet::Adopt(SurvivingLane held) {
   entry.sockets.umem = std::move(held.fds[0]);
   for (int i = 0; i < held.spec.sockets_size(); ++i) {
     entry.sockets.sockets.push_back(std::move(held.fds[1 + 2 * static_cast<size_t>(i)]));
+  }
+  std::vector<int> sockets;
+  for (const UniqueFd& socket : entry.sockets.sockets) {
+    sockets.push_back(socket.get());
+  }
+  entry.sockets.queues = QueuesOf(lane);
+  if (absl::Status s = kernel_.CheckHeld(entry.sockets.umem.get(), entry.sockets.layout, sockets, entry.sockets.queues);
+      !s.ok()) {
+    return absl::Status(s.code(), absl::StrCat("lane ", lane, " that the dataplane holds: ", s.message()));
   }
   entry.sockets.mode = XskMode::kCopy;
   if (!entry.sockets.sockets.empty()) {

@@ -25,7 +25,6 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "control/config/config.h"
 #include "control/dataplane/call_log.h"
 #include "control/dataplane/dataplane_client.h"
@@ -35,6 +34,7 @@
 #include "control/lanes/lane_kernel.h"
 #include "control/lanes/placement.h"
 #include "control/port/port_set.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/contract/dataplane.pb.h"
 #include "dataplane/contract/stats_segment.h"
 
@@ -59,7 +59,11 @@ class LaneSet {
   const LaneEntry* Find(uint32_t lane) const;
   // True if every socket of the lane is bound to its queue.
   bool IsBound(const LaneEntry& lane) const;
+  bool AllAreBound() const;
   uint32_t pair_lanes() const;
+  // The size of the lanes' frames; the smallest, since a packet may come in by any lane, and a lane that was taken over
+  // keeps the size it was made with. nullopt: there is no lane.
+  std::optional<uint32_t> frame_size_bytes() const;
   bool has_bridge_lane() const { return Find(kBridgeLane) != nullptr; }
   // The bridge lane included.
   std::vector<uint32_t> All() const;
@@ -74,8 +78,8 @@ class LaneSet {
 
   absl::Status Make(uint32_t first, uint32_t end);
   // Their queues must exist.
-  absl::Status Bind(uint32_t first, uint32_t end, absl::Time deadline);
-  absl::Status Open(uint32_t first, uint32_t end, absl::Time deadline);
+  absl::Status Bind(uint32_t first, uint32_t end, SteadyTime deadline);
+  absl::Status Open(uint32_t first, uint32_t end, SteadyTime deadline);
   absl::Status OpenBridge();
   // Makes the dataplane drain the lane, then closes it. A lane that is not there is no error.
   absl::Status Remove(uint32_t lane);
@@ -105,9 +109,9 @@ class LaneSet {
   UmemLayout Layout() const;
   std::vector<QueueAddress> QueuesOf(uint32_t lane) const;
   absl::Status MakeOne(uint32_t lane);
-  absl::Status BindOne(uint32_t lane, absl::Time deadline);
-  absl::Status BindSockets(uint32_t lane, absl::Time deadline);
-  absl::Status RemakeAsCopy(uint32_t lane, absl::Time deadline);
+  absl::Status BindOne(uint32_t lane, SteadyTime deadline);
+  absl::Status BindSockets(uint32_t lane, SteadyTime deadline);
+  absl::Status RemakeAsCopy(uint32_t lane, SteadyTime deadline);
   std::optional<std::string> WhyCopy(const absl::Status& bound, const LaneSockets& lane, bool others_have_zero_copy);
   absl::Status HandOver(uint32_t lane);
   absl::Status Steer(uint32_t first, uint32_t end);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "dataplane/contract/stats_segment.h"
 #include "spdlog/spdlog.h"
 
@@ -14,20 +15,22 @@ uint32_t Placement::WorkerOf(uint32_t lane) const {
 }
 
 absl::Status Placement::CheckCores(const std::vector<uint32_t>& cores) const {
-  const absl::StatusOr<std::vector<uint32_t>> online = online_cpus_();
+  const absl::StatusOr<std::vector<uint32_t>> online = worker_cpus_();
   if (!online.ok()) {
     return online.status();
   }
   for (const uint32_t core : cores) {
     if (std::find(online->begin(), online->end(), core) == online->end()) {
-      return absl::FailedPreconditionError(absl::StrCat("dataplane.cores: there is no core ", core, " online"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("dataplane.cores: core ", core, " is not online, or the workers may not run on it (taskset, ",
+                       "cpuset, AllowedCPUs); they may run on ", absl::StrJoin(*online, ",")));
     }
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<uint32_t>> Placement::FindUsableCores() const {
-  absl::StatusOr<std::vector<uint32_t>> online = online_cpus_();
+  absl::StatusOr<std::vector<uint32_t>> online = worker_cpus_();
   if (!online.ok() || wish_.cores.empty()) {
     return online;
   }
@@ -39,6 +42,15 @@ absl::StatusOr<std::vector<uint32_t>> Placement::FindUsableCores() const {
   }
   // Packets go on even when every configured core is offline.
   return usable.empty() ? *online : usable;
+}
+
+absl::Status Placement::FollowUsableCores() {
+  absl::StatusOr<std::vector<uint32_t>> cores = FindUsableCores();
+  if (!cores.ok()) {
+    return cores.status();
+  }
+  SetUsableCores(*std::move(cores));
+  return absl::OkStatus();
 }
 
 absl::Status Placement::StartWorkers(uint32_t workers) {
@@ -63,6 +75,17 @@ absl::Status Placement::Place(uint32_t workers, const std::vector<uint32_t>& lan
   }
   PlaceQueues(lanes);
   return absl::OkStatus();
+}
+
+bool Placement::WorkersAreInPlace() const {
+  for (uint32_t w = 0; w < workers(); ++w) {
+    // One whose thread cannot be seen has just ended, or is a liar's.
+    const absl::StatusOr<std::vector<uint32_t>> cpus = dataplane_.CpusOfWorker(w);
+    if (cpus.ok() && *cpus != std::vector<uint32_t>{worker_cores_[w]}) {
+      return false;
+    }
+  }
+  return true;
 }
 
 void Placement::PlaceQueues(const std::vector<uint32_t>& lanes) {

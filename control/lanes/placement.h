@@ -1,8 +1,8 @@
 // The placement of work on cores: worker w runs on core w of the usable ones, polls the lanes whose index modulo the
 // number of workers is w, and handles the interrupts of their queues.
 //
-// A core is usable if the configuration allows it and it is online. When no such core is online, all online ones are
-// usable. One thread.
+// A core is usable if the configuration allows it, it is online, and the process that works on it may run there
+// (taskset, cpusets). When there is no such core, all online ones that the process may run on are usable. One thread.
 #ifndef SLUICE_CONTROL_LANES_PLACEMENT_H_
 #define SLUICE_CONTROL_LANES_PLACEMENT_H_
 
@@ -23,21 +23,21 @@ namespace sluice {
 // The wish of the configuration; sluicectl may change it.
 struct PlacementWish {
   std::optional<uint32_t> workers;  // nullopt: one for each active pair, as far as the cores go
-  std::vector<uint32_t> cores;      // empty: every online CPU
+  std::vector<uint32_t> cores;      // empty: every CPU that the workers may run on
 };
 
 class Placement {
  public:
-  // Returns the CPUs that are online, ascending (control/kernel/affinity.h).
-  using OnlineCpus = std::function<absl::StatusOr<std::vector<uint32_t>>()>;
+  // Returns the online CPUs that workers may run on, ascending (dataplane/base/cpu_list.h).
+  using WorkerCpus = std::function<absl::StatusOr<std::vector<uint32_t>>()>;
 
   // Borrows the first three.
-  Placement(PortSet& ports, DataplaneClient& dataplane, StateFile& state, PlacementWish wish, OnlineCpus online_cpus)
+  Placement(PortSet& ports, DataplaneClient& dataplane, StateFile& state, PlacementWish wish, WorkerCpus worker_cpus)
       : ports_(ports),
         dataplane_(dataplane),
         state_(state),
         wish_(std::move(wish)),
-        online_cpus_(std::move(online_cpus)) {}
+        worker_cpus_(std::move(worker_cpus)) {}
 
   const PlacementWish& wish() const { return wish_; }
   const std::vector<uint32_t>& usable_cores() const { return usable_cores_; }
@@ -48,11 +48,13 @@ class Placement {
   // The bridge lane, which is idle but for the window of a resize, is worker 0's.
   uint32_t WorkerOf(uint32_t lane) const;
 
-  // FailedPrecondition for a core that is not online.
+  // FailedPrecondition for a core that is not online, or that workers may not run on.
   absl::Status CheckCores(const std::vector<uint32_t>& cores) const;
   // Cores that are usable now.
   absl::StatusOr<std::vector<uint32_t>> FindUsableCores() const;
   void SetUsableCores(std::vector<uint32_t> cores) { usable_cores_ = std::move(cores); }
+  // Finds and sets them. After a dataplane has connected they may be others than before.
+  absl::Status FollowUsableCores();
   void SetWish(PlacementWish wish) { wish_ = std::move(wish); }
 
   // Takes over the workers that a surviving dataplane has.
@@ -63,6 +65,8 @@ class Placement {
   // XPS of the ports' queues after them. Flows must not be offloaded: XDP would bring them to other queues. An error
   // has changed nothing.
   absl::Status Place(uint32_t workers, const std::vector<uint32_t>& lanes);
+  // Tells whether each worker runs on its core and on no other (taskset moves threads).
+  bool WorkersAreInPlace() const;
 
  private:
   void PlaceQueues(const std::vector<uint32_t>& lanes);
@@ -71,7 +75,7 @@ class Placement {
   DataplaneClient& dataplane_;
   StateFile& state_;
   PlacementWish wish_;
-  OnlineCpus online_cpus_;
+  WorkerCpus worker_cpus_;
   std::vector<uint32_t> usable_cores_;
   std::vector<uint32_t> worker_cores_;  // worker w runs on worker_cores_[w]
   std::vector<uint32_t> queue_cpus_;

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -38,7 +39,7 @@ absl::Status TransmitSpread::Change(uint32_t count) {
   return TellFenced(count, /*every_lane=*/false);
 }
 
-absl::Status TransmitSpread::Spread(absl::Time now) {
+absl::Status TransmitSpread::Spread(SteadyTime now) {
   absl::Status s = TellFenced(count_, /*every_lane=*/true);
   if (s.ok()) {
     spread_for_ = kSpreadFor;
@@ -47,7 +48,7 @@ absl::Status TransmitSpread::Spread(absl::Time now) {
   return s;
 }
 
-void TransmitSpread::Tick(absl::Time now) {
+void TransmitSpread::Tick(SteadyTime now) {
   const absl::Duration passed = std::min(now - std::exchange(last_tick_, now), kLongestTick);
   if (!spread_for_.has_value()) {
     return;

@@ -15,6 +15,7 @@
 #include "control/dataplane/dataplane_client.h"
 #include "control/lanes/lane_set.h"
 #include "control/port/port_set.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -34,9 +35,9 @@ class TransmitSpread {
   absl::Status Set(uint32_t count) { return Tell(count, /*every_lane=*/false); }
   // Tells it while traffic runs: frames sent before are out when other lanes send.
   absl::Status Change(uint32_t count);
-  absl::Status Spread(absl::Time now);
+  absl::Status Spread(SteadyTime now);
   // Once a second or so: ends the spreading when its time is over. Without a dataplane it only takes note of the time.
-  void Tick(absl::Time now);
+  void Tick(SteadyTime now);
 
  private:
   absl::Status Tell(uint32_t count, bool every_lane);
@@ -47,7 +48,7 @@ class TransmitSpread {
   DataplaneClient& dataplane_;
   uint32_t count_ = 0;
   std::optional<absl::Duration> spread_for_;  // the rest of the time
-  absl::Time last_tick_ = absl::InfinitePast();
+  SteadyTime last_tick_ = SteadyTime::InfinitePast();
 };
 
 }  // namespace sluice

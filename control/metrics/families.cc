@@ -64,6 +64,7 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
   Family drops = Counter("sluice_drops_total",
                          "Packets dropped, by reason; reasons that begin with kernel_ are the kernel's, at a socket.");
   Family xdp = Counter("sluice_xdp_packets_total", "Packets the XDP program saw, by its verdict.");
+  Family tx_wakeups = Counter("sluice_tx_wakeups_total", "System calls that had the kernel send.");
   Family checksums = Counter("sluice_checksums_completed_total", "Packets received with a partial checksum.");
   Family rx_drops =
       Counter("sluice_rx_drops_total", "The driver's `drops` on receive, by its own count; see sluicectl doctor.");
@@ -78,6 +79,7 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
     const auto add_queue = [&](const wire::Queue& queue, const std::string& name) {
       rx.Add({{"port", port.name()}, {"queue", name}}, queue.rx_packets());
       tx.Add({{"port", port.name()}, {"queue", name}}, queue.tx_packets());
+      tx_wakeups.Add({{"port", port.name()}, {"queue", name}}, queue.tx_wakeups());
       checksums.Add({{"port", port.name()}, {"queue", name}}, queue.checksums_completed());
       // Zeros as well: to a reader of metrics, a counter that begins at 1 has not increased.
       for (const std::string& reason : status.drop_reasons()) {
@@ -112,7 +114,8 @@ void AddPorts(const wire::StatusResponse& status, std::vector<MetricFamily>& out
       pairs.Add({{"port", port.name()}, {"state", state}}, uint64_t{count});
     }
   }
-  for (Family* family : {&rx, &tx, &drops, &xdp, &checksums, &to_kernel, &strays, &rx_drops, &rx_xdp_drops, &pairs}) {
+  for (Family* family :
+       {&rx, &tx, &drops, &xdp, &checksums, &tx_wakeups, &to_kernel, &strays, &rx_drops, &rx_xdp_drops, &pairs}) {
     out.push_back(family->Take());
   }
 }
@@ -144,10 +147,18 @@ void AddBalance(const wire::Balance& balance, std::vector<MetricFamily>& out) {
 void AddWorkers(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
   Family busy =
       Gauge("sluice_worker_busy_ratio", "The part of the last second or so in which a worker handled packets, 0 to 1.");
+  Family rounds = Counter("sluice_worker_busy_rounds_total",
+                          "Turns over its lanes in which a worker found packets; packets by turn is the burst size.");
+  Family sleeps = Counter("sluice_worker_sleeps_total", "Sleeps of a worker, and so its wake-ups.");
   for (const wire::Worker& worker : status.workers()) {
-    busy.Add({{"worker", std::to_string(worker.index())}}, worker.busy_ratio());
+    const auto index = std::to_string(worker.index());
+    busy.Add({{"worker", index}}, worker.busy_ratio());
+    rounds.Add({{"worker", index}}, worker.busy_rounds());
+    sleeps.Add({{"worker", index}}, worker.sleeps());
   }
-  out.push_back(busy.Take());
+  for (Family* family : {&busy, &rounds, &sleeps}) {
+    out.push_back(family->Take());
+  }
 }
 
 void AddResizes(const wire::StatusResponse& status, std::vector<MetricFamily>& out) {
@@ -193,6 +204,26 @@ void AddResizes(const wire::StatusResponse& status, std::vector<MetricFamily>& o
       {}, static_cast<double>(last.reordered()));
 }
 
+void AddAutoscale(const wire::Autoscale& autoscale, std::vector<MetricFamily>& out) {
+  Family decisions = Counter("sluice_autoscale_decisions_total",
+                             "Decisions about the number of queue pairs since the agent started, by reason.");
+  for (const auto& [why, count] :
+       std::map<std::string, uint64_t>(autoscale.decisions().begin(), autoscale.decisions().end())) {
+    decisions.Add({{"why", why}}, count);
+  }
+  Family mode = Gauge("sluice_autoscale_on", "1 while the number of queue pairs follows the load.");
+  mode.Add({}, uint64_t{autoscale.mode() == "auto" ? 1U : 0U});
+  Family pairs =
+      Gauge("sluice_autoscale_pairs", "Queue pairs that autoscale has chosen (target), and its bounds (min, max).");
+  for (const auto& [which, count] : std::map<std::string, uint32_t>{
+           {"max", autoscale.max()}, {"min", autoscale.min()}, {"target", autoscale.pairs()}}) {
+    pairs.Add({{"which", which}}, uint64_t{count});
+  }
+  for (Family* family : {&decisions, &mode, &pairs}) {
+    out.push_back(family->Take());
+  }
+}
+
 void AddAgent(absl::Duration age, std::vector<MetricFamily>& out) {
   Family family = Gauge("sluice_status_age_seconds", "Time since the agent last looked; long while a resize runs.");
   family.Add({}, absl::ToDoubleSeconds(age));
@@ -213,6 +244,9 @@ void AddDataplane(const wire::StatusResponse& status, std::vector<MetricFamily>&
   Family restarts = Counter("sluice_dataplane_restarts_total", "Restarts of the dataplane, each after it had died.");
   restarts.Add({}, uint64_t{status.dataplane().restarts()});
   out.push_back(restarts.Take());
+  Family hangs = Counter("sluice_dataplane_hangs_total", "Of these: it hung, or did not answer, and was killed.");
+  hangs.Add({}, uint64_t{status.dataplane().hangs()});
+  out.push_back(hangs.Take());
 }
 
 void AddFunction(const wire::Function& function, std::vector<MetricFamily>& out) {
@@ -248,6 +282,7 @@ std::vector<MetricFamily> MetricFamilies(const wire::StatusResponse& status, abs
   AddBalance(status.balance(), families);
   AddWorkers(status, families);
   AddResizes(status, families);
+  AddAutoscale(status.autoscale(), families);
   AddFunction(status.function(), families);
   AddConfig(status.config(), families);
   return families;

@@ -2,8 +2,10 @@
 // the first one there are no metrics (503): zeros would look like counters that were reset.
 //
 // The agent's loop publishes about once a second. While it is busy with a resize the last status stays, so that a
-// scrape never waits for a resize. Threads: the agent's loop calls Publish(), the server's own threads answer; a mutex
-// guards the status. There is no authentication: bind it to loopback, or to a network that you trust.
+// scrape never waits for a resize. Threads: the agent's loop calls Publish(), the server's own thread answers; a mutex
+// guards the status. There is no authentication: bind it to loopback, or to a network that you trust. All the same a
+// client gets little: one of 32 connections, a head of 8 KiB within 5 s, no body, one answer
+// (control/wire/stream_server.h).
 #ifndef SLUICE_CONTROL_METRICS_METRICS_SERVER_H_
 #define SLUICE_CONTROL_METRICS_METRICS_SERVER_H_
 
@@ -33,7 +35,7 @@ class MetricsServer {
  public:
   // `host` is an IP address: "127.0.0.1", "::1". Unavailable, with address and advice, when it is taken or not ours.
   static absl::StatusOr<std::unique_ptr<MetricsServer>> Listen(const std::string& host, uint16_t port);
-  // Waits until begun answers are sent, and up to two seconds for a client that connected and does not ask.
+  // Closes all connections.
   ~MetricsServer();
 
   void Publish(wire::StatusResponse status);

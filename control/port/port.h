@@ -14,19 +14,22 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "control/config/config.h"
 #include "control/kernel/rx_drops.h"
 #include "control/rules/active_rules.h"
+#include "control/rules/source_list.h"
+#include "control/rules/steering_maps.h"
 #include "control/state/saved_state.pb.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unique_fd.h"
+#include "dataplane/contract/self_test_frame.h"
 
 namespace sluice {
 
 // Facts that do not change while the port is up.
 struct PortInfo {
-  std::string name;  // as the configuration calls it
-  std::string netdev;
+  std::string name;    // as the configuration calls it
+  std::string netdev;  // the kernel's name, also when the configuration has an alternative one
   std::string driver;
   std::string bridge_netdev;  // the bridge's far end, where the bridge lane's socket is bound
   uint32_t ifindex = 0;
@@ -45,6 +48,9 @@ struct PortInfo {
   // The device gives a flow to the pair that its other direction was last sent on (drivers/net/tun.c:
   // tun_flow_update).
   bool FlowsFollowTransmit() const { return is_virtio && !has_rss; }
+  // The device spreads packets by its table, but the host's own queues before it may do the former: QEMU without eBPF
+  // (hw/net/virtio-net.c: virtio_net_process_rss) reads one tap queue after the other.
+  bool HostMayMixFlows() const { return is_virtio && has_rss; }
 };
 
 // Descriptors for the dataplane. Borrowed; they live as long as the port.
@@ -61,6 +67,14 @@ struct Reconciled {
   std::vector<std::string> repaired;
   std::vector<std::string> degraded;  // differences that are left
   bool attached_xdp = false;          // a virtio device may have lost its RSS table (PortSet::WriteRssTables)
+  bool renamed = false;               // saved() names it otherwise now
+  absl::Status programs;              // the error, when our programs do not see the port's packets
+};
+
+// The outcome of a self-test.
+struct SelfTestNote {
+  bool complete = false;  // nothing was left out
+  std::string words;
 };
 
 class Port {
@@ -78,13 +92,18 @@ class Port {
 
   virtual uint32_t queue_pairs() const = 0;
   // DeadlineExceeded or FailedPrecondition while a closed socket still holds a queue that is to go.
-  virtual absl::Status SetQueuePairs(uint32_t count, absl::Time deadline) = 0;
+  virtual absl::Status SetQueuePairs(uint32_t count, SteadyTime deadline) = 0;
   // Takes the steering program off the device and puts it back. Doing either twice is no error.
   virtual absl::Status SuspendXdp() = 0;
   virtual absl::Status ResumeXdp() = 0;
   // Compares the device with what bringing it up made of it, puts back what somebody has taken away since, and reads
-  // again which other programs are in the dispatcher.
-  virtual Reconciled Reconcile() = 0;
+  // again which other programs are in the dispatcher. `frame_size_bytes`: of the lanes; nullopt: there is none yet.
+  virtual Reconciled Reconcile(std::optional<uint32_t> frame_size_bytes) = 0;
+  // True from the Reconcile() on that found no such device, until TakeBack().
+  virtual bool gone() const = 0;
+  // Takes the device of the configured name in place of the one that is gone, with as many queue pairs as that had if
+  // it can have them. Sockets of the former one are of no use. NotFound: it is not there yet.
+  virtual absl::Status TakeBack() = 0;
   virtual uint32_t other_xdp_programs() const = 0;
   virtual bool xdp_is_native() const = 0;
   // Frames of a transmit queue that count as sent before the device has read them, as of the last time XDP came or
@@ -102,7 +121,7 @@ class Port {
 
   // --- its maps
 
-  // Writes the local addresses and starts steering, in one map update.
+  // Writes the local addresses and groups, and starts steering, in one map update.
   virtual absl::Status Activate() = 0;
   // Steers again after ApplyDownPolicy().
   virtual absl::Status Resteer() = 0;
@@ -112,13 +131,19 @@ class Port {
   // Puts the other bank in force: one write to an array. A second call takes the first back.
   virtual absl::Status FlipRules() = 0;
   virtual absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const = 0;
-  // Puts a trie of blocked sources in force; -1: none. Returns when no packet is looked up in the former one any more.
-  virtual absl::Status SetBlocklist(int trie) = 0;
+  // Puts a trie of sources in force; -1: none. Returns when no packet is looked up in the former one any more.
+  virtual absl::Status SetList(ListKind kind, int trie) = 0;
   // The trie in force; an empty descriptor when there is none.
-  virtual absl::StatusOr<UniqueFd> OpenBlocklist() const = 0;
-  // Makes the set of the guest's own addresses exactly this. Cheap when nothing changed.
-  virtual bool HasLocals(const std::vector<sluice_address>& addresses) const = 0;
-  virtual absl::Status SetLocals(const std::vector<sluice_address>& addresses) = 0;
+  virtual absl::StatusOr<UniqueFd> OpenList(ListKind kind) const = 0;
+  // Both for a trie that is in force no more, and that the next agent may put back; -1, empty: none.
+  virtual absl::Status SetFormerList(ListKind kind, int trie) = 0;
+  virtual absl::StatusOr<UniqueFd> OpenFormerList(ListKind kind) const = 0;
+  // Returns the multicast groups of whose packets the guest's own stack gets a copy (kernel/joined_groups.h); none
+  // where the function leaves it all multicast packets.
+  virtual absl::StatusOr<std::vector<sluice_address>> JoinedGroups() const = 0;
+  // Makes the sets of the guest's own addresses and groups exactly this. Cheap when nothing changed.
+  virtual bool HasLocals(const Locals& locals) const = 0;
+  virtual absl::Status SetLocals(const Locals& locals) = 0;
 
   // Has XDP send the packets of flows that were offloaded in this epoch, or of none. One write to an array: a packet
   // that XDP is looking at may still follow the former state. `ifindices`: of all ports; `index` is this one's place
@@ -140,6 +165,15 @@ class Port {
   // Frames at the near end of the bridge: those that went on to the kernel, and strays. Since the program was loaded.
   virtual absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const = 0;
 
+  // Runs the port's XDP program on a self-test's frame, as received on the queue, and returns what it noted
+  // (bpf/self_test.h). Only before Activate(): Unimplemented when the port steers already, since a running queue's
+  // socket has another producer then. With `live` the frame goes on to the socket, on queue 0 alone
+  // (XdpAttachment::Run).
+  virtual absl::StatusOr<sluice_self_test> TestQueue(uint32_t queue, const SelfTestToken& token, bool live) = 0;
+  // The last self-test's; nullopt: none since this agent started.
+  const std::optional<SelfTestNote>& self_test() const { return self_test_; }
+  void set_self_test(SelfTestNote note) { self_test_ = std::move(note); }
+
   // The policy for the function's packets while no dataplane runs.
   virtual OnDataplaneDown down_policy() const = 0;
   virtual void SetDownPolicy(OnDataplaneDown policy) = 0;
@@ -150,6 +184,10 @@ class Port {
   virtual absl::StatusOr<sluice_counters> ReadCounters(uint32_t queue) const = 0;
   // Packets of queues [first, end) that ended in `verdict`; queues that cannot be read count as none.
   uint64_t Packets(sluice_verdict verdict, uint32_t first, uint32_t end) const;
+  // Returns the packets of queues [first, end) that clsact put into the bridge, also if the kernel got a copy.
+  uint64_t BridgedPackets(uint32_t first, uint32_t end) const {
+    return Packets(SLUICE_VERDICT_BRIDGED, first, end) + Packets(SLUICE_VERDICT_BOTH, first, end);
+  }
 
   // Puts the device back as it was found. Goes on past errors and returns the first.
   virtual absl::Status TakeDown() = 0;
@@ -158,6 +196,9 @@ class Port {
   explicit Port(PortInfo info) : info_(std::move(info)) {}
 
   PortInfo info_;
+
+ private:
+  std::optional<SelfTestNote> self_test_;
 };
 
 // Returns the error with the port's name in front.

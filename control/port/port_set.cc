@@ -4,7 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -85,7 +85,7 @@ absl::Status PortSet::MakePairsAgree() {
 absl::Status PortSet::SetPairsOf(Port& port, uint32_t pairs) {
   absl::Status s = port.SuspendXdp();
   if (s.ok()) {
-    s = port.SetQueuePairs(pairs, absl::Now() + kReleaseBound);
+    s = port.SetQueuePairs(pairs, SteadyTime::Now() + kReleaseBound);
     s.Update(port.ResumeXdp());
   }
   return s;
@@ -107,18 +107,22 @@ absl::Status PortSet::WriteRssTables(uint32_t count) {
   return absl::OkStatus();
 }
 
-void PortSet::Reconcile(uint32_t active_pairs) {
+absl::Status PortSet::Reconcile(uint32_t active_pairs, std::optional<uint32_t> frame_size_bytes) {
+  absl::Status programs;
   std::vector<std::string> degraded;
   bool attached_xdp = false;
+  saved_changed_ = false;
   for (Port& port : *this) {
-    const Reconciled found = port.Reconcile();
+    const Reconciled found = port.Reconcile(frame_size_bytes);
+    programs.Update(OnPort(port.netdev(), found.programs));
     for (const std::string& repaired : found.repaired) {
-      spdlog::warn("{}: somebody took away {}; it is back", port.name(), repaired);
+      spdlog::warn("{}: somebody took away or changed {}; it is back", port.name(), repaired);
     }
     for (const std::string& difference : found.degraded) {
       degraded.push_back(absl::StrCat(port.name(), ": ", difference));
     }
     attached_xdp = attached_xdp || found.attached_xdp;
+    saved_changed_ = saved_changed_ || found.renamed;
   }
   if (absl::Status s = attached_xdp ? WriteRssTables(active_pairs) : absl::OkStatus(); !s.ok()) {
     degraded.push_back(absl::StrCat("RSS table: ", s.message()));
@@ -132,6 +136,19 @@ void PortSet::Reconcile(uint32_t active_pairs) {
     }
     degraded_ = std::move(degraded);
   }
+  return programs;
+}
+
+bool PortSet::TakeBack() {
+  bool any = false;
+  for (Port& port : *this) {
+    if (port.gone() && port.TakeBack().ok()) {  // an error is in the next Reconcile()'s words
+      spdlog::warn("{}: took {} back", port.name(), port.netdev());
+      any = true;
+    }
+  }
+  saved_changed_ = saved_changed_ || any;
+  return any;
 }
 
 bool PortSet::FlowsFollowTransmit() const {
@@ -163,8 +180,14 @@ void PortSet::Save(SavedState& state) const {
   }
 }
 
-absl::Status PortSet::TakeDown() {
-  absl::Status first = ForEach([](Port& port) { return port.TakeDown(); });
+absl::Status PortSet::TakeDown(std::vector<std::string>& put_back) {
+  absl::Status first = ForEach([&](Port& port) {
+    absl::Status s = port.TakeDown();
+    if (s.ok()) {
+      put_back.push_back(port.saved().netdev());
+    }
+    return s;
+  });
   ports_.clear();
   return first;
 }

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -71,8 +73,13 @@ class PortSet {
   absl::Status WriteRssTables(uint32_t count);
 
   // Compares every port with the kernel, repairs what can be repaired, and says in the log what has changed since the
-  // last time. `active_pairs`: as for WriteRssTables.
-  void Reconcile(uint32_t active_pairs);
+  // last time. `active_pairs`: as for WriteRssTables; `frame_size_bytes`: as for Port::Reconcile. Returns the first
+  // error for which our programs do not see a port's packets: then no resize may begin.
+  absl::Status Reconcile(uint32_t active_pairs, std::optional<uint32_t> frame_size_bytes);
+  // Takes devices back that had gone, after Reconcile(). Returns true if there was one: its lanes have to be made anew.
+  bool TakeBack();
+  // True if the last Reconcile() or TakeBack() changed what Save() writes.
+  bool saved_changed() const { return saved_changed_; }
   // The differences that the last Reconcile left, each with its port's name in front.
   const std::vector<std::string>& degraded() const { return degraded_; }
 
@@ -85,14 +92,16 @@ class PortSet {
   void SetDownPolicies(const std::vector<PortConfig>& ports);
   // Writes every port's state as found into `state`.
   void Save(SavedState& state) const;
-  // Puts every device back as it was found, and forgets the ports. Goes on past errors and returns the first.
-  absl::Status TakeDown();
+  // Puts every device back as it was found, and forgets the ports. Goes on past errors and returns the first. Adds to
+  // `put_back` the netdevs, as the configuration names them, of ports without an error.
+  absl::Status TakeDown(std::vector<std::string>& put_back);
 
  private:
   absl::Status SetPairsOf(Port& port, uint32_t pairs);
 
   std::vector<std::unique_ptr<Port>> ports_;
   std::vector<std::string> degraded_;
+  bool saved_changed_ = false;
 };
 
 }  // namespace sluice

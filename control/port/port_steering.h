@@ -15,6 +15,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "control/config/config.h"
 #include "control/port/port.h"
 #include "control/rules/active_rules.h"
@@ -27,6 +28,7 @@ struct SteeringFacts {
   std::array<uint8_t, 6> mac{};
   bool own_mac_only = false;  // the function wants unicast frames to the port's own address only
   bool xdp_is_skb = false;
+  bool tags_beside_frames = false;  // TagPlace::kBesideFrame
   uint32_t bridge_ifindex = 0;
   uint32_t own_ifindex = 0;
 };
@@ -38,18 +40,30 @@ class PortSteering {
 
   const SteeringMaps& maps() const { return maps_; }
 
+  // For error texts, when the device has another name.
+  void Rename(std::string netdev) { netdev_ = std::move(netdev); }
+  // Takes over a MAC address or a bridge that changed while it steers.
+  absl::Status Follow(const std::array<uint8_t, 6>& mac, uint32_t bridge_ifindex);
+
   // The functions of Port.
   absl::Status Activate();
   absl::Status Resteer();
   absl::Status FillIdleRules(const std::vector<ActiveRule>& rules);
   absl::Status FlipRules() { return OnPort(netdev_, maps_.FlipRules()); }
-  absl::Status SetBlocklist(int trie) { return OnPort(netdev_, maps_.SetBlocklist(trie)); }
-  bool HasLocals(const std::vector<sluice_address>& addresses) const;
-  absl::Status SetLocals(const std::vector<sluice_address>& addresses);
+  absl::Status SetList(ListKind kind, int trie) { return OnPort(netdev_, maps_.SetList(kind, trie)); }
+  absl::Status SetFormerList(ListKind kind, int trie) { return OnPort(netdev_, maps_.SetFormerList(kind, trie)); }
+  // Leaves no list, in maps that may outlive the port. Goes on past errors and returns the first.
+  absl::Status ClearLists();
+  absl::StatusOr<std::vector<sluice_address>> JoinedGroups() const;
+  bool HasLocals(const Locals& locals) const;
+  absl::Status SetLocals(const Locals& locals);
   absl::Status StartOffload(uint32_t index, const std::vector<uint32_t>& ifindices, uint32_t epoch);
   absl::Status StopOffload(uint32_t epoch);
   absl::StatusOr<Port::OffloadState> GetOffloadState() const;
   absl::Status SetBridgeSocket(int socket);
+  // Gives `run` the frame to run the program on; the program looks for that meanwhile.
+  absl::StatusOr<sluice_self_test> TestQueue(uint32_t queue, const SelfTestToken& token, bool live,
+                                             absl::FunctionRef<absl::Status(absl::Span<const uint8_t>)> run);
   absl::Status SetCreditBase(uint32_t queue) { return OnPort(netdev_, maps_.SetCreditBase(queue)); }
   absl::Status ApplyDownPolicy(OnDataplaneDown policy, uint32_t queue_pairs);
 
@@ -62,7 +76,7 @@ class PortSteering {
   std::string name_, netdev_;
   SteeringFacts facts_;
   SteeringMaps maps_;
-  std::optional<std::vector<sluice_address>> locals_;  // as written
+  std::optional<Locals> locals_;  // as written
 };
 
 }  // namespace sluice

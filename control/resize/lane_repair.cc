@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "absl/time/clock.h"
 #include "control/resize/resize_repair.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -45,7 +45,7 @@ absl::Status Open(const LaneRepair& repair, uint32_t pairs, const ResizeObjects&
   for (size_t i = 0; s.ok() && i < repair.open.size(); ++i) {
     const uint32_t lane = repair.open[i];
     spdlog::warn("queue pair {} has no lane: opening it", lane);
-    s = objects.lanes.Open(lane, lane + 1, absl::Now() + kOpenBound);
+    s = objects.lanes.Open(lane, lane + 1, SteadyTime::Now() + kOpenBound);
   }
   if (s.ok()) {
     // In any case: flows may be spread over all lanes for a while, and the agent that would have ended that is dead.

@@ -1,24 +1,27 @@
 #include "control/resize/live_resize.h"
 
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "control/kernel/forced_poll.h"
+#include "control/kernel/progress.h"
 #include "control/resize/quiet_wait.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
 
-absl::Status LiveResize::Do(const Step& step, absl::Time deadline) {
+absl::Status LiveResize::Do(const Step& step, SteadyTime deadline) {
   switch (step.kind) {
     case StepKind::kMakeLanes:
       return o_.lanes.Make(step.from, step.to);
     case StepKind::kSetTransmitLanes:
       return o_.transmit.Change(step.to);
     case StepKind::kSpreadFlows:
-      return o_.transmit.Spread(absl::Now());
+      return o_.transmit.Spread(SteadyTime::Now());
     case StepKind::kWaitQuiet:
       return WaitQuiet(std::min(step.from, step.to), std::max(step.from, step.to), deadline);
     case StepKind::kSuspendXdp:
@@ -45,7 +48,7 @@ absl::Status LiveResize::Undo(const Step& step) {
 }
 
 absl::Status LiveResize::Reverse(const Step& step) {
-  const absl::Time no_deadline = absl::InfiniteFuture();
+  const SteadyTime no_deadline = SteadyTime::InfiniteFuture();
   switch (step.kind) {
     case StepKind::kMakeLanes:
       return CloseLanes(step.from, step.to, no_deadline);
@@ -77,16 +80,16 @@ absl::Status LiveResize::Reverse(const Step& step) {
 }
 
 // Packets for a lane that is closed fall to the bridge lane, which therefore waits until the lane is drained.
-absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end, absl::Time deadline) {
+absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end, SteadyTime deadline) {
   for (uint32_t lane = end; lane-- > first;) {
     if (o_.lanes.Find(lane) == nullptr) {
       continue;
     }
-    absl::Status s = absl::Now() >= deadline
+    absl::Status s = SteadyTime::Now() >= deadline
                          ? absl::DeadlineExceededError("the time given ran out")
                          : o_.dataplane.Fenced({kBridgeLane}, [&] { return o_.lanes.Remove(lane); }, {});
     if (!s.ok()) {
-      if (absl::Status undone = o_.lanes.Open(lane + 1, end, absl::InfiniteFuture()); !undone.ok()) {
+      if (absl::Status undone = o_.lanes.Open(lane + 1, end, SteadyTime::InfiniteFuture()); !undone.ok()) {
         spdlog::error("opening lanes again: {}", std::string(undone.message()));
       }
       return s;
@@ -95,22 +98,23 @@ absl::Status LiveResize::CloseLanes(uint32_t first, uint32_t end, absl::Time dea
   return absl::OkStatus();
 }
 
-absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline) {
+absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, SteadyTime deadline) {
   const auto received = [&](uint32_t from, uint32_t to) {
     uint64_t sum = 0;
     for (const Port& port : o_.ports) {
-      sum += port.Packets(SLUICE_VERDICT_BRIDGED, from, to);
+      sum += port.BridgedPackets(from, to);
     }
     for (uint32_t lane = from; lane < to; ++lane) {
-      for (const LanePortStats& port : o_.dataplane.stats()->lanes[lane].ports) {
-        sum += port.rx_packets.Get();
+      for (uint32_t port = 0; port < o_.ports.size(); ++port) {
+        sum += o_.dataplane.stats().port(lane, port).rx_packets.Get();
       }
     }
     return sum;
   };
   const auto counts = [&] { return LaneCounts{.going = received(first, end), .staying = received(0, first)}; };
-  QuietWait wait(o_.ports.FlowsFollowTransmit(), counts(), absl::Now());
-  while (!wait.Over(counts(), absl::Now()) && absl::Now() < deadline) {
+  QuietWait wait(o_.ports.FlowsFollowTransmit(), counts(), SteadyTime::Now());
+  while (!wait.Over(counts(), SteadyTime::Now()) && SteadyTime::Now() < deadline) {
+    NoteProgress();
     absl::SleepFor(absl::Milliseconds(2));
   }
   if (wait.still_receiving()) {
@@ -119,7 +123,7 @@ absl::Status LiveResize::WaitQuiet(uint32_t first, uint32_t end, absl::Time dead
   return absl::OkStatus();
 }
 
-absl::Status LiveResize::SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline) {
+absl::Status LiveResize::SetChannels(uint32_t port, uint32_t pairs, SteadyTime deadline) {
   absl::Status s = o_.calls.Time("ethtool -L", [&] { return o_.ports[port].SetQueuePairs(pairs, deadline); });
   if (s.ok()) {
     RewriteRssTables();
@@ -176,14 +180,15 @@ absl::Status LiveResize::SwitchXdpOfPorts(bool on) {
 void LiveResize::WaitForBridges() {
   constexpr absl::Duration kStill = absl::Milliseconds(10);  // many softirqs, also on an emulated guest
   constexpr absl::Duration kLook = absl::Microseconds(500);
-  const absl::Time bound = absl::Now() + absl::Milliseconds(100);
+  const SteadyTime bound = SteadyTime::Now() + absl::Milliseconds(100);
   int64_t last = FramesOnBridges(o_);
-  absl::Time since = absl::Now();
-  while (!o_.dataplane.down() && last > on_bridges_before_ && absl::Now() - since < kStill && absl::Now() < bound) {
+  SteadyTime since = SteadyTime::Now();
+  while (!o_.dataplane.down() && last > on_bridges_before_ && SteadyTime::Now() - since < kStill &&
+         SteadyTime::Now() < bound) {
     absl::SleepFor(kLook);
     if (const int64_t now = FramesOnBridges(o_); now != last) {
       last = now;
-      since = absl::Now();
+      since = SteadyTime::Now();
     }
   }
 }
@@ -192,6 +197,7 @@ void LiveResize::WaitForBridges() {
 // those to fresh ones.
 absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
   const std::vector<uint32_t> old = from < to ? o_.lanes.Pairs(0, from) : o_.lanes.Pairs(to, from);
+  const std::vector<uint32_t> fresh = from < to ? o_.lanes.Pairs(from, to) : o_.lanes.Pairs(0, to);
   const auto change = [&] {
     absl::Status s = o_.calls.Time("set RSS tables", [&] { return o_.ports.SpreadOver(from, to); });
     if (s.ok()) {
@@ -200,7 +206,37 @@ absl::Status LiveResize::SetSpread(uint32_t from, uint32_t to) {
     }
     return s;
   };
-  return o_.dataplane.Fenced(from < to ? o_.lanes.Pairs(from, to) : o_.lanes.Pairs(0, to), change, old);
+  absl::Status s = o_.dataplane.Fenced(fresh, change, old);
+  if (s.ok()) {
+    CountMixedByHost(fresh);
+  }
+  return s;
+}
+
+// A flow that a fresh lane answers leaves by another queue than before, and the host moves it between its own queues.
+// It may read a younger packet there before an older one, and both come by the same pair, so nothing here can tell.
+// Packets that come until the host has read what it had are counted, for ports on which a fresh lane has answered.
+void LiveResize::CountMixedByHost(const std::vector<uint32_t>& fresh) {
+  constexpr absl::Duration kHostReads = absl::Milliseconds(250);
+  if (!o_.ports.Any([](const Port& port) { return port.info().HostMayMixFlows(); })) {
+    return;
+  }
+  const auto sum = [&](uint32_t port, StatsCounter LanePortStats::*counter) {
+    return std::accumulate(fresh.begin(), fresh.end(), uint64_t{0}, [&](uint64_t packets, uint32_t lane) {
+      return packets + (o_.dataplane.stats().port(lane, port).*counter).Get();
+    });
+  };
+  std::vector<uint64_t> received, sent;
+  for (uint32_t port = 0; port < o_.ports.size(); ++port) {
+    received.push_back(sum(port, &LanePortStats::rx_packets));
+    sent.push_back(sum(port, &LanePortStats::tx_packets));
+  }
+  NoteProgress();
+  absl::SleepFor(kHostReads);
+  for (uint32_t port = 0; port < o_.ports.size(); ++port) {
+    const bool moved = o_.ports[port].info().HostMayMixFlows() && sum(port, &LanePortStats::tx_packets) > sent[port];
+    mixed_by_host_ += moved ? sum(port, &LanePortStats::rx_packets) - received[port] : 0;
+  }
 }
 
 // Brings the packets that the device had put into the queues of these lanes to their sockets.

@@ -19,6 +19,7 @@
 #include "control/resize/resize_costs.h"
 #include "control/resize/resize_objects.h"
 #include "control/resize/resize_run.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -28,16 +29,18 @@ class LiveResize : public ResizeActions {
   LiveResize(const ResizeObjects& objects, uint32_t active_pairs)
       : o_(objects), spread_over_(active_pairs), on_bridges_before_(FramesOnBridges(objects)) {}
 
-  absl::Status Do(const Step& step, absl::Time deadline) override;
+  absl::Status Do(const Step& step, SteadyTime deadline) override;
   // Ok also when the dataplane died over it: its successor is given the state that this leaves.
   absl::Status Undo(const Step& step) override;
   std::vector<TimedCall> TakeCalls() override { return o_.calls.Take(); }
+  // Returns the number of packets that the host may have brought out of order when their flows moved.
+  uint64_t mixed_by_host() const { return mixed_by_host_; }
 
  private:
   absl::Status Reverse(const Step& step);
-  absl::Status CloseLanes(uint32_t first, uint32_t end, absl::Time deadline);
-  absl::Status WaitQuiet(uint32_t first, uint32_t end, absl::Time deadline);
-  absl::Status SetChannels(uint32_t port, uint32_t pairs, absl::Time deadline);
+  absl::Status CloseLanes(uint32_t first, uint32_t end, SteadyTime deadline);
+  absl::Status WaitQuiet(uint32_t first, uint32_t end, SteadyTime deadline);
+  absl::Status SetChannels(uint32_t port, uint32_t pairs, SteadyTime deadline);
   void RewriteRssTables();
   absl::Status SetXdp(bool on);
   absl::Status SwitchXdp(bool on);
@@ -45,10 +48,12 @@ class LiveResize : public ResizeActions {
   void WaitForBridges();
   absl::Status SetSpread(uint32_t from, uint32_t to);
   void PollQueues(const std::vector<uint32_t>& lanes);
+  void CountMixedByHost(const std::vector<uint32_t>& fresh);
 
   const ResizeObjects o_;
   uint32_t spread_over_;             // pairs that RSS tables use, where there are any
   const int64_t on_bridges_before_;  // not 0 when a veth ring once overflowed
+  uint64_t mixed_by_host_ = 0;
 };
 
 }  // namespace sluice

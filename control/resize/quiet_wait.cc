@@ -1,11 +1,12 @@
 #include "control/resize/quiet_wait.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
-QuietWait::QuietWait(bool host_queues_by_pair, LaneCounts counts, absl::Time now)
+QuietWait::QuietWait(bool host_queues_by_pair, LaneCounts counts, SteadyTime now)
     : signs_wanted_(host_queues_by_pair ? kSigns : 0), bound_(now + kBound), last_(counts), quiet_since_(now) {}
 
-bool QuietWait::Over(LaneCounts counts, absl::Time now) {
+bool QuietWait::Over(LaneCounts counts, SteadyTime now) {
   if (counts.staying != last_.staying) {
     ++signs_;
   }

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -29,19 +30,19 @@ class QuietWait {
   static constexpr int kSigns = 3;
   static constexpr absl::Duration kLongQuiet = absl::Milliseconds(200);
 
-  QuietWait(bool host_queues_by_pair, LaneCounts counts, absl::Time now);
+  QuietWait(bool host_queues_by_pair, LaneCounts counts, SteadyTime now);
 
   // Returns true when waiting is over: it was quiet, or kBound passed.
-  bool Over(LaneCounts counts, absl::Time now);
+  bool Over(LaneCounts counts, SteadyTime now);
 
   // True if it ended at the bound: the device does not move some flows.
   bool still_receiving() const { return still_receiving_; }
 
  private:
   const int signs_wanted_;
-  const absl::Time bound_;
+  const SteadyTime bound_;
   LaneCounts last_;
-  absl::Time quiet_since_;
+  SteadyTime quiet_since_;
   int signs_ = 0;
   bool received_ = false;  // by the lanes that close
   bool still_receiving_ = false;

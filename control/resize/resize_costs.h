@@ -3,24 +3,29 @@
 #define SLUICE_CONTROL_RESIZE_RESIZE_COSTS_H_
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 #include "control/resize/resize_objects.h"
 
 namespace sluice {
 
+// Lost frames by reason, under the names of `sluicectl status`. Frames that the function decided to drop are not lost.
+using Losses = std::map<std::string, uint64_t>;
+
+uint64_t Sum(const Losses& losses);
+
 // In frames.
 struct ResizeCosts {
-  uint64_t bridged = 0;    // that came over the bridge
-  uint64_t held = 0;       // that waited behind a fence
-  uint64_t reordered = 0;  // of those, let go before it was proven that nothing older was still coming: an upper bound
-  uint64_t lost = 0;       // drops of any kind that we count
+  uint64_t bridged = 0;  // that came over the bridge
+  uint64_t held = 0;     // that waited behind a fence
+  // An upper bound: held frames that left before older ones were proven to be out, and frames that the host may have
+  // mixed (LiveResize::mixed_by_host).
+  uint64_t reordered = 0;
+  Losses lost;
 
-  ResizeCosts operator-(const ResizeCosts& before) const {
-    return {bridged - before.bridged, held - before.held, reordered - before.reordered, lost - before.lost};
-  }
-  ResizeCosts operator+(const ResizeCosts& more) const {
-    return {bridged + more.bridged, held + more.held, reordered + more.reordered, lost + more.lost};
-  }
+  ResizeCosts operator-(const ResizeCosts& before) const;
+  ResizeCosts operator+(const ResizeCosts& more) const;
 };
 
 ResizeCosts CountCosts(const ResizeObjects& objects);

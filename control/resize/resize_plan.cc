@@ -192,6 +192,10 @@ absl::StatusOr<ResizePlan> PlanWorkers(const ResizeState& state, uint32_t worker
   if (workers == 0) {
     return absl::InvalidArgumentError("0 workers are not possible: the lanes need at least one");
   }
+  if (workers > SLUICE_MAX_QUEUES) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(workers, " workers are more than the ", SLUICE_MAX_QUEUES, " this build handles"));
+  }
   if (workers > state.usable_cores) {
     return absl::InvalidArgumentError(absl::StrCat(workers, " workers need as many cores, and ", state.usable_cores,
                                                    " can be used (those online, less any the config leaves out)"));

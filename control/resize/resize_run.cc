@@ -1,7 +1,7 @@
 #include "control/resize/resize_run.h"
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 namespace {
@@ -10,9 +10,10 @@ namespace {
 absl::Status RollBack(const ResizePlan& plan, size_t steps_done, ResizeActions& actions, ResizeOutcome& outcome) {
   absl::Status first_error;
   for (size_t i = steps_done; i-- > 0;) {
-    const absl::Time start = absl::Now();
+    const SteadyTime start = SteadyTime::Now();
     absl::Status s = actions.Undo(plan.steps[i]);
-    outcome.steps.push_back({absl::StrCat("undo: ", plan.steps[i].text), absl::Now() - start, actions.TakeCalls()});
+    outcome.steps.push_back(
+        {absl::StrCat("undo: ", plan.steps[i].text), SteadyTime::Now() - start, actions.TakeCalls()});
     if (!s.ok() && first_error.ok()) {
       first_error = absl::Status(s.code(), absl::StrCat("undoing \"", plan.steps[i].text, "\": ", s.message()));
     }
@@ -22,15 +23,15 @@ absl::Status RollBack(const ResizePlan& plan, size_t steps_done, ResizeActions& 
 
 }  // namespace
 
-ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, absl::Time deadline) {
+ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, SteadyTime deadline) {
   ResizeOutcome outcome;
-  absl::Time suspended_at = absl::InfiniteFuture();
+  SteadyTime suspended_at = SteadyTime::InfiniteFuture();
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     const Step& step = plan.steps[i];
-    const absl::Time start = absl::Now();
+    const SteadyTime start = SteadyTime::Now();
     absl::Status s =
         start >= deadline ? absl::DeadlineExceededError("the time given ran out") : actions.Do(step, deadline);
-    const absl::Time end = absl::Now();
+    const SteadyTime end = SteadyTime::Now();
     outcome.steps.push_back({step.text, end - start, actions.TakeCalls()});
     if (step.kind == StepKind::kSuspendXdp) {
       suspended_at = start;
@@ -43,14 +44,14 @@ ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, absl::Time
         absl::StrAppend(&message, "; and rolling back failed: ", undone.message());
       }
       outcome.error = absl::Status(s.code(), message);
-      if (suspended_at != absl::InfiniteFuture()) {
-        outcome.blocked = absl::Now() - suspended_at;
+      if (suspended_at != SteadyTime::InfiniteFuture()) {
+        outcome.blocked = SteadyTime::Now() - suspended_at;
       }
       return outcome;
     }
     if (step.kind == StepKind::kResumeXdp) {
       outcome.blocked = end - suspended_at;
-      suspended_at = absl::InfiniteFuture();
+      suspended_at = SteadyTime::InfiniteFuture();
     }
   }
   return outcome;

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "control/dataplane/call_log.h"
 #include "control/resize/resize_plan.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -16,7 +17,7 @@ namespace sluice {
 class ResizeActions {
  public:
   virtual ~ResizeActions() = default;
-  virtual absl::Status Do(const Step& step, absl::Time deadline) = 0;
+  virtual absl::Status Do(const Step& step, SteadyTime deadline) = 0;
   virtual absl::Status Undo(const Step& step) = 0;
   // Returns the calls that the last Do() or Undo() spent its time on, as far as they were timed, and forgets them.
   virtual std::vector<TimedCall> TakeCalls() { return {}; }
@@ -38,7 +39,7 @@ struct ResizeOutcome {
 };
 
 // Checks `deadline` between steps and passes it to each; rolling back has no deadline.
-ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, absl::Time deadline);
+ResizeOutcome RunPlan(const ResizePlan& plan, ResizeActions& actions, SteadyTime deadline);
 
 }  // namespace sluice
 

@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <string>
 
-#include "absl/time/clock.h"
 #include "control/resize/lane_repair.h"
 #include "control/resize/live_resize.h"
 #include "control/resize/resize_repair.h"
+#include "dataplane/base/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "spdlog/spdlog.h"
 
 namespace sluice {
@@ -34,8 +35,10 @@ ResizeState Resizer::CurrentState() const {
   return state;
 }
 
-absl::StatusOr<ResizePlan> Resizer::Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline) {
-  o_.ports.Reconcile(active_pairs_);
+absl::StatusOr<ResizePlan> Resizer::Resize(const ResizeWish& wish, bool dry_run, SteadyTime deadline) {
+  if (absl::Status s = o_.ports.Reconcile(active_pairs_, o_.lanes.frame_size_bytes()); !s.ok()) {
+    return s;
+  }
   absl::StatusOr<ResizePlan> plan = PlanResize(CurrentState(), wish);
   if (!plan.ok() || dry_run || plan->lever == Lever::kNone) {
     return plan;
@@ -54,7 +57,7 @@ absl::StatusOr<ResizePlan> Resizer::Resize(const ResizeWish& wish, bool dry_run,
   return plan;
 }
 
-absl::StatusOr<ResizePlan> Resizer::SetWorkers(uint32_t workers, absl::Time deadline) {
+absl::StatusOr<ResizePlan> Resizer::SetWorkers(uint32_t workers, SteadyTime deadline) {
   absl::StatusOr<ResizePlan> plan = PlanWorkers(CurrentState(), workers);
   if (!plan.ok()) {
     return plan;
@@ -73,7 +76,7 @@ absl::StatusOr<ResizePlan> Resizer::SetWorkers(uint32_t workers, absl::Time dead
   return plan;
 }
 
-absl::Status Resizer::SetPlacement(PlacementWish wish, absl::Time deadline) {
+absl::Status Resizer::SetPlacement(PlacementWish wish, SteadyTime deadline) {
   const PlacementWish wish_before = o_.placement.wish();
   const std::vector<uint32_t> usable_before = o_.placement.usable_cores();
   o_.placement.SetWish(std::move(wish));
@@ -90,7 +93,7 @@ absl::Status Resizer::SetPlacement(PlacementWish wish, absl::Time deadline) {
   return s;
 }
 
-absl::Status Resizer::PlaceAsWished(absl::Time deadline) {
+absl::Status Resizer::PlaceAsWished(SteadyTime deadline) {
   const uint32_t workers = WorkersFor(active_pairs_);
   const std::vector<uint32_t>& now = o_.placement.worker_cores();
   const std::vector<uint32_t>& usable = o_.placement.usable_cores();
@@ -115,10 +118,14 @@ absl::Status Resizer::PlaceAsWished(absl::Time deadline) {
 void Resizer::FollowCpus() {
   absl::StatusOr<std::vector<uint32_t>> cores = o_.placement.FindUsableCores();
   const std::vector<uint32_t> before = o_.placement.usable_cores();
-  if (!cores.ok() || *cores == before || o_.dataplane.down()) {
+  if (!cores.ok() || o_.dataplane.down() || (*cores == before && o_.placement.WorkersAreInPlace())) {
     return;
   }
-  spdlog::info("usable cores changed from {} to {}", before.size(), cores->size());
+  if (*cores == before) {
+    spdlog::warn("somebody moved workers to other CPUs; they are placed again");
+  } else {
+    spdlog::info("usable cores changed from {} to {}", before.size(), cores->size());
+  }
   o_.placement.SetUsableCores(*std::move(cores));
   absl::Status s = offload_.Stop();
   if (s.ok()) {
@@ -130,7 +137,7 @@ void Resizer::FollowCpus() {
   }
 }
 
-absl::Status Resizer::Run(const ResizePlan& plan, absl::Time deadline) {
+absl::Status Resizer::Run(const ResizePlan& plan, SteadyTime deadline) {
   FinishedResize finished;
   finished.lever = plan.lever;
   finished.from = plan.from;
@@ -140,6 +147,7 @@ absl::Status Resizer::Run(const ResizePlan& plan, absl::Time deadline) {
   LiveResize actions(o_, active_pairs_);
   finished.outcome = RunPlan(plan, actions, deadline);
   finished.costs = CountCosts(o_) - before;
+  finished.costs.reordered += actions.mixed_by_host();
   absl::Status error = finished.outcome.error;
   Record(std::move(finished));
   return error;
@@ -159,11 +167,11 @@ void Resizer::Begin(const ResizePlan& plan, const ResizeCosts& before) {
     resize.set_method(LeverName(plan.lever));
     resize.set_from(plan.from);
     resize.set_to(plan.to);
-    resize.set_began_unix_ns(absl::ToUnixNanos(absl::Now()));
+    resize.set_began_ns(MonotonicNs());
     resize.set_bridged_before(before.bridged);
     resize.set_held_before(before.held);
     resize.set_reordered_before(before.reordered);
-    resize.set_dropped_before(o_.dataplane.stats().Balance().dropped);
+    resize.set_dropped_before(Sum(before.lost));
   });
 }
 
@@ -190,11 +198,25 @@ absl::Status Resizer::TakeOver() {
   const SavedState& saved = state_.state();
   const uint32_t open = o_.lanes.pair_lanes();
   // Fewer than are open, after the spread lever.
-  const bool fewer = !saved.has_resize() && saved.active_pairs() > 0 && saved.active_pairs() < open;
+  const bool can_spread = !o_.ports.Any([](const Port& port) { return !port.info().has_rss; });
+  const bool fewer = can_spread && !saved.has_resize() && saved.active_pairs() > 0 && saved.active_pairs() < open;
   StartWith(fewer ? saved.active_pairs() : open);
   spdlog::info("took over from an earlier agent: {} lanes, dataplane {} went on meanwhile", open, o_.dataplane.pid());
   const bool xdp_was_off = o_.ports.Any([](const Port& port) { return port.info().xdp_was_off; });
   return *repaired || xdp_was_off || saved.has_resize() ? PlaceAfterRepair() : absl::OkStatus();
+}
+
+absl::Status Resizer::RemakeLanes() {
+  absl::Status s = offload_.Stop();
+  const absl::StatusOr<bool> repaired = s.ok() ? RepairLanes(o_) : s;
+  if (!repaired.ok()) {
+    return repaired.status();
+  }
+  active_pairs_ = std::min(active_pairs_, o_.lanes.pair_lanes());
+  s = o_.ports.WriteRssTables(active_pairs_);
+  s = s.ok() ? o_.placement.Place(WorkersFor(active_pairs_), o_.lanes.All()) : s;
+  Save();
+  return s;
 }
 
 absl::Status Resizer::PlaceAfterRepair() {
@@ -228,15 +250,19 @@ void Resizer::ReportInterrupted() {
                                           finished.lever == Lever::kCores ? o_.placement.workers() : active_pairs_);
   // The moment at which XDP went off is not known; it was not before this.
   if (o_.ports.Any([](const Port& port) { return port.info().xdp_was_off; })) {
-    finished.outcome.blocked = std::max(absl::ZeroDuration(), absl::Now() - absl::FromUnixNanos(was.began_unix_ns()));
+    finished.outcome.blocked = absl::Nanoseconds(std::max<int64_t>(0, MonotonicNs() - was.began_ns()));
   }
   // The kernel's drops at sockets that are closed went with the agent that counted them. A dataplane that died, too,
   // has left nothing to count from.
   const ResizeCosts now = CountCosts(o_);
   const auto since = [](uint64_t count, uint64_t before) { return count - std::min(count, before); };
-  finished.costs = {since(now.bridged, was.bridged_before()), since(now.held, was.held_before()),
+  finished.costs = {since(now.bridged, was.bridged_before()),
+                    since(now.held, was.held_before()),
                     since(now.reordered, was.reordered_before()),
-                    since(o_.dataplane.stats().Balance().dropped, was.dropped_before())};
+                    {}};
+  if (const uint64_t lost = since(Sum(now.lost), was.dropped_before()); lost > 0) {
+    finished.costs.lost = {{"unknown", lost}};  // its reasons before were not saved
+  }
   spdlog::warn("{} from {} to {}: {}", was.method(), was.from(), was.to(),
                std::string(finished.outcome.error.message()));
   Record(std::move(finished));

@@ -23,6 +23,7 @@
 #include "control/resize/resize_plan.h"
 #include "control/resize/resize_run.h"
 #include "control/state/state_file.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -58,11 +59,11 @@ class Resizer {
 
   // Plans and, unless `dry_run`, runs. Returns the plan in both cases; its outcome is last_resize(). An error is a
   // refusal: nothing was begun.
-  absl::StatusOr<ResizePlan> Resize(const ResizeWish& wish, bool dry_run, absl::Time deadline);
-  absl::StatusOr<ResizePlan> SetWorkers(uint32_t workers, absl::Time deadline);
+  absl::StatusOr<ResizePlan> Resize(const ResizeWish& wish, bool dry_run, SteadyTime deadline);
+  absl::StatusOr<ResizePlan> SetWorkers(uint32_t workers, SteadyTime deadline);
   // Places workers and cores as wished, or changes nothing.
-  absl::Status SetPlacement(PlacementWish wish, absl::Time deadline);
-  // Once a second or so: places the lanes again when CPUs came or went. Errors are logged.
+  absl::Status SetPlacement(PlacementWish wish, SteadyTime deadline);
+  // Once a second or so: places the lanes again when CPUs came or went, or workers were moved. Errors are logged.
   void FollowCpus();
 
   // The last that ended, of this agent or reported for the one before it.
@@ -73,6 +74,8 @@ class Resizer {
   void StartWith(uint32_t pairs);
   // Takes over lanes that an agent before us left, and repairs them.
   absl::Status TakeOver();
+  // Makes lanes anew whose sockets are bound to no device any more, as after a device was deleted and made again.
+  absl::Status RemakeLanes();
   // Reports a resize that the agent before us began and did not end. Once, after TakeOver() or a fresh start.
   void ReportInterrupted();
   // Writes which pairs get traffic.
@@ -80,8 +83,8 @@ class Resizer {
 
  private:
   ResizeState CurrentState() const;
-  absl::Status Run(const ResizePlan& plan, absl::Time deadline);
-  absl::Status PlaceAsWished(absl::Time deadline);
+  absl::Status Run(const ResizePlan& plan, SteadyTime deadline);
+  absl::Status PlaceAsWished(SteadyTime deadline);
   absl::Status PlaceAfterRepair();
   void Begin(const ResizePlan& plan, const ResizeCosts& before);
   void End();

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -27,10 +28,23 @@ uint8_t BitsBeyond(uint32_t prefix_bits, uint32_t index) {
                                     : static_cast<uint8_t>(0xff >> (prefix_bits - start));
 }
 
+constexpr uint32_t kMappedBits = 96;  // of the prefix ::ffff:0:0/96
+
+uint32_t BitsOfFamily(uint8_t family) {
+  return family == 4 ? 32 : 128;
+}
+
+bool IsIpv4Mapped(const Prefix& prefix) {
+  constexpr std::array<uint8_t, kMappedBits / 8> kMapped = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return prefix.family == 6 && prefix.bits >= kMappedBits &&
+         std::equal(kMapped.begin(), kMapped.end(), prefix.address.begin());
+}
+
 }  // namespace
 
-std::string ParsePrefix(const std::string& text, Prefix& prefix) {
+std::string ParseLoosePrefix(const std::string& text, Prefix& prefix, PrefixNotes& notes) {
   prefix = {};
+  notes = {};
   const size_t slash = text.find('/');
   const std::string address = text.substr(0, slash);
   // inet_pton stops at a NUL and accepts what is before it.
@@ -42,20 +56,38 @@ std::string ParsePrefix(const std::string& text, Prefix& prefix) {
   } else {
     return absl::StrCat(Quoted(text), " is no IPv4 or IPv6 address or prefix, such as 10.0.0.0/8 or 2001:db8::/32");
   }
-  const uint32_t most = prefix.family == 4 ? 32 : 128;
-  const std::optional<uint32_t> bits =
-      slash == std::string::npos ? most : ParseNumberUpTo(text.substr(slash + 1), most);
-  if (!bits.has_value()) {
+  const std::string length = slash == std::string::npos ? "" : text.substr(slash + 1);
+  const uint32_t most = BitsOfFamily(prefix.family);
+  const std::optional<uint32_t> bits = slash == std::string::npos ? most : ParseNumberUpTo(length, most);
+  if (!bits.has_value() || (length.size() > 1 && length.front() == '0')) {
     return absl::StrCat(Quoted(text), ": the prefix length must be 0..", most);
   }
   prefix.bits = *bits;
-  bool stray_bits = false;
-  for (uint32_t index = 0; index < most / 8; ++index) {
+  if (IsIpv4Mapped(prefix)) {
+    notes.ipv4_mapped = true;
+    std::copy_n(prefix.address.begin() + kMappedBits / 8, 4, prefix.address.begin());
+    std::fill(prefix.address.begin() + 4, prefix.address.end(), 0);
+    prefix.family = 4;
+    prefix.bits -= kMappedBits;
+  }
+  for (uint32_t index = 0; index < BitsOfFamily(prefix.family) / 8; ++index) {
     const uint8_t beyond = BitsBeyond(prefix.bits, index);
-    stray_bits |= (prefix.address[index] & beyond) != 0;
+    notes.host_bits |= (prefix.address[index] & beyond) != 0;
     prefix.address[index] &= static_cast<uint8_t>(~beyond);
   }
-  if (stray_bits) {
+  return "";
+}
+
+std::string ParsePrefix(const std::string& text, Prefix& prefix) {
+  PrefixNotes notes;
+  if (std::string problem = ParseLoosePrefix(text, prefix, notes); !problem.empty()) {
+    return problem;
+  }
+  if (notes.ipv4_mapped) {
+    return absl::StrCat(Quoted(text), " is IPv4 written as IPv6, which no packet has; ", PrefixText(prefix),
+                        " is allowed");
+  }
+  if (notes.host_bits) {
     return absl::StrCat(Quoted(text), " has bits beyond the prefix; ", PrefixText(prefix), " is allowed");
   }
   return "";
@@ -84,6 +116,14 @@ sluice_prefix TrieKey(const Prefix& prefix, uint32_t field, uint32_t bank) {
   static_assert(sizeof(key.addr_be) == sizeof(prefix.address));
   std::memcpy(key.addr_be, prefix.address.data(), sizeof(key.addr_be));
   return key;
+}
+
+Prefix PrefixOf(const sluice_prefix& key) {
+  Prefix prefix;
+  prefix.family = static_cast<uint8_t>(key.table);  // its lowest byte
+  prefix.bits = key.prefixlen - SLUICE_PREFIX_TABLE_BITS;
+  std::memcpy(prefix.address.data(), key.addr_be, sizeof(key.addr_be));
+  return prefix;
 }
 
 }  // namespace sluice

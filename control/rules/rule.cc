@@ -28,7 +28,19 @@ constexpr RuleWord kEthertypes[] = {
     {"ipv4", SLUICE_ETHERTYPE_IPV4, ""}, {"ipv6", SLUICE_ETHERTYPE_IPV6, ""}, {"arp", SLUICE_ETHERTYPE_ARP, ""}};
 constexpr RuleWord kActions[] = {{"dataplane", SLUICE_ACTION_DATAPLANE, "to the network function"},
                                  {"pass", SLUICE_ACTION_PASS, "to the kernel"},
+                                 {"both", SLUICE_ACTION_BOTH, "to the function, and a copy to the kernel"},
                                  {"drop", SLUICE_ACTION_DROP, "nowhere, counted"}};
+
+// The words of Open vSwitch's ip_frag (ovs-fields(7)). A value is a range of enum sluice_fragment.
+constexpr uint32_t FragmentRange(uint32_t first, uint32_t last) {
+  return first << 8 | last;
+}
+constexpr RuleWord kFragments[] = {
+    {"no", FragmentRange(SLUICE_FRAGMENT_NO, SLUICE_FRAGMENT_NO), "whole packets"},
+    {"yes", FragmentRange(SLUICE_FRAGMENT_FIRST, SLUICE_FRAGMENT_LATER), "all fragments"},
+    {"first", FragmentRange(SLUICE_FRAGMENT_FIRST, SLUICE_FRAGMENT_FIRST), "first fragments, which have the ports"},
+    {"later", FragmentRange(SLUICE_FRAGMENT_LATER, SLUICE_FRAGMENT_LATER), "all fragments but the first"},
+    {"not_later", FragmentRange(SLUICE_FRAGMENT_NO, SLUICE_FRAGMENT_FIRST), "whole packets and first fragments"}};
 
 constexpr const char* kAnything = "anything";
 constexpr const char* kPortRange = "a number 0..65535 or \"FIRST-LAST\"";
@@ -41,7 +53,9 @@ constexpr RuleField kFields[] = {
     {"dst", {}, kPrefix, kAnything, "The destination address."},
     {"src_port", {}, kPortRange, kAnything, kWithPorts},
     {"dst_port", {}, kPortRange, kAnything, kWithPorts},
-    {"vlan", {}, "a number 0..4094", kAnything, "The id of the outermost VLAN tag."},
+    {"fragment", kFragments, "", kAnything,
+     "Fragments have one protocol and one pair of addresses; the ports are in the first."},
+    {"vlan", {}, "a number 0..4094", kAnything, "The id of the outermost VLAN tag, priority tags apart."},
     {"ethertype", kEthertypes, "a number 0x0600..0xffff", kAnything, "The ethertype behind all VLAN tags."},
     {"in_port", {}, "a port's name", "every port", "The only port that gets the rule."},
     {"action", kActions, "", "", "The fate of the packets that match all other keys of the rule."},
@@ -87,6 +101,7 @@ class Compiler {
     Proto();
     Addresses();
     Ports();
+    Fragment();
     if (problems_.empty()) {
       RefuseContradictions();
     }
@@ -228,6 +243,21 @@ class Compiler {
     last = range->last;
   }
 
+  void Fragment() {
+    const std::string* text = Get("fragment");
+    if (text == nullptr) {
+      return;
+    }
+    const std::optional<uint32_t> range = Find(kFragments, *text);
+    if (!range.has_value()) {
+      NotAllowed("fragment", *text);
+      return;
+    }
+    rule_.match |= SLUICE_MATCH_FRAGMENT;
+    rule_.fragment_first = static_cast<uint8_t>(*range >> 8);
+    rule_.fragment_last = static_cast<uint8_t>(*range);
+  }
+
   void InPort() {
     const std::string* text = Get("in_port");
     if (text == nullptr) {
@@ -244,6 +274,9 @@ class Compiler {
     for (const char* field : {"src_port", "dst_port"}) {
       if (Get(field) != nullptr && !HasProto(IPPROTO_TCP) && !HasProto(IPPROTO_UDP) && !HasProto(IPPROTO_SCTP)) {
         Problem(field, "only packets of a protocol with ports have one; proto must be tcp, udp or sctp");
+      } else if (Get(field) != nullptr && Matches(SLUICE_MATCH_FRAGMENT) &&
+                 rule_.fragment_first == SLUICE_FRAGMENT_LATER) {
+        Problem(field, "later fragments have no ports; leave this field out, or fragment");
       }
     }
     const uint8_t family = Matches(SLUICE_MATCH_SRC) ? rule_.src.family : rule_.dst.family;  // 0: no address is named
@@ -258,9 +291,10 @@ class Compiler {
     }
     const uint32_t type = rule_.ethertype;
     const bool ip = type == SLUICE_ETHERTYPE_IPV4 || type == SLUICE_ETHERTYPE_IPV6;
-    if (!ip && (family != 0 || Matches(SLUICE_MATCH_PROTO))) {
-      Problem("ethertype", absl::StrCat("'", *Get("ethertype"),
-                                        "' packets have no proto, src or dst; with those it must be ipv4 or ipv6"));
+    if (!ip && (family != 0 || Matches(SLUICE_MATCH_PROTO | SLUICE_MATCH_FRAGMENT))) {
+      Problem("ethertype",
+              absl::StrCat("'", *Get("ethertype"),
+                           "' packets have no proto, src, dst or fragment; with those it must be ipv4 or ipv6"));
     }
     if ((type == SLUICE_ETHERTYPE_IPV4 && family == 6) || (type == SLUICE_ETHERTYPE_IPV6 && family == 4)) {
       Problem("ethertype",

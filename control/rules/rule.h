@@ -60,6 +60,8 @@ struct RuleConfig {
   uint16_t src_port_last = 0;
   uint16_t dst_port_first = 0;
   uint16_t dst_port_last = 0;
+  uint8_t fragment_first = 0;  // inclusive range of enum sluice_fragment
+  uint8_t fragment_last = 0;
   Prefix src;  // both of one family where both are named
   Prefix dst;
 };

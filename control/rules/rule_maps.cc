@@ -55,6 +55,19 @@ absl::StatusOr<RuleMaps> RuleMaps::Open(const std::string& pin_dir) {
   return RuleMaps(std::move(maps));
 }
 
+absl::Status RuleMaps::PinIn(const std::string& pin_dir) const {
+  absl::Status s;
+  for (const auto& [name, fd] : {std::pair<const char*, const UniqueFd*>{SLUICE_MAP_RULE_BANKS, &maps_.banks},
+                                 {SLUICE_MAP_RULES, &maps_.rules},
+                                 {SLUICE_MAP_RULE_SETS, &maps_.sets},
+                                 {SLUICE_MAP_RULE_VALUES, &maps_.values},
+                                 {SLUICE_MAP_RULE_PREFIXES, &maps_.prefixes},
+                                 {SLUICE_MAP_RULE_HITS, &maps_.hits}}) {
+    s = s.ok() ? PinMap(fd->get(), pin_dir, name) : s;
+  }
+  return s;
+}
+
 absl::Status RuleMaps::Fill(uint32_t bank, const RuleTables& tables) {
   if (absl::Status s = FillPrefixes(bank, tables); !s.ok()) {
     return s;

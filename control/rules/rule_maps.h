@@ -23,6 +23,9 @@ class RuleMaps {
   explicit RuleMaps(RuleMapFds maps) : maps_(std::move(maps)) {}
   static absl::StatusOr<RuleMaps> Open(const std::string& pin_dir);
 
+  // Pins each map that is not pinned there.
+  absl::Status PinIn(const std::string& pin_dir) const;
+
   // Writes a bank in which no packet is looked up. An error leaves this bank half written; the other one is unchanged.
   absl::Status Fill(uint32_t bank, const RuleTables& tables);
   // Returns the counter's sum over all CPUs.

@@ -17,8 +17,8 @@ struct Range {
   uint32_t last = 0;
 };
 
-constexpr uint32_t kNumberFields[] = {SLUICE_FIELD_ETHERTYPE, SLUICE_FIELD_VLAN, SLUICE_FIELD_PROTO,
-                                      SLUICE_FIELD_SRC_PORT, SLUICE_FIELD_DST_PORT};
+constexpr uint32_t kNumberFields[] = {SLUICE_FIELD_ETHERTYPE, SLUICE_FIELD_VLAN,     SLUICE_FIELD_PROTO,
+                                      SLUICE_FIELD_SRC_PORT,  SLUICE_FIELD_DST_PORT, SLUICE_FIELD_FRAGMENT};
 
 Range RangeOf(const RuleConfig& rule, uint32_t field) {
   switch (field) {
@@ -30,6 +30,8 @@ Range RangeOf(const RuleConfig& rule, uint32_t field) {
       return {rule.proto, rule.proto};
     case SLUICE_FIELD_SRC_PORT:
       return {rule.src_port_first, rule.src_port_last};
+    case SLUICE_FIELD_FRAGMENT:
+      return {rule.fragment_first, rule.fragment_last};
     default:
       return {rule.dst_port_first, rule.dst_port_last};
   }
@@ -55,20 +57,18 @@ class Maker {
   RuleTables Make() {
     for (const ActiveRule& rule : rules_) {
       tables_.bank.fields |= rule.config.match;
-      tables_.rules.push_back({rule.config.action, rule.hits});
+      tables_.rules.push_back({rule.config.action, rule.hits, rule.config.match});
       if (rule.fresh) {
         tables_.fresh_hits.push_back(rule.hits);
       }
     }
     tables_.bank.rules = static_cast<uint32_t>(rules_.size());
+    tables_.bank.all_set = IdOf(SetOf([](const RuleConfig& /*rule*/) { return true; }));
     for (uint32_t field = 0; field < SLUICE_FIELD_COUNT; ++field) {
-      sluice_rule_set absent{};
-      for (size_t r = 0; r < rules_.size(); ++r) {
-        if (!Names(rules_[r].config, field)) {
-          Insert(absent, r);
-        }
-      }
-      tables_.bank.absent_set[field] = IdOf(absent);
+      const auto ignores = [field](const RuleConfig& rule) { return !Names(rule, field); };
+      tables_.bank.absent_set[field] = IdOf(SetOf(ignores));
+      tables_.bank.elsewhere_set[field] =
+          IdOf(SetOf([&](const RuleConfig& rule) { return ignores(rule) || rule.action == SLUICE_ACTION_DROP; }));
     }
     for (const uint32_t field : kNumberFields) {
       if ((tables_.bank.fields & (1U << field)) != 0) {
@@ -82,6 +82,17 @@ class Maker {
   }
 
  private:
+  template <typename Predicate>
+  sluice_rule_set SetOf(const Predicate& has) const {
+    sluice_rule_set set{};
+    for (size_t r = 0; r < rules_.size(); ++r) {
+      if (has(rules_[r].config)) {
+        Insert(set, r);
+      }
+    }
+    return set;
+  }
+
   uint16_t IdOf(const sluice_rule_set& set) {
     std::array<uint64_t, SLUICE_RULE_WORDS> words;
     std::memcpy(words.data(), set.words, sizeof(set.words));
@@ -103,14 +114,10 @@ class Maker {
       }
     }
     for (auto edge = edges.begin(); *edge != SLUICE_FIELD_VALUES; ++edge) {
-      sluice_rule_set set{};
-      for (size_t r = 0; r < rules_.size(); ++r) {
-        const Range range = RangeOf(rules_[r].config, field);
-        if (!Names(rules_[r].config, field) || (range.first <= *edge && *edge <= range.last)) {
-          Insert(set, r);
-        }
-      }
-      const uint16_t id = IdOf(set);
+      const uint16_t id = IdOf(SetOf([&](const RuleConfig& rule) {
+        const Range range = RangeOf(rule, field);
+        return !Names(rule, field) || (range.first <= *edge && *edge <= range.last);
+      }));
       for (uint32_t value = *edge; value < *std::next(edge); ++value) {
         tables_.values[value].set[field] = id;
       }
@@ -125,13 +132,9 @@ class Maker {
       }
     }
     for (const Prefix& prefix : prefixes) {
-      sluice_rule_set set{};
-      for (size_t r = 0; r < rules_.size(); ++r) {
-        if (!Names(rules_[r].config, field) || Contains(PrefixOf(rules_[r].config, field), prefix)) {
-          Insert(set, r);
-        }
-      }
-      tables_.prefixes.emplace_back(TrieKey(prefix, field, 0), IdOf(set));
+      const uint16_t id = IdOf(SetOf(
+          [&](const RuleConfig& rule) { return !Names(rule, field) || Contains(PrefixOf(rule, field), prefix); }));
+      tables_.prefixes.emplace_back(TrieKey(prefix, field, 0), id);
     }
   }
 

@@ -47,7 +47,8 @@ absl::StatusOr<SteeringMaps> SteeringMaps::Open(const std::string& pin_dir) {
                                  {SLUICE_MAP_COUNTERS, &maps.counters_},
                                  {SLUICE_MAP_FLOWS, &maps.flows_},
                                  {SLUICE_MAP_DETAILS, &maps.details_},
-                                 {SLUICE_MAP_CREDIT, &maps.credit_}}) {
+                                 {SLUICE_MAP_CREDIT, &maps.credit_},
+                                 {SLUICE_MAP_SELF_TEST, &maps.self_test_}}) {
     absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir, name);
     if (!map.ok()) {
       return map.status();
@@ -76,6 +77,20 @@ absl::Status SteeringMaps::SetCreditBase(uint32_t queue) {
   return absl::OkStatus();
 }
 
+absl::Status SteeringMaps::SetSelfTest(uint32_t queue, const sluice_self_test& test) {
+  return bpf_map_update_elem(self_test_.get(), &queue, &test, BPF_ANY) == 0
+             ? absl::OkStatus()
+             : MapError(absl::StrCat("writing queue ", queue, " of"), SLUICE_MAP_SELF_TEST);
+}
+
+absl::StatusOr<sluice_self_test> SteeringMaps::GetSelfTest(uint32_t queue) const {
+  sluice_self_test test{};
+  if (bpf_map_lookup_elem(self_test_.get(), &queue, &test) != 0) {
+    return MapError(absl::StrCat("reading queue ", queue, " of"), SLUICE_MAP_SELF_TEST);
+  }
+  return test;
+}
+
 absl::Status SteeringMaps::RemoveSocket(uint32_t queue) {
   if (bpf_map_delete_elem(xsks_.get(), &queue) != 0 && errno != ENOENT) {
     return MapError(absl::StrCat("removing queue ", queue, " from"), SLUICE_MAP_XSKS);
@@ -85,6 +100,22 @@ absl::Status SteeringMaps::RemoveSocket(uint32_t queue) {
 
 bool SteeringMaps::ArePinnedIn(const std::string& pin_dir) const {
   return IsPinnedMap(config_.get(), pin_dir, SLUICE_MAP_CONFIG) && IsPinnedMap(xsks_.get(), pin_dir, SLUICE_MAP_XSKS);
+}
+
+absl::Status SteeringMaps::PinIn(const std::string& pin_dir) const {
+  absl::Status s = rules_.PinIn(pin_dir);
+  for (const auto& [name, fd] : {std::pair<const char*, const UniqueFd*>{SLUICE_MAP_XSKS, &xsks_},
+                                 {SLUICE_MAP_CONFIG, &config_},
+                                 {SLUICE_MAP_BLOCKLIST, &blocked_},
+                                 {SLUICE_MAP_LOCALS, &locals_},
+                                 {SLUICE_MAP_COUNTERS, &counters_},
+                                 {SLUICE_MAP_FLOWS, &flows_},
+                                 {SLUICE_MAP_DETAILS, &details_},
+                                 {SLUICE_MAP_CREDIT, &credit_},
+                                 {SLUICE_MAP_SELF_TEST, &self_test_}}) {
+    s = s.ok() ? PinMap(fd->get(), pin_dir, name) : s;
+  }
+  return s;
 }
 
 absl::StatusOr<sluice_config> SteeringMaps::GetConfig() const {
@@ -123,31 +154,50 @@ absl::Status SteeringMaps::FillIdleRules(absl::Span<const ActiveRule> rules) {
   return config.ok() ? rules_.Fill(IdleBank(*config), *tables) : config.status();
 }
 
-absl::Status SteeringMaps::SetBlocklist(int trie) {
-  constexpr uint32_t kOnlyKey = 0;
-  const int failed = trie >= 0 ? bpf_map_update_elem(blocked_.get(), &kOnlyKey, &trie, BPF_ANY)
-                               : bpf_map_delete_elem(blocked_.get(), &kOnlyKey);
+absl::Status SteeringMaps::SetTrie(uint32_t place, int trie) {
+  const int failed = trie >= 0 ? bpf_map_update_elem(blocked_.get(), &place, &trie, BPF_ANY)
+                               : bpf_map_delete_elem(blocked_.get(), &place);
   return failed != 0 && errno != ENOENT ? MapError("writing", SLUICE_MAP_BLOCKLIST) : absl::OkStatus();
 }
 
-absl::StatusOr<UniqueFd> SteeringMaps::OpenBlocklist() const {
-  constexpr uint32_t kOnlyKey = 0;
+absl::StatusOr<UniqueFd> SteeringMaps::OpenTrie(uint32_t place) const {
   uint32_t id = 0;
-  if (bpf_map_lookup_elem(blocked_.get(), &kOnlyKey, &id) != 0) {
+  if (bpf_map_lookup_elem(blocked_.get(), &place, &id) != 0) {
     return errno == ENOENT ? absl::StatusOr<UniqueFd>(UniqueFd()) : MapError("reading", SLUICE_MAP_BLOCKLIST);
   }
   UniqueFd trie(bpf_map_get_fd_by_id(id));
   return trie ? absl::StatusOr<UniqueFd>(std::move(trie)) : MapError("opening the trie of", SLUICE_MAP_BLOCKLIST);
 }
 
-absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses) {
-  std::set<AddressBytes> wanted;
-  for (const sluice_address& address : addresses) {
+absl::Status SteeringMaps::SetList(ListKind kind, int trie) {
+  return SetTrie(static_cast<uint32_t>(kind), trie);
+}
+
+absl::StatusOr<UniqueFd> SteeringMaps::OpenList(ListKind kind) const {
+  return OpenTrie(static_cast<uint32_t>(kind));
+}
+
+absl::Status SteeringMaps::SetFormerList(ListKind kind, int trie) {
+  return SetTrie(SLUICE_LISTS + static_cast<uint32_t>(kind), trie);
+}
+
+absl::StatusOr<UniqueFd> SteeringMaps::OpenFormerList(ListKind kind) const {
+  return OpenTrie(SLUICE_LISTS + static_cast<uint32_t>(kind));
+}
+
+absl::Status SteeringMaps::SetLocals(const Locals& locals) {
+  std::set<AddressBytes> wanted, groups;
+  for (const sluice_address& address : locals.addresses) {
     wanted.insert(BytesOf(address));
   }
+  for (const sluice_address& group : locals.groups) {
+    wanted.insert(BytesOf(group));
+    groups.insert(BytesOf(group));
+  }
   if (wanted.size() > SLUICE_MAX_LOCAL_ADDRESSES) {
-    return absl::ResourceExhaustedError(absl::StrCat(
-        "the guest has ", wanted.size(), " addresses; the steering program can know ", SLUICE_MAX_LOCAL_ADDRESSES));
+    return absl::ResourceExhaustedError(absl::StrCat("the guest has ", wanted.size(),
+                                                     " addresses and multicast groups; the steering program can know ",
+                                                     SLUICE_MAX_LOCAL_ADDRESSES));
   }
   std::set<AddressBytes> present;
   AddressBytes key;
@@ -163,9 +213,9 @@ absl::Status SteeringMaps::SetLocals(absl::Span<const sluice_address> addresses)
   std::set_difference(wanted.begin(), wanted.end(), present.begin(), present.end(), std::back_inserter(missing));
 
   const auto add = [&]() {
-    const uint8_t yes = 1;
     for (const AddressBytes& address : missing) {
-      if (bpf_map_update_elem(locals_.get(), address.data(), &yes, BPF_ANY) != 0) {
+      const uint8_t kind = groups.count(address) != 0 ? SLUICE_LOCAL_GROUP : SLUICE_LOCAL_ADDRESS;
+      if (bpf_map_update_elem(locals_.get(), address.data(), &kind, BPF_ANY) != 0) {
         return MapError("adding an address to", SLUICE_MAP_LOCALS);
       }
     }

@@ -12,9 +12,16 @@
 #include "absl/types/span.h"
 #include "bpf/sluice_abi.h"
 #include "control/rules/rule_maps.h"
+#include "control/rules/source_list.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
+
+// The addresses for which the guest's own stack takes packets.
+struct Locals {
+  std::vector<sluice_address> addresses;  // the guest's, on any interface
+  std::vector<sluice_address> groups;     // multicast groups that it joined on the port
+};
 
 class SteeringMaps {
  public:
@@ -22,6 +29,8 @@ class SteeringMaps {
 
   // True if configuration and XSKMAP are those that are pinned in this folder, from which a program gets its maps.
   bool ArePinnedIn(const std::string& pin_dir) const;
+  // Pins each map that is not pinned there. FailedPrecondition when another one is in its place.
+  absl::Status PinIn(const std::string& pin_dir) const;
 
   // The XSKMAP, keyed by RX queue. Borrowed.
   int xsks_fd() const { return xsks_.get(); }
@@ -39,6 +48,10 @@ class SteeringMaps {
   // Returns the number of buckets that the program was loaded with; 0 when that is no power of two.
   uint32_t flow_buckets() const { return flow_buckets_; }
 
+  // The queue's self-test (bpf/self_test.h).
+  absl::Status SetSelfTest(uint32_t queue, const sluice_self_test& test);
+  absl::StatusOr<sluice_self_test> GetSelfTest(uint32_t queue) const;
+
   absl::StatusOr<sluice_config> GetConfig() const;
   // Replaces the whole element.
   absl::Status SetConfig(const sluice_config& config);
@@ -51,21 +64,27 @@ class SteeringMaps {
   absl::Status FlipRules();
   absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t index) const { return rules_.ReadHits(index); }
 
-  // Puts another trie of blocked sources in force, in one step; -1: no trie. Returns after an RCU grace period, so that
-  // no packet is still looked up in the trie before it (kernel/bpf/syscall.c: maybe_wait_bpf_programs).
-  absl::Status SetBlocklist(int trie);
+  // Puts another trie in force, in one step; -1: no trie. Returns after an RCU grace period, so that no packet is still
+  // looked up in the trie before it (kernel/bpf/syscall.c: maybe_wait_bpf_programs).
+  absl::Status SetList(ListKind kind, int trie);
   // Returns the trie in force; an empty descriptor when there is none.
-  absl::StatusOr<UniqueFd> OpenBlocklist() const;
+  absl::StatusOr<UniqueFd> OpenList(ListKind kind) const;
+  // Both for a trie that is in force no more, which the map keeps for the next agent.
+  absl::Status SetFormerList(ListKind kind, int trie);
+  absl::StatusOr<UniqueFd> OpenFormerList(ListKind kind) const;
 
-  // Makes the set of local addresses equal to `addresses`. Adds come before deletes where the map has room.
-  absl::Status SetLocals(absl::Span<const sluice_address> addresses);
+  // Makes the map of local addresses and groups equal to `locals`. Adds come before deletes where the map has room.
+  absl::Status SetLocals(const Locals& locals);
 
   // Returns the queue's counters, summed over all CPUs.
   absl::StatusOr<sluice_counters> ReadCounters(uint32_t queue) const;
 
  private:
   explicit SteeringMaps(RuleMaps rules) : rules_(std::move(rules)) {}
-  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, details_, credit_;
+  absl::Status SetTrie(uint32_t place, int trie);
+  absl::StatusOr<UniqueFd> OpenTrie(uint32_t place) const;
+
+  UniqueFd xsks_, config_, blocked_, locals_, counters_, flows_, details_, credit_, self_test_;
   uint32_t flow_buckets_ = 0;
   RuleMaps rules_;
 };

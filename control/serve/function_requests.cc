@@ -1,14 +1,18 @@
 #include "control/serve/function_requests.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "control/dataplane/plain_text.h"
 #include "dataplane/function/settings.h"
 
 namespace sluice {
 namespace {
+
+constexpr size_t kMaxTextBytes = 4096;  // of a value
 
 const CommandSpec* FindCommand(const FunctionDescriptor& function, const std::string& name) {
   const auto found = std::find_if(function.commands.begin(), function.commands.end(),
@@ -35,6 +39,48 @@ const char* TypeName(ColumnType type) {
       return "seconds";
   }
   return "";
+}
+
+bool IsOf(ColumnType type, const dataplane::FunctionPage::Value& value) {
+  switch (type) {
+    case ColumnType::kText:
+      return value.has_text();
+    case ColumnType::kSeconds:
+      return value.has_seconds() && std::isfinite(value.seconds());
+    case ColumnType::kCount:
+    case ColumnType::kBytes:
+      return !value.has_text() && !value.has_seconds();
+  }
+  return false;
+}
+
+// Checks a page before anything of it is used: a dataplane that checks its own answers may have been taken over.
+absl::Status CheckPage(const CommandSpec& command, const dataplane::QueryFunction& query,
+                       const dataplane::FunctionPage& page) {
+  const auto wrong = [&](absl::string_view words) {
+    return absl::InternalError(absl::StrCat("the dataplane's answer to ", command.name, " is broken: ", words));
+  };
+  if (page.next_cursor().size() > kMaxCursorBytes) {
+    return wrong(absl::StrCat("a cursor of ", page.next_cursor().size(), " bytes, more than ", kMaxCursorBytes));
+  }
+  if (!page.next_cursor().empty() && page.next_cursor() == query.cursor()) {
+    return wrong("it does not come to an end");
+  }
+  if (query.most_rows() != 0 && static_cast<uint32_t>(page.rows_size()) > query.most_rows()) {
+    return wrong(absl::StrCat(page.rows_size(), " rows instead of ", query.most_rows()));
+  }
+  for (const dataplane::FunctionPage::Row& row : page.rows()) {
+    if (static_cast<size_t>(row.values_size()) != command.columns.size()) {
+      return wrong(absl::StrCat("a row of ", row.values_size(), " values for ", command.columns.size(), " columns"));
+    }
+    for (int i = 0; i < row.values_size(); ++i) {
+      const ColumnSpec& column = command.columns[static_cast<size_t>(i)];
+      if (!IsOf(column.type, row.values(i))) {
+        return wrong(absl::StrCat("a value that is none of column ", column.name));
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -72,9 +118,8 @@ absl::StatusOr<wire::FunctionResponse> AnswerFunction(const wire::FunctionReques
   if (!page.ok()) {
     return page.status();
   }
-  if (page->next_cursor().size() > kMaxCursorBytes) {
-    return absl::InternalError(absl::StrCat("the dataplane answered with a cursor of ", page->next_cursor().size(),
-                                            " bytes, more than ", kMaxCursorBytes));
+  if (absl::Status s = CheckPage(*command, query, *page); !s.ok()) {
+    return s;
   }
   wire::FunctionResponse response;
   response.set_function(function.name);
@@ -88,7 +133,7 @@ absl::StatusOr<wire::FunctionResponse> AnswerFunction(const wire::FunctionReques
     for (const dataplane::FunctionPage::Value& value : row.values()) {
       wire::FunctionResponse::Value& one = *out.add_values();
       if (value.has_text()) {
-        one.set_text(value.text());
+        one.set_text(PlainText(value.text(), kMaxTextBytes));
       } else if (value.has_seconds()) {
         one.set_seconds(value.seconds());
       } else {
@@ -106,11 +151,8 @@ void FillFunction(const Served& served, wire::Function& out) {
   out.set_summary(function.summary);
   out.mutable_settings()->insert(served.function.settings().begin(), served.function.settings().end());
   for (size_t index = 0; index < function.counters.size(); ++index) {
-    uint64_t sum = 0;
-    for (const LaneStats& lane : served.dataplane.stats()->lanes) {
-      sum += lane.function_counters[index].Get();
-    }
-    (*out.mutable_counters())[function.counters[index].name] = sum;
+    (*out.mutable_counters())[function.counters[index].name] =
+        served.dataplane.stats().function_counter(static_cast<uint32_t>(index));
   }
 }
 

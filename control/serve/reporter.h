@@ -24,6 +24,8 @@ class Reporter {
   // when that is given up: for a moment no server listens.
   absl::Status Listen(const MetricsConfig& config);
 
+  // Has the next Report() publish, whenever the last one was.
+  void Hurry() { next_ = {}; }
   void Report(const Served& served, const wire::ConfigStatus& config_status);
   const MetricsConfig& config() const { return config_; }
 

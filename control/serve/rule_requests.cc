@@ -4,10 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "control/rules/active_rules.h"
-#include "control/rules/blocklist_text.h"
 
 namespace sluice {
 namespace {
@@ -29,31 +26,6 @@ absl::StatusOr<std::vector<RuleConfig>> Wanted(const wire::ChangeRulesRequest& r
       break;
   }
   return absl::InvalidArgumentError("the agent does not know this change of rules; is sluicectl newer than it?");
-}
-
-absl::StatusOr<std::vector<sluice_prefix>> ParseAll(const google::protobuf::RepeatedPtrField<std::string>& texts) {
-  std::vector<sluice_prefix> prefixes;
-  std::vector<std::string> problems;
-  for (const std::string& text : texts) {
-    const absl::StatusOr<sluice_prefix> prefix = ParseBlockedPrefix(text);
-    if (prefix.ok()) {
-      prefixes.push_back(*prefix);
-    } else {
-      problems.emplace_back(prefix.status().message());
-    }
-  }
-  if (!problems.empty()) {
-    return absl::InvalidArgumentError(absl::StrJoin(problems, "\n"));
-  }
-  return prefixes;
-}
-
-uint64_t BlockedPackets(const Served& served) {
-  uint64_t packets = 0;
-  for (const Port& port : served.ports) {
-    packets += port.Packets(SLUICE_VERDICT_BLOCKED, 0, SLUICE_MAX_QUEUES);
-  }
-  return packets;
 }
 
 }  // namespace
@@ -88,61 +60,6 @@ absl::StatusOr<wire::RulesResponse> ChangeRules(const wire::ChangeRulesRequest& 
     return s;
   }
   return ListRules(served);
-}
-
-absl::StatusOr<wire::BlocklistResponse> ShowBlocklist(const wire::BlocklistRequest& request, const Served& served) {
-  wire::BlocklistResponse response;
-  response.set_dropped_packets(BlockedPackets(served));
-  const std::optional<Blocklist>& list = served.steering.blocklist();
-  response.set_prefixes(list.has_value() ? list->size() : 0);
-  if (!request.address().empty()) {
-    const absl::StatusOr<sluice_prefix> prefix = ParseBlockedPrefix(request.address());
-    if (!prefix.ok()) {
-      return prefix.status();
-    }
-    const absl::StatusOr<uint32_t> bits =
-        list.has_value() ? list->Covering(*prefix) : absl::NotFoundError("there is no list");
-    if (!bits.ok() && !absl::IsNotFound(bits.status())) {
-      return bits.status();
-    }
-    response.set_blocked(bits.ok());
-    response.set_covering_bits(bits.ok() ? *bits : 0);
-  }
-  return response;
-}
-
-absl::StatusOr<wire::BlocklistResponse> ChangeBlocklist(const wire::ChangeBlocklistRequest& request,
-                                                        const Served& served) {
-  uint64_t changed = 0;
-  if (request.has_replace()) {
-    absl::StatusOr<std::vector<sluice_prefix>> prefixes =
-        ParseBlocklist(request.replace().text(), request.replace().file());
-    absl::Status s = prefixes.status();
-    if (s.ok()) {
-      s = served.steering.ReplaceBlocklist(*std::move(prefixes));
-    }
-    if (!s.ok()) {
-      return s;
-    }
-    changed = served.steering.blocklist().has_value() ? served.steering.blocklist()->size() : 0;
-  } else {
-    const bool add = request.has_add();
-    const absl::StatusOr<std::vector<sluice_prefix>> prefixes =
-        ParseAll(add ? request.add().prefixes() : request.remove().prefixes());
-    if (!prefixes.ok()) {
-      return prefixes.status();
-    }
-    const absl::StatusOr<uint64_t> count = add ? served.steering.Block(*prefixes) : served.steering.Unblock(*prefixes);
-    if (!count.ok()) {
-      return count.status();
-    }
-    changed = *count;
-  }
-  absl::StatusOr<wire::BlocklistResponse> response = ShowBlocklist({}, served);
-  if (response.ok()) {
-    response->set_changed(changed);
-  }
-  return response;
 }
 
 }  // namespace sluice

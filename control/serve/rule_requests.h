@@ -1,4 +1,4 @@
-// Answers requests about rules and blocklist. One thread, the agent's loop.
+// Answers requests about rules. One thread, the agent's loop.
 #ifndef SLUICE_CONTROL_SERVE_RULE_REQUESTS_H_
 #define SLUICE_CONTROL_SERVE_RULE_REQUESTS_H_
 
@@ -11,10 +11,6 @@ namespace sluice {
 absl::StatusOr<wire::RulesResponse> ListRules(const Served& served);
 // Returns the rules as they are afterwards. An error has changed nothing.
 absl::StatusOr<wire::RulesResponse> ChangeRules(const wire::ChangeRulesRequest& request, const Served& served);
-
-absl::StatusOr<wire::BlocklistResponse> ShowBlocklist(const wire::BlocklistRequest& request, const Served& served);
-absl::StatusOr<wire::BlocklistResponse> ChangeBlocklist(const wire::ChangeBlocklistRequest& request,
-                                                        const Served& served);
 
 }  // namespace sluice
 

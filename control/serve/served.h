@@ -3,6 +3,7 @@
 #ifndef SLUICE_CONTROL_SERVE_SERVED_H_
 #define SLUICE_CONTROL_SERVE_SERVED_H_
 
+#include "control/autoscale/autoscaler.h"
 #include "control/config/config.h"
 #include "control/dataplane/dataplane_client.h"
 #include "control/dataplane/dataplane_supervisor.h"
@@ -27,6 +28,7 @@ struct Served {
   const Offload& offload;
   Steering& steering;
   Resizer& resizer;
+  Autoscaler& autoscaler;
 };
 
 }  // namespace sluice

@@ -1,9 +1,11 @@
 #include "control/serve/status.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "control/serve/function_requests.h"
 #include "control/serve/verdict_names.h"
 #include "control/serve/version.h"
@@ -20,6 +22,18 @@ const char* StateName(ResizeOutcome::State state) {
       return "rolled back";
     case ResizeOutcome::State::kRollbackFailed:
       return "rollback failed";
+  }
+  return "";
+}
+
+const char* ModeName(Autoscaler::Mode mode) {
+  switch (mode) {
+    case Autoscaler::Mode::kOff:
+      return "off";
+    case Autoscaler::Mode::kAuto:
+      return "auto";
+    case Autoscaler::Mode::kHold:
+      return "hold";
   }
   return "";
 }
@@ -45,6 +59,11 @@ std::vector<std::string> DropReasonNames(const Served& served) {
   return names;
 }
 
+// The queue pairs of which there may be counters. A device may have more than Sluice uses.
+uint32_t QueuesOf(const Port& port) {
+  return std::min(port.info().max_pairs, kMaxPairLanes);
+}
+
 void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::string& key, uint64_t value) {
   if (value != 0) {
     map[key] += value;
@@ -53,15 +72,16 @@ void PutIfAny(google::protobuf::Map<std::string, uint64_t>& map, const std::stri
 
 // Fills in the counters, which outlive the lane.
 void FillCounters(const Served& served, uint32_t lane, uint32_t port, wire::Queue& queue) {
-  const LanePortStats& stats = served.dataplane.stats()->lanes[lane].ports[port];
+  const LanePortStats& stats = served.dataplane.stats().port(lane, port);
   queue.set_lane(lane);
   queue.set_rx_packets(stats.rx_packets.Get());
   queue.set_tx_packets(stats.tx_packets.Get());
   queue.set_checksums_completed(stats.checksums_completed.Get());
+  queue.set_tx_wakeups(stats.tx_wakeups.Get());
   auto& drops = *queue.mutable_drops();
   const std::vector<std::string> reasons = DropReasonNames(served);
-  for (size_t reason = 0; reason < reasons.size(); ++reason) {
-    PutIfAny(drops, reasons[reason], stats.drops[reason].Get());
+  for (uint32_t reason = 0; reason < reasons.size(); ++reason) {
+    PutIfAny(drops, reasons[reason], served.dataplane.stats().drops(lane, port, reason));
   }
   const KernelDrops kernel = served.lanes.Drops(lane, port);
   for (const KernelDropCounter& counter : kKernelDropCounters) {
@@ -107,7 +127,7 @@ void FillPort(const Served& served, uint32_t index, wire::Port& out) {
     FillQueue(served, lane, index, queue);
     FillVerdicts(port, lane, queue);
   }
-  for (uint32_t lane = served.lanes.pair_lanes(); lane < port.info().max_pairs; ++lane) {
+  for (uint32_t lane = served.lanes.pair_lanes(); lane < QueuesOf(port); ++lane) {
     wire::Queue queue;
     FillCounters(served, lane, index, queue);
     FillVerdicts(port, lane, queue);
@@ -131,7 +151,7 @@ void FillPort(const Served& served, uint32_t index, wire::Port& out) {
 uint64_t OffloadedPackets(const Served& served) {
   uint64_t packets = 0;
   for (const Port& port : served.ports) {
-    packets += port.Packets(SLUICE_VERDICT_OFFLOADED, 0, port.info().max_pairs);
+    packets += port.Packets(SLUICE_VERDICT_OFFLOADED, 0, QueuesOf(port));
   }
   return packets;
 }
@@ -149,6 +169,16 @@ void FillBalance(const Served& served, wire::Balance& out) {
   out.set_unaccounted(sums.unaccounted());
 }
 
+// The dataplane wrote the times, and may have set them back.
+double BusyRatio(const WorkerTimes& before, const WorkerTimes& now) {
+  if (now.busy_ns < before.busy_ns || now.idle_ns < before.idle_ns) {
+    return 0;
+  }
+  const auto busy = static_cast<double>(now.busy_ns - before.busy_ns);
+  const double all = busy + static_cast<double>(now.idle_ns - before.idle_ns);
+  return all > 0 ? busy / all : 0;
+}
+
 }  // namespace
 
 wire::LastResize MakeLastResize(const FinishedResize& resize) {
@@ -159,7 +189,8 @@ wire::LastResize MakeLastResize(const FinishedResize& resize) {
   out.set_blocked_ns(Nanoseconds(resize.outcome.blocked));
   out.set_held(resize.costs.held);
   out.set_bridged(resize.costs.bridged);
-  out.set_lost(resize.costs.lost);
+  out.set_lost(Sum(resize.costs.lost));
+  out.mutable_lost_by()->insert(resize.costs.lost.begin(), resize.costs.lost.end());
   out.set_reordered(resize.costs.reordered);
   out.set_result(StateName(resize.outcome.state));
   out.set_error(std::string(resize.outcome.error.message()));
@@ -177,6 +208,21 @@ wire::LastResize MakeLastResize(const FinishedResize& resize) {
   return out;
 }
 
+wire::Autoscale MakeAutoscale(const Served& served) {
+  const Autoscaler& autoscaler = served.autoscaler;
+  wire::Autoscale out;
+  out.set_mode(ModeName(autoscaler.mode()));
+  out.set_pairs(served.resizer.active_pairs());
+  const AutoscaleBounds bounds = autoscaler.bounds();
+  out.set_min(bounds.min);
+  out.set_max(bounds.max);
+  out.set_why(autoscaler.sentence());
+  for (const AutoscaleWhy why : kCountedWhys) {
+    (*out.mutable_decisions())[AutoscaleWhyName(why)] = autoscaler.decisions(why);
+  }
+  return out;
+}
+
 wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& previous) {
   wire::StatusResponse out;
   out.set_version(kVersion);
@@ -184,22 +230,27 @@ wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& 
   dataplane.set_state(served.dataplane.down() ? "down" : "running");
   dataplane.set_pid(static_cast<uint32_t>(served.dataplane.pid()));
   dataplane.set_restarts(served.supervisor.restarts());
+  dataplane.set_hangs(served.supervisor.hangs());
+  dataplane.set_why_lost(served.supervisor.why_lost());
   dataplane.set_function(served.config.function.type);
   for (uint32_t i = 0; i < served.ports.size(); ++i) {
     FillPort(served, i, *out.add_ports());
   }
   out.mutable_degraded()->Assign(served.ports.degraded().begin(), served.ports.degraded().end());
+  if (!served.dataplane.starved().empty()) {
+    out.add_degraded(absl::StrCat("dataplane: ", served.dataplane.starved()));
+  }
   const std::vector<uint32_t>& cores = served.placement.worker_cores();
   previous.resize(cores.size());
   for (uint32_t w = 0; w < cores.size(); ++w) {
     wire::Worker& worker = *out.add_workers();
     worker.set_index(w);
     worker.set_core(cores[w]);
-    const WorkerTimes now{served.dataplane.stats()->workers[w].busy_ns.Get(),
-                          served.dataplane.stats()->workers[w].idle_ns.Get()};
-    const uint64_t busy = now.busy_ns - previous[w].busy_ns;
-    const uint64_t all = busy + now.idle_ns - previous[w].idle_ns;
-    worker.set_busy_ratio(all == 0 ? 0.0 : static_cast<double>(busy) / static_cast<double>(all));
+    const WorkerStats& times = served.dataplane.stats().worker(w);
+    const WorkerTimes now{times.busy_ns.Get(), times.idle_ns.Get()};
+    worker.set_busy_ratio(BusyRatio(previous[w], now));
+    worker.set_busy_rounds(times.busy_rounds.Get());
+    worker.set_sleeps(times.sleeps.Get());
     previous[w] = now;
     for (const auto& [index, lane] : served.lanes.lanes()) {
       if (index != kBridgeLane && served.placement.WorkerOf(index) == w) {
@@ -207,11 +258,12 @@ wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& 
       }
     }
   }
+  *out.mutable_autoscale() = MakeAutoscale(served);
   FillBalance(served, *out.mutable_balance());
   FillFunction(served, *out.mutable_function());
   out.mutable_offload()->set_on(served.offload.on());
   out.mutable_offload()->set_reason(served.offload.why_not());
-  out.mutable_offload()->set_flows(served.dataplane.stats()->flows_offloaded.Get());
+  out.mutable_offload()->set_flows(served.dataplane.stats().flows_offloaded());
   for (const std::string& reason : DropReasonNames(served)) {
     out.add_drop_reasons(reason);
   }
@@ -234,7 +286,7 @@ wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& 
       count.set_count(totals.count);
       count.set_blocked_ns(Nanoseconds(totals.blocked));
       count.set_held(totals.costs.held);
-      count.set_lost(totals.costs.lost);
+      count.set_lost(Sum(totals.costs.lost));
       count.set_reordered(totals.costs.reordered);
     }
   }
@@ -243,7 +295,7 @@ wire::StatusResponse MakeStatus(const Served& served, std::vector<WorkerTimes>& 
 
 uint64_t DroppedInXdp(const Served& served, uint32_t port) {
   uint64_t dropped = 0;
-  for (uint32_t queue = 0; queue < served.ports[port].info().max_pairs; ++queue) {
+  for (uint32_t queue = 0; queue < QueuesOf(served.ports[port]); ++queue) {
     if (const auto counters = served.ports[port].ReadCounters(queue); counters.ok()) {
       for (uint32_t verdict = 0; verdict < SLUICE_VERDICT_COUNT; ++verdict) {
         dropped += LeavesXdp(static_cast<sluice_verdict>(verdict)) ? 0 : counters->packets[verdict];

@@ -22,6 +22,7 @@ wire::StatsResponse MakeStats(const Served& served);
 // Returns the number of frames that the XDP program dropped on purpose or that found no room in their socket: a driver
 // may count them as its drops although they are accounted for. An upper bound, as the bridge dropped some of them.
 uint64_t DroppedInXdp(const Served& served, uint32_t port);
+wire::Autoscale MakeAutoscale(const Served& served);
 wire::LastResize MakeLastResize(const FinishedResize& resize);
 
 }  // namespace sluice

@@ -27,6 +27,12 @@ const char* VerdictName(sluice_verdict verdict) {
       return "offloaded";
     case SLUICE_VERDICT_OVERLOADED:
       return "overloaded";
+    case SLUICE_VERDICT_UNREADABLE:
+      return "unreadable";
+    case SLUICE_VERDICT_FRAGMENT:
+      return "fragment";
+    case SLUICE_VERDICT_BOTH:
+      return "both";
     case SLUICE_VERDICT_COUNT:
       break;
   }
@@ -39,6 +45,7 @@ bool LeavesXdp(sluice_verdict verdict) {
     case SLUICE_VERDICT_PASS:
     case SLUICE_VERDICT_NO_SOCKET:
     case SLUICE_VERDICT_BRIDGED:
+    case SLUICE_VERDICT_BOTH:
     case SLUICE_VERDICT_DOWN_PASS:
     case SLUICE_VERDICT_DOWN_DROP:
     case SLUICE_VERDICT_OFFLOADED:
@@ -47,6 +54,8 @@ bool LeavesXdp(sluice_verdict verdict) {
     case SLUICE_VERDICT_MALFORMED:
     case SLUICE_VERDICT_BLOCKED:
     case SLUICE_VERDICT_OVERLOADED:
+    case SLUICE_VERDICT_UNREADABLE:
+    case SLUICE_VERDICT_FRAGMENT:
     case SLUICE_VERDICT_COUNT:
       break;
   }

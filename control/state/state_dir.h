@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "control/state/list_copies.h"
 #include "control/state/saved_state.pb.h"
 #include "dataplane/base/unique_fd.h"
 
@@ -31,6 +32,8 @@ class StateDir {
   absl::StatusOr<SavedApply> ReadApply() const;
   absl::Status KeepApply(const SavedApply& apply);
   absl::Status RemoveApply();
+
+  ListCopies list_copies() const { return ListCopies(path_); }
 
  private:
   explicit StateDir(std::string path) : path_(std::move(path)) {}

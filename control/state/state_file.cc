@@ -1,8 +1,11 @@
 #include "control/state/state_file.h"
 
 #include <cstddef>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "control/state/check_saved_state.h"
 #include "dataplane/base/whole_file.h"
 #include "google/protobuf/util/json_util.h"
 #include "spdlog/spdlog.h"
@@ -15,16 +18,27 @@ constexpr size_t kMaxBytes = size_t{16} << 20;
 
 }  // namespace
 
-absl::StatusOr<StateFile> StateFile::Open(std::string path) {
+absl::StatusOr<SavedState> ParseSavedState(const std::string& text) {
+  SavedState state;
+  if (const auto parsed = google::protobuf::util::JsonStringToMessage(text, &state); !parsed.ok()) {
+    return absl::DataLossError("it is not the JSON of a saved state");
+  }
+  absl::Status s = CheckSavedState(state);
+  return s.ok() ? absl::StatusOr<SavedState>(std::move(state)) : s;
+}
+
+StateFile StateFile::Open(std::string path) {
   const absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxBytes);
   if (absl::IsNotFound(text.status())) {
     return StateFile(std::move(path), /*found=*/false, {});
   }
-  SavedState state;
-  if (!text.ok() || !google::protobuf::util::JsonStringToMessage(*text, &state).ok()) {
-    return absl::DataLossError(absl::StrCat(path, " cannot be read; if no Sluice is running here, remove it"));
+  absl::StatusOr<SavedState> state = text.ok() ? ParseSavedState(*text) : text.status();
+  if (!state.ok()) {
+    spdlog::error("{} is ignored: {}; devices stay at the end as they are found now", path,
+                  std::string(state.status().message()));
+    return StateFile(std::move(path), /*found=*/false, {});
   }
-  return StateFile(std::move(path), /*found=*/true, std::move(state));
+  return StateFile(std::move(path), /*found=*/true, *std::move(state));
 }
 
 void StateFile::Update(absl::FunctionRef<void(SavedState&)> change) {
@@ -43,7 +57,10 @@ absl::Status StateFile::Write() const {
 }
 
 absl::Status StateFile::Remove() {
-  return RemoveFile(path_);
+  absl::Status s = RemoveFile(path_);
+  std::error_code error;
+  // A folder, say, in its place is not ours.
+  return std::filesystem::is_regular_file(path_, error) ? s : absl::OkStatus();
 }
 
 }  // namespace sluice

@@ -17,13 +17,16 @@
 
 namespace sluice {
 
+// Reads the text of a state file, whoever wrote it. DataLoss, with the reason, when it is not what an agent writes.
+absl::StatusOr<SavedState> ParseSavedState(const std::string& text);
+
 class StateFile {
  public:
-  // Reads the file. Where there is none the state is empty: no agent ran, or the last one put everything back.
-  // DataLoss when it cannot be read.
-  static absl::StatusOr<StateFile> Open(std::string path);
+  // Reads the file. Where there is none the state is empty: no agent ran, or the last one put everything back. So it is
+  // where the file cannot be read or believed (ParseSavedState), which is logged.
+  static StateFile Open(std::string path);
 
-  // True if there was a file: an earlier agent did not put everything back.
+  // True if there was a file that could be read: an earlier agent did not put everything back.
   bool found() const { return found_; }
   const SavedState& state() const { return state_; }
   // Changes the state and writes the file. A failure to write it is only logged: the agent goes on.

@@ -1,5 +1,6 @@
 #include "control/wire/unix_socket.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,8 +16,13 @@ absl::StatusOr<UniqueFd> ListenUnix(const std::string& path, int type) {
   if (!address.ok()) {
     return address.status();
   }
-  UniqueFd probe(socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
-  if (probe && connect(probe.get(), address->get(), address->size_bytes()) == 0) {
+  struct stat there {};
+  if (lstat(path.c_str(), &there) == 0 && !S_ISSOCK(there.st_mode)) {
+    return absl::FailedPreconditionError(absl::StrCat(path, " is there and is no socket; name another"));
+  }
+  // Without waiting: a process that is busy, or stopped, leaves its queue full.
+  UniqueFd probe(socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (probe && (connect(probe.get(), address->get(), address->size_bytes()) == 0 || errno == EAGAIN)) {
     return absl::AlreadyExistsError(
         absl::StrCat("another agent answers on ", path, "; stop it, or give this one another --socket"));
   }
@@ -24,7 +30,7 @@ absl::StatusOr<UniqueFd> ListenUnix(const std::string& path, int type) {
   if (!listener) {
     return absl::InternalError(absl::StrCat("socket: ", strerror(errno)));
   }
-  constexpr int kBacklog = 16;
+  constexpr int kBacklog = 64;
   (void)unlink(path.c_str());
   if (bind(listener.get(), address->get(), address->size_bytes()) != 0 || listen(listener.get(), kBacklog) != 0) {
     return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", path, ": ", strerror(errno)));

@@ -11,7 +11,8 @@
 
 namespace sluice {
 
-// Replaces a socket that a dead process left. AlreadyExists when a process answers there.
+// Replaces a socket that a dead process left. AlreadyExists when a process has it;
+// FailedPrecondition when the path is no socket's.
 absl::StatusOr<UniqueFd> ListenUnix(const std::string& path, int type);
 
 // SO_PEERCRED: the peer as it was when it connected.

@@ -1,6 +1,9 @@
 #include "dataplane/base/cpu_list.h"
 
+#include <sched.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -47,6 +50,21 @@ absl::StatusOr<std::vector<uint32_t>> ReadCpuList(const std::string& path) {
 
 absl::StatusOr<std::vector<uint32_t>> OnlineCpus() {
   return ReadCpuList("/sys/devices/system/cpu/online");
+}
+
+absl::StatusOr<std::vector<uint32_t>> AllowedCpus(pid_t pid) {
+  constexpr uint32_t kSetBytes = (kMaxCpu + 1) / 8;
+  std::vector<cpu_set_t> set(kSetBytes / sizeof(cpu_set_t));
+  if (sched_getaffinity(pid, kSetBytes, set.data()) != 0) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("asking for the CPUs of process ", pid));
+  }
+  std::vector<uint32_t> cpus;
+  for (uint32_t cpu = 0; cpu <= kMaxCpu; ++cpu) {
+    if (CPU_ISSET_S(cpu, kSetBytes, set.data())) {
+      cpus.push_back(cpu);
+    }
+  }
+  return cpus;
 }
 
 absl::StatusOr<uint32_t> PossibleCpuIds() {

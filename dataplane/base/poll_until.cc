@@ -5,15 +5,15 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
-absl::StatusOr<int> PollUntil(absl::Span<pollfd> fds, absl::Time deadline) {
-  // poll() takes milliseconds in an int; and a wall clock that is put back must not make a wait of hours.
+absl::StatusOr<int> PollUntil(absl::Span<pollfd> fds, SteadyTime deadline) {
+  // poll() takes milliseconds in an int.
   constexpr absl::Duration kLongest = absl::Minutes(1);
   while (true) {
-    const absl::Duration left = std::max(deadline - absl::Now(), absl::ZeroDuration());
+    const absl::Duration left = std::max(deadline - SteadyTime::Now(), absl::ZeroDuration());
     // Up: a wait of less than a millisecond would otherwise be spent in a loop of polls of 0 ms.
     const absl::Duration wait = absl::Ceil(std::min(left, kLongest), absl::Milliseconds(1));
     const int ready = poll(fds.data(), fds.size(), static_cast<int>(absl::ToInt64Milliseconds(wait)));
@@ -23,13 +23,13 @@ absl::StatusOr<int> PollUntil(absl::Span<pollfd> fds, absl::Time deadline) {
     if (ready < 0 && errno != EINTR) {
       return absl::InternalError(absl::StrCat("poll: ", strerror(errno)));
     }
-    if (absl::Now() >= deadline) {
+    if (SteadyTime::Now() >= deadline) {
       return 0;
     }
   }
 }
 
-absl::Status WaitReadable(int fd, absl::Time deadline, absl::string_view what) {
+absl::Status WaitReadable(int fd, SteadyTime deadline, absl::string_view what) {
   pollfd readable{fd, POLLIN, 0};
   const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(&readable, 1), deadline);
   if (!ready.ok()) {

@@ -8,17 +8,17 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
 // Waits until one of `fds` is ready, as poll(2) has it: `revents` are set, and an fd of -1 is none. Returns how many
 // are; 0: the deadline passed. Internal when poll fails.
-absl::StatusOr<int> PollUntil(absl::Span<pollfd> fds, absl::Time deadline);
+absl::StatusOr<int> PollUntil(absl::Span<pollfd> fds, SteadyTime deadline);
 
 // Waits until `fd` is readable, or its peer has hung up. DeadlineExceeded, as "no WHAT in time".
-absl::Status WaitReadable(int fd, absl::Time deadline, absl::string_view what);
+absl::Status WaitReadable(int fd, SteadyTime deadline, absl::string_view what);
 
 }  // namespace sluice
 

@@ -5,6 +5,7 @@
 //
 //      worker thread w ──writes──► workers[w]           agent ──reads──► everything
 //      the worker that polls l ──► lanes[l]
+//      the control thread ───────► control_beats
 //
 // Every counter has exactly one writer at any time: for a lane, the thread that polls it. So the writer adds by a
 // relaxed load and a relaxed store instead of a locked instruction. Readers use relaxed loads: each value is exact; two
@@ -25,13 +26,16 @@
 namespace sluice {
 
 inline constexpr uint32_t kStatsMagic = 0x534c5354;  // "SLST"
-inline constexpr uint32_t kStatsVersion = 6;
+inline constexpr uint32_t kStatsVersion = 9;
 inline constexpr uint32_t kMaxPorts = SLUICE_MAX_PORTS;       // of one network function
 inline constexpr uint32_t kMaxPairLanes = SLUICE_MAX_QUEUES;  // queue pairs of one port
 inline constexpr uint32_t kBridgeLane = kMaxPairLanes;        // its index, behind all pairs
 inline constexpr uint32_t kMaxLanes = kMaxPairLanes + 1;      // pairs and the bridge
 inline constexpr uint32_t kMaxWorkers = SLUICE_MAX_QUEUES;    // a worker without a lane is useless
 inline constexpr size_t kStatsCacheLine = 64;
+// A thread without work beats this often. By missing beats the agent finds one that hangs
+// (control/dataplane/watchdog.h).
+inline constexpr int kBeatEveryMs = 200;
 
 // The reasons for which the dataplane drops a frame. DropReasonName has the names that users see.
 enum class DropReason : uint32_t {
@@ -101,6 +105,7 @@ struct alignas(kStatsCacheLine) LanePortStats {
   StatsCounter handoff_in;           // frames copied in from other lanes and put on this transmit ring, or far end
   StatsCounter originated;           // frames made here: steering probes, and the function's own
   StatsCounter checksums_completed;  // of frames received here (dataplane/lane/partial_checksum.h)
+  StatsCounter self_test_packets;    // frames of self-tests, which are in no other count
   // By the port a frame was received on. The function's own reasons are behind ours.
   StatsCounter drops[kDropReasons + kMaxFunctionDropReasons];
   void CountDrops(DropReason reason, uint64_t frames = 1) { drops[static_cast<uint32_t>(reason)].Add(frames); }
@@ -119,19 +124,27 @@ struct alignas(kStatsCacheLine) LaneStats {
   StatsCounter fence_held;
   StatsCounter fence_unproven;
   StatsCounter function_held;  // gauge: frames that the function keeps for later (Verdict::Hold)
+  // Received frames whose flow was looked at, and those of them that belong to the flow seen most
+  // (dataplane/lane/flow_sampler.h).
+  StatsCounter flow_samples;
+  StatsCounter top_flow_samples;
   StatsCounter function_counters[kMaxFunctionCounters];
   LanePortStats ports[kMaxPorts];
 };
 
 struct alignas(kStatsCacheLine) WorkerStats {
-  StatsCounter busy_ns;  // in rounds that found work
-  StatsCounter idle_ns;  // in rounds that found none, and asleep
-  StatsCounter sleeps;   // epoll_wait calls that could block
+  StatsCounter busy_ns;      // in rounds that found work
+  StatsCounter idle_ns;      // in rounds that found none, and asleep
+  StatsCounter sleeps;       // epoll_wait calls that could block
+  StatsCounter beats;        // rounds
+  StatsCounter thread;       // gauge: the kernel's id of the thread; 0: there is no such worker
+  StatsCounter busy_rounds;  // rounds that found work
 };
 
 struct StatsSegment {
   uint32_t magic = kStatsMagic;
   uint32_t version = kStatsVersion;
+  StatsCounter control_beats;    // turns of the control thread's loop, and of the waits in it
   StatsCounter flows_offloaded;  // gauge: offloaded flows at the last look (dataplane/process/flow_ager.h)
   LaneStats lanes[kMaxLanes];
   WorkerStats workers[kMaxWorkers];

@@ -103,28 +103,66 @@ void QueuePair::Replenish() {
   }
 }
 
+// Two copies, so that a frame costs no more than without a self-test (tests/cost).
 void QueuePair::Receive(Burst& burst) {
+  if (self_test_.has_value()) [[unlikely]] {
+    ReceiveAll<true>(burst);
+  } else {
+    ReceiveAll<false>(burst);
+  }
+}
+
+template <bool kTests>
+inline void QueuePair::ReceiveAll(Burst& burst) {
   uint32_t index;
-  burst.count = socket_.rx.Peek(kBurstFrames, &index);
-  if (burst.count == 0) {
+  const uint32_t count = socket_.rx.Peek(kBurstFrames, &index);
+  burst.count = count;
+  if (count == 0) {
     return;
   }
   uint64_t bytes = 0;
-  for (uint32_t i = 0; i < burst.count; ++i) {
+  for (uint32_t i = 0; i < count; ++i) {
     const xdp_desc& descriptor = socket_.rx.Descriptor(index + i);
     uint8_t* data = umem_.Data(descriptor.addr);
     __builtin_prefetch(data);
     bytes += descriptor.len;
     burst.frames[i] = {data, descriptor.addr, descriptor.len, static_cast<uint8_t>(port_), Verdict()};
   }
+  [[maybe_unused]] uint64_t self_test = kNoFrame;
+  if constexpr (kTests) {
+    self_test = TakeOutSelfTest(burst);
+    bytes -= self_test == kNoFrame ? 0 : sizeof(sluice_self_test_frame);
+  }
   stats_.rx_packets.Add(burst.count);
   stats_.rx_bytes.Add(bytes);
-  socket_.rx.Release(burst.count);
+  socket_.rx.Release(count);
   Umem::AfterRelease();
   for (const Frame& frame : burst) {
     umem_.MarkUser(frame.address);
   }
-  posted_ -= burst.count;
+  posted_ -= count;
+  if constexpr (kTests) {
+    if (self_test != kNoFrame) {
+      umem_.MarkUser(self_test);
+      umem_.Give(self_test);
+      stats_.self_test_packets.Add(1);
+    }
+  }
+}
+
+// Takes the first frame of the self-test out of the burst and returns its address; kNoFrame: there is none.
+uint64_t QueuePair::TakeOutSelfTest(Burst& burst) {
+  Frame* const end = burst.frames + burst.count;
+  Frame* const found = std::find_if(burst.frames, end, [this](const Frame& frame) {
+    return IsSelfTestFrame(frame.data, frame.length_bytes, *self_test_);
+  });
+  if (found == end) {
+    return kNoFrame;
+  }
+  const uint64_t address = found->address;
+  std::move(found + 1, end, found);
+  --burst.count;
+  return address;
 }
 
 void QueuePair::ShareCredit(QueueCredit& credit, uint32_t queue) {

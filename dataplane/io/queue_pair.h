@@ -21,8 +21,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
+#include "dataplane/contract/self_test_frame.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/burst.h"
 #include "dataplane/io/queue_credit.h"
@@ -56,6 +58,8 @@ class QueuePair {
   void QuarantineSentFrames(uint32_t frames);
   // Makes PublishCredit write to this queue's element from now on. The memory stays the caller's.
   void ShareCredit(QueueCredit& credit, uint32_t queue);
+  // Makes Receive take this self-test's frames out; nullopt: no more.
+  void ExpectSelfTest(const std::optional<SelfTestToken>& token) { self_test_ = token; }
   bool can_transmit() const { return socket_.tx.exists(); }
 
   // Takes sent frames back into the pool. Returns how many.
@@ -100,6 +104,9 @@ class QueuePair {
   void CloseAccounts();
 
  private:
+  template <bool kTests>
+  void ReceiveAll(Burst& burst);
+  uint64_t TakeOutSelfTest(Burst& burst);
   void WakeTx();
   void Quarantine(uint64_t address);
 
@@ -117,6 +124,7 @@ class QueuePair {
   QueueCredit* credit_ = nullptr;      // nullptr: XDP is told nothing
   uint32_t queue_ = 0;
   bool limited_ = false;
+  std::optional<SelfTestToken> self_test_;
 };
 
 }  // namespace sluice

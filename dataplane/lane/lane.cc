@@ -1,6 +1,7 @@
 #include "dataplane/lane/lane.h"
 
 #include <algorithm>
+#include <iterator>
 #include <numeric>
 #include <utility>
 
@@ -44,6 +45,7 @@ Lane::Lane(uint32_t index, Umem umem, std::vector<PortSocket> sockets, LaneStats
   }
   burst_.lane = index;
   stats_.free_frames.Set(umem_.free_frames());
+  transit_.CatchUp();  // a predecessor may have died a while ago
 }
 
 // --- the packet path ---
@@ -99,6 +101,7 @@ uint32_t Lane::ReceiveFrom(QueuePair& pair, NetworkFunction& function) {
   if (received > 0) {
     const bool flows_move = !transit_.idle();
     stats_.ports[pair.port()].checksums_completed.Add(ParseAndCompleteChecksums(burst_));
+    flow_sampler_.Look(burst_, stats_);  // before the function rewrites frames
     if (flows_move) {
       transit_.NoteReceived(burst_);
       services_.SetRoom(transit_.RoomForOriginated());
@@ -220,6 +223,11 @@ uint32_t Lane::TransmitRoom(uint32_t port, uint32_t most) {
   return transmit_[port] == nullptr ? most : transmit_[port]->TransmitRoom(most);
 }
 
+bool Lane::HasTransmitRoom(uint32_t frames) {
+  return std::all_of(std::begin(transmit_), std::end(transmit_),
+                     [&](QueuePair* pair) { return pair == nullptr || pair->TransmitRoom(frames) == frames; });
+}
+
 bool Lane::AwaitsCompletions() const {
   return std::any_of(pairs_.begin(), pairs_.end(), [](const QueuePair& pair) { return pair.held() > 0; });
 }
@@ -256,6 +264,12 @@ void Lane::OffloadFlows(FlowTables* tables, uint32_t epoch) {
 void Lane::QuarantineSentFrames(uint32_t port, uint32_t frames) {
   if (transmit_[port] != nullptr) {
     transmit_[port]->QuarantineSentFrames(frames);
+  }
+}
+
+void Lane::ExpectSelfTest(const std::optional<SelfTestToken>& token) {
+  for (QueuePair& pair : pairs_) {
+    pair.ExpectSelfTest(token);
   }
 }
 

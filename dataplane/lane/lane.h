@@ -14,17 +14,20 @@
 #define SLUICE_DATAPLANE_LANE_LANE_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
 #include "dataplane/base/awake_clock.h"
 #include "dataplane/base/clock.h"
+#include "dataplane/contract/self_test_frame.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/function/burst.h"
 #include "dataplane/function/network_function.h"
 #include "dataplane/io/queue_pair.h"
 #include "dataplane/io/umem.h"
 #include "dataplane/io/xsk_socket.h"
+#include "dataplane/lane/flow_sampler.h"
 #include "dataplane/lane/kernel_path.h"
 #include "dataplane/lane/lane_services.h"
 #include "dataplane/lane/lane_transit.h"
@@ -77,6 +80,8 @@ class Lane final : private LaneQueues {
   void OffloadFlows(FlowTables* tables, uint32_t epoch);
   // Sets `frames` sent frames of the port aside before they are used again (QueuePair::QuarantineSentFrames).
   void QuarantineSentFrames(uint32_t port, uint32_t frames);
+  // Takes the frames of this self-test out of those that are received; nullopt: no more.
+  void ExpectSelfTest(const std::optional<SelfTestToken>& token);
   // Sends everything that `source` has handed over, drops frames that have no room, and forgets its ring.
   void DrainInbox(uint32_t source);
 
@@ -98,6 +103,7 @@ class Lane final : private LaneQueues {
   // LaneQueues. Transmit is also the steady state's.
   FramesByPort Transmit(Burst& burst) override;
   uint32_t TransmitRoom(uint32_t port, uint32_t most) override;
+  bool HasTransmitRoom(uint32_t frames) override;
   void Dispose(const Frame& frame) override;
   void Drop(const Frame& frame, DropReason reason) override;
   bool AwaitsCompletions() const override;
@@ -114,6 +120,7 @@ class Lane final : private LaneQueues {
   LaneTransit transit_;
   KernelPath kernel_path_;
   LaneServices services_;
+  FlowSampler flow_sampler_;
 };
 
 }  // namespace sluice

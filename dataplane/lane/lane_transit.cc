@@ -12,6 +12,8 @@ namespace {
 // The longest time for which a port that sends nothing may block the others. Any device, an emulated one too, frees a
 // slot sooner.
 constexpr int64_t kLongestWaitForRoomNs = 100'000'000;
+// A full receive ring, at a few thousand packets a second, the rate of an emulated device on a loaded machine.
+constexpr int64_t kLongestCatchUpNs = 2'000'000'000;
 // No event tells that another lane has copied our frames. Only the pool, which has a spare half, and the gauges wait
 // for that; people read the gauges.
 constexpr absl::Duration kSleepWhileHandedOff = absl::Milliseconds(10);
@@ -39,7 +41,25 @@ uint32_t LaneTransit::Run() {
     LetReceive(/*proven=*/true);
     ahead_of_fence_ = true;  // NoteReceived counts each frame as unproven, the waiting ones and those that follow
   }
+  if (catches_up()) {
+    LookAtBacklog();
+  }
   return moved;
+}
+
+void LaneTransit::LookAtBacklog() {
+  const int64_t now_ns = clock_.NowNs();
+  if (RoomToCatchUp()) {
+    backlog_waits_for_room_since_ns_ = 0;
+  } else if (backlog_waits_for_room_since_ns_ == 0) {
+    backlog_waits_for_room_since_ns_ = now_ns;
+  }
+  const bool no_port_sends =
+      backlog_waits_for_room_since_ns_ != 0 && now_ns - backlog_waits_for_room_since_ns_ >= kLongestWaitForRoomNs;
+  const bool is_over = !held_back_ && queues_.ReceiveBacklog() < kBurstFrames;
+  if (is_over || no_port_sends || now_ns >= catch_up_until_ns_) {
+    catch_up_until_ns_ = 0;
+  }
 }
 
 void LaneTransit::NoteReceived(Burst& burst) {
@@ -49,7 +69,7 @@ void LaneTransit::NoteReceived(Burst& burst) {
   if (handoff_lanes_ != 0 || !reorder_hold_.idle()) {
     burst.HashFlows();
   }
-  if (probe_) {
+  if (handoff_lanes_ != 0 && probe_) {
     ProbeFlows(burst);
   }
 }
@@ -76,6 +96,12 @@ void LaneTransit::LetReceive(bool proven) {
   const uint64_t waited = queues_.ReceiveBacklog();
   stats_.fence_held.Add(waited);
   stats_.fence_unproven.Add(proven ? 0 : waited);
+  CatchUp();
+}
+
+void LaneTransit::CatchUp() {
+  catch_up_until_ns_ = queues_.ReceiveBacklog() < kBurstFrames ? 0 : clock_.NowNs() + kLongestCatchUpNs;
+  backlog_waits_for_room_since_ns_ = 0;
 }
 
 void LaneTransit::TransmitByHandoff(uint32_t lane_count, bool probe) {
@@ -213,9 +239,13 @@ void LaneTransit::HoldMovedFlows(Burst& burst) {
   GaugeHeld();
 }
 
-// Releases held frames that are due, at most a burst; at least `at_least` even if not due.
+// Releases held frames that are due, at most a burst, when all of them have room; at least `at_least` in any case.
 uint32_t LaneTransit::ReleaseMovedFlows(uint32_t at_least) {
-  if (reorder_hold_.held() == 0 || (at_least == 0 && (handed_in_waits_ || !RoomToHandOff(1)))) {
+  if (reorder_hold_.held() == 0) {
+    return 0;
+  }
+  const bool has_room = !handed_in_waits_ && RoomToHandOff(1) && queues_.HasTransmitRoom(kBurstFrames);
+  if (at_least == 0 && !has_room) {
     return 0;
   }
   const int64_t now_ns = clock_.NowNs();

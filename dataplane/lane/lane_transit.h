@@ -1,5 +1,6 @@
 // A lane's part in moving flows: frames that come from other lanes or leave by them, frames that wait for their turn,
-// and the fence's hold. While no flow moves it is idle(), and the lane asks that and MayReceive(), and no more.
+// the fence's hold, and the backlog of packets behind it. While no flow moves it is idle(), and the lane asks that and
+// MayReceive(), and no more.
 //
 //   other lanes ──► inbox ──Run: copy──────────────────────────────────┐
 //                                                                      ▼
@@ -13,6 +14,11 @@
 // Bounds. Each source may put a burst a round into this lane. Frames that have no room on a transmit ring wait in their
 // source's hand-off ring and hold up this lane's own receive rings, but no longer than 100 ms (kLongestWaitForRoomNs),
 // then they are dropped. At most ReorderHold::kCapacity frames wait for their turn.
+//
+// Backlog. A lane that was held back finds more packets in its receive rings than a transmit ring takes at once. It
+// catches up: it receives a burst only when every transmit ring has room for it, until the receive rings have been
+// almost empty once, for 2 s at most (kLongestCatchUpNs), and no longer than a port sends nothing for 100 ms. At other
+// times a transmit ring without room costs packets, since a slow port must not hold up the others.
 //
 // Every frame that waits here or in another lane's hands is in the gauge LaneStats::handoff_held.
 //
@@ -57,6 +63,8 @@ class LaneQueues {
   virtual bool AwaitsCompletions() const = 0;
   // Returns the number of frames that wait in all receive rings.
   virtual uint64_t ReceiveBacklog() const = 0;
+  // True if every port's transmit ring has room for `frames`.
+  virtual bool HasTransmitRoom(uint32_t frames) = 0;
   // True if a receive ring is nearly full (QueuePair::nearly_full).
   virtual bool ReceiveRingNearlyFull() const = 0;
 
@@ -76,16 +84,18 @@ class LaneTransit {
   // True if no other lane has anything to do with this one's frames: then Run, NoteReceived and Transmit have nothing
   // to do. Another lane may hand frames over at any time; a relaxed load sees them in one of the next rounds.
   bool idle() const {
-    return handoff_lanes_ == 0 && !held_back_ && !ahead_of_fence_ && outbox_.in_flight() == 0 && reorder_hold_.idle() &&
-           !inbox_.MayHaveFrames();
+    return handoff_lanes_ == 0 && !held_back_ && !ahead_of_fence_ && !catches_up() && outbox_.in_flight() == 0 &&
+           reorder_hold_.idle() && !inbox_.MayHaveFrames();
   }
   // Takes back frames that other lanes have copied, sends frames that other lanes handed over, and frames whose turn
   // has come; ends the fence's hold if a receive ring is nearly full. Returns how many frames it moved.
   uint32_t Run();
   // False while the fence holds the lane, while frames from other lanes wait for room on a transmit ring (they are
-  // older), and while the outbox might not take a burst. While it is false the worker sleeps instead of spinning: in an
-  // emulated guest the device needs the core to make room.
-  bool MayReceive() const { return !held_back_ && !handed_in_waits_ && RoomForReceived(); }
+  // older), while the outbox might not take a burst, and while a lane that catches up has no room for one. While it is
+  // false the worker sleeps instead of spinning: in an emulated guest the device needs the core to make room.
+  bool MayReceive() const {
+    return !held_back_ && !handed_in_waits_ && RoomForReceived() && (!catches_up() || RoomToCatchUp());
+  }
   // Counts frames received ahead of the fence, hashes their flows and probes them. Needs the headers; before the
   // function changes the frames: the device knows flows by the headers it delivered.
   void NoteReceived(Burst& burst);
@@ -121,6 +131,9 @@ class LaneTransit {
   void HoldBack() { held_back_ = true; }
   // `proven`: all older packets of the flows that wait in the receive rings have been sent.
   void LetReceive(bool proven);
+
+  // Packets may have gathered in the receive rings while nobody received them: catches up with these.
+  void CatchUp();
 
   // Frames leave by lane flow hash % lane_count, through the outbox where that is another lane. 0: all of them by this
   // lane's own queues. `probe`: a steering probe brings each flow there, so that flows which nothing answers move, too.
@@ -160,6 +173,9 @@ class LaneTransit {
   // Returns the bursts that one received burst may hand over: itself, or also a probe for each frame and a burst of
   // held frames before it.
   uint32_t BurstsForReceived() const { return probe_ || reorder_hold_.held() > 0 ? 3 : 1; }
+  bool catches_up() const { return catch_up_until_ns_ != 0; }
+  bool RoomToCatchUp() const { return queues_.HasTransmitRoom(BurstsForReceived() * kBurstFrames); }
+  void LookAtBacklog();
   void GaugeHeld() { stats_.handoff_held.Set(outbox_.in_flight() + reorder_hold_.held()); }
 
   HandoffInbox inbox_;  // first, as it begins a cache line
@@ -177,7 +193,9 @@ class LaneTransit {
   LaneStats& stats_;
   AwakeClock clock_;
   ProbedFlows probed_;
-  Burst burst_{};  // of frames that were handed in, or held
+  Burst burst_{};                                // of frames that were handed in, or held
+  int64_t catch_up_until_ns_ = 0;                // 0: the lane does not catch up
+  int64_t backlog_waits_for_room_since_ns_ = 0;  // 0: it does not wait
   // By source: since when frames wait for room without one of them sent; 0: none waits.
   std::array<int64_t, kMaxLanes> waits_for_room_since_ns_{};
 };

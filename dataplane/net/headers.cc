@@ -5,7 +5,8 @@
 namespace sluice {
 namespace {
 
-// Every Read... returns false when the header does not fit, or when its lengths contradict each other.
+// Every Read... returns false when the header does not fit, when its lengths contradict each other, or when there are
+// more headers than the walk follows.
 
 // `bytes`: from the transport header to the packet's end. `most_bytes`: of lengths in the header. They are those of the
 // whole packet, and so may be more in a first fragment.
@@ -73,7 +74,7 @@ bool ReadIpv4(const uint8_t* data, uint32_t l3, uint32_t length_bytes, Headers& 
 
 // Walks over the extension header at `at`, and moves `at` behind it.
 bool ReadIpv6Extension(const uint8_t* data, uint32_t end, uint32_t& at, Headers& headers) {
-  if (at + sizeof(Ipv6Extension) > end) {
+  if (at + sizeof(Ipv6Extension) > end || at > SLUICE_HEADER_REACH_BYTES) {
     return false;
   }
   const auto& extension = HeaderAt<Ipv6Extension>(data, at);
@@ -98,7 +99,11 @@ bool ReadIpv6Extensions(const uint8_t* data, uint32_t end, uint32_t& at, Headers
       return false;
     }
   }
-  return true;
+  if (headers.fragment == Fragment::kLater) {
+    return true;
+  }
+  const bool ends_here = sluice_is_ipv6_extension(headers.protocol) == 0;
+  return ends_here && (at <= SLUICE_HEADER_REACH_BYTES || sluice_has_ports(headers.protocol) == 0);
 }
 
 bool ReadIpv6(const uint8_t* data, uint32_t l3, uint32_t length_bytes, Headers& headers) {
@@ -146,16 +151,16 @@ bool Read(const uint8_t* data, uint32_t length_bytes, Headers& headers) {
     if (ethertype == SLUICE_ETHERTYPE_IPV6) {
       return ReadIpv6(data, at, length_bytes, headers);
     }
-    if (sluice_is_tag(ethertype) == 0 || tags == SLUICE_VLAN_TAGS_MAX) {
+    if (sluice_is_tag(ethertype) == 0) {
       headers.network = Network::kOther;
       headers.l4_offset = static_cast<uint16_t>(at);
       return true;
     }
-    if (at + sizeof(VlanTag) > length_bytes) {
+    if (tags == SLUICE_VLAN_TAGS_MAX || at + sizeof(VlanTag) > length_bytes) {
       return false;
     }
     const auto& tag = HeaderAt<VlanTag>(data, at);
-    if (tags == 0) {
+    if (tags == 0 || headers.vlan == 0) {
       headers.vlan = tag.id();
     }
     ethertype = tag.type.host();

@@ -10,8 +10,10 @@
 //   - kIpv4, kIpv6: the IP header, its options or extension headers and the packet's end are in the frame;
 //   - TCP, UDP, UDP-Lite, SCTP, ICMP and ICMPv6, except in later fragments: the fixed header is in the packet, and so
 //     are TCP's options unless the packet is a first fragment.
-// A frame that ends within a header, or whose lengths contradict each other, is *unreadable*. XDP counts it as
-// malformed and drops it (bpf/parse.h has the same rules), so the dataplane sees one only when another program steers.
+// A frame that ends within a header, whose lengths contradict each other, or that has more headers than the walk
+// follows, is *unreadable*: a function must not take it for one without the fields that it looks for. bpf/parse.h has
+// the same rules. XDP drops malformed frames, and the others where a rule or a list asks for a field that was not read,
+// so the dataplane sees the others where none does.
 // Parse checks neither checksums nor the bodies of ARP and neighbour discovery, and does not look into tunnels.
 //
 // Pure; any thread.
@@ -184,7 +186,7 @@ inline constexpr uint16_t kNoVlan = 0xffff;
 // there is one for every received frame; the members that nearly all frames have in common stand together.
 struct Headers {
   uint32_t flow_hash;  // flow_hash.h; 0: not computed
-  uint16_t vlan;       // id of the outermost tag; kNoVlan: there is none
+  uint16_t vlan;       // id of the outermost tag that has one; 0: all are priority tags; kNoVlan: there is no tag
   uint16_t ethertype;  // behind the tags; host order
   uint16_t l4_offset;  // behind the IP header with options or extension headers; kOther: as l3_offset
   uint8_t l3_offset;   // behind Ethernet and tags
@@ -198,15 +200,12 @@ struct Headers {
   bool operator==(const Headers&) const = default;
   bool has_ip() const { return network >= Network::kIpv4; }
   // True for TCP, UDP, UDP-Lite and SCTP, except in later fragments: HeaderAt<Ports> is at l4_offset.
-  bool has_ports() const {
-    return fragment != Fragment::kLater && (protocol == SLUICE_PROTO_TCP || protocol == SLUICE_PROTO_UDP ||
-                                            protocol == SLUICE_PROTO_UDPLITE || protocol == SLUICE_PROTO_SCTP);
-  }
+  bool has_ports() const { return fragment != Fragment::kLater && sluice_has_ports(protocol) != 0; }
 };
 static_assert(std::is_trivial_v<Headers> && sizeof(Headers) == 20);
 
-// Walks at most SLUICE_VLAN_TAGS_MAX tags and SLUICE_IPV6_EXTENSIONS_MAX extension headers. The next tag counts as an
-// unknown ethertype, the next extension header as a protocol. Sets `flow_hash` to 0.
+// Walks at most SLUICE_VLAN_TAGS_MAX tags, SLUICE_IPV6_EXTENSIONS_MAX extension headers and SLUICE_HEADER_REACH_BYTES.
+// A frame with more is unreadable. Sets `flow_hash` to 0.
 void ParseAny(const uint8_t* data, uint32_t length_bytes, Headers& headers);
 
 // Does the same for plain frames, which are nearly all: untagged TCP or UDP over IPv4 without options. Returns false,

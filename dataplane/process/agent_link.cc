@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "dataplane/base/poll_until.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unix_address.h"
 #include "dataplane/contract/fd_channel.h"
 #include "spdlog/spdlog.h"
@@ -69,7 +69,7 @@ void AgentLink::Serve() {
       last_failure = failure;
     }
     WaitFor(-1, pause);
-    dataplane_.Tick(absl::Now());
+    dataplane_.Tick(SteadyTime::Now());
     pause = std::min(2 * pause, kLongestPause);
   }
 }
@@ -114,7 +114,7 @@ absl::Status AgentLink::Greet(int socket) const {
 absl::Status AgentLink::ServeRequests(int socket) {
   while (!dataplane_.shut_down() && !told_to_end_) {
     // In every round: an agent that asks without a pause must not keep flows from ageing.
-    dataplane_.Tick(absl::Now());
+    dataplane_.Tick(SteadyTime::Now());
     if (!WaitFor(socket, dataplane_.tick_every())) {
       continue;
     }
@@ -154,7 +154,7 @@ absl::Status AgentLink::Answer(int socket) {
 
 bool AgentLink::WaitFor(int fd, absl::Duration bound) {
   pollfd fds[] = {{termination_fd_, POLLIN, 0}, {fd, POLLIN, 0}};
-  const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(fds), absl::Now() + bound);
+  const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(fds), SteadyTime::Now() + bound);
   if ((fds[0].revents & POLLIN) != 0) {
     told_to_end_ = true;
     return false;

@@ -3,10 +3,11 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/functions/function_factory.h"
 #include "dataplane/process/function_page.h"
 #include "spdlog/spdlog.h"
@@ -54,11 +55,7 @@ absl::StatusOr<Mapping> MapStats(int fd) {
   if (!memory.ok()) {
     return memory;
   }
-  auto* stats = reinterpret_cast<StatsSegment*>(memory->start());
-  if (stats->magic == 0) {  // zeros only; the agent's has magic and version (control/dataplane/stats_view.cc)
-    stats->version = kStatsVersion;
-    stats->magic = kStatsMagic;
-  }
+  const auto* stats = reinterpret_cast<const StatsSegment*>(memory->start());
   if (stats->magic != kStatsMagic || stats->version != kStatsVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat("the stats segment has version ", stats->version, ", this dataplane writes ", kStatsVersion));
@@ -103,6 +100,8 @@ absl::Status Dataplane::Execute(const dataplane::Request& request, std::vector<U
       return ApplySettings(request.apply_settings());
     case Request::kQueryFunction:
       return QueryFunction(request.query_function(), answer);
+    case Request::kExpectSelfTest:
+      return ExpectSelfTest(request.expect_self_test());
     case Request::kCountCrashDrops:
       return CountCrashDrops();
     case Request::kRaiseFence:
@@ -172,6 +171,9 @@ absl::Status Dataplane::Configure(const dataplane::Configure& request, std::vect
   descriptor_ = &descriptor;
   stats_memory_ = *std::move(memory);
   stats_ = reinterpret_cast<StatsSegment*>(stats_memory_.start());
+  for (WorkerStats& worker : stats_->workers) {
+    worker.thread.Set(0);  // a dead predecessor's
+  }
   function_ = std::move(made->function);
   crash_accounting_.emplace(*stats_);
   worker_pool_ = std::make_unique<WorkerPool>(*polling, *function_, *stats_);
@@ -286,6 +288,22 @@ absl::Status Dataplane::QuarantineSentFrames(const dataplane::QuarantineSentFram
   return absl::OkStatus();
 }
 
+absl::Status Dataplane::ExpectSelfTest(const dataplane::ExpectSelfTest& request) {
+  absl::StatusOr<Lane*> lane = lanes_->Find(request.lane());
+  if (!lane.ok()) {
+    return lane.status();
+  }
+  std::optional<SelfTestToken> token;
+  if (!request.token().empty()) {
+    if (request.token().size() != sizeof(SelfTestToken)) {
+      return absl::InvalidArgumentError(absl::StrCat("a self-test's token of ", request.token().size(), " bytes"));
+    }
+    std::memcpy(token.emplace().data(), request.token().data(), sizeof(SelfTestToken));
+  }
+  worker_pool_->RunFor(**lane, [&] { (*lane)->ExpectSelfTest(token); });
+  return absl::OkStatus();
+}
+
 absl::Status Dataplane::ShareCredit(const std::vector<UniqueFd>& fds) {
   if (fds.size() != port_count()) {
     return absl::InvalidArgumentError(absl::StrCat("credit of ", fds.size(), " ports, for ", port_count(), " ports"));
@@ -313,7 +331,7 @@ absl::Status Dataplane::OffloadFlows(const dataplane::OffloadFlows& request, con
       flows_ = std::move(former);
       return tables.status();
     }
-    flows_.emplace(*std::move(tables), stats_->flows_offloaded, absl::Now());
+    flows_.emplace(*std::move(tables), stats_->flows_offloaded, SteadyTime::Now());
   } else {
     flows_.reset();
   }
@@ -348,10 +366,13 @@ absl::StatusOr<std::unique_ptr<FlowTables>> Dataplane::MapFlowTables(const datap
 }
 
 absl::Duration Dataplane::tick_every() const {
-  return flows_.has_value() ? flows_->look_every() : absl::InfiniteDuration();
+  return stats_ == nullptr ? absl::InfiniteDuration() : absl::Milliseconds(kBeatEveryMs);
 }
 
-void Dataplane::Tick(absl::Time now) {
+void Dataplane::Tick(SteadyTime now) {
+  if (stats_ != nullptr) {
+    stats_->control_beats.Add(1);
+  }
   if (flows_.has_value()) {
     flows_->Look(kernel_, now);
   }

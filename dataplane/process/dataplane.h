@@ -30,6 +30,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "dataplane/base/mapping.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unique_fd.h"
 #include "dataplane/contract/dataplane.pb.h"
 #include "dataplane/contract/stats_segment.h"
@@ -61,10 +62,10 @@ class Dataplane {
   // The agent is gone, perhaps in the middle of a change: lets held-back lanes receive again.
   void AgentLost();
 
-  // Returns the time after which Tick is due again, with and without an agent; infinite: never. A call that comes
-  // earlier does nothing.
+  // Returns the time after which Tick is due again, with and without an agent; infinite: never. Tick beats
+  // (stats_segment.h), and looks at offloaded flows when that is due.
   absl::Duration tick_every() const;
-  void Tick(absl::Time now);
+  void Tick(SteadyTime now);
 
   // A new connection's greeting: Hello, its descriptor (-1 before Configure), and a report for each held lane.
   dataplane::Hello hello() const;
@@ -82,6 +83,7 @@ class Dataplane {
   absl::Status SetTransmitLanes(const dataplane::SetTransmitLanes& request);
   absl::Status PlaceLanes(const dataplane::PlaceLanes& request);
   absl::Status QuarantineSentFrames(const dataplane::QuarantineSentFrames& request);
+  absl::Status ExpectSelfTest(const dataplane::ExpectSelfTest& request);
   absl::Status ShareCredit(const std::vector<UniqueFd>& fds);
   absl::Status OffloadFlows(const dataplane::OffloadFlows& request, const std::vector<UniqueFd>& fds);
   absl::StatusOr<std::unique_ptr<FlowTables>> MapFlowTables(const dataplane::OffloadFlows& request,

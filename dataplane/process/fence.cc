@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/io/ring_positions.h"
 #include "spdlog/spdlog.h"
 
@@ -26,7 +27,7 @@ void Fence::Raise(const std::vector<Lane*>& fresh) {
 }
 
 bool Fence::Lower(const std::vector<Lane*>& old, const std::vector<Lane*>& all, absl::Duration bound) {
-  const absl::Time end = absl::Now() + bound;
+  const SteadyTime end = SteadyTime::Now() + bound;
   if (absl::Status s = kernel_.WaitForRcuGracePeriod(); !s.ok()) {
     spdlog::error("fence: {}", std::string(s.message()));
     Release(false);
@@ -61,14 +62,14 @@ void Fence::Forget(Lane& lane) {
 }
 
 // Waits until `is` has been true of every lane once, between two rounds of its worker. False: `end` came first.
-bool Fence::ComesTrue(const std::vector<Lane*>& lanes, absl::Time end,
+bool Fence::ComesTrue(const std::vector<Lane*>& lanes, SteadyTime end,
                       absl::FunctionRef<bool(size_t, const Lane&)> is) {
   for (size_t i = 0; i < lanes.size();) {
     bool answer = false;
     worker_pool_.RunFor(*lanes[i], [&] { answer = is(i, *lanes[i]); });
     if (answer) {
       ++i;
-    } else if (absl::Now() >= end) {
+    } else if (SteadyTime::Now() >= end) {
       return false;
     } else {
       absl::SleepFor(kPause);

@@ -41,6 +41,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/lane/lane.h"
 #include "dataplane/process/kernel.h"
 #include "dataplane/worker/worker_pool.h"
@@ -64,7 +65,7 @@ class Fence {
   bool raised() const { return !held_.empty(); }
 
  private:
-  bool ComesTrue(const std::vector<Lane*>& lanes, absl::Time end, absl::FunctionRef<bool(size_t, const Lane&)> is);
+  bool ComesTrue(const std::vector<Lane*>& lanes, SteadyTime end, absl::FunctionRef<bool(size_t, const Lane&)> is);
   void Release(bool proven);
 
   WorkerPool& worker_pool_;

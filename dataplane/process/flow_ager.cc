@@ -1,4 +1,5 @@
 #include "dataplane/process/flow_ager.h"
+#include "dataplane/base/steady_time.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,7 +13,7 @@ constexpr uint32_t kEntriesALook = 65536;
 
 }  // namespace
 
-FlowAger::FlowAger(std::unique_ptr<FlowTables> tables, StatsCounter& offloaded, absl::Time now)
+FlowAger::FlowAger(std::unique_ptr<FlowTables> tables, StatsCounter& offloaded, SteadyTime now)
     : tables_(std::move(tables)), offloaded_(&offloaded), looked_at_(now) {}
 
 absl::Duration FlowAger::look_every() const {
@@ -23,7 +24,7 @@ absl::Duration FlowAger::look_every() const {
   return kLookEvery * std::max(1U, entries / kEntriesALook);
 }
 
-void FlowAger::Look(Kernel& kernel, absl::Time now) {
+void FlowAger::Look(Kernel& kernel, SteadyTime now) {
   const absl::Duration every = look_every();
   if (now - looked_at_ < every) {
     return;

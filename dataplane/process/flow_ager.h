@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/contract/stats_segment.h"
 #include "dataplane/offload/lane_offload.h"
 #include "dataplane/process/kernel.h"
@@ -27,7 +28,7 @@ class FlowAger {
   static constexpr absl::Duration kIdle = absl::Seconds(30);
 
   // `now`: the first look is due look_every() later.
-  FlowAger(std::unique_ptr<FlowTables> tables, StatsCounter& offloaded, absl::Time now);
+  FlowAger(std::unique_ptr<FlowTables> tables, StatsCounter& offloaded, SteadyTime now);
 
   FlowTables& tables() { return *tables_; }
   // Looks at flows of this epoch from now on.
@@ -37,13 +38,13 @@ class FlowAger {
   absl::Duration look_every() const;
   // Looks at every flow, if a look is due. Waits for an RCU grace period first, so that no XDP program that ran at the
   // last look is still running (FlowTable::Age).
-  void Look(Kernel& kernel, absl::Time now);
+  void Look(Kernel& kernel, SteadyTime now);
 
  private:
   std::unique_ptr<FlowTables> tables_;
   StatsCounter* offloaded_;
   uint32_t epoch_ = 0;
-  absl::Time looked_at_;
+  SteadyTime looked_at_;
 };
 
 }  // namespace sluice

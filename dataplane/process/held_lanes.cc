@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/process/lane_opener.h"
 #include "spdlog/spdlog.h"
 
@@ -155,7 +156,7 @@ void HeldLanes::ForEachPairLane(absl::FunctionRef<void(Lane&)> order) {
 
 // Takes lanes out of service that are in no XSKMAP any more, without losing frames that they hold.
 void HeldLanes::LetGo(absl::Span<const uint32_t> leaving, absl::Duration drain) {
-  const absl::Time bound = absl::Now() + drain;
+  const SteadyTime bound = SteadyTime::Now() + drain;
   for (const uint32_t index : leaving) {
     fence_.Forget(*lanes_.at(index).lane);
   }
@@ -164,7 +165,7 @@ void HeldLanes::LetGo(absl::Span<const uint32_t> leaving, absl::Duration drain) 
     spdlog::error("frames redirected to closing lanes may be lost: {}", std::string(waited.message()));
   }
   CloseWaysTo(leaving);
-  while (!AllQuiescent(leaving) && absl::Now() < bound) {
+  while (!AllQuiescent(leaving) && SteadyTime::Now() < bound) {
     absl::SleepFor(kDrainPause);
   }
   // From the highest index down, so that a lane that hands frames over goes before the lane that takes them.

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -34,11 +35,14 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Start(uint32_t index, uint32_t c
     return absl::ResourceExhaustedError(absl::StrCat("no epoll for worker ", index, ": ", strerror(errno)));
   }
   try {
-    worker->thread_ = std::thread(&Worker::Loop, worker.get());
+    worker->thread_ = std::thread([loop = worker.get(), index] {
+      // A thread names itself: the name of another is a file in /proc, which the confined process may not open.
+      pthread_setname_np(pthread_self(), absl::StrCat("worker-", index).c_str());
+      loop->Loop();
+    });
   } catch (const std::system_error& error) {
     return absl::ResourceExhaustedError(absl::StrCat("no thread for worker ", index, ": ", error.what()));
   }
-  pthread_setname_np(worker->thread_.native_handle(), absl::StrCat("worker-", index).c_str());
   if (absl::Status pinned = worker->Pin(core); !pinned.ok()) {
     return pinned;
   }
@@ -105,14 +109,19 @@ void Worker::GiveUpLane(Lane& lane) {
 }
 
 void Worker::Loop() {
+  stats_.thread.Set(static_cast<uint64_t>(gettid()));
   while (!ended_) {
+    stats_.beats.Add(1);
     TakeOrder();
     const uint32_t moved = PollLanes();
     Account(moved);
     if (moved == 0) {
       MaySleep() ? Sleep() : YieldNowAndThen();
+    } else {
+      stats_.busy_rounds.Add(1);
     }
   }
+  stats_.thread.Set(0);
 }
 
 void Worker::TakeOrder() {
@@ -183,16 +192,15 @@ void Worker::YieldNowAndThen() {
 }
 
 void Worker::Sleep() {
-  absl::Duration bound = absl::InfiniteDuration();
+  absl::Duration bound = absl::Milliseconds(kBeatEveryMs);
   for (const Lane* lane : lanes_) {
     bound = std::min(bound, lane->SleepBound());
   }
   Listen(true);
   waker_.AboutToSleep();
   if (!HasNews()) {
-    const int timeout_ms = bound == absl::InfiniteDuration() ? -1 : static_cast<int>(absl::ToInt64Milliseconds(bound));
     stats_.sleeps.Add(1);
-    if (waits_for_.Wait(timeout_ms) == waker_.poll_fd()) {
+    if (waits_for_.Wait(static_cast<int>(absl::ToInt64Milliseconds(bound))) == waker_.poll_fd()) {
       waker_.Clear();
     }
   }

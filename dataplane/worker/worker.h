@@ -13,6 +13,8 @@
 // Sleep. Depending on its Polling, a worker that finds nothing sleeps on its lanes' sockets and its Waker (wait_set.h,
 // waker.h); a worker without lanes always does. A worker that keeps looking yields its core now and then.
 //
+// Beats. Each round counts one (WorkerStats::beats), and a sleep ends after kBeatEveryMs at the latest.
+//
 // Ownership: `function`, `stats` and `waker` are the caller's, and outlive the worker; the lanes, too.
 //
 // Threads: the control thread calls Start, Pin, Run and the destructor; orders run in the worker's thread, which is the

@@ -24,18 +24,21 @@ std::vector<uint32_t> WorkerPool::cores() const {
 }
 
 void WorkerPool::Take(Lane& lane, uint32_t worker) {
+  stats_.control_beats.Add(1);
   Worker& taker = *workers_[worker];
   taker.Run([&] { taker.TakeLane(lane); });
   placement_[&lane] = worker;
 }
 
 void WorkerPool::GiveUp(Lane& lane) {
+  stats_.control_beats.Add(1);
   Worker& giver = *workers_[worker_of(lane)];
   giver.Run([&] { giver.GiveUpLane(lane); });
   placement_.erase(&lane);
 }
 
 void WorkerPool::RunFor(Lane& lane, absl::FunctionRef<void()> order) {
+  stats_.control_beats.Add(1);
   const auto placed = placement_.find(&lane);
   if (placed == placement_.end()) {
     order();
@@ -86,8 +89,8 @@ absl::Status WorkerPool::GrowAndPin(absl::Span<const uint32_t> cores) {
 
   for (size_t w = 0; w < cores.size(); ++w) {
     if (w < before.size()) {
-      if (absl::Status pinned = workers_[w]->core() == cores[w] ? absl::OkStatus() : workers_[w]->Pin(cores[w]);
-          !pinned.ok()) {
+      // Also where it was: somebody may have moved the thread.
+      if (absl::Status pinned = workers_[w]->Pin(cores[w]); !pinned.ok()) {
         return undo(pinned);
       }
       continue;

@@ -3,7 +3,8 @@
 // Ownership: the pool owns threads and wakers. Wakers are made once for each index and live as long as the pool, since
 // lanes keep pointers to them (waker.h). Lanes are the caller's and must outlive their placement.
 //
-// Threads: the control thread. Every function but cores, size and worker_of waits for rounds of workers to end.
+// Threads: the control thread. Every function but cores, size and worker_of waits for rounds of workers to end, and
+// beats before it does (stats_segment.h), so that a loop of such waits does not look like a hang.
 #ifndef SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
 #define SLUICE_DATAPLANE_WORKER_WORKER_POOL_H_
 

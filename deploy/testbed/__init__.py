@@ -12,12 +12,12 @@ the machine's packages nor its network set-up are touched:
 
 from .cache import cache_folder
 from .channel import GuestDied, GuestError, GuestTimeout, Result
-from .cleanup import terminate_cleanly
 from .fetch import SERIES, Kernel, Qemu, fetch_kernel, fetch_qemu
 from .guest import Background, Guest
 from .image import GuestFile, build_image
 from .net import TestNet
 from .qemu import Nic
+from .undo import Undo
 
 __all__ = [
     "SERIES",
@@ -32,9 +32,9 @@ __all__ = [
     "Qemu",
     "Result",
     "TestNet",
+    "Undo",
     "build_image",
     "cache_folder",
     "fetch_kernel",
     "fetch_qemu",
-    "terminate_cleanly",
 ]

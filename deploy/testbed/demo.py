@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import Guest, Nic, TestNet, fetch_kernel, fetch_qemu, terminate_cleanly
+from . import Guest, Nic, TestNet, fetch_kernel, fetch_qemu
 from .network_function import NetworkFunction, config, product_files
 
 _SERIES = "6.12"
@@ -127,7 +127,7 @@ def main() -> int:
     say("\n== 3/4 guest")
     say("   QEMU and a stock Debian kernel (downloaded once, through apt, into a cache)")
     qemu, kernel = fetch_qemu(), fetch_kernel(_SERIES)
-    with terminate_cleanly(), TestNet(taps=2, queues=_QUEUES) as net:
+    with TestNet(taps=2, queues=_QUEUES) as net:
         nics = [Nic(tap, queues=_QUEUES) for tap in net.taps]
         say(f"   booting kernel {kernel.release} in QEMU {qemu.major_version()}, 4 vCPUs, two 4-pair virtio-net NICs")
         with Guest(_SERIES, files=product_files(build), nics=nics, netns=net.name) as guest:

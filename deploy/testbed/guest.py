@@ -7,20 +7,21 @@ import math
 import queue
 import re
 import shlex
-import shutil
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from types import TracebackType
 
-from .channel import Channel, GuestDied, GuestError, GuestTimeout, Result
+from .channel import Channel, GuestDied, GuestTimeout, Result
 from .fetch import fetch_kernel, fetch_qemu
 from .image import GuestFile, build_image
-from .qemu import Machine, Nic, detect_accel, end_kept, kept
+from .qemu import Machine, Nic, detect_accel, end, start
 from .terminal import attach
+from .undo import Undo
 
 _CHANNELS = 4
 _ANSWER_SECONDS = 60  # for the guest's work around the script itself
@@ -53,6 +54,7 @@ class Guest:
         netns: str | None = None,
         accel: str | None = None,
         thread_per_cpu: bool = False,
+        mmio: bool = False,
         modules: Sequence[str] = (),
         kernel_options: Sequence[str] = (),
         log_folder: Path | None = None,
@@ -71,11 +73,13 @@ class Guest:
         self._log_folder = log_folder
         self._accel = accel
         self._thread_per_cpu = thread_per_cpu
+        self._mmio = mmio
         self._process: subprocess.Popen[bytes] | None = None
         self._channels: list[Channel] = []
         self._free: queue.LifoQueue[Channel] = queue.LifoQueue()
         self._numbers = count(1)
-        self._folder: Path | None = None
+        self._folder = Path()
+        self._undo = Undo()
         self.accel = ""
         self.release = ""
         self.boot_seconds = 0.0
@@ -111,7 +115,9 @@ class Guest:
         self.accel = self._accel or detect_accel(qemu, kernel)
         self.release = kernel.release
         # Not below the caller's folders, since a socket's path may have at most 107 characters.
-        self._folder = Path(tempfile.mkdtemp(prefix="sluice-guest-"))
+        self._folder = Path(tempfile.gettempdir(), f"sluice-guest-{uuid.uuid4().hex[:8]}")
+        self._undo.folder(self._folder)
+        self._folder.mkdir(mode=0o700)
         logs = self._log_folder or self._folder
         logs.mkdir(parents=True, exist_ok=True)
         self.console_log = logs / "console.log"
@@ -129,10 +135,11 @@ class Guest:
             terminal_socket=self._folder / "terminal",
             command_sockets=sockets,
             kernel_options=self._kernel_options,
+            mmio=self._mmio,
         )
         prefix = ["ip", "netns", "exec", self._netns] if self._netns else []
         started = time.monotonic()
-        self._process = kept([*prefix, *machine.arguments()], logs / "qemu.log")
+        self._process = start([*prefix, *machine.arguments()], logs / "qemu.log")
         deadline = started + self._boot_timeout
         for path in sockets:
             channel = self._connect(path, deadline)
@@ -171,8 +178,7 @@ class Guest:
         """Tells whether QEMU is running."""
         return self._process is not None and self._process.poll() is None
 
-    def keeper_pid(self) -> int:
-        """The process whose only child is QEMU (keeper.py)."""
+    def qemu_pid(self) -> int:
         assert self._process is not None
         return self._process.pid
 
@@ -181,7 +187,7 @@ class Guest:
         if self._process is None:
             return False
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(1) > 128
+            return self._process.wait(1) < 0
         return False
 
     def close(self) -> None:
@@ -191,13 +197,12 @@ class Guest:
                 self._power_off()
         finally:
             if self._process is not None:
-                end_kept(self._process)
+                end(self._process)
             for channel in self._channels:
                 channel.close()
             self._channels.clear()
             self._free = queue.LifoQueue()
-            if self._folder is not None:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            self._undo.end()
 
     def _power_off(self) -> None:
         assert self._process is not None
@@ -258,8 +263,6 @@ class Guest:
 
     def attach_terminal(self) -> None:
         """Connects this process's terminal to a shell, until its exit or Ctrl-]."""
-        if self._folder is None:
-            raise GuestError("the guest is not running")
         attach(self._folder / "terminal", resize=self._resize_terminal)
 
     def _resize_terminal(self, rows: int, columns: int) -> None:

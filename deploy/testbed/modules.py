@@ -14,6 +14,7 @@ from .fetch import Kernel
 # Loaded by init. Some are built into some kernels, or do not exist in others.
 AT_BOOT = (
     "virtio_pci",
+    "virtio_mmio",
     "virtio_console",
     "virtio_rng",
     "virtio_net",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from collections.abc import Sequence
 from itertools import count
 from types import TracebackType
 from typing import Any
+
+from .undo import Undo
 
 _PREFIX = "sluice-test"
 _numbers = count(1)
@@ -19,13 +20,6 @@ def _ip(*words: str) -> str:
     if done.returncode != 0:
         raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
     return done.stdout
-
-
-def _forget_stale() -> None:
-    """Removes the namespaces that ended processes left behind."""
-    for pid, rest in re.findall(rf"^{_PREFIX}-(\d+)(-\S+)", _ip("netns", "list"), re.MULTILINE):
-        if not os.path.exists(f"/proc/{pid}"):
-            subprocess.run(["ip", "netns", "del", f"{_PREFIX}-{pid}{rest}"], capture_output=True)
 
 
 class TestNet:
@@ -43,10 +37,9 @@ class TestNet:
         self.taps = [f"tap{index}" for index in range(taps)]
         self._queues = queues
         self._offloads = offloads
-        self._namespaces: list[str] = []
+        self._undo = Undo()
 
     def __enter__(self) -> TestNet:
-        _forget_stale()
         try:
             self._add_namespace(self.name)
             for tap in self.taps:
@@ -66,12 +59,10 @@ class TestNet:
 
     def close(self) -> None:
         """Removes namespace and taps. May be called twice."""
-        while self._namespaces:
-            name = self._namespaces.pop()
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+        self._undo.end()
 
     def _add_namespace(self, name: str) -> None:
-        self._namespaces.append(name)
+        self._undo.namespace(name)
         _ip("netns", "add", name)
         for scope in ("all", "default"):
             path = f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"

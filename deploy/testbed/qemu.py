@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,12 @@ from .cache import cache_folder, complete_file, locked
 from .cpio import CpioWriter
 from .fetch import Kernel, Qemu
 from .tsc import tsc_khz
+from .undo import Undo
 
 # A stock kernel boots within two seconds by KVM; if it takes this long, KVM does not work.
 _PROBE_SECONDS = 12
 _PROBE_MARK = "sluice-kvm-works"
-_KEEPER = Path(__file__).parent / "keeper.py"
+_GRACE_SECONDS = 3
 
 # With these offloads on, the device queues super-packets and partial checksums,
 # which the kernel drops when XDP is attached again. A guest cannot turn them off.
@@ -26,7 +26,8 @@ _GUEST_OFFLOADS = ("csum", "tso4", "tso6", "ecn", "ufo", "uso4", "uso6")
 
 @dataclass(frozen=True)
 class Nic:
-    """A multiqueue virtio-net device, backed by the tap device `tap`.
+    """A multiqueue virtio-net device, backed by the tap device `tap`, or by the vhost-user switch that connects to the
+    socket `vhost_user`, which QEMU makes.
 
     `offloads` are those towards the guest. `extra` is added to the device's
     properties as it is, after a comma.
@@ -39,16 +40,21 @@ class Nic:
     rss: bool = False
     iommu_platform: bool = False
     vhost: bool = False
+    vhost_user: str = ""
     extra: str = ""
 
-    def arguments(self, index: int) -> list[str]:
+    def arguments(self, index: int, mmio: bool = False) -> list[str]:
         """Returns the QEMU arguments for this device as the guest's number `index`."""
-        netdev = f"tap,id=net{index},ifname={self.tap},script=no,downscript=no"
-        netdev += f",vhost={'on' if self.vhost else 'off'}"
+        if self.vhost_user:
+            netdev = f"vhost-user,id=net{index},chardev=vhost{index}"
+        else:
+            netdev = f"tap,id=net{index},ifname={self.tap},script=no,downscript=no"
+            netdev += f",vhost={'on' if self.vhost else 'off'}"
         mac = self.mac or f"52:54:00:51:1c:{index:02x}"
         # One interrupt per queue, one for the configuration, one for control.
         vectors = 2 * self.queues + 2
-        device = f"virtio-net-pci,netdev=net{index},mac={mac},romfile=,vectors={vectors}"
+        kind = "virtio-net-device" if mmio else f"virtio-net-pci,romfile=,vectors={vectors}"
+        device = f"{kind},netdev=net{index},mac={mac}"
         if self.queues > 1:
             netdev += f",queues={self.queues}"
             device += ",mq=on"
@@ -58,10 +64,11 @@ class Nic:
             # Without hash reporting all packets land on queue 0.
             device += ",rss=on,hash=on"
         if self.iommu_platform:
-            device += ",disable-legacy=on,iommu_platform=on"
+            device += ",iommu_platform=on" + ("" if mmio else ",disable-legacy=on")
         if self.extra:
             device += f",{self.extra}"
-        return ["-netdev", netdev, "-device", device]
+        words = ["-netdev", netdev, "-device", device]
+        return [*_socket(f"vhost{index}", Path(self.vhost_user), wait=True), *words] if self.vhost_user else words
 
 
 @dataclass(frozen=True)
@@ -80,16 +87,18 @@ class Machine:
     terminal_socket: Path
     command_sockets: Sequence[Path]
     kernel_options: Sequence[str] = ()
+    mmio: bool = False  # a machine without PCI: its virtio devices are memory-mapped
 
     def arguments(self) -> list[str]:
         """The QEMU command."""
-        words = [*self.qemu.command(), *_plain_machine(self.accel, self.thread_per_cpu)]
+        words = [*self.qemu.command(), *_plain_machine(self.accel, self.thread_per_cpu, self.mmio)]
         words += ["-smp", str(self.cpus), "-m", f"{self.memory_mb}M"]
         words += ["-kernel", str(self.kernel.image), "-initrd", str(self.image)]
         words += ["-append", " ".join([*_kernel_options(self.accel, len(self.command_sockets)), *self.kernel_options])]
         words += ["-serial", f"file:{self.console_log}"]
-        words += ["-device", "virtio-rng-pci"]
-        words += ["-device", "virtio-serial-pci,id=ports"]
+        bus = "device" if self.mmio else "pci"
+        words += ["-device", f"virtio-rng-{bus}"]
+        words += ["-device", f"virtio-serial-{bus},id=ports"]
         words += _socket("terminal", self.terminal_socket)
         # A kernel may make a console of port 0.
         words += ["-device", "virtconsole,bus=ports.0,nr=0,chardev=terminal"]
@@ -98,17 +107,22 @@ class Machine:
             words += _socket(name, path)
             port = f"virtserialport,bus=ports.0,nr={number},chardev={name},name={name}"
             words += ["-device", port]
+        if any(nic.vhost_user for nic in self.nics):  # the switch maps the guest's memory
+            words += ["-object", f"memory-backend-memfd,id=memory,size={self.memory_mb}M,share=on"]
+            words += ["-machine", "memory-backend=memory"]
         for index, nic in enumerate(self.nics):
-            words += nic.arguments(index)
+            words += nic.arguments(index, self.mmio)
         return words
 
 
-def _socket(name: str, path: Path) -> list[str]:
-    return ["-chardev", f"socket,id={name},path={path},server=on,wait=off"]
+def _socket(name: str, path: Path, wait: bool = False) -> list[str]:
+    return ["-chardev", f"socket,id={name},path={path},server=on,wait={'on' if wait else 'off'}"]
 
 
-def _plain_machine(accel: str, thread_per_cpu: bool = False) -> list[str]:
-    words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "q35"]
+def _plain_machine(accel: str, thread_per_cpu: bool = False, mmio: bool = False) -> list[str]:
+    words = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    # Without modern devices a memory-mapped one has the legacy layout, in which its features end at 32.
+    words += ["-M", "microvm", "-global", "virtio-mmio.force-legacy=off"] if mmio else ["-M", "q35"]
     if accel == "kvm":
         return [*words, "-accel", "kvm", "-cpu", "host"]
     # With one thread per CPU, guests' kernels panicked twice with "Oops: int3" in a resize (QEMU 10.0.2): the kernel
@@ -134,12 +148,12 @@ def _kernel_options(accel: str, ports: int) -> list[str]:
     return words
 
 
-def kept(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts a command that ends when this process does; its output goes to `log`."""
+def start(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Starts QEMU; its output goes to `log`. It ends when this process does, if there is an Undo."""
     with log.open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, "-I", str(_KEEPER), *command],
-            stdin=subprocess.PIPE,
+            command,
+            stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             # Ctrl-C goes to the guest's starter, which then ends it in order.
@@ -147,15 +161,15 @@ def kept(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def end_kept(process: subprocess.Popen[bytes]) -> None:
-    """Ends a kept command, if it has not ended, and waits for that."""
-    # The end of the input tells the keeper to stop the command. The signal does
-    # so if a forked process still has that input open.
-    assert process.stdin is not None
-    process.stdin.close()
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends QEMU, if it has not ended, and waits for that."""
     if process.poll() is None:
         process.terminate()
-    process.wait()
+    try:
+        process.wait(_GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def detect_accel(qemu: Qemu, kernel: Kernel) -> str:
@@ -189,11 +203,12 @@ def _kvm_boots(qemu: Qemu, kernel: Kernel) -> bool:
     command = [*qemu.command(), *_plain_machine("kvm"), "-m", "256M", "-serial", "stdio"]
     command += ["-kernel", str(kernel.image), "-initrd", str(image)]
     command += ["-append", "console=ttyS0 quiet panic=-1"]
-    process = kept(command, console)
-    try:
-        process.wait(_PROBE_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
-    finally:
-        end_kept(process)
+    with Undo():
+        process = start(command, console)
+        try:
+            process.wait(_PROBE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            end(process)
     return _PROBE_MARK.encode() in console.read_bytes()

@@ -55,11 +55,13 @@ class FakeFunction : public ConfigActions {
     }
     return absl::OkStatus();
   }
+  void Settle() override { settled = true; }
   bool Runs(const std::string& text) const { return Compare(running_, Parsed(text)).empty(); }
 
   std::optional<ConfigStep> failing;
   std::function<void()> before_step;
   int steps = 0;
+  bool settled = false;
 
  private:
   Config running_;
@@ -184,7 +186,8 @@ TEST_F(ConfigKeeperTest, AnUnconfirmedFileStaysRejectedUntilItIsAppliedForGood) 
 TEST_F(ConfigKeeperTest, AStepThatCannotBePutBackIsTriedAgain) {
   // The step of the rules fails, and so does putting back the queue pairs.
   function_.before_step = [this] {
-    function_.failing = function_.Running().dataplane.queue_pairs == 1 ? ConfigStep::kRules : ConfigStep::kQueuePairs;
+    function_.failing =
+        function_.Running().dataplane.queue_pairs.count == 1 ? ConfigStep::kRules : ConfigStep::kQueuePairs;
     if (function_.steps == 2) {
       function_.failing = ConfigStep::kRules;
     }
@@ -224,17 +227,43 @@ TEST_F(ConfigKeeperTest, RollsBackToTheLastGoodOne) {
   EXPECT_THAT(keeper_->Status().problems(), ElementsAre("f:1: x: unknown key"));
 }
 
-TEST_F(ConfigKeeperTest, ReloadAppliesTheFileOrChangesNothing) {
-  std::ofstream(file_) << Text(2);
-  keeper_->Reload();
-  EXPECT_TRUE(function_.Runs(Text(2)));
-  std::ofstream(file_, std::ios::trunc) << Text(0);
-  keeper_->Reload();
-  EXPECT_TRUE(function_.Runs(Text(2)));
-  std::filesystem::remove(file_);
-  keeper_->Reload();
-  EXPECT_TRUE(function_.Runs(Text(2)));
-  EXPECT_EQ(*state_->ReadLastGood(), Text(2));
+TEST_F(ConfigKeeperTest, FormerStateIsKeptAsLongAsAnApplyMayGoBack) {
+  function_.settled = false;
+  ASSERT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
+  EXPECT_FALSE(function_.settled);
+  ASSERT_TRUE(keeper_->Confirm().ok());
+  EXPECT_TRUE(function_.settled);
+  function_.settled = false;
+  function_.failing = ConfigStep::kQueuePairs;
+  ASSERT_FALSE(Apply(Text(3)).ok());
+  EXPECT_TRUE(function_.settled);
+}
+
+TEST_F(ConfigKeeperTest, AFileOfAListIsReadAtEachApply) {
+  const std::string text = Text(1, "[blocklist]\nfile = \"/l\"\n");
+  ASSERT_TRUE(Apply(text).ok());
+  EXPECT_EQ(function_.steps, 1);
+  ASSERT_TRUE(Apply(text).ok());
+  EXPECT_EQ(function_.steps, 2) << "its content may be another one";
+}
+
+TEST_F(ConfigKeeperTest, CopiesOfListsAreKeptWhenTheApplyIsFinal) {
+  const ListCopies copies = state_->list_copies();
+  const auto copy = [&copies] {
+    std::string text;
+    std::getline(std::ifstream(copies.last_good_path("blocklist")), text);
+    return text;
+  };
+  ASSERT_TRUE(copies.Stage("blocklist", "one").ok());
+  ASSERT_TRUE(Apply(Text(2), absl::Hours(1)).ok());
+  EXPECT_EQ(copy(), "");
+  ASSERT_TRUE(keeper_->Confirm().ok());
+  EXPECT_EQ(copy(), "one");
+  ASSERT_TRUE(copies.Stage("blocklist", "two").ok());
+  ASSERT_TRUE(Apply(Text(3), absl::Hours(1)).ok());
+  ASSERT_TRUE(keeper_->Rollback().ok());
+  ASSERT_TRUE(Apply(Text(4)).ok());
+  EXPECT_EQ(copy(), "one");
 }
 
 TEST_F(ConfigKeeperTest, WithoutAFolderNothingIsApplied) {

@@ -44,6 +44,7 @@ TEST(ConfigPlan, OnlyTheStepsOfDifferences) {
   EXPECT_THAT(*Plan("[dataplane]\nworkers = 1\n"), ElementsAre(ConfigStep::kPlacement));
   EXPECT_THAT(*Plan("[metrics]\nlisten = \"off\"\n"), ElementsAre(ConfigStep::kMetrics));
   EXPECT_THAT(*Plan("[[rule]]\naction = \"drop\"\n"), ElementsAre(ConfigStep::kRules));
+  EXPECT_THAT(*Plan("[blocklist]\nfile = \"/l\"\n"), ElementsAre(ConfigStep::kLists));
 }
 
 TEST(ConfigPlan, EveryKeyYieldsItsStepOrNeedsARestart) {
@@ -103,8 +104,9 @@ class Recorder : public ConfigActions {
     calls.push_back(absl::StrCat("check ", StepName(step)));
     return step == unfit ? absl::FailedPreconditionError("there is no such core") : absl::OkStatus();
   }
+  void Settle() override {}
   absl::Status Do(ConfigStep step, const Config& wanted) override {
-    const bool forward = wanted.dataplane.queue_pairs == 2;
+    const bool forward = wanted.dataplane.queue_pairs.count == 2;
     calls.push_back(absl::StrCat(forward ? "" : "un", "do ", StepName(step)));
     return step == (forward ? failing : stuck) ? absl::ResourceExhaustedError("ENOMEM") : absl::OkStatus();
   }
@@ -120,11 +122,11 @@ ConfigOutcome RunAll(Recorder& recorder) {
 TEST(ConfigRun, ChecksEverythingBeforeItDoesAnything) {
   Recorder recorder;
   EXPECT_TRUE(RunAll(recorder).error.ok());
-  EXPECT_THAT(
-      recorder.calls,
-      ElementsAre("check [metrics] listen", "check on_dataplane_down", "check workers and cores", "check queue_pairs",
-                  "check the function's settings", "check rules", "do [metrics] listen", "do on_dataplane_down",
-                  "do workers and cores", "do queue_pairs", "do the function's settings", "do rules"));
+  EXPECT_THAT(recorder.calls,
+              ElementsAre("check [metrics] listen", "check on_dataplane_down", "check workers and cores",
+                          "check queue_pairs", "check the function's settings", "check blocklist and allowlist",
+                          "check rules", "do [metrics] listen", "do on_dataplane_down", "do workers and cores",
+                          "do queue_pairs", "do the function's settings", "do blocklist and allowlist", "do rules"));
 }
 
 TEST(ConfigRun, AStepThatFailsItsCheckChangesNothing) {

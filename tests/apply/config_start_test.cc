@@ -56,7 +56,7 @@ class ConfigStartTest : public testing::Test {
     std::vector<std::string> words;
     for (const StartConfig& choice : choices.configs) {
       words.push_back(absl::StrCat(std::filesystem::path(choice.source.file).filename().string(), " ",
-                                   choice.config.dataplane.queue_pairs, choice.source.last_good ? " last good" : "",
+                                   choice.config.dataplane.FirstPairs(), choice.source.last_good ? " last good" : "",
                                    choice.text.empty() ? "" : " kept", choice.apply.has_value() ? " apply" : ""));
     }
     return words;
@@ -117,6 +117,13 @@ TEST_F(ConfigStartTest, TheFileThenTheLastGoodOne) {
   EXPECT_THAT(Choices().problems, IsEmpty());
 }
 
+TEST_F(ConfigStartTest, TheSameConfigurationWithTheLastGoodLists) {
+  const std::string text = Good(1) + "[allowlist]\nfile = \"/nosuch\"\n";
+  Write(text);
+  ASSERT_TRUE(state_->KeepLastGood(text).ok());
+  EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 1 kept", "last-good.toml 1 last good"));
+}
+
 TEST_F(ConfigStartTest, AFileThatIsBrokenOrGone) {
   EXPECT_THAT(Words(Choices()), IsEmpty());
   EXPECT_THAT(Choices().problems, ElementsAre(HasSubstr(config_)));
@@ -129,6 +136,17 @@ TEST_F(ConfigStartTest, AFileThatIsBrokenOrGone) {
   ASSERT_TRUE(state_->KeepLastGood("z = 1\n").ok());
   EXPECT_THAT(Words(Choices()), IsEmpty());
   EXPECT_THAT(Choices().problems, testing::Contains(HasSubstr("last-good.toml:1: z")));
+}
+
+TEST_F(ConfigStartTest, TheLastGoodOneNeverTakesOtherDevicesThanTheFileNames) {
+  std::string other = Good(2);
+  other.replace(other.find("eth1"), 4, "eth2");
+  ASSERT_TRUE(state_->KeepLastGood(other).ok());
+  Write(Good(1));
+  EXPECT_THAT(Words(Choices()), ElementsAre("sluice.toml 1 kept"));
+  EXPECT_THAT(Choices().problems, ElementsAre(HasSubstr("other network devices")));
+  Write("not = = toml");
+  EXPECT_THAT(Words(Choices()), ElementsAre("last-good.toml 2 last good")) << "the file names none that can be read";
 }
 
 TEST_F(ConfigStartTest, ASuccessorGoesOnWithAnApplyThatWaits) {

@@ -1,9 +1,11 @@
 #include "dataplane/base/cpu_list.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <fstream>
+#include <thread>
 
 #include "tests/lib/temp_folder.h"
 
@@ -49,6 +51,21 @@ TEST(CpuList, OfThisMachine) {
   const absl::StatusOr<uint32_t> ids = PossibleCpuIds();
   ASSERT_TRUE(ids.ok()) << ids.status();
   EXPECT_GT(*ids, online->back());
+}
+
+TEST(CpuList, OfAProcessAsItsAffinityLeavesIt) {
+  const absl::StatusOr<std::vector<uint32_t>> before = AllowedCpus(0);
+  ASSERT_TRUE(before.ok()) << before.status();
+  ASSERT_FALSE(before->empty());
+  std::thread([&before] {
+    cpu_set_t last;
+    CPU_ZERO(&last);
+    CPU_SET(before->back(), &last);
+    ASSERT_EQ(sched_setaffinity(0, sizeof(last), &last), 0);
+    EXPECT_EQ(*AllowedCpus(0), std::vector<uint32_t>{before->back()});
+  }).join();
+  EXPECT_EQ(*AllowedCpus(getpid()), *before);
+  EXPECT_TRUE(absl::IsNotFound(AllowedCpus(INT32_MAX).status()));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
@@ -29,28 +30,28 @@ class PollUntilTest : public ::testing::Test {
 
 TEST_F(PollUntilTest, ReadableIsOkAlsoAtADeadlineThatHasPassed) {
   Speak();
-  EXPECT_TRUE(WaitReadable(near_.get(), absl::InfiniteFuture(), "byte").ok());
-  EXPECT_TRUE(WaitReadable(near_.get(), absl::InfinitePast(), "byte").ok());
+  EXPECT_TRUE(WaitReadable(near_.get(), SteadyTime::InfiniteFuture(), "byte").ok());
+  EXPECT_TRUE(WaitReadable(near_.get(), SteadyTime::InfinitePast(), "byte").ok());
 }
 
 TEST_F(PollUntilTest, PeerThatHungUpEndsTheWait) {
   far_.Reset();
-  EXPECT_TRUE(WaitReadable(near_.get(), absl::InfiniteFuture(), "byte").ok());
+  EXPECT_TRUE(WaitReadable(near_.get(), SteadyTime::InfiniteFuture(), "byte").ok());
 }
 
 TEST_F(PollUntilTest, DeadlineIsKeptAndNamed) {
-  const absl::Time begin = absl::Now();
+  const SteadyTime begin = SteadyTime::Now();
   const absl::Status late = WaitReadable(near_.get(), begin + absl::Milliseconds(20), "answer from the dataplane");
   EXPECT_EQ(late.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_EQ(late.message(), "no answer from the dataplane in time");
-  EXPECT_GE(absl::Now() - begin, absl::Milliseconds(20));
-  EXPECT_TRUE(absl::IsDeadlineExceeded(WaitReadable(near_.get(), absl::InfinitePast(), "byte")));
+  EXPECT_GE(SteadyTime::Now() - begin, absl::Milliseconds(20));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(WaitReadable(near_.get(), SteadyTime::InfinitePast(), "byte")));
 }
 
 TEST_F(PollUntilTest, SeveralAreWaitedForAndNoneIsSkipped) {
   Speak();
   pollfd fds[] = {{-1, POLLIN, 0}, {far_.get(), POLLIN, 0}, {near_.get(), POLLIN, 0}};
-  const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(fds), absl::InfiniteFuture());
+  const absl::StatusOr<int> ready = PollUntil(absl::MakeSpan(fds), SteadyTime::InfiniteFuture());
   ASSERT_TRUE(ready.ok()) << ready.status();
   EXPECT_EQ(*ready, 1);
   EXPECT_EQ(fds[0].revents, 0);
@@ -64,7 +65,7 @@ TEST_F(PollUntilTest, SignalsDoNotEndTheWait) {
   struct sigaction before {};
   ASSERT_EQ(sigaction(SIGUSR1, &action, &before), 0);
   absl::Status status = absl::UnknownError("not waited");
-  std::thread waiter([&] { status = WaitReadable(near_.get(), absl::Now() + absl::Minutes(1), "byte"); });
+  std::thread waiter([&] { status = WaitReadable(near_.get(), SteadyTime::Now() + absl::Minutes(1), "byte"); });
   for (int i = 0; i < 20; ++i) {
     pthread_kill(waiter.native_handle(), SIGUSR1);
     absl::SleepFor(absl::Milliseconds(1));
@@ -78,7 +79,7 @@ TEST_F(PollUntilTest, SignalsDoNotEndTheWait) {
 TEST_F(PollUntilTest, RefusedPollIsAnError) {
   // poll() refuses more entries than the process may have descriptors (fs/select.c: do_sys_poll).
   std::vector<pollfd> too_many(static_cast<size_t>(sysconf(_SC_OPEN_MAX)) + 1, pollfd{-1, POLLIN, 0});
-  const absl::StatusOr<int> refused = PollUntil(absl::MakeSpan(too_many), absl::InfinitePast());
+  const absl::StatusOr<int> refused = PollUntil(absl::MakeSpan(too_many), SteadyTime::InfinitePast());
   EXPECT_EQ(refused.status().code(), absl::StatusCode::kInternal);
 }
 

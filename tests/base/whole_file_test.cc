@@ -53,6 +53,31 @@ TEST_F(WholeFileTest, ReadsAPipeToItsEnd) {
   writer.join();
 }
 
+TEST_F(WholeFileTest, DoesNotWaitForeverForAPipe) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  constexpr absl::Duration kSilence = absl::Milliseconds(50);
+  const absl::Status nobody = ReadFileOrPipe(path_, kMaxBytes, kSilence).status();
+  EXPECT_EQ(nobody.code(), absl::StatusCode::kDeadlineExceeded) << nobody;
+  EXPECT_EQ(nobody.message(), path_ + ": nothing came for 50ms; does anything write to it?");
+  const UniqueFd silent(open(path_.c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_EQ(ReadFileOrPipe(path_, kMaxBytes, kSilence).status(), nobody);
+  ASSERT_EQ(write(silent.get(), "half", 4), 4);
+  EXPECT_EQ(ReadFileOrPipe(path_, kMaxBytes, kSilence).status(), nobody) << "a writer that never ends";
+}
+
+TEST_F(WholeFileTest, AWriterThatSaysNothingIsAnEmptyFile) {
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  std::thread writer([this] { std::ofstream(path_).flush(); });
+  EXPECT_EQ(*ReadFileOrPipe(path_, kMaxBytes), "");
+  writer.join();
+}
+
+TEST_F(WholeFileTest, AFileThatIsTooLargeIsNotRead) {
+  std::ofstream(path_).flush();
+  std::filesystem::resize_file(path_, uint64_t{10} << 30);
+  EXPECT_EQ(ReadFileOrPipe(path_, kMaxBytes).status().message(), path_ + ": larger than 100000 bytes");
+}
+
 TEST_F(WholeFileTest, ReadsEveryByte) {
   std::string text(70'000, 'x');
   text[1] = '\0';

@@ -55,5 +55,16 @@ TEST_F(BlocklistTest, AnotherListTakesItsPlace) {
   EXPECT_EQ("dataplane", verdict(From("10.1.2.4")));
 }
 
+TEST_F(BlocklistTest, TheAllowListGoesBeforeIt) {
+  block({"10.1.2.3", "0.0.0.0/0", "2001:db8:bad::/48"});
+  allow({"10.1.0.0/16", "2001:db8:bad::7"});
+  EXPECT_EQ("dataplane", verdict(From("10.1.2.3"))) << "although the blocklist has the longer prefix";
+  EXPECT_EQ("DROP BLOCKED", xdp(From("10.2.2.3")));
+  EXPECT_EQ("dataplane", verdict(From("2001:db8:bad::7")));
+  EXPECT_EQ("SHOT BLOCKED", tc(From("2001:db8:bad::8")));
+  allow({});
+  EXPECT_EQ("DROP BLOCKED", xdp(From("10.1.2.3")));
+}
+
 }  // namespace
 }  // namespace sluice::bpf_test

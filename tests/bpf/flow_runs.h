@@ -7,6 +7,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <random>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +40,7 @@ class FlowRuns : public Programs {
     config_.flow_epoch = kEpoch;
     config_.ifindex[0] = 1;
     config_.flow_buckets = bpf_map__max_entries(steer()->maps.sluice_flows);
+    draw_secrets();
     apply();
   }
   void TearDown() override {
@@ -46,6 +48,13 @@ class FlowRuns : public Programs {
       for (const uint32_t bucket : written_) {
         write(bucket, {}, {});
       }
+    }
+  }
+
+  // Ends the trust in all entries, as an agent does with each epoch; apply() makes it so.
+  void draw_secrets() {
+    for (uint32_t& word : config_.flow_secret) {
+      word = static_cast<uint32_t>(random_());
     }
   }
 
@@ -108,6 +117,7 @@ class FlowRuns : public Programs {
   }
 
   std::vector<uint32_t> written_;
+  static inline std::mt19937 random_{1};
 };
 
 }  // namespace sluice::bpf_test

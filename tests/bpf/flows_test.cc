@@ -22,6 +22,15 @@ TEST_F(FlowsTest, AnOffloadedFlowIsSentAndCounted) {
   EXPECT_EQ("PASS NO_SOCKET", xdp(udp(54))) << "another flow";
 }
 
+TEST_F(FlowsTest, AFlowForBothIsNeverOffloaded) {
+  put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
+  set_rules({Rule().dst_port(53).both()});
+  EXPECT_EQ("PASS -", xdp(udp()));
+  EXPECT_EQ("PASS -", xdp(udp())) << "the first packet did not make XDP trust the entry";
+  set_rules({Rule().dst_port(53).dataplane()});
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+}
+
 TEST_F(FlowsTest, EveryWayOfBothBucketsIsLookedAt) {
   for (uint32_t way = 0; way < SLUICE_FLOW_PROBES * SLUICE_FLOW_WAYS; ++way) {
     const Entry flow = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
@@ -153,6 +162,94 @@ TEST_F(FlowsTest, ExtraordinaryPacketsAreNotOffloaded) {
   }
   EXPECT_EQ("DROP MALFORMED", xdp(ipv4(0, 0).tcp(1000, 53).poke(12, {0x40}).bytes())) << "TCP header too short";
   EXPECT_EQ("DROP MALFORMED", xdp(ipv4(0, 0).udp(1000, 53).poke(4, {0, 99}).payload(18).bytes())) << "UDP too long";
+}
+
+// A dataplane that was taken over can write any entry. What the agent's maps say of the packet comes first.
+using ForgedFlowsTest = FlowRuns;
+
+TEST_F(ForgedFlowsTest, NoEntryPassesARule) {
+  for (const uint32_t state : std::initializer_list<uint32_t>{SLUICE_FLOW_OFFLOADED, SLUICE_FLOW_LEAVING}) {
+    draw_secrets();
+    put(flow_of(udp(), state));
+    set_rules({Rule().proto(17).dst_port(53).drop()});
+    EXPECT_EQ("DROP DROP", xdp(udp())) << state;
+    EXPECT_EQ(0u, get(flow_of(udp(), state)).flow.packets);
+    set_rules({Rule().proto(17).dst_port(53).pass()});
+    EXPECT_EQ("PASS -", xdp(udp())) << state;
+    set_rules({});
+    EXPECT_EQ("TX OFFLOADED", xdp(udp())) << state;
+  }
+}
+
+TEST_F(ForgedFlowsTest, NoEntryPassesTheBlocklist) {
+  put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
+  block({"10.0.0.0/24"});
+  EXPECT_EQ("DROP BLOCKED", xdp(udp()));
+  block({});
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+}
+
+TEST_F(ForgedFlowsTest, NoEntryTakesTheGuestsOwnPackets) {
+  add_local("10.0.0.2");
+  put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
+  EXPECT_EQ("PASS -", xdp(udp()));
+  // Nor has them dropped by a socket that it says overflows.
+  Entry pending = flow_of(udp(), SLUICE_FLOW_PENDING);
+  pending.detail.last_delivered = 6;
+  pending.detail.last_queue = 1;
+  put(pending);
+  const uint32_t queue = 0;
+  const sluice_queue_credit credit = {.delivered = 9, .completed = 5, .overflowing = 1};
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_credit, &queue, sizeof(queue), &credit, sizeof(credit), 0));
+  EXPECT_EQ("PASS -", xdp(udp()));
+  set_done(0, 0);
+}
+
+TEST_F(ForgedFlowsTest, AnEntryThatIsTrustedCannotBecomeAnother) {
+  set_rules({Rule().proto(17).dst_port(54).drop()});
+  const Entry good = flow_of(udp(53), SLUICE_FLOW_OFFLOADED);
+  const uint32_t bucket = sluice_flow_hash(&good.flow.key) & (config_.flow_buckets - 1);
+  // A flow that the rule drops, and whose entry is at the same place.
+  Bytes bad;
+  for (uint16_t from = 1; bad.empty(); ++from) {
+    const Bytes packet = Packet().eth().ipv4("10.0.0.1", "10.0.0.2").udp(from, 54).payload(18).bytes();
+    const sluice_flow_key key = key_of(packet);
+    bad = (sluice_flow_hash(&key) & (config_.flow_buckets - 1)) == bucket ? packet : Bytes();
+  }
+  put(good);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp(53)));
+  EXPECT_EQ("TX OFFLOADED", xdp(udp(53)));
+  put(flow_of(bad, SLUICE_FLOW_OFFLOADED));
+  EXPECT_EQ("DROP DROP", xdp(bad));
+  put(good);
+  EXPECT_EQ("TX OFFLOADED", xdp(udp(53)));
+}
+
+TEST_F(ForgedFlowsTest, TrustEndsWithTheEpochAndItsSecrets) {
+  put(flow_of(udp(), SLUICE_FLOW_OFFLOADED));
+  ASSERT_EQ("TX OFFLOADED", xdp(udp()));
+  // As the agent does it: other rules, another epoch and other secrets. The entry follows into the epoch.
+  Entry forged = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
+  config_.flow_epoch = kEpoch + 1;
+  draw_secrets();
+  set_rules({Rule().proto(17).dst_port(53).drop()});
+  EXPECT_EQ("DROP DROP", xdp(udp())) << "of the former epoch";
+  forged.flow.epoch = kEpoch + 1;
+  put(forged);
+  EXPECT_EQ("DROP DROP", xdp(udp()));
+  set_rules({});
+  EXPECT_EQ("TX OFFLOADED", xdp(udp()));
+}
+
+TEST_F(ForgedFlowsTest, EveryEntryLeavesByAPortOfTheFunction) {
+  config_.ifindex[0] = 1;
+  apply();
+  for (uint32_t port = 0; port < 0x10000; port += port < 16 ? 1 : 4093) {
+    Entry forged = flow_of(udp(), SLUICE_FLOW_OFFLOADED);
+    forged.flow.out_port = static_cast<uint16_t>(port);
+    put(forged);
+    EXPECT_EQ(port % SLUICE_MAX_PORTS == 0 ? "TX OFFLOADED" : "PASS NO_SOCKET", xdp(udp())) << port;
+  }
 }
 
 }  // namespace

@@ -6,8 +6,12 @@
 //     wire ══ port ──clsact──► near ══ far        (══ a veth pair)
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <sys/stat.h>
+
+#include <array>
+#include <iterator>
 
 #include "bpf/sluice_bridge.skel.h"
 #include "bpf/sluice_bridge_rx.skel.h"
@@ -22,19 +26,14 @@ namespace {
 class Live : public Programs {
  protected:
   void SetUp() override {
-    Programs::SetUp();
+    SetUpDevices(
+        "sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && "
+        "ip link add port numrxqueues 2 numtxqueues 2 type veth peer name wire numrxqueues 2 "
+        "numtxqueues 2 && ip link add near type veth peer name far && "
+        "for d in port wire near far; do ip link set $d up; done && ethtool -K near txvlan off tso off gso off "
+        "tx off >/dev/null");
     if (IsSkipped()) {
       return;
-    }
-    if (const auto problem = enter_fresh_namespaces()) {
-      GTEST_SKIP() << *problem;
-    }
-    if (!shell("sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && "
-               "ip link add port numrxqueues 2 numtxqueues 2 type veth peer name wire numrxqueues 2 "
-               "numtxqueues 2 && ip link add near type veth peer name far && "
-               "for d in port wire near far; do ip link set $d up; done && ethtool -K near txvlan off tso off gso off "
-               "tx off >/dev/null")) {
-      GTEST_SKIP() << "cannot make veth pairs (iproute2 and ethtool are needed)";
     }
     port_ = if_nametoindex("port");
     near_ = if_nametoindex("near");
@@ -222,6 +221,75 @@ TEST_F(Live, XdpAndBridgeTogetherCountAFrameOnce) {
   EXPECT_EQ(1u, sum.packets[SLUICE_VERDICT_BRIDGED]);
   EXPECT_EQ(1u, sum.packets[SLUICE_VERDICT_PASS]);
 }
+
+// Has the sender leave a tag of this id to its device with every frame: the tag stays in the metadata, and veth hands
+// the frame over like that, unless its tx-vlan-offload is off.
+void tag_in_metadata(uint32_t ifindex, uint16_t id) {
+  const bpf_insn instructions[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 2, .src_reg = 0, .off = 0, .imm = 0x0081},  // network order
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 3, .src_reg = 0, .off = 0, .imm = id},
+      {.code = BPF_JMP | BPF_CALL, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = BPF_FUNC_skb_vlan_push},
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+      {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+  };
+  const Descriptor program(
+      bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "push", "GPL", instructions, std::size(instructions), nullptr));
+  ASSERT_TRUE(program) << strerror(errno);
+  LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = static_cast<int>(ifindex), .attach_point = BPF_TC_EGRESS);
+  LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program.get());
+  ASSERT_EQ(0, bpf_tc_hook_create(&hook));
+  ASSERT_EQ(0, bpf_tc_attach(&hook, &options));
+}
+
+// A socket on the queue would get such a frame without its tag; clsact and the bridge keep the tag.
+class TagApart : public Live, public ::testing::WithParamInterface<uint32_t> {};
+
+TEST_P(TagApart, IsSeenByTheRulesAndKept) {
+  const bool generic = GetParam() == XDP_FLAGS_SKB_MODE;
+  attach_bridge();
+  redirect_to_near();
+  config_.flags |= SLUICE_CONFIG_VETH | (generic ? SLUICE_CONFIG_GENERIC_XDP : 0);
+  apply();
+  ASSERT_EQ(0, bpf_xdp_attach(port_, bpf_program__fd(steer()->progs.sluice_steer), GetParam(), nullptr));
+  // On both queues: the hash by which the kernel sends to one of them differs from boot to boot.
+  const std::array<Descriptor, 2> sockets = {bind_xsk(port_, 0), bind_xsk(port_, 1)};
+  for (uint32_t queue = 0; queue < sockets.size(); ++queue) {
+    ASSERT_TRUE(sockets[queue]) << strerror(errno);
+    const int fd = sockets[queue].get();
+    ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), &fd, sizeof(fd), 0));
+  }
+  Wire wire("wire"), far("far");
+  ASSERT_TRUE(wire.valid() && far.valid());
+  const Bytes untagged = Packet().eth().ipv4("1.1.1.1", "2.2.2.2").udp(1, 2).payload(30).bytes();
+  const Bytes tagged = Packet().eth().vlan(100).ipv4("1.1.1.1", "2.2.2.2").udp(1, 2).payload(30).bytes();
+
+  ASSERT_TRUE(wire.send(untagged));
+  if (generic) {
+    EXPECT_EQ(untagged, far.receive()) << "XDP cannot tell, so clsact judges all frames";
+  } else {
+    EXPECT_FALSE(far.receive());
+    EXPECT_EQ(1u, all_counters().packets[SLUICE_VERDICT_DATAPLANE]) << "a frame without a tag goes to the socket";
+  }
+  ASSERT_NO_FATAL_FAILURE(tag_in_metadata(if_nametoindex("wire"), 100));
+  clear_counters();
+  ASSERT_TRUE(wire.send(untagged));
+  EXPECT_EQ(tagged, far.receive());
+  EXPECT_EQ(1u, all_counters().packets[SLUICE_VERDICT_BRIDGED]);
+  EXPECT_EQ(0u, all_counters().packets[SLUICE_VERDICT_DATAPLANE]);
+  set_rules({Rule().vlan(100).drop()});
+  ASSERT_TRUE(wire.send(untagged));
+  EXPECT_FALSE(far.receive());
+  EXPECT_EQ(1u, all_counters().packets[SLUICE_VERDICT_DROP]);
+  ASSERT_TRUE(shell("ethtool -K wire txvlan off >/dev/null"));
+  ASSERT_TRUE(wire.send(untagged));
+  EXPECT_FALSE(far.receive());
+  EXPECT_EQ(2u, all_counters().packets[SLUICE_VERDICT_DROP]) << "the tag is in the frame now";
+  for (uint32_t queue = 0; queue < sockets.size(); ++queue) {
+    ASSERT_EQ(0, bpf_map__delete_elem(steer()->maps.sluice_xsks, &queue, sizeof(queue), 0));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Live, TagApart, ::testing::Values(XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE),
+                         [](const auto& info) { return info.param == XDP_FLAGS_DRV_MODE ? "Native" : "Generic"; });
 
 TEST_F(Live, ObjectsLoadedIntoOneFolderShareTheirMaps) {
   ASSERT_EQ(0, mkdir("/sys/fs/bpf/port", 0700));

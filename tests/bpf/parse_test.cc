@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Takes every path through the parser. A packet counts as understood if a rule on its innermost field matches it, in
-// XDP as in clsact.
+// XDP as in clsact; unreadable_test.cc has the packets that are not.
 #include "tests/bpf/programs.h"
 
 namespace sluice::bpf_test {
@@ -48,6 +48,11 @@ TEST_F(Parse, LinkLayer) {
       {"priority tag is vlan 0", Packet().eth().vlan(0).payload(46), {Rule().vlan(0).drop()}, "drop"},
       {"802.1Q", Packet().eth().vlan(10).payload(46), {vlan10}, "drop"},
       {"802.1ad", Packet().eth().vlan(10, 0x88a8).payload(46), {vlan10}, "drop"},
+      {"the id is that of the outermost tag but priority tags",
+       Packet().eth().vlan(0).vlan(0x6000).vlan(10).payload(46),
+       {vlan10},
+       "drop"},
+      {"a priority tag behind it is none of its", Packet().eth().vlan(10).vlan(0).payload(46), {vlan10}, "drop"},
       {"QinQ: the outer id counts", Packet().eth().vlan(10, 0x88a8).vlan(20).payload(46), {vlan10}, "drop"},
       {"QinQ: the inner id does not", Packet().eth().vlan(20, 0x88a8).vlan(10).payload(46), {vlan10}, "dataplane"},
       {"priority bits are not the id", Packet().eth().vlan(0xe00a).payload(46), {vlan10}, "drop"},
@@ -60,10 +65,6 @@ TEST_F(Parse, LinkLayer) {
        Packet().eth().vlan(1).vlan(2).vlan(3).ipv6("::1", "::2").udp(1, 53),
        {port53()},
        "drop"},
-      {"a fourth tag is an unknown ethertype",
-       Packet().eth().vlan(1).vlan(2).vlan(3).vlan(4).ipv4("1.1.1.1", "2.2.2.2").udp(1, 53),
-       {port53(), Rule().ethertype(0x8100).pass()},
-       "pass"},
   });
 }
 
@@ -89,14 +90,6 @@ TEST_F(Parse, Ipv4) {
        Packet().eth().ipv4("10.0.0.1", "10.0.0.2", 0, 0x2000).tcp(1, 53).payload(4).poke(12, {0xf0}),
        {port53()},
        "drop"},
-      {"later fragment has no ports",
-       Packet().eth().ipv4("10.0.0.1", "10.0.0.2", 0, 0x2001).udp(1, 53),
-       {port53()},
-       "dataplane"},
-      {"last fragment has no ports",
-       Packet().eth().ipv4("10.0.0.1", "10.0.0.2", 0, 0x0001).udp(1, 53),
-       {port53()},
-       "dataplane"},
       {"later fragment has a protocol",
        Packet().eth().ipv4("10.0.0.1", "10.0.0.2", 0, 0x2001).udp(1, 53),
        {Rule().proto(17).drop()},
@@ -140,17 +133,10 @@ TEST_F(Parse, Ipv6) {
        {port53()},
        "drop"},
       {"eight extension headers", eight.tcp(1, 53), {port53()}, "drop"},
-      {"nine: no protocol", nine.tcp(1, 53), {port53(), Rule().proto(6).drop(), Rule().proto(60).drop()}, "dataplane"},
       {"nine: still an address", nine, {Rule().dst("2001:db8::2").drop()}, "drop"},
       {"atomic fragment", v6().fragment6(0).udp(1, 53), {port53()}, "drop"},
       {"first fragment has ports", v6().fragment6(0x0001).udp(1, 53).poke16(4, 4000), {port53()}, "drop"},
-      {"later fragment has no ports", v6().fragment6(0x0009).udp(1, 53), {port53()}, "dataplane"},
       {"later fragment has a protocol", v6().fragment6(0x0009).udp(1, 53), {Rule().proto(17).drop()}, "drop"},
-      {"later fragment of an extension header has none",
-       v6().fragment6(0x0008).extension(60).udp(1, 53),
-       {Rule().proto(60).drop(), Rule().proto(17).drop()},
-       "dataplane"},
-      {"headers beyond our reach are not there", v6().extension(60, 70).udp(1, 53), {port53()}, "dataplane"},
   });
 }
 
@@ -158,11 +144,11 @@ TEST_F(Parse, Arp) {
   check({
       {"ARP", Packet().eth().arp("10.0.0.1", "10.0.0.2"), {Rule().ethertype(0x0806).drop()}, "drop"},
       {"ARP addresses are not IP addresses",
-       Packet().eth().arp("10.0.0.1", "10.0.0.2"),
+       Packet().eth(kBroadcastMac).arp("10.0.0.1", "10.0.0.2"),
        {Rule().dst("10.0.0.2").drop(), Rule().src("10.0.0.1").drop()},
        "dataplane"},
       {"ARP of another kind",
-       Packet().eth().ethertype(0x0806).payload(40).poke(14, {0, 6, 8, 0, 2, 4}),
+       Packet().eth(kBroadcastMac).ethertype(0x0806).payload(40).poke(14, {0, 6, 8, 0, 2, 4}),
        {},
        "dataplane"},
   });
@@ -192,10 +178,6 @@ TEST_F(Parse, Malformed) {
       {"SCTP header truncated", v4().proto(132).payload(11), {}, "malformed"},
       {"UDP-Lite header truncated", v4().proto(136).payload(7), {}, "malformed"},
       {"ICMP header truncated", v4().proto(1).payload(7), {}, "malformed"},
-      {"first fragment without a whole TCP header",
-       Packet().eth().ipv4("10.0.0.1", "10.0.0.2", 0, 0x2000).proto(6).payload(16),
-       {},
-       "malformed"},
       {"IPv6 header cut", v6().cut(39), {}, "malformed"},
       {"IPv6 of version 4", v6().poke(0, {0x40}).udp(1, 2), {}, "malformed"},
       {"payload length beyond the frame", v6().poke16(4, 9).udp(1, 2), {}, "malformed"},

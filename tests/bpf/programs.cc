@@ -14,16 +14,17 @@
 #include "bpf/sluice_bridge_rx.skel.h"
 #include "bpf/sluice_steer.skel.h"
 #include "bpf/sluice_to_kernel.skel.h"
-#include "control/rules/blocklist_map.h"
-#include "control/rules/blocklist_text.h"
 #include "control/rules/rule_maps.h"
+#include "control/rules/source_list.h"
+#include "control/rules/source_list_text.h"
+#include "tests/bpf/network.h"
 
 namespace sluice::bpf_test {
 namespace {
 
-const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {"DATAPLANE", "PASS",      "DROP",      "NO_SOCKET",
-                                                         "MALFORMED", "BRIDGED",   "DOWN_PASS", "DOWN_DROP",
-                                                         "BLOCKED",   "OFFLOADED", "OVERLOADED"};
+const char* const kVerdictNames[SLUICE_VERDICT_COUNT] = {
+    "DATAPLANE", "PASS",    "DROP",      "NO_SOCKET",  "MALFORMED",  "BRIDGED",  "DOWN_PASS",
+    "DOWN_DROP", "BLOCKED", "OFFLOADED", "OVERLOADED", "UNREADABLE", "FRAGMENT", "BOTH"};
 
 struct Loaded {
   sluice_steer* steer = nullptr;
@@ -174,6 +175,13 @@ Rule& Rule::dst_port(uint16_t first, std::optional<uint16_t> last) {
   return *this;
 }
 
+Rule& Rule::fragment(uint8_t first, std::optional<uint8_t> last) {
+  rule_.match |= SLUICE_MATCH_FRAGMENT;
+  rule_.fragment_first = first;
+  rule_.fragment_last = last.value_or(first);
+  return *this;
+}
+
 void Programs::SetUp() {
   if (!loaded().error.empty()) {
     GTEST_SKIP() << loaded().error << " (root and BPF are needed)";
@@ -192,6 +200,19 @@ void Programs::SetUp() {
   const bpf_map* locals = steer()->maps.sluice_locals;
   while (bpf_map__get_next_key(locals, nullptr, &key, sizeof(key)) == 0) {
     bpf_map__delete_elem(locals, &key, sizeof(key), 0);
+  }
+}
+
+void Programs::SetUpDevices(const std::string& command) {
+  Programs::SetUp();
+  if (IsSkipped()) {
+    return;
+  }
+  if (const auto problem = enter_fresh_namespaces()) {
+    GTEST_SKIP() << *problem;
+  }
+  if (!shell(command)) {
+    GTEST_SKIP() << "cannot make the test's devices (iproute2 and ethtool are needed)";
   }
 }
 
@@ -217,31 +238,30 @@ void Programs::set_rules(const std::vector<RuleConfig>& rules, uint32_t bank) {
   apply();
 }
 
-void Programs::block(const std::vector<std::string>& texts) {
-  const uint32_t zero = 0;
+void Programs::put_list(uint32_t list, const std::vector<std::string>& texts) {
   if (texts.empty()) {
-    bpf_map__delete_elem(steer()->maps.sluice_blocked, &zero, sizeof(zero), 0);
+    bpf_map__delete_elem(steer()->maps.sluice_blocked, &list, sizeof(list), 0);
     return;
   }
-  std::vector<sluice_prefix> prefixes;
-  for (const std::string& text : texts) {
-    const absl::StatusOr<sluice_prefix> prefix = ParseBlockedPrefix(text);
-    ASSERT_TRUE(prefix.ok()) << prefix.status();
-    prefixes.push_back(*prefix);
+  const absl::StatusOr<SourcePrefixes> sources = ParseSources(texts);
+  ASSERT_TRUE(sources.ok()) << sources.status();
+  std::vector<sluice_prefix> keys;
+  for (const Prefix& prefix : sources->prefixes) {
+    keys.push_back(TrieKey(prefix, 0, 0));
   }
-  const absl::StatusOr<Blocklist> list = Blocklist::Make(prefixes);
-  ASSERT_TRUE(list.ok()) << list.status();
-  const int trie = list->fd();
-  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_blocked, &zero, sizeof(zero), &trie, sizeof(trie), 0));
+  const absl::StatusOr<SourceList> made = SourceList::Make(keys);
+  ASSERT_TRUE(made.ok()) << made.status();
+  const int trie = made->fd();
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_blocked, &list, sizeof(list), &trie, sizeof(trie), 0));
 }
 
-void Programs::add_local(const std::string& text) {
+void Programs::add_local(const std::string& text, sluice_local kind) {
   sluice_address key = {};
   key.family = text.find(':') == std::string::npos ? 4 : 6;
   const Bytes bytes = AddressBytes(key.family == 4 ? AF_INET : AF_INET6, text);
   std::memcpy(key.addr_be, bytes.data(), bytes.size());
-  const uint8_t one = 1;
-  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_locals, &key, sizeof(key), &one, 1, 0));
+  const uint8_t value = kind;
+  ASSERT_EQ(0, bpf_map__update_elem(steer()->maps.sluice_locals, &key, sizeof(key), &value, sizeof(value), 0));
 }
 
 std::string Programs::xdp(const Bytes& packet, uint32_t ifindex, uint32_t queue) {
@@ -286,15 +306,22 @@ bool refused_by_test_run(const Bytes& packet) {
 
 std::string Programs::verdict(const Bytes& packet) {
   static const std::map<std::string, std::string> kXdp = {
-      {"PASS NO_SOCKET", "dataplane"}, {"PASS -", "pass"}, {"DROP DROP", "drop"}, {"DROP MALFORMED", "malformed"}};
+      {"PASS NO_SOCKET", "dataplane"}, {"PASS -", "pass"},          {"DROP DROP", "drop"},
+      {"DROP MALFORMED", "malformed"}, {"DROP BLOCKED", "blocked"}, {"DROP UNREADABLE", "unreadable"},
+      {"DROP FRAGMENT", "fragment"}};
   static const std::map<std::string, std::string> kTc = {
-      {"OK DOWN_PASS", "dataplane"}, {"OK PASS", "pass"}, {"SHOT DROP", "drop"}, {"SHOT MALFORMED", "malformed"}};
+      {"OK DOWN_PASS", "dataplane"},   {"OK PASS", "pass"},         {"SHOT DROP", "drop"},
+      {"SHOT MALFORMED", "malformed"}, {"SHOT BLOCKED", "blocked"}, {"SHOT UNREADABLE", "unreadable"},
+      {"SHOT FRAGMENT", "fragment"}};
   const std::string from_xdp = xdp(packet);
   const auto one = kXdp.find(from_xdp);
   if (one != kXdp.end() && refused_by_test_run(packet)) {
     return one->second;
   }
   const std::string from_tc = tc(packet);
+  if (from_xdp == "PASS -" && from_tc == "OK DOWN_PASS") {
+    return "both";  // XDP leaves it to clsact, which here has no bridge
+  }
   const auto other = kTc.find(from_tc);
   if (one != kXdp.end() && other != kTc.end() && one->second == other->second) {
     return one->second;

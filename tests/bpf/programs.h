@@ -37,8 +37,10 @@ class Rule {
   Rule& dst(const std::string& prefix);
   Rule& src_port(uint16_t first, std::optional<uint16_t> last = {});
   Rule& dst_port(uint16_t first, std::optional<uint16_t> last = {});
+  Rule& fragment(uint8_t first, std::optional<uint8_t> last = {});  // enum sluice_fragment
   Rule& dataplane() { return action(SLUICE_ACTION_DATAPLANE); }
   Rule& pass() { return action(SLUICE_ACTION_PASS); }
+  Rule& both() { return action(SLUICE_ACTION_BOTH); }
   Rule& drop() { return action(SLUICE_ACTION_DROP); }
   Rule& action(uint32_t action) { return rule_.action = action, *this; }
   operator RuleConfig() const { return rule_; }
@@ -57,17 +59,23 @@ class Programs : public ::testing::Test {
  protected:
   // Skips the test if the kernel does not let us load BPF. All maps start zeroed, except for `config_` (ACTIVE).
   void SetUp() override;
+  // The same, in network and mount namespaces of the test's own, with the devices that the shell command makes there.
+  void SetUpDevices(const std::string& command);
 
   // The port's configuration; apply() writes it to the map.
   sluice_config config_ = {};
   void apply();
   void set_rules(const std::vector<RuleConfig>& rules, uint32_t bank = 0);  // calls apply()
-  void block(const std::vector<std::string>& prefixes);                     // none: no list
-  void add_local(const std::string& address);
+  // Puts a list of sources in force; none: no list.
+  void block(const std::vector<std::string>& prefixes) { put_list(SLUICE_LIST_BLOCK, prefixes); }
+  void allow(const std::vector<std::string>& prefixes) { put_list(SLUICE_LIST_ALLOW, prefixes); }
+  void put_list(uint32_t list, const std::vector<std::string>& prefixes);
+  void add_local(const std::string& address, sluice_local kind = SLUICE_LOCAL_ADDRESS);
 
   std::string xdp(const Bytes& packet, uint32_t ifindex = 0, uint32_t queue = 0);
   std::string tc(const Bytes& packet, TcContext context = {});
-  // Runs both hooks. Returns "dataplane", "pass", "drop" or "malformed" if they agree, or else both outcomes.
+  // Runs both hooks. Returns "dataplane", "pass", "both", "drop", "malformed", "blocked", "unreadable" or "fragment" if
+  // they agree, or else both outcomes.
   std::string verdict(const Bytes& packet);
   std::string bridge_rx(const Bytes& packet, uint32_t ifindex = 0);
   std::string to_kernel(const Bytes& packet);

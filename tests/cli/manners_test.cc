@@ -124,6 +124,7 @@ TEST_F(MannersTest, ErrorsLeaveJsonAlone) {
   for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{{"status"},
                                                                                          {"queues"},
                                                                                          {"queues", "set", "2"},
+                                                                                         {"queues", "hold"},
                                                                                          {"workers"},
                                                                                          {"workers", "set", "1"},
                                                                                          {"stats"},

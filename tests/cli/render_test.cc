@@ -100,6 +100,20 @@ TEST(RenderTest, StatusNamesTheQueuesWithHugePages) {
               testing::HasSubstr("(wan 0, wan 1)\nmemory: huge pages (wan 1)\n\n"));
 }
 
+TEST(RenderTest, StatusSaysWhyThereAreSoManyPairs) {
+  wire::StatusResponse status = Message<wire::StatusResponse>(kStatus);
+  status.mutable_autoscale()->set_mode("off");
+  status.mutable_autoscale()->set_why("queue_pairs is a number");
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain), testing::Not(testing::HasSubstr("queue_pairs")));
+  *status.mutable_autoscale() =
+      Message<wire::Autoscale>("mode: 'auto' pairs: 2 min: 1 max: 4 why: 'work for 1.3 cores, 2 pairs carry it'");
+  const std::string line = "other\nauto: 2 of 1..4, work for 1.3 cores, 2 pairs carry it\n\n";
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain), testing::HasSubstr(line));
+  EXPECT_THAT(RenderQueues(status, kPlain), testing::HasSubstr(line.substr(6)));
+  status.mutable_autoscale()->set_mode("hold");
+  EXPECT_THAT(RenderStatus(status, Rates(), kPlain), testing::HasSubstr("hold: 2 of 1..4, "));
+}
+
 TEST(RenderTest, StatusOfAnAgentWithNothing) {
   const std::string text = RenderStatus(Message<wire::StatusResponse>("dataplane { state: 'down' }"), Rates(), kPlain);
   EXPECT_THAT(text, testing::HasSubstr("dataplane down, restarted 0 times"));
@@ -193,6 +207,12 @@ TEST(RenderTest, Outcome) {
                          kPlain),
             "channels from 4 to 2, rolled back: XDP was off for 1ns; 0 by the bridge, 0 held, 0 lost, "
             "0 reordered\n  wan: busy\n");
+  EXPECT_EQ(RenderResize(Message<wire::ResizeResponse>(
+                             "method: 'spread' outcome { method: 'spread' from: 4 to: 2 result: 'done' lost: 5 "
+                             "lost_by { key: 'tx_ring_full' value: 3 } lost_by { key: 'no_frame' value: 2 } }"),
+                         kPlain),
+            "spread from 4 to 2, done: XDP stayed on; 0 by the bridge, 0 held, 5 lost (2 no_frame, 3 tx_ring_full), "
+            "0 reordered\n");
 }
 
 TEST(RenderTest, Stats) {

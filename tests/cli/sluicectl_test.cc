@@ -114,6 +114,8 @@ TEST_F(SluicectlTest, NoAgentIsThree) {
        std::vector<std::vector<std::string>>{{"status"},
                                              {"queues"},
                                              {"queues", "set", "2"},
+                                             {"queues", "auto"},
+                                             {"queues", "hold"},
                                              {"workers"},
                                              {"stats"},
                                              {"workers", "set", "1"},
@@ -190,6 +192,22 @@ TEST_F(SluicectlTest, SetQueuesAsksForTheTypedNumber) {
   EXPECT_EQ(requests[0].set_queues().ShortDebugString(), "count: 3");
   EXPECT_EQ(requests[1].set_queues().ShortDebugString(),
             "method: \"channels\" dry_run: true timeout_ms: 1500 force: true");
+}
+
+TEST_F(SluicectlTest, AutoscaleGoesOnOrHolds) {
+  Agent([](const wire::Request& request, wire::Response& response) {
+    response.mutable_autoscale()->set_mode(request.autoscale().hold() ? "hold" : "auto");
+    response.mutable_autoscale()->set_pairs(2);
+    return true;
+  });
+  EXPECT_EQ(Run({"queues", "hold"}).out, "hold: 2 of 0..0\n");
+  EXPECT_EQ(Run({"queues", "auto"}).out, "auto: 2 of 0..0\n");
+  EXPECT_THAT(Run({"queues", "auto", "-o", "json"}).out, HasSubstr("\"mode\": \"auto\""));
+  const std::vector<wire::Request> requests = agent_->Requests();
+  ASSERT_EQ(requests.size(), 3U);
+  EXPECT_TRUE(requests[0].has_autoscale() && requests[0].autoscale().hold());
+  EXPECT_TRUE(requests[1].has_autoscale() && !requests[1].autoscale().hold());
+  EXPECT_EQ(Run({"queues", "auto", "2"}).exit_code, 2);
 }
 
 TEST_F(SluicectlTest, SetWorkers) {

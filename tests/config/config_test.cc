@@ -56,13 +56,13 @@ const Bad kBad[] = {
      "f:1: function: missing; allowed: a table [function] with type = one of " +
          FunctionNames()},
     {"UnknownTable", absl::StrCat(kPort, kReflect, "[dataplan]\n"),
-     "f:6: dataplan: unknown key; allowed: port, dataplane, function, metrics, rule"},
+     "f:6: dataplan: unknown key; allowed: port, dataplane, function, metrics, blocklist, allowlist, rule"},
     {"UnknownKeys",
      absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\nmtu = 9\n", kReflect, "x = 1\n[dataplane]\nmod = 1\n"),
      "f:4: port.mtu: unknown key; allowed: name, netdev, on_dataplane_down\n"
      "f:7: function.x: unknown key; allowed: type\n"
-     "f:9: dataplane.mod: unknown key; allowed: queue_pairs, mode, cores, workers, poll, offload, "
-     "offload_flows"},
+     "f:9: dataplane.mod: unknown key; allowed: queue_pairs, queue_pairs_min, queue_pairs_max, mode, cores, workers, "
+     "poll, offload, offload_flows"},
     {"PortIsNoList", absl::StrCat("[port]\nname = \"wan\"\n", kReflect),
      "f:1: port: must be a list of tables, each written [[port]], not of type table\n"
      "f:4: function.type: function \"reflect\" works on 1 to 4 ports, not on 0"},
@@ -103,13 +103,18 @@ const Bad kBad[] = {
     {"FunctionIsNoTable", absl::StrCat("function = \"reflect\"\n", kPort),
      "f:1: function: must be a table, written [function], not of type string"},
     {"QueuePairsType", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = \"2\"\n"),
-     "f:7: dataplane.queue_pairs: must be an integer 1..64, not of type string"},
+     "f:7: dataplane.queue_pairs: '2' is not allowed; allowed: an integer 1..64, or \"auto\""},
     {"QueuePairsZero", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 0\n"),
-     "f:7: dataplane.queue_pairs: 0 is not allowed; allowed: an integer 1..64"},
+     "f:7: dataplane.queue_pairs: 0 is not allowed; allowed: an integer 1..64, or \"auto\""},
     {"QueuePairsLarge", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 65\n"),
-     "f:7: dataplane.queue_pairs: 65 is not allowed; allowed: an integer 1..64"},
+     "f:7: dataplane.queue_pairs: 65 is not allowed; allowed: an integer 1..64, or \"auto\""},
     {"QueuePairsFarTooLarge", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 4294967297\n"),
-     "f:7: dataplane.queue_pairs: 4294967297 is not allowed; allowed: an integer 1..64"},
+     "f:7: dataplane.queue_pairs: 4294967297 is not allowed; allowed: an integer 1..64, or \"auto\""},
+    {"QueuePairsFloat", absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = 1.5\n"),
+     "f:7: dataplane.queue_pairs: must be an integer 1..64, or \"auto\", not of type floating-point"},
+    {"QueuePairsBoundsCross",
+     absl::StrCat(kPort, kReflect, "[dataplane]\nqueue_pairs = \"auto\"\nqueue_pairs_min = 3\nqueue_pairs_max = 2\n"),
+     "f:8: dataplane.queue_pairs_min: 3 is more than queue_pairs_max = 2"},
     {"Mode", absl::StrCat(kPort, kReflect, "[dataplane]\nmode = \"zero-copy\"\n"),
      "f:7: dataplane.mode: 'zero-copy' is not allowed; allowed: auto, zerocopy, copy, skb"},
     {"Poll", absl::StrCat(kPort, kReflect, "[dataplane]\npoll = true\n"),
@@ -139,9 +144,10 @@ const Bad kBad[] = {
      "f:7: dataplane.cores: -1 is not allowed; allowed: a list of different integers 0..8191"},
     {"CoresEmpty", absl::StrCat(kPort, kReflect, "[dataplane]\ncores = []\n"),
      "f:7: dataplane.cores: an empty list is not allowed; name at least one, or leave the key out"},
-    {"RuleWithoutAction", Rule("proto = \"tcp\"\n"), "f:6: rule.action: missing; allowed: dataplane, pass, drop"},
+    {"RuleWithoutAction", Rule("proto = \"tcp\"\n"), "f:6: rule.action: missing; allowed: dataplane, pass, both, drop"},
     {"RuleUnknownKey", Rule("action = \"pass\"\nsport = 1\n"),
-     "f:8: rule.sport: unknown key; allowed: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port, action"},
+     "f:8: rule.sport: unknown key; allowed: proto, src, dst, src_port, dst_port, fragment, vlan, ethertype, in_port, "
+     "action"},
     {"RuleWrongType", Rule("action = \"pass\"\nvlan = true\nproto = 1.5\n"),
      "f:8: rule.vlan: must be a string or an integer, not of type boolean\n"
      "f:9: rule.proto: must be a string or an integer, not of type floating-point"},
@@ -149,7 +155,7 @@ const Bad kBad[] = {
      "f:7: rule.action: must be a string or an integer, not of type array"},
     {"RuleInPort", Rule("action = \"pass\"\nin_port = \"lan\"\n"), "f:8: rule.in_port: 'lan' is no port; allowed: wan"},
     {"RuleValuesOfTheRuleParser", Rule("action = \"allow\"\nsrc = \"10.0.0.1/8\"\ndst_port = 70000\n"),
-     "f:7: rule.action: 'allow' is not allowed; allowed: dataplane, pass, drop\n"
+     "f:7: rule.action: 'allow' is not allowed; allowed: dataplane, pass, both, drop\n"
      "f:8: rule.src: '10.0.0.1/8' has bits beyond the prefix; 10.0.0.0/8 is allowed\n"
      "f:9: rule.dst_port: '70000' is not allowed; allowed: a number 0..65535 or FIRST-LAST"},
 };
@@ -172,7 +178,7 @@ TEST(ConfigTest, DefaultsAreTheHeaders) {
   EXPECT_EQ(config->ports[0].name, "wan");
   EXPECT_EQ(config->ports[0].netdev, "eth1");
   EXPECT_EQ(config->ports[0].on_dataplane_down, OnDataplaneDown::kPass);
-  EXPECT_EQ(config->dataplane.queue_pairs, 1u);
+  EXPECT_EQ(config->dataplane.queue_pairs.count, 1u);
   EXPECT_EQ(config->dataplane.mode, ModeSetting::kAuto);
   EXPECT_TRUE(config->dataplane.cores.empty());
   EXPECT_FALSE(config->dataplane.workers.has_value());
@@ -213,6 +219,18 @@ TEST(ConfigTest, EveryWordIsItsEnumerator) {
   }
 }
 
+TEST(ConfigTest, QueuePairsAreANumberOrFollowTheLoad) {
+  const auto read = [](const std::string& dataplane) {
+    return ParseConfig(absl::StrCat(kPort, kReflect, "[dataplane]\n", dataplane), "f")->dataplane;
+  };
+  EXPECT_FALSE(read("queue_pairs = 3\n").queue_pairs.automatic());
+  EXPECT_EQ(read("queue_pairs = 3\nqueue_pairs_min = 2\n").FirstPairs(), 3U);
+  EXPECT_TRUE(read("queue_pairs = \"auto\"\n").queue_pairs.automatic());
+  EXPECT_EQ(read("queue_pairs = \"auto\"\n").FirstPairs(), 1U);
+  EXPECT_FALSE(read("queue_pairs = \"auto\"\n").queue_pairs_max.has_value());
+  EXPECT_EQ(read("queue_pairs = \"auto\"\nqueue_pairs_min = 2\nqueue_pairs_max = 4\n").FirstPairs(), 2U);
+}
+
 TEST(ConfigTest, WhereMetricsAre) {
   const auto listen = [](const std::string& value) {
     const absl::StatusOr<Config> config =
@@ -241,16 +259,16 @@ TEST(ConfigTest, TheExampleIsGood) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->ports.size(), 2u);
   EXPECT_EQ(config->ports[1].on_dataplane_down, OnDataplaneDown::kHold);
-  EXPECT_EQ(config->dataplane.queue_pairs, 2u);
+  EXPECT_EQ(config->dataplane.queue_pairs.count, 2u);
   EXPECT_THAT(config->dataplane.cores, testing::ElementsAre(0, 1));
   EXPECT_EQ(config->dataplane.workers, 2u);
   EXPECT_EQ(config->function.type, "forward");
   EXPECT_EQ(config->metrics.listen->host, ListenAddress().host);
   EXPECT_EQ(config->metrics.listen->port, ListenAddress().port);
-  ASSERT_EQ(config->rules.size(), 3u);
-  EXPECT_EQ(config->rules[1].in_port, "wan");
-  EXPECT_EQ(config->rules[1].proto, IPPROTO_UDP);
-  EXPECT_EQ(config->rules[2].ethertype, 0x88cc);
+  ASSERT_EQ(config->rules.size(), 4u);
+  EXPECT_EQ(config->rules[2].in_port, "wan");
+  EXPECT_EQ(config->rules[2].proto, IPPROTO_UDP);
+  EXPECT_EQ(config->rules[3].ethertype, 0x88cc);
 }
 
 TEST(ConfigTest, AsManyRulesAsThereCanBe) {
@@ -274,7 +292,7 @@ TEST(ParseRulesTest, OnlyRulesForThePortsThereAre) {
   EXPECT_EQ((*rules)[0].fields.at("in_port"), "wan");
   EXPECT_TRUE(ParseRules("", "f", ports)->empty());
   EXPECT_EQ(std::string(ParseRules("[[rule]]\nin_port = \"x\"\n\n[function]\n", "f", ports).status().message()),
-            "f:1: rule.action: missing; allowed: dataplane, pass, drop\n"
+            "f:1: rule.action: missing; allowed: dataplane, pass, both, drop\n"
             "f:2: rule.in_port: 'x' is no port; allowed: wan\n"
             "f:4: function: unknown key; allowed: rule");
 }

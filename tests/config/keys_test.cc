@@ -25,7 +25,8 @@ std::string With(const std::string& table, const std::string& line) {
   const auto more = [&](const char* name) { return table == name ? line + "\n" : ""; };
   std::string text =
       absl::StrCat("[[port]]\nname = \"wan\"\nnetdev = \"eth1\"\n", more("port"), "[function]\ntype = \"reflect\"\n",
-                   more("function"), "[dataplane]\n", more("dataplane"), "[metrics]\n", more("metrics"));
+                   more("function"), "[dataplane]\n", more("dataplane"), "[metrics]\n", more("metrics"),
+                   "[blocklist]\n", more("blocklist"), "[allowlist]\n", more("allowlist"));
   return absl::StrCat(text, "[[rule]]\naction = \"pass\"\n", more("rule"));
 }
 

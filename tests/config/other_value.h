@@ -33,6 +33,9 @@ inline KeyValue OtherValue(const KeySpec& spec, const KeyValue& value) {
   if (const auto* integer = std::get_if<IntegerType>(&spec.type); integer != nullptr) {
     return value == KeyValue(integer->most) ? integer->least : integer->most;
   }
+  if (const auto* either = std::get_if<IntegerOrWordType>(&spec.type); either != nullptr) {
+    return value == KeyValue(either->word) ? KeyValue(either->most) : KeyValue(either->word);
+  }
   if (std::holds_alternative<CpuListType>(spec.type)) {
     return std::vector<uint32_t>{7, 3};
   }
@@ -45,7 +48,7 @@ inline KeyValue OtherValue(const KeySpec& spec, const KeyValue& value) {
       }
     }
   }
-  for (const char* text : {"other9", "[::1]:9000"}) {
+  for (const char* text : {"other9", "[::1]:9000", "/other9"}) {
     if (AllowsText(spec.type, text) && value != KeyValue(text)) {
       return text;
     }

@@ -37,6 +37,17 @@ TEST(PrefixTest, StrayBitsAreFoundAtEveryLength) {
   }
 }
 
+TEST(PrefixTest, Ipv4WrittenAsIpv6IsNoPrefixOfPackets) {
+  Prefix prefix;
+  EXPECT_EQ(ParsePrefix("::ffff:192.0.2.0/120", prefix),
+            "'::ffff:192.0.2.0/120' is IPv4 written as IPv6, which no packet has; 192.0.2.0/24 is allowed");
+  EXPECT_EQ(PrefixText(Parsed("::/64")), "::/64");
+  PrefixNotes notes;
+  EXPECT_EQ(ParseLoosePrefix("::ffff:10.1.2.3/104", prefix, notes), "");
+  EXPECT_EQ(PrefixText(prefix), "10.0.0.0/8");
+  EXPECT_TRUE(notes.host_bits && notes.ipv4_mapped);
+}
+
 TEST(PrefixTest, ContainsItselfAndLongerOnes) {
   EXPECT_TRUE(Contains(Parsed("10.0.0.0/8"), Parsed("10.0.0.0/8")));
   EXPECT_TRUE(Contains(Parsed("10.0.0.0/9"), Parsed("10.127.1.2")));

@@ -43,12 +43,12 @@ TEST_P(BadRuleTest, OneProblem) {
 }
 
 const BadRule kBadRules[] = {
-    {"NoAction", {}, "action", "missing; allowed: dataplane, pass, drop"},
-    {"Action", {{"action", "accept"}}, "action", "'accept' is not allowed; allowed: dataplane, pass, drop"},
+    {"NoAction", {}, "action", "missing; allowed: dataplane, pass, both, drop"},
+    {"Action", {{"action", "accept"}}, "action", "'accept' is not allowed; allowed: dataplane, pass, both, drop"},
     {"Unknown",
      {{"action", "pass"}, {"port", "1"}},
      "port",
-     "unknown key; allowed: proto, src, dst, src_port, dst_port, vlan, ethertype, in_port, action"},
+     "unknown key; allowed: proto, src, dst, src_port, dst_port, fragment, vlan, ethertype, in_port, action"},
     {"ProtoName",
      {{"action", "pass"}, {"proto", "TCP"}},
      "proto",
@@ -127,7 +127,19 @@ const BadRule kBadRules[] = {
     {"ArpWithProto",
      {{"action", "pass"}, {"ethertype", "arp"}, {"proto", "udp"}},
      "ethertype",
-     "'arp' packets have no proto, src or dst; with those it must be ipv4 or ipv6"},
+     "'arp' packets have no proto, src, dst or fragment; with those it must be ipv4 or ipv6"},
+    {"ArpFragment",
+     {{"action", "pass"}, {"ethertype", "arp"}, {"fragment", "no"}},
+     "ethertype",
+     "'arp' packets have no proto, src, dst or fragment; with those it must be ipv4 or ipv6"},
+    {"Fragment",
+     {{"action", "pass"}, {"fragment", "2"}},
+     "fragment",
+     "'2' is not allowed; allowed: no, yes, first, later, not_later"},
+    {"PortOfALaterFragment",
+     {{"action", "pass"}, {"proto", "udp"}, {"dst_port", "53"}, {"fragment", "later"}},
+     "dst_port",
+     "later fragments have no ports; leave this field out, or fragment"},
     {"EthertypeOfTheOtherFamily",
      {{"action", "pass"}, {"ethertype", "ipv6"}, {"src", "10.0.0.1"}},
      "ethertype",
@@ -163,6 +175,7 @@ TEST(RuleTest, NoFieldMatchesEverything) {
 TEST(RuleTest, Actions) {
   EXPECT_EQ(Compiled({{"action", "dataplane"}}).action, static_cast<uint32_t>(SLUICE_ACTION_DATAPLANE));
   EXPECT_EQ(Compiled({{"action", "pass"}}).action, static_cast<uint32_t>(SLUICE_ACTION_PASS));
+  EXPECT_EQ(Compiled({{"action", "both"}}).action, static_cast<uint32_t>(SLUICE_ACTION_BOTH));
 }
 
 TEST(RuleTest, Protocols) {
@@ -214,6 +227,17 @@ TEST(RuleTest, VlanAndEthertype) {
   EXPECT_EQ(Compiled({{"action", "pass"}, {"vlan", "4094"}}).vlan, 4094);
 }
 
+TEST(RuleTest, FragmentsAreARangeOfKinds) {
+  const std::pair<const char*, std::pair<int, int>> words[] = {
+      {"no", {0, 0}}, {"yes", {1, 2}}, {"first", {1, 1}}, {"later", {2, 2}}, {"not_later", {0, 1}}};
+  for (const auto& [word, range] : words) {
+    const RuleConfig rule = Compiled({{"action", "pass"}, {"fragment", word}});
+    EXPECT_EQ(rule.match, static_cast<uint32_t>(SLUICE_MATCH_FRAGMENT)) << word;
+    EXPECT_EQ(rule.fragment_first, range.first) << word;
+    EXPECT_EQ(rule.fragment_last, range.second) << word;
+  }
+}
+
 TEST(RuleTest, InPortIsNoMatchButKeepsOtherPortsFromTheRule) {
   const RuleConfig rule = Compiled({{"action", "pass"}, {"in_port", "lan"}});
   EXPECT_EQ(rule.match, 0u);
@@ -226,8 +250,9 @@ TEST(RuleTest, KeepsTheFieldsAsWritten) {
 }
 
 TEST(MatchText, IsInTheOrderOfTheFieldsAndLeavesTheActionOut) {
-  EXPECT_EQ(MatchText({{"in_port", "wan"}, {"dst_port", "1-2"}, {"proto", "udp"}, {"action", "drop"}}),
-            "proto=udp dst_port=1-2 in_port=wan");
+  EXPECT_EQ(
+      MatchText({{"in_port", "wan"}, {"fragment", "no"}, {"dst_port", "1-2"}, {"proto", "udp"}, {"action", "drop"}}),
+      "proto=udp dst_port=1-2 fragment=no in_port=wan");
   EXPECT_EQ(MatchText({{"action", "pass"}}), "everything");
 }
 

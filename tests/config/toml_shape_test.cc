@@ -79,9 +79,15 @@ TEST(TomlShape, AConfigurationOfThatShapeIsRefusedWithItsLine) {
   EXPECT_FALSE(ParseRules(Dots(100'000) + " = 1", "rules.toml", {}).ok());
 }
 
+TEST(TomlShape, ATextOfARequestHasTheBoundOfAFile) {
+  const std::string text(kMaxConfigBytes + 1, '\n');
+  EXPECT_THAT(std::string(ParseConfig(text, "sluice.toml").status().message()), HasSubstr("larger than"));
+  EXPECT_THAT(std::string(ParseRules(text, "rules.toml", {}).status().message()), HasSubstr("larger than"));
+}
+
 TEST(TomlShape, ProblemsWithoutNumberAreSaidInAHundredLines) {
   std::string text;
-  for (int i = 0; i < 80'000; ++i) {
+  for (int i = 0; i < 50'000; ++i) {
     absl::StrAppend(&text, "k", i, "=1\n");
   }
   const std::string said(ParseConfig(text, "sluice.toml").status().message());

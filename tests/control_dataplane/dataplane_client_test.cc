@@ -1,10 +1,14 @@
 #include "control/dataplane/dataplane_client.h"
 
 #include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "tests/control_dataplane/fake_dataplane.h"
 
 namespace sluice {
@@ -90,6 +94,48 @@ TEST_F(DataplaneClientTest, DropsADataplaneThatDoesNotAnswer) {
     EXPECT_TRUE(client_.gone());
     EXPECT_THAT(log_, ElementsAre("dataplane: settle", "dataplane: dropped"));
   }
+}
+
+// The dataplane is a process of the test's that does not beat.
+class HangingDataplaneTest : public DataplaneClientTest {
+ protected:
+  HangingDataplaneTest() {
+    client_.SetStats(*StatsView::Make());
+    fake_.process = fork();
+    if (fake_.process == 0) {
+      while (true) {
+        pause();
+      }
+    }
+    kill(fake_.process, SIGSTOP);
+    fake_.hangs = true;
+  }
+  ~HangingDataplaneTest() override {
+    kill(fake_.process, SIGKILL);
+    waitpid(fake_.process, nullptr, 0);
+  }
+};
+
+TEST_F(HangingDataplaneTest, ACallThatWaitsForItEndsIt) {
+  const absl::Status s = client_.CountCrashDrops();
+  EXPECT_TRUE(absl::IsUnavailable(s));
+  EXPECT_THAT(std::string(s.message()), HasSubstr("its control thread has been stopped by a signal"));
+  EXPECT_TRUE(client_.gone());
+  EXPECT_THAT(log_, ElementsAre("dataplane: settle", "dataplane: dropped"));
+  client_.SetDown();
+  EXPECT_THAT(client_.why_ended(), HasSubstr("stopped by a signal"));
+  client_.SetUp();
+  EXPECT_EQ(client_.why_ended(), "");
+}
+
+TEST_F(HangingDataplaneTest, WatchingItEndsIt) {
+  for (int look = 0; look < 600 && !client_.gone(); ++look) {
+    client_.Watch();
+    absl::SleepFor(absl::Milliseconds(50));
+  }
+  EXPECT_TRUE(client_.gone());
+  EXPECT_TRUE(client_.down());
+  EXPECT_THAT(log_, ElementsAre("dataplane: dropped"));
 }
 
 TEST_F(DataplaneClientTest, ChangesBehindAFence) {

@@ -11,13 +11,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
+#include "control/kernel/thread_state.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unix_address.h"
 #include "dataplane/contract/fd_channel.h"
 #include "tests/lib/temp_folder.h"
@@ -28,6 +30,9 @@ namespace {
 using testing::HasSubstr;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
+constexpr auto kWorks = [] { return absl::OkStatus(); };
+
+const auto kNever = [] { return false; };
 
 UniqueFd Memory() {
   return UniqueFd(memfd_create("dataplane_link_test", MFD_CLOEXEC));
@@ -40,21 +45,32 @@ bool AreSame(const UniqueFd& a, const UniqueFd& b) {
   return fstat(a.get(), &one) == 0 && fstat(b.get(), &other) == 0 && one.st_ino == other.st_ino;
 }
 
+// The greeting of a dataplane with one port.
 dataplane::Report HelloOf(bool configured, uint32_t held_lanes = 0) {
   dataplane::Report report;
   dataplane::Hello& hello = *report.mutable_hello();
   hello.set_contract_version(dataplane::CONTRACT_VERSION_CURRENT);
   hello.set_configured(configured);
   hello.set_held_lanes(held_lanes);
+  if (configured) {
+    hello.mutable_configuration()->add_ports()->set_name("wan");
+  }
   return report;
 }
 
-dataplane::Report HeldLaneOf(uint32_t index, int sockets) {
+dataplane::Report HeldLaneOf(uint32_t index) {
   dataplane::Report report;
-  report.mutable_held_lane()->mutable_lane()->set_index(index);
-  for (int i = 0; i < sockets; ++i) {
-    report.mutable_held_lane()->mutable_lane()->add_sockets();
-  }
+  dataplane::LaneSpec& lane = *report.mutable_held_lane()->mutable_lane();
+  lane.set_index(index);
+  lane.set_kind(dataplane::LANE_KIND_PAIR);
+  lane.set_frame_count(64);
+  lane.set_frame_size_bytes(2048);
+  dataplane::LaneSocket& socket = *lane.add_sockets();
+  socket.set_xskmap_key(index);
+  socket.set_fill_size(64);
+  socket.set_completion_size(64);
+  socket.set_rx_size(64);
+  socket.set_tx_size(64);
   report.mutable_held_lane()->set_worker(index + 10);
   return report;
 }
@@ -87,7 +103,9 @@ class DataplaneLinkTest : public testing::Test {
     return socket;
   }
 
-  absl::StatusOr<Greeting> Accept(absl::Duration patience = kPatience) { return link_->Accept(absl::Now() + patience); }
+  absl::StatusOr<Greeting> Accept(absl::Duration patience = kPatience) {
+    return link_->Accept(SteadyTime::Now() + patience);
+  }
   // Expects a greeting to be refused, and the next dataplane to be taken.
   void ExpectRefused(absl::StatusCode code, const std::string& words, absl::Duration patience = kPatience) {
     const absl::Status refused = Accept(patience).status();
@@ -99,18 +117,37 @@ class DataplaneLinkTest : public testing::Test {
     EXPECT_TRUE(link_->connected());
   }
 
-  // Starts a process that connects, greets, and waits to be killed.
-  pid_t StartDataplane() const {
+  static pid_t StartProcess(const std::function<void()>& run) {
     const pid_t child = fork();
     if (child == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      run();
+    }
+    return child;
+  }
+  // Starts a process that connects, greets, and waits to be killed.
+  pid_t StartDataplane() const {
+    return StartProcess([this] {
       const UniqueFd socket = ConnectAndGreet();
+      while (true) {
+        pause();
+      }
+    });
+  }
+
+  static DataplaneLink::Survivor Survivor(pid_t pid) { return {pid, ReadThreadState(pid, pid)->started}; }
+  // Starts a process that neither connects nor ends.
+  static pid_t StartSilentProcess() {
+    const pid_t child = fork();
+    if (child == 0) {
+      prctl(PR_SET_PDEATHSIG, SIGKILL);
       while (true) {
         pause();
       }
     }
     return child;
   }
+  static bool HasEnded(pid_t child) { return waitpid(child, nullptr, WNOHANG) == child; }
 
   const TempFolder folder_;
   std::optional<DataplaneLink> link_;
@@ -134,8 +171,8 @@ TEST_F(DataplaneLinkTest, ASurvivorGivesItsMemoriesAndLanes) {
   const UniqueFd stats = Memory(), state = Memory(), umem = Memory(), socket_0 = Memory(), map_0 = Memory();
   const UniqueFd socket = Connect();
   Send(socket, HelloOf(true, 2), {stats.get(), state.get()});
-  Send(socket, HeldLaneOf(0, 1), {umem.get(), socket_0.get(), map_0.get()});
-  Send(socket, HeldLaneOf(3, 0), {umem.get()});
+  Send(socket, HeldLaneOf(0), {umem.get(), socket_0.get(), map_0.get()});
+  Send(socket, HeldLaneOf(3), {umem.get(), socket_0.get(), map_0.get()});
   const absl::StatusOr<Greeting> greeting = Accept();
   ASSERT_TRUE(greeting.ok()) << greeting.status();
   EXPECT_TRUE(AreSame(greeting->stats, stats));
@@ -149,7 +186,7 @@ TEST_F(DataplaneLinkTest, ASurvivorGivesItsMemoriesAndLanes) {
   EXPECT_TRUE(AreSame(greeting->lanes[0].fds[2], map_0));
   EXPECT_EQ(greeting->lanes[1].spec.index(), 3U);
   EXPECT_EQ(greeting->lanes[1].worker, 13U);
-  EXPECT_EQ(greeting->lanes[1].fds.size(), 1U);
+  EXPECT_EQ(greeting->lanes[1].fds.size(), 3U);
 }
 
 TEST_F(DataplaneLinkTest, AFunctionNeedsNoStateMemory) {
@@ -166,9 +203,28 @@ TEST_F(DataplaneLinkTest, NobodyConnects) {
   ExpectRefused(absl::StatusCode::kDeadlineExceeded, "no dataplane connected", absl::Milliseconds(1));
 }
 
-TEST_F(DataplaneLinkTest, ADataplaneThatSaysNothing) {
+TEST_F(DataplaneLinkTest, ADataplaneThatSaysNothingIsSentAwayInTheEnd) {
   const UniqueFd socket = Connect();
-  ExpectRefused(absl::StatusCode::kDeadlineExceeded, "no answer", absl::Milliseconds(1));
+  ExpectRefused(absl::StatusCode::kDeadlineExceeded, "does not greet");
+}
+
+TEST_F(DataplaneLinkTest, SilentOnesHoldUpNobody) {
+  std::vector<UniqueFd> silent;
+  for (int i = 0; i < 12; ++i) {
+    silent.push_back(Connect());
+  }
+  const SteadyTime begin = SteadyTime::Now();
+  const absl::StatusOr<std::optional<Greeting>> none = link_->TakeIn();
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_FALSE(none->has_value());
+  const UniqueFd socket = ConnectAndGreet();
+  const absl::StatusOr<std::optional<Greeting>> greeting = link_->TakeIn();
+  EXPECT_LT(SteadyTime::Now() - begin, DataplaneLink::kGreetingBound) << "it waits for nobody";
+  ASSERT_TRUE(greeting.ok()) << greeting.status();
+  EXPECT_TRUE(greeting->has_value());
+  EXPECT_TRUE(link_->connected());
+  char byte;
+  EXPECT_LE(recv(silent.front().get(), &byte, 1, 0), 0) << "it was sent away";
 }
 
 TEST_F(DataplaneLinkTest, ADataplaneThatGoesBeforeItGreets) {
@@ -178,7 +234,7 @@ TEST_F(DataplaneLinkTest, ADataplaneThatGoesBeforeItGreets) {
 
 TEST_F(DataplaneLinkTest, AGreetingBeginsWithHello) {
   const UniqueFd socket = Connect();
-  Send(socket, HeldLaneOf(0, 0));
+  Send(socket, HeldLaneOf(0));
   ExpectRefused(absl::StatusCode::kDataLoss, "Hello");
 }
 
@@ -189,7 +245,7 @@ TEST_F(DataplaneLinkTest, AnotherVersionIsRefusedWithBothNumbersAndThePid) {
   Send(socket, report);
   ExpectRefused(absl::StatusCode::kFailedPrecondition,
                 absl::StrCat("version ", dataplane::CONTRACT_VERSION_CURRENT + 1, ", the agent ",
-                             static_cast<int>(dataplane::CONTRACT_VERSION_CURRENT), "; end it (pid ", getpid()));
+                             static_cast<int>(dataplane::CONTRACT_VERSION_CURRENT), " (pid ", getpid(), ")"));
 }
 
 TEST_F(DataplaneLinkTest, AConfiguredDataplaneHasAStatsSegment) {
@@ -209,15 +265,35 @@ TEST_F(DataplaneLinkTest, ALaneComesWithTheDescriptorsOfItsSockets) {
   const UniqueFd memory = Memory();
   const UniqueFd socket = Connect();
   Send(socket, HelloOf(true, 1), {memory.get()});
-  Send(socket, HeldLaneOf(0, 1), {memory.get(), memory.get()});
-  ExpectRefused(absl::StatusCode::kDataLoss, "list of lanes is broken");
+  Send(socket, HeldLaneOf(0), {memory.get(), memory.get()});
+  ExpectRefused(absl::StatusCode::kDataLoss, "lane 0 came with 2 descriptors");
 }
 
 TEST_F(DataplaneLinkTest, APromisedLaneComes) {
   const UniqueFd memory = Memory();
   const UniqueFd socket = Connect();
   Send(socket, HelloOf(true, 1), {memory.get()});
-  ExpectRefused(absl::StatusCode::kDeadlineExceeded, "no answer", absl::Milliseconds(1));
+  ExpectRefused(absl::StatusCode::kDeadlineExceeded, "does not greet");
+}
+
+TEST_F(DataplaneLinkTest, AnotherUsersProcessIsNotRead) {
+  constexpr uid_t kOther = 2000000001;
+  const std::string other = folder_.path() + "/other.sock";
+  const absl::StatusOr<DataplaneLink> link = DataplaneLink::Listen(path(), kOther);
+  EXPECT_TRUE(absl::IsAlreadyExists(link.status())) << "a socket in use is not taken away";
+  if (getuid() != 0) {
+    GTEST_SKIP() << "needs root, to give the socket to another user";
+  }
+  absl::StatusOr<DataplaneLink> of_other = DataplaneLink::Listen(other, kOther);
+  ASSERT_TRUE(of_other.ok()) << of_other.status();
+  UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const absl::StatusOr<UnixAddress> address = UnixAddress::Of(other);
+  ASSERT_EQ(connect(socket.get(), address->get(), address->size_bytes()), 0);
+  Send(socket, HelloOf(false));
+  EXPECT_EQ(of_other->Accept(SteadyTime::Now() + kPatience).status().code(), absl::StatusCode::kPermissionDenied)
+      << "root is no dataplane, either";
+  EXPECT_FALSE(of_other->connected());
+  of_other->EndRefused();  // does not end this process
 }
 
 TEST_F(DataplaneLinkTest, ASecondDataplaneIsSentAway) {
@@ -259,7 +335,7 @@ TEST_F(DataplaneLinkTest, ACallGetsItsOwnReply) {
     dataplane::Request request;
     request.mutable_remove_lane()->set_index(4);
     dataplane::Reply reply;
-    const absl::Status s = link_->Call(request, {memory.get()}, absl::Now() + kPatience, reply);
+    const absl::Status s = link_->Call(request, {memory.get()}, SteadyTime::Now() + kPatience, kWorks, reply);
     EXPECT_EQ(s.code(), c.returned) << s;
     EXPECT_EQ(SaysLinkIsBroken(s), c.link_is_broken) << s;
     dataplane::Request received;
@@ -274,22 +350,28 @@ TEST_F(DataplaneLinkTest, ACallGetsItsOwnReply) {
 
 TEST_F(DataplaneLinkTest, ACallIsUnavailableWithoutADataplaneAndBoundedWithASilentOne) {
   dataplane::Reply reply;
-  EXPECT_EQ(link_->Call({}, {}, absl::InfiniteFuture(), reply).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(link_->Call({}, {}, SteadyTime::InfiniteFuture(), kWorks, reply).code(), absl::StatusCode::kUnavailable);
   UniqueFd socket = ConnectAndGreet();
   ASSERT_TRUE(Accept().ok());
-  EXPECT_EQ(link_->Call({}, {}, absl::Now() + absl::Milliseconds(1), reply).code(),
+  EXPECT_EQ(link_->Call({}, {}, SteadyTime::Now() + absl::Milliseconds(1), kWorks, reply).code(),
             absl::StatusCode::kDeadlineExceeded);
+  const auto hangs = [] { return absl::InternalError("it hangs"); };
+  EXPECT_EQ(link_->Call({}, {}, SteadyTime::InfiniteFuture(), hangs, reply), absl::DeadlineExceededError("it hangs"));
   socket.Reset();
-  EXPECT_EQ(link_->Call({}, {}, absl::InfiniteFuture(), reply).code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(link_->Call({}, {}, SteadyTime::InfiniteFuture(), kWorks, reply).code(), absl::StatusCode::kUnavailable);
 }
 
-TEST_F(DataplaneLinkTest, ASurvivorIsWaitedForAsLongAsItLives) {
-  EXPECT_EQ(link_->AcceptSurvivor(getpid(), absl::Milliseconds(1))->has_value(), false) << "it does not come";
+TEST_F(DataplaneLinkTest, ASurvivorIsWaitedForAsLongAsItMayLive) {
+  int looks = 0;
+  const auto three_looks = [&] { return ++looks <= 3; };
+  EXPECT_FALSE(link_->AcceptSurvivor({}, three_looks, absl::InfiniteDuration())->has_value()) << "it does not come";
+  EXPECT_EQ(looks, 4);
 
   const UniqueFd memory = Memory();
-  UniqueFd socket = Connect();
+  const UniqueFd socket = Connect();
   Send(socket, HelloOf(true), {memory.get()});
-  const absl::StatusOr<std::optional<Greeting>> greeting = link_->AcceptSurvivor(getpid(), kPatience);
+  const absl::StatusOr<std::optional<Greeting>> greeting = link_->AcceptSurvivor(
+      {}, [] { return true; }, kPatience);
   ASSERT_TRUE(greeting.ok()) << greeting.status();
   ASSERT_TRUE(greeting->has_value());
   EXPECT_TRUE((*greeting)->hello.configured());
@@ -301,18 +383,61 @@ TEST_F(DataplaneLinkTest, ASurvivorThatHasEndedIsNotWaitedFor) {
   if (ended == 0) {
     _exit(0);
   }
-  const absl::Time begin = absl::Now();
-  EXPECT_FALSE(link_->AcceptSurvivor(ended, absl::InfiniteDuration())->has_value()) << "it is a zombie at most";
+  const DataplaneLink::Survivor survivor = Survivor(ended);
+  const SteadyTime begin = SteadyTime::Now();
+  EXPECT_FALSE(link_->AcceptSurvivor(survivor, kNever, absl::InfiniteDuration())->has_value())
+      << "it is a zombie at most";
   ASSERT_EQ(waitpid(ended, nullptr, 0), ended);
-  EXPECT_FALSE(link_->AcceptSurvivor(ended, absl::InfiniteDuration())->has_value()) << "it is gone";
-  EXPECT_LT(absl::Now() - begin, kPatience);
+  EXPECT_FALSE(link_->AcceptSurvivor(survivor, kNever, absl::InfiniteDuration())->has_value()) << "it is gone";
+  EXPECT_LT(SteadyTime::Now() - begin, kPatience);
+}
+
+TEST_F(DataplaneLinkTest, ASurvivorThatDoesNotComeIsKilled) {
+  const pid_t silent = StartSilentProcess();
+  EXPECT_FALSE(link_->AcceptSurvivor(Survivor(silent), kNever, absl::Milliseconds(200))->has_value());
+  EXPECT_TRUE(HasEnded(silent));
+}
+
+TEST_F(DataplaneLinkTest, AStoppedSurvivorIsKilledLongBeforeTheBound) {
+  const pid_t stopped = StartSilentProcess();
+  kill(stopped, SIGSTOP);
+  EXPECT_FALSE(link_->AcceptSurvivor(Survivor(stopped), kNever, absl::InfiniteDuration())->has_value());
+  EXPECT_TRUE(HasEnded(stopped));
+}
+
+TEST_F(DataplaneLinkTest, AnotherProcessWithTheSurvivorsPidIsLeftAlone) {
+  const pid_t other = StartSilentProcess();
+  DataplaneLink::Survivor survivor = Survivor(other);
+  ++survivor.started;
+  EXPECT_FALSE(link_->AcceptSurvivor(survivor, kNever, absl::InfiniteDuration())->has_value());
+  survivor.started = 0;
+  EXPECT_FALSE(link_->AcceptSurvivor(survivor, kNever, absl::Milliseconds(200))->has_value())
+      << "it may be the dataplane, or not";
+  EXPECT_FALSE(HasEnded(other));
+  kill(other, SIGKILL);
+  waitpid(other, nullptr, 0);
 }
 
 TEST_F(DataplaneLinkTest, ADataplaneThatHoldsNothingIsNoSurvivor) {
   const UniqueFd socket = ConnectAndGreet();
-  const absl::StatusOr<std::optional<Greeting>> greeting = link_->AcceptSurvivor(getpid(), kPatience);
+  const absl::StatusOr<std::optional<Greeting>> greeting = link_->AcceptSurvivor(Survivor(getpid()), kNever, kPatience);
   ASSERT_TRUE(greeting.ok()) << greeting.status();
   EXPECT_FALSE(greeting->has_value());
+}
+
+TEST_F(DataplaneLinkTest, OneThatGreetsWronglyIsKilled) {
+  const pid_t child = StartProcess([this] {
+    const UniqueFd socket = Connect();
+    Send(socket, HeldLaneOf(0));
+    while (true) {
+      pause();
+    }
+  });
+  EXPECT_TRUE(absl::IsDataLoss(Accept().status()));
+  link_->EndRefused();
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << status;
 }
 
 TEST_F(DataplaneLinkTest, ADroppedDataplaneIsKilledUnlessItEndsInTime) {

@@ -16,7 +16,9 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "control/dataplane/dataplane_connection.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/base/unique_fd.h"
 
 namespace sluice {
@@ -27,13 +29,13 @@ class FakeDataplane final : public DataplaneConnection {
 
   static constexpr pid_t kPid = 4711;
   bool connected() const override { return alive; }
-  pid_t pid() const override { return alive ? kPid : 0; }
+  pid_t pid() const override { return alive ? process : 0; }
   void Drop(absl::Duration grace) override {
     log_.push_back(grace > absl::ZeroDuration() ? "dataplane: dropped in peace" : "dataplane: dropped");
     alive = false;
   }
-  absl::Status Call(dataplane::Request request, absl::Span<const int> fds, absl::Time /*deadline*/,
-                    dataplane::Reply& reply) override {
+  absl::Status Call(dataplane::Request request, absl::Span<const int> fds, SteadyTime /*deadline*/,
+                    StillWorks still_works, dataplane::Reply& reply) override {
     if (!alive) {
       return absl::UnavailableError("no dataplane is connected");
     }
@@ -42,6 +44,12 @@ class FakeDataplane final : public DataplaneConnection {
     if (dies_at == words) {
       alive = false;
       return absl::UnavailableError("the connection broke");
+    }
+    for (int look = 0; hangs && look < 100; ++look) {
+      if (absl::Status s = still_works(); !s.ok()) {
+        return absl::DeadlineExceededError(s.message());
+      }
+      absl::SleepFor(absl::Milliseconds(50));
     }
     if (request.has_configure() && fds.size() > kStateFd) {
       state = UniqueFd(dup(fds[kStateFd]));
@@ -62,6 +70,8 @@ class FakeDataplane final : public DataplaneConnection {
     uint32_t worker = 0;
   };
   bool alive = true;
+  bool hangs = false;  // answers no call, for five seconds
+  pid_t process = kPid;
   std::map<uint32_t, Lane> lanes;
   uint32_t transmit_lanes = 0;
   dataplane::FunctionPage page;                 // the answer to every query
@@ -114,6 +124,9 @@ class FakeDataplane final : public DataplaneConnection {
         return with_fds("share credit");
       case Request::kOffloadFlows:
         return with_fds(absl::StrCat("epoch ", request.offload_flows().epoch()));
+      case Request::kExpectSelfTest:
+        return absl::StrCat(request.expect_self_test().token().empty() ? "end of" : "expect", " self-test on lane ",
+                            request.expect_self_test().lane());
       case Request::kCountCrashDrops:
         return "settle";
       case Request::kApplySettings:

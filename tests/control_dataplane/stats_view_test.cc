@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
 #include "gtest/gtest.h"
 
 namespace sluice {
@@ -32,6 +36,32 @@ TEST(StatsView, SumsTheLawOverLanesAndPorts) {
   EXPECT_EQ(sums.unaccounted(), 0);
   segment->lanes[0].ports[0].rx_packets.Add(1);
   EXPECT_EQ(view->Balance().unaccounted(), 1);
+  munmap(mapped, sizeof(StatsSegment));
+}
+
+TEST(StatsView, CountersBeyondTheSegmentAreZero) {
+  absl::StatusOr<StatsView> view = StatsView::Make();
+  ASSERT_TRUE(view.ok()) << view.status();
+  void* mapped = mmap(nullptr, sizeof(StatsSegment), PROT_READ | PROT_WRITE, MAP_SHARED, view->fd(), 0);
+  ASSERT_NE(mapped, MAP_FAILED);
+  memset(static_cast<char*>(mapped) + offsetof(StatsSegment, lanes), 0x11,
+         sizeof(StatsSegment) - offsetof(StatsSegment, lanes));
+  constexpr uint64_t kFilled = 0x1111111111111111;
+  constexpr uint32_t kReasons = kDropReasons + kMaxFunctionDropReasons;
+  EXPECT_EQ(view->lane(kMaxLanes - 1).free_frames.Get(), kFilled);
+  EXPECT_EQ(view->port(kMaxLanes - 1, kMaxPorts - 1).rx_packets.Get(), kFilled);
+  EXPECT_EQ(view->drops(kMaxLanes - 1, kMaxPorts - 1, kReasons - 1), kFilled);
+  EXPECT_EQ(view->worker(kMaxWorkers - 1).busy_ns.Get(), kFilled);
+  EXPECT_NE(view->function_counter(kMaxFunctionCounters - 1), 0U);
+  for (const uint32_t beyond : {0U, 1U, 1000U, UINT32_MAX / 2}) {
+    EXPECT_EQ(view->lane(kMaxLanes + beyond).free_frames.Get(), 0U);
+    EXPECT_EQ(view->port(kMaxLanes + beyond, 0).rx_packets.Get(), 0U);
+    EXPECT_EQ(view->port(0, kMaxPorts + beyond).rx_packets.Get(), 0U);
+    EXPECT_EQ(view->drops(0, 0, kReasons + beyond), 0U);
+    EXPECT_EQ(view->drops(0, kMaxPorts + beyond, 0), 0U);
+    EXPECT_EQ(view->worker(kMaxWorkers + beyond).busy_ns.Get(), 0U);
+    EXPECT_EQ(view->function_counter(kMaxFunctionCounters + beyond), 0U);
+  }
   munmap(mapped, sizeof(StatsSegment));
 }
 

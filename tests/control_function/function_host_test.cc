@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "control/kernel/shared_memory.h"
 #include "tests/control_dataplane/fake_dataplane.h"
 
 namespace sluice {
@@ -47,6 +48,9 @@ class FunctionHostTest : public testing::Test {
     running.mutable_settings()->insert(settings.begin(), settings.end());
     return running;
   }
+
+  // Returns memory as an agent made it, with room for the state of "count" with its default settings.
+  static UniqueFd StateMemory() { return *MakeSharedMemory("test", size_t{64} << 20); }
 
   std::vector<std::string> log_;
   FakeDataplane fake_{log_};
@@ -153,7 +157,7 @@ TEST_F(FunctionHostTest, MemoryThatIsReplacedInVainIsNoPredecessors) {
 
 TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
   FunctionHost host = Host("count", {{"idle", "10s"}});
-  UniqueFd memory(memfd_create("test", MFD_CLOEXEC));
+  UniqueFd memory = StateMemory();
   struct stat theirs {};
   ASSERT_EQ(fstat(memory.get(), &theirs), 0);
   ASSERT_TRUE(host.Adopt(Running("count", {{"idle", "5m"}, {"sources", "65536"}}), std::move(memory)).ok());
@@ -171,7 +175,7 @@ TEST_F(FunctionHostTest, TakesOverMemoryAndGivesLiveSettings) {
 TEST_F(FunctionHostTest, TakesOverAsItRunsWhenNothingDiffers) {
   FunctionHost host = Host("count");
   const SettingTexts settings = host.settings();
-  EXPECT_TRUE(host.Adopt(Running("count", settings), UniqueFd(memfd_create("test", MFD_CLOEXEC))).ok());
+  EXPECT_TRUE(host.Adopt(Running("count", settings), StateMemory()).ok());
   EXPECT_TRUE(host.ApplyAdopted(client_).ok());
   EXPECT_THAT(log_, IsEmpty());
   EXPECT_EQ(host.settings(), settings);
@@ -180,7 +184,7 @@ TEST_F(FunctionHostTest, TakesOverAsItRunsWhenNothingDiffers) {
 TEST_F(FunctionHostTest, WhatASurvivorDoesNotTakeIsPutBack) {
   FunctionHost host = Host("count", {{"idle", "10s"}});
   const SettingTexts runs = {{"idle", "5m"}, {"sources", "65536"}};
-  ASSERT_TRUE(host.Adopt(Running("count", runs), UniqueFd(memfd_create("test", MFD_CLOEXEC))).ok());
+  ASSERT_TRUE(host.Adopt(Running("count", runs), StateMemory()).ok());
   fake_.fails_with_idle = "10s";
   const absl::Status refused = host.ApplyAdopted(client_);
   EXPECT_TRUE(absl::IsInvalidArgument(refused));
@@ -194,13 +198,28 @@ TEST_F(FunctionHostTest, LeavesADataplaneThatRunsSomethingElse) {
   const auto refused = [&](const dataplane::Configure& running, UniqueFd memory) {
     return std::string(host.Adopt(running, std::move(memory)).message());
   };
-  const auto memory = [] { return UniqueFd(memfd_create("test", MFD_CLOEXEC)); };
+  const auto memory = [] { return StateMemory(); };
   EXPECT_EQ(refused(Running("reflect", {}), UniqueFd()), "it runs function \"reflect\"");
   EXPECT_EQ(refused(Running("count", {{"idle", "5m"}, {"sources", "64"}}), memory()), "it runs with sources = 64");
   EXPECT_EQ(refused(Running("count", {{"idle", "5m"}}), memory()), "it runs with sources = ")
       << "an older dataplane, which has no such setting";
   EXPECT_THAT(refused(Running("count", host.settings()), UniqueFd()), HasSubstr("state memory"));
   EXPECT_THAT(log_, IsEmpty());
+}
+
+TEST_F(FunctionHostTest, ASurvivorThatLiesIsNotBelieved) {
+  FunctionHost host = Host("count");
+  const SettingTexts settings = host.settings();
+  EXPECT_TRUE(absl::IsDataLoss(host.Adopt(Running("teleport", settings), StateMemory())));
+  SettingTexts strange = settings;
+  strange["idle"] = "\x1b[2J";
+  EXPECT_TRUE(absl::IsDataLoss(host.Adopt(Running("count", strange), StateMemory())));
+  EXPECT_TRUE(absl::IsDataLoss(host.Adopt(Running("count", settings), UniqueFd())));
+  EXPECT_TRUE(absl::IsDataLoss(host.Adopt(Running("count", settings), *MakeSharedMemory("small", 4096))));
+  UniqueFd unsealed(memfd_create("unsealed", MFD_CLOEXEC));
+  ASSERT_EQ(ftruncate(unsealed.get(), off_t{64} << 20), 0);
+  EXPECT_TRUE(absl::IsDataLoss(host.Adopt(Running("count", settings), std::move(unsealed))));
+  EXPECT_EQ(host.settings(), settings);
 }
 
 TEST_F(FunctionHostTest, AppliesSettingsOrChangesNothing) {

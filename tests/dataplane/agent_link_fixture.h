@@ -21,6 +21,7 @@
 #include "dataplane/contract/fd_channel.h"
 #include "dataplane/process/agent_link.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/dataplane/stats_memory.h"
 
 namespace sluice {
 
@@ -74,7 +75,8 @@ class AgentLinkTest : public ::testing::Test {
   // Memory for the counters, and as many descriptors as Configure wants.
   static std::vector<UniqueFd> Memfds(size_t count) {
     std::vector<UniqueFd> fds;
-    for (size_t i = 0; i < count; ++i) {
+    fds.push_back(MakeStatsMemory());
+    while (fds.size() < count) {
       fds.emplace_back(memfd_create("memory", MFD_CLOEXEC));
       EXPECT_EQ(ftruncate(fds.back().get(), sizeof(StatsSegment)), 0);
     }

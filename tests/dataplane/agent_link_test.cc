@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/dataplane/agent_link_fixture.h"
 #include "tests/dataplane/flow_memory.h"
 
@@ -69,11 +69,11 @@ TEST_F(AgentLinkTest, FlowsAgeWhileRequestsComeWithoutAPause) {
     tables.emplace_back(fcntl(fd->get(), F_DUPFD_CLOEXEC, 0));
   }
   ASSERT_TRUE(dataplane_.Execute(request, std::move(tables)).ok());
-  const absl::Time end = absl::Now() + dataplane_.tick_every() + absl::Milliseconds(300);
+  const SteadyTime end = SteadyTime::Now() + absl::Seconds(1) + dataplane_.tick_every();  // FlowAger::look_every()
   Listen();
   Serve();
   Accept();
-  while (absl::Now() < end) {
+  while (SteadyTime::Now() < end) {
     ASSERT_TRUE(SendMessage(connection_.get(), Configure(2)).ok());
     EXPECT_EQ(Receive().reply().id(), 2U);
   }

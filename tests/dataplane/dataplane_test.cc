@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <string>
 
+#include "dataplane/contract/self_test_frame.h"
 #include "tests/dataplane/fake_agent.h"
 
 namespace sluice {
@@ -30,6 +32,20 @@ TEST_F(DataplaneTest, RefusesAStatsSegmentThatIsNone) {
   const uint32_t magic = 0xdead;
   ASSERT_EQ(pwrite(stats_fd_.get(), &magic, sizeof(magic), 0), 4);
   EXPECT_EQ(Configure().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(DataplaneTest, BeatsFromItsConfigurationOn) {
+  EXPECT_EQ(dataplane_->tick_every(), absl::InfiniteDuration());
+  const uint64_t stale = 4711;
+  const auto place = reinterpret_cast<char*>(&stats_->workers[3].thread) - reinterpret_cast<char*>(stats_);
+  ASSERT_EQ(pwrite(stats_fd_.get(), &stale, sizeof(stale), place), 8);
+  ASSERT_EQ(stats_->workers[3].thread.Get(), stale);
+  ASSERT_TRUE(Configure().ok());
+  EXPECT_EQ(stats_->workers[3].thread.Get(), 0U) << "it was a predecessor's";
+  EXPECT_EQ(dataplane_->tick_every(), absl::Milliseconds(kBeatEveryMs));
+  const uint64_t before = stats_->control_beats.Get();
+  dataplane_->Tick(SteadyTime::Now());
+  EXPECT_EQ(stats_->control_beats.Get(), before + 1);
 }
 
 TEST_F(DataplaneTest, ALaneWorksFromAddToRemove) {
@@ -62,6 +78,25 @@ TEST_F(DataplaneTest, PresentAndFutureLanesQuarantineSentFrames) {
     EXPECT_EQ(stats_->lanes[lane].free_frames.Get(), free_before - 16) << "port 0 quarantines 16 frames, port 1 none";
   }
   ASSERT_TRUE(Quarantine(0, 0).ok());
+}
+
+TEST_F(DataplaneTest, ALaneCountsTheFramesOfASelfTestApart) {
+  Start(1);
+  const SelfTestToken token = {1, 2, 3, 4};
+  Request expect;
+  expect.mutable_expect_self_test()->set_token(token.data(), sizeof(token) - 1);
+  EXPECT_EQ(dataplane_->Execute(expect, {}).code(), absl::StatusCode::kInvalidArgument);
+  expect.mutable_expect_self_test()->set_token(token.data(), sizeof(token));
+  expect.mutable_expect_self_test()->set_lane(5);
+  EXPECT_EQ(dataplane_->Execute(expect, {}).code(), absl::StatusCode::kNotFound);
+  expect.mutable_expect_self_test()->set_lane(0);
+  ASSERT_TRUE(dataplane_->Execute(expect, {}).ok());
+  const sluice_self_test_frame frame = MakeSelfTestFrame({2, 0, 0, 0, 0, 1}, token);
+  ASSERT_TRUE(socket(0, 1).Deliver(std::string(reinterpret_cast<const char*>(&frame), sizeof(frame))));
+  ASSERT_TRUE(socket(0, 1).Deliver(UdpPacket(1, 0)));
+  ASSERT_TRUE(Settled(1));
+  EXPECT_EQ(stats_->lanes[0].ports[1].self_test_packets.Get(), 1U);
+  EXPECT_EQ(stats_->lanes[0].ports[1].rx_packets.Get(), 1U);
 }
 
 TEST_F(DataplaneTest, ALaneThatCannotBeAddedLeavesNoTrace) {

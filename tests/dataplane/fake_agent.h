@@ -18,14 +18,14 @@
 
 #include "dataplane/process/dataplane.h"
 #include "tests/dataplane/fake_kernel.h"
+#include "tests/dataplane/stats_memory.h"
 
 namespace sluice {
 
 // Plays the agent: holds the originals of all descriptors, sends requests.
 class DataplaneTest : public ::testing::Test {
  protected:
-  DataplaneTest() : stats_fd_(memfd_create("stats", MFD_CLOEXEC)) {
-    EXPECT_EQ(ftruncate(stats_fd_.get(), sizeof(StatsSegment)), 0);
+  DataplaneTest() : stats_fd_(MakeStatsMemory()) {
     stats_ = static_cast<StatsSegment*>(mmap(nullptr, sizeof(StatsSegment), PROT_READ, MAP_SHARED, stats_fd_.get(), 0));
     cpu_set_t cores;
     sched_getaffinity(0, sizeof(cores), &cores);

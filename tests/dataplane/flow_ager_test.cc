@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/base/steady_time.h"
 #include "tests/dataplane/fake_kernel.h"
 #include "tests/dataplane/flow_memory.h"
 
@@ -37,7 +38,7 @@ class FlowAgerTest : public ::testing::Test {
     ager_->Look(kernel_, now_);
   }
 
-  absl::Time now_ = absl::UnixEpoch();
+  SteadyTime now_ = SteadyTime();
   FakeKernel kernel_;
   StatsCounter offloaded_;
   std::vector<std::unique_ptr<FlowMemory>> memories_;

@@ -15,7 +15,7 @@
 namespace sluice {
 namespace {
 
-// What the function does next, and what it was told.
+// The answers that the function is to give next, and the arguments of its last call.
 struct Script {
   absl::Status start;
   absl::StatusOr<Page> page = Page();

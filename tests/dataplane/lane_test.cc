@@ -5,6 +5,7 @@
 #include <memory>
 #include <random>
 
+#include "dataplane/contract/self_test_frame.h"
 #include "dataplane/functions/forward/forward.h"
 #include "dataplane/functions/reflect/reflect.h"
 #include "tests/dataplane/fake_kernel.h"
@@ -36,6 +37,37 @@ TEST_F(LaneTest, CarriesAFrameFromPortToPortWithoutACopy) {
   EXPECT_EQ(lane_stats_.ports[0].rx_bytes.Get(), 64U);
   EXPECT_EQ(lane_stats_.ports[1].tx_packets.Get(), 1U);
   EXPECT_EQ(lane_stats_.ports[1].tx_bytes.Get(), 64U);
+}
+
+TEST_F(LaneTest, TakesOutTheFrameOfASelfTestAndCountsNoPacket) {
+  FakeLane fake(1, 256);
+  auto lane = fake.Open(0, lane_stats_);
+  const auto test_frame = [](const SelfTestToken& token) {
+    const sluice_self_test_frame frame = MakeSelfTestFrame({2, 0, 0, 0, 0, 1}, token);
+    return std::string(reinterpret_cast<const char*>(&frame), sizeof(frame));
+  };
+  const SelfTestToken token = {1, 2, 3, 4}, other = {1, 2, 3, 5};
+  lane->ExpectSelfTest(token);
+  for (const std::string& frame :
+       {UdpPacket(1, 0), test_frame(other), test_frame(token), UdpPacket(1, 1), test_frame(token)}) {
+    ASSERT_TRUE(fake.sockets[0]->Deliver(frame));
+  }
+  EXPECT_EQ(lane->Poll(reflect_), 4U) << "one for each test";
+  EXPECT_EQ(fake.sockets[0]->TakeSent().size(), 4U);
+  EXPECT_EQ(lane_stats_.ports[0].self_test_packets.Get(), 1U);
+  EXPECT_EQ(lane_stats_.ports[0].rx_packets.Get(), 4U);
+  EXPECT_EQ(lane_stats_.ports[0].rx_bytes.Get(), 4U * 64);
+  ASSERT_TRUE(fake.sockets[0]->Deliver(test_frame(token)));
+  lane->Poll(reflect_);
+  EXPECT_EQ(lane_stats_.ports[0].self_test_packets.Get(), 2U) << "a burst of its own";
+  EXPECT_TRUE(lane->Quiescent());
+  EXPECT_EQ(fake.umem.CountOwned(FrameOwner::kKernel), fake.sockets[0]->posted()) << "no frame is lost";
+  lane->ExpectSelfTest(std::nullopt);
+  ASSERT_TRUE(fake.sockets[0]->Deliver(test_frame(token)));
+  EXPECT_EQ(lane->Poll(reflect_), 1U);
+  EXPECT_EQ(lane_stats_.ports[0].self_test_packets.Get(), 2U);
+  EXPECT_EQ(lane_stats_.ports[0].rx_packets.Get(), 5U) << "without a test it is a packet like any other";
+  EXPECT_TRUE(balance().holds()) << balance();
 }
 
 TEST_F(LaneTest, QuarantinesSentFramesUntilEightMoreAreSent) {
@@ -108,6 +140,49 @@ TEST_F(LaneTest, SendsThePrefixThatFitsAndCountsTheRest) {
   ExpectOrder(sent);
   EXPECT_EQ(SequenceOf(sent.back()), 63U);
 }
+
+// A slow device takes fewer packets at once than wait behind a fence, or in a dead lane's rings.
+class Backlog : public LaneTest, public ::testing::WithParamInterface<bool> {};
+
+TEST_P(Backlog, IsNotDroppedForWantOfRoom) {
+  FakeLane fake(1, 1024, {.ring_size = 256, .completes_at_once = false});
+  auto lane = fake.Open(0, lane_stats_);
+  uint64_t sequence = 0;
+  const auto deliver = [&](uint64_t count) {
+    for (uint64_t i = 0; i < count; ++i) {
+      ASSERT_TRUE(fake.sockets[0]->Deliver(UdpPacket(1, sequence++))) << sequence;
+    }
+  };
+  while (lane_stats_.ports[0].held.Get() < 256) {  // all that the transmit ring takes
+    deliver(64);
+    lane->Poll(reflect_);
+  }
+  ASSERT_EQ(Drops(lane_stats_, 0, DropReason::kTxRingFull), 0U);
+  if (GetParam()) {
+    lane.reset();  // as in a crash
+  } else {
+    lane->transit().HoldBack();
+  }
+  deliver(200);
+  if (GetParam()) {
+    lane = fake.Open(0, lane_stats_);
+  } else {
+    lane->Poll(reflect_);
+    lane->transit().LetReceive(/*proven=*/true);
+  }
+  for (int round = 0; round < 100; ++round) {
+    fake.sockets[0]->Complete(10);
+    lane->Poll(reflect_);
+  }
+  EXPECT_EQ(Drops(lane_stats_, 0, DropReason::kTxRingFull), 0U);
+  const auto sent = fake.sockets[0]->TakeSent();
+  EXPECT_EQ(sent.size(), sequence);
+  ExpectOrder(sent);
+  EXPECT_TRUE(lane->Quiescent());
+  EXPECT_TRUE(balance().holds()) << balance();
+}
+INSTANTIATE_TEST_SUITE_P(Lane, Backlog, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "OfADeadLane" : "BehindAFence"; });
 
 TEST_F(LaneTest, WakesTheKernelAsLongAsItSendsSomething) {
   FakeLane fake(1, 512, {.ring_size = 64, .frames_per_wakeup = 20});

@@ -43,6 +43,9 @@ class FakeQueues final : public LaneQueues {
     return count;
   }
   uint32_t TransmitRoom(uint32_t port, uint32_t most) override { return std::min(most, room[port]); }
+  bool HasTransmitRoom(uint32_t frames) override {
+    return std::all_of(room.begin(), room.end(), [&](uint32_t one) { return one >= frames; });
+  }
   void Dispose(const Frame& frame) override {
     stats_.ports[frame.in_port].drops[frame.verdict.drop_index()].Add(1);
     umem_.Give(frame.address);
@@ -321,6 +324,67 @@ TEST_F(LaneTransitTest, AFullReceiveRingIsReceivedAheadOfTheFenceAndCounted) {
   transit_.LetReceive(/*proven=*/true);
   EXPECT_TRUE(transit_.idle());
   EXPECT_EQ(stats_.fence_held.Get(), 2U) << "each frame is counted once";
+}
+
+TEST_F(LaneTransitTest, AFrameWhoseTurnHasComeWaitsForRoom) {
+  HandOver(UdpPacket(1, 0));
+  transit_.Run();
+  Burst burst = Received({UdpPacket(1, 1)});
+  transit_.Transmit(burst);
+  EXPECT_EQ(stats_.handoff_held.Get(), 1U) << "its flow has just moved here";
+  queues_.room[0] = 0;
+  Pass(2 * ReorderHold::kLongestHoldNs);
+  EXPECT_EQ(stats_.handoff_held.Get(), 1U);
+  EXPECT_EQ(Drops(stats_, 0, DropReason::kTxRingFull), 0U);
+  queues_.room[0] = kBurstFrames;
+  transit_.Run();
+  EXPECT_EQ(queues_.sent, (std::vector{UdpPacket(1, 0), UdpPacket(1, 1)}));
+}
+
+TEST_F(LaneTransitTest, TheBacklogBehindAFenceWaitsForRoomOnEveryPort) {
+  transit_.HoldBack();
+  queues_.backlog = 2048;
+  transit_.LetReceive(/*proven=*/true);
+  EXPECT_FALSE(transit_.idle());
+  EXPECT_TRUE(transit_.MayReceive());
+  --queues_.room[kMaxPorts - 1];
+  EXPECT_FALSE(transit_.MayReceive());
+  EXPECT_EQ(transit_.SleepBound(), absl::Milliseconds(1)) << "no event tells that there is room";
+  ++queues_.room[kMaxPorts - 1];
+  EXPECT_TRUE(transit_.MayReceive());
+  queues_.backlog = kBurstFrames;
+  transit_.Run();
+  EXPECT_FALSE(transit_.idle()) << "packets have come meanwhile";
+  queues_.backlog = kBurstFrames - 1;
+  transit_.Run();
+  EXPECT_TRUE(transit_.idle());
+  queues_.room[0] = 0;
+  EXPECT_TRUE(transit_.MayReceive()) << "a slow port does not hold up the others for long";
+}
+
+TEST_F(LaneTransitTest, APortThatSendsNothingHoldsUpTheBacklogForABoundedTime) {
+  queues_.backlog = 2048;
+  transit_.CatchUp();
+  queues_.room[1] = 0;
+  Pass(90'000'000);
+  EXPECT_FALSE(transit_.MayReceive());
+  queues_.room[1] = kBurstFrames;
+  Pass(10'000'000);
+  queues_.room[1] = 0;
+  Pass(90'000'000);
+  EXPECT_FALSE(transit_.MayReceive()) << "it sent something in between";
+  Pass(20'000'000);
+  EXPECT_TRUE(transit_.MayReceive());
+  EXPECT_TRUE(transit_.idle());
+}
+
+TEST_F(LaneTransitTest, ABacklogThatNeverShrinksIsCaughtUpWithForABoundedTime) {
+  queues_.backlog = 2048;
+  transit_.CatchUp();
+  Pass(1'900'000'000);
+  EXPECT_FALSE(transit_.idle());
+  Pass(200'000'000);
+  EXPECT_TRUE(transit_.idle());
 }
 
 TEST_F(LaneTransitTest, ReceivesNothingThatTheOutboxMightNotTake) {

@@ -141,32 +141,52 @@ TEST_F(WorkerPoolTest, ASleepingDestinationIsWoken) {
   ASSERT_TRUE(worker_pool_->Place({ACore(), ACore()}, {{lanes_[1].get(), 1}}).ok());
   HandoffFabric fabric(*worker_pool_);
   fabric.Connect({lanes_[0].get(), lanes_[1].get()}, {.count = 1});
-  for (uint64_t i = 1; i <= 200; ++i) {
+  // Without the waker each packet would leave when the destination's sleep ends by itself, half of kBeatEveryMs later.
+  const auto begin = std::chrono::steady_clock::now();
+  constexpr int kPackets = 1000;
+  for (uint64_t i = 1; i <= kPackets; ++i) {
     ASSERT_TRUE(fakes_[1]->sockets[0]->Deliver(UdpPacket(1, i)));
-    // The destination's sleep has no bound, so without the waker the packet would never leave.
     ASSERT_TRUE(Eventually([&] { return stats_->lanes[0].ports[0].tx_packets.Get() == i; })) << i;
     fakes_[1]->sockets[0]->UpdateReadiness();
   }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, milliseconds(kPackets * kBeatEveryMs / 4));
   fabric.Disconnect(*lanes_[1], *lanes_[0]);
 }
 
 TEST_F(WorkerPoolTest, IdleWorkersSleep) {
   Make(1, 2, Polling::kAdaptive);
   const auto sleeps = [&] { return stats_->workers[0].sleeps.Get() + stats_->workers[1].sleeps.Get(); };
-  uint64_t at_rest = 0;
   ASSERT_TRUE(Eventually([&] {
-    at_rest = sleeps();
-    std::this_thread::sleep_for(milliseconds(50));
+    const uint64_t at_rest = sleeps();
+    std::this_thread::sleep_for(milliseconds(kBeatEveryMs / 4));
     return at_rest >= 2 && sleeps() == at_rest;
   }));
+  const auto begin = std::chrono::steady_clock::now();
+  const uint64_t sleeps_before = sleeps();
+  const uint64_t beats_before[] = {stats_->workers[0].beats.Get(), stats_->workers[1].beats.Get()};
   timespec before;
   timespec after;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
-  std::this_thread::sleep_for(milliseconds(200));
+  std::this_thread::sleep_for(milliseconds(5 * kBeatEveryMs));
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
   const int64_t used_ns = (after.tv_sec - before.tv_sec) * 1'000'000'000LL + after.tv_nsec - before.tv_nsec;
   EXPECT_LT(used_ns, 20'000'000);
-  EXPECT_EQ(sleeps(), at_rest);
+  const auto slept_ms = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin).count();
+  EXPECT_LE(sleeps() - sleeps_before, 2 * (slept_ms / kBeatEveryMs + 1))
+      << "a sleep ends to beat, and for nothing else";
+  for (int worker = 0; worker < 2; ++worker) {
+    EXPECT_GT(stats_->workers[worker].beats.Get(), beats_before[worker]) << worker;
+  }
+}
+
+TEST_F(WorkerPoolTest, NamesItsThreadsWhileTheyLive) {
+  Make(1, 2, Polling::kAdaptive);
+  ASSERT_TRUE(Eventually([&] { return stats_->workers[0].thread.Get() != 0 && stats_->workers[1].thread.Get() != 0; }));
+  EXPECT_NE(stats_->workers[0].thread.Get(), stats_->workers[1].thread.Get());
+  EXPECT_EQ(stats_->workers[2].thread.Get(), 0U);
+  ASSERT_TRUE(worker_pool_->Place({ACore()}, {}).ok());
+  EXPECT_NE(stats_->workers[0].thread.Get(), 0U);
+  EXPECT_EQ(stats_->workers[1].thread.Get(), 0U);
 }
 
 TEST_F(WorkerPoolTest, AccountsForItsTime) {

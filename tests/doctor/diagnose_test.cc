@@ -52,6 +52,7 @@ PortFacts GoodPort() {
                              true};
   port.rx_drops = RxDrops();
   port.dropped_in_xdp = 0;
+  port.self_test = {true, "a frame reached the dataplane"};
   port.irq_cpus = {{0}, {1}, {2}, {3}};
   return port;
 }
@@ -72,9 +73,9 @@ TEST(DiagnoseTest, EveryCheckReportsThatAllIsWell) {
     checks.push_back(finding.check());
   }
   EXPECT_THAT(checks,
-              testing::ElementsAre("kernel", "btf", "memlock", "driver", "link", "modern", "multiqueue", "queue_pairs",
-                                   "xdp_queues", "steering", "mtu", "receive_buffers", "guest_offloads", "rx_drops",
-                                   "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
+              testing::ElementsAre("kernel", "btf", "memlock", "driver", "link", "self_test", "modern", "multiqueue",
+                                   "queue_pairs", "xdp_queues", "steering", "vlan_tags", "mtu", "receive_buffers",
+                                   "guest_offloads", "rx_drops", "napi_tx", "ring_reset", "zero_copy", "irq_affinity"));
 }
 
 TEST(DiagnoseTest, EveryPortIsNamed) {
@@ -128,6 +129,8 @@ using P = PortFacts;
 using F = VirtioFeature;
 
 const Case kCases[] = {
+    {"Unfit", "driver", [](M&, P& p) { p.unfit = "it is a bond"; }, SEVERITY_ERROR,
+     "eth1 cannot be a port: it is a bond", "does not start", "another netdev for port wan"},
     {"KernelTooOld", "kernel", [](M& m, P&) { m.kernel_release = "5.10.0-30-amd64"; }, SEVERITY_ERROR,
      "5.10.0-30-amd64 is older than 5.11", "share one memory", "6.1"},
     {"KernelNotTested", "kernel", [](M& m, P&) { m.kernel_release = "5.14.0-503.el9"; }, SEVERITY_WARNING,
@@ -158,6 +161,10 @@ const Case kCases[] = {
        p.virtio.reset();
      },
      SEVERITY_NOTE, "eth1 is driven by veth", "made for virtio_net", ""},
+    {"SelfTestWithParts", "self_test", [](M&, P& p) { p.self_test = {false, "zero-copy mode has no way"}; },
+     SEVERITY_NOTE, "no way", "would show only in traffic", ""},
+    {"NoSelfTest", "self_test", [](M&, P& p) { p.self_test.reset(); }, SEVERITY_NOTE, "since sluice-agent started",
+     "would show only in traffic", "stop sluice-agent"},
     {"LinkSetDown", "link",
      [](M&, P& p) {
        p.up = false;
@@ -225,6 +232,15 @@ const Case kCases[] = {
      SEVERITY_NOTE, "no RSS", "spread lever", ""},
     {"RssWithoutHash", "steering", [](M&, P& p) { Clear(p, F::kHashReport); }, SEVERITY_WARNING, "without hash report",
      "queue 0", "hash=on"},
+    {"TagsTakenOff", "vlan_tags", [](M&, P& p) { p.tags = TagPlace::kTakenOff; }, SEVERITY_ERROR, "takes VLAN tags off",
+     "refuses the device", "rxvlan off"},
+    {"TagsOfVeth", "vlan_tags", [](M&, P& p) { p.tags = TagPlace::kBesideFrame; }, SEVERITY_OK, "are seen", "", ""},
+    {"TagsOfVethInSkbMode", "vlan_tags",
+     [](M&, P& p) {
+       p.tags = TagPlace::kBesideFrame;
+       p.xdp_is_skb = true;
+     },
+     SEVERITY_WARNING, "skb mode on veth", "by the bridge", "mode = \"auto\""},
     {"MtuTooLarge", "mtu", [](M&, P& p) { p.mtu_bytes = 9000; }, SEVERITY_ERROR, "MTU 9000", "several buffers",
      "ip link set eth1 mtu 1500"},
     {"MtuGrewSinceTheStart", "mtu", [](M&, P& p) { p.mtu_bytes = 3000; }, SEVERITY_ERROR,
@@ -352,11 +368,8 @@ const Case kCases[] = {
        p.virtio.reset();
      },
      SEVERITY_OK, "nothing to place", "", ""},
-    {"OneQueueWithoutIrq", "irq_affinity",
-     [](M&, P& p) {
-       p.irq_cpus = {{0}, {1}, {2}, {}};
-     },
-     SEVERITY_NOTE, "without an interrupt: 3", "wakes", "vectors=10"},
+    {"OneQueueWithoutIrq", "irq_affinity", [](M&, P& p) { p.irq_cpus = {{0}, {1}, {2}, {}}; }, SEVERITY_NOTE,
+     "without an interrupt: 3", "wakes", "vectors=10"},
 };
 INSTANTIATE_TEST_SUITE_P(Doctor, CheckTest, testing::ValuesIn(kCases),
                          [](const auto& info) { return std::string(info.param.name); });
@@ -368,8 +381,8 @@ TEST(DiagnoseTest, VirtioChecksAreLeftOutElsewhere) {
   for (const wire::Finding& finding : Diagnose(GoodMachine(), {port})) {
     checks.push_back(finding.check());
   }
-  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "link", "queue_pairs", "xdp_queues",
-                                           "steering", "mtu", "irq_affinity"));
+  EXPECT_THAT(checks, testing::ElementsAre("kernel", "btf", "memlock", "driver", "link", "self_test", "queue_pairs",
+                                           "xdp_queues", "steering", "vlan_tags", "mtu", "irq_affinity"));
 }
 
 // The limit must be exactly that of all lanes: one for each pair, and the bridge lane, each as the agent makes it.

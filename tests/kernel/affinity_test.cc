@@ -37,6 +37,21 @@ TEST_F(AffinityTest, SetsTransmitQueuesAndPutsThemBack) {
   EXPECT_EQ(Xps(1), before[1]);
 }
 
+TEST_F(AffinityTest, PutsBackWhatOthersChange) {
+  MakePort("port0", "wire0", 2);
+  const absl::StatusOr<std::vector<uint32_t>> online = OnlineCpus();
+  ASSERT_OK(online);
+  QueueAffinity affinity("port0");
+  ASSERT_OK(affinity.Apply({online->front(), online->back()}));
+  const std::string placed = Xps(1);
+  EXPECT_FALSE(*affinity.Repair()) << "all is as it was set";
+  ASSERT_OK(WriteTextFile("/sys/class/net/port0/queues/tx-1/xps_cpus", "0"));
+  ASSERT_NE(Xps(1), placed);
+  EXPECT_TRUE(*affinity.Repair());
+  EXPECT_EQ(Xps(1), placed);
+  EXPECT_FALSE(*affinity.Repair());
+}
+
 TEST_F(AffinityTest, ASecondAgentRestoresTheSettingsThatTheFirstRemembered) {
   MakePort("port0", "wire0", 2);
   const std::string before[] = {Xps(0), Xps(1)};

@@ -18,6 +18,7 @@
 #include "control/kernel/links.h"
 #include "control/kernel/xdp_attachment.h"
 #include "control/rules/steering_maps.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
 #include "tests/kernel/xsk_user.h"
@@ -40,7 +41,8 @@ class StackListener {
   // Waits for a datagram.
   bool GotOne(absl::Duration patience) {
     char byte;
-    for (const absl::Time end = absl::Now() + patience; absl::Now() < end; absl::SleepFor(absl::Milliseconds(5))) {
+    for (const SteadyTime end = SteadyTime::Now() + patience; SteadyTime::Now() < end;
+         absl::SleepFor(absl::Milliseconds(5))) {
       if (recv(socket_.get(), &byte, 1, 0) >= 0) {
         return true;
       }
@@ -68,9 +70,9 @@ class BridgeTest : public NetnsTest {
 
   absl::StatusOr<Bridge> Make() { return Bridge::CreateOrAdopt("port0", ObjectDir(), pin_dir_); }
 
-  // Makes a rule that gives every packet to the function, and sets the bridge's mode. If there is a lane_, names its
+  // Makes a rule for every packet, and sets the bridge's mode. If there is a lane_, names its
   // socket as the one whose frames go to the kernel.
-  void Steer(const Bridge& bridge, sluice_bridge_mode mode) {
+  void Steer(const Bridge& bridge, sluice_bridge_mode mode, sluice_action action = SLUICE_ACTION_DATAPLANE) {
     absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
     ASSERT_OK(maps);
     sluice_config config{};
@@ -78,16 +80,17 @@ class BridgeTest : public NetnsTest {
     config.bridge_mode = mode;
     config.bridge_ifindex = static_cast<uint32_t>(bridge.near_ifindex());
     config.own_ifindex = static_cast<uint32_t>(GetLink("port0")->ifindex);
+    config.bridge_socket = UINT64_MAX;  // no socket's
     if (lane_.has_value()) {
       const absl::StatusOr<uint64_t> cookie = SocketCookie(lane_->sockets[0].get());
       ASSERT_OK(cookie);
       config.bridge_socket = *cookie;
-      for (uint32_t& word : config.token) {
-        word = 0xabad1dea;
-      }
+    }
+    for (uint32_t& word : config.token) {
+      word = 0xabad1dea;
     }
     ASSERT_OK(maps->SetConfig(config));
-    ASSERT_OK(maps->FillIdleRules({ActiveRule{.config = {.action = SLUICE_ACTION_DATAPLANE}}}));
+    ASSERT_OK(maps->FillIdleRules({ActiveRule{.config = {.action = action}}}));
     ASSERT_OK(maps->FlipRules());
   }
 
@@ -101,15 +104,14 @@ class BridgeTest : public NetnsTest {
   }
   // Binds the lane's socket and enters it in the bridge's XSKMAP.
   static void LetIn(const Bridge& bridge, LaneSockets& lane) {
-    ASSERT_OK(BindLaneSockets(lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
+    ASSERT_OK(BindLaneSockets(lane, ModeSetting::kAuto, false, SteadyTime::Now() + absl::Seconds(30)));
     const uint32_t key = 0;
     const int socket = lane.sockets[0].get();
     ASSERT_EQ(bpf_map_update_elem(bridge.xsks_fd(), &key, &socket, BPF_ANY), 0) << std::strerror(errno);
   }
 
-  // Makes the bridge and user_, which receives at the far end, and takes XDP off the port, so that every packet comes
-  // over the bridge.
-  void SendAllOverTheBridge() {
+  // Makes the bridge and user_, which is to receive at the far end: its socket is not bound yet.
+  void MakeBridgeAndUser() {
     absl::StatusOr<Bridge> bridge = Make();
     ASSERT_OK(bridge);
     bridge_ = *std::move(bridge);
@@ -117,6 +119,11 @@ class BridgeTest : public NetnsTest {
     ASSERT_OK(lane);
     lane_ = *std::move(lane);
     user_.emplace(*lane_, 0, 0, 256);
+  }
+
+  // Makes bridge and user_, and takes XDP off the port, so that every packet comes over the bridge.
+  void SendAllOverTheBridge() {
+    ASSERT_NO_FATAL_FAILURE(MakeBridgeAndUser());
     LetIn(*bridge_, *lane_);
     Steer(*bridge_, SLUICE_BRIDGE_REDIRECT);
     ASSERT_OK(xdp_->Suspend());

@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -151,6 +152,7 @@ TEST_F(BridgeTest, IncompleteBridgeIsMadeAgain) {
   } cases[] = {
       {"no filter", "tc filter del dev port0 ingress"},
       {"no filter at the near end", "tc filter del dev slu%n ingress"},
+      {"no filter at the way in", "tc filter del dev slu%n egress"},
       {"no veth", "ip link del slu%n"},
       {"far end without program", "ip link set dev slu%f xdpdrv off"},
       {"near end down", "ip link set dev slu%n down"},
@@ -178,8 +180,9 @@ TEST_F(BridgeTest, RepairPutsBackWhatSomebodyTookAway) {
   EXPECT_FALSE(*bridge->Repair(ObjectDir())) << "nothing is missing";
   for (const std::string& damage :
        {std::string("tc filter del dev port0 ingress"), std::string("tc qdisc del dev port0 clsact"),
-        "tc filter del dev " + near + " ingress", "ip link set dev " + far + " xdpdrv off",
-        "ip link set dev " + near + " down", "ip link set dev " + far + " down"}) {
+        "tc filter del dev " + near + " ingress", "tc filter del dev " + near + " egress",
+        "ip link set dev " + far + " xdpdrv off", "ip link set dev " + near + " down",
+        "ip link set dev " + far + " down"}) {
     Shell(damage);
     const absl::StatusOr<bool> repaired = bridge->Repair(ObjectDir());
     ASSERT_OK(repaired) << damage;
@@ -190,13 +193,79 @@ TEST_F(BridgeTest, RepairPutsBackWhatSomebodyTookAway) {
   EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "a clsact that Repair made is the bridge's";
 }
 
-TEST_F(BridgeTest, RepairSaysWhatItCannotPutBack) {
-  for (const bool with_veth : {true, false}) {
-    absl::StatusOr<Bridge> bridge = Make();
-    ASSERT_OK(bridge);
-    Shell(with_veth ? "rm " + pin_dir_ + "/sluice_brxsks" : "ip link del " + bridge->near_netdev());
-    EXPECT_EQ(bridge->Repair(ObjectDir()).status().code(), absl::StatusCode::kFailedPrecondition);
+TEST_F(BridgeTest, RepairLeavesOthersFiltersAndSaysSo) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  Shell("tc filter del dev port0 ingress");
+  Shell("tc filter add dev port0 ingress prio 1 handle 0x51 protocol all bpf bytecode '1,6 0 0 0,' flowid 1:1");
+  EXPECT_FALSE(bridge->Repair(ObjectDir()).ok());
+  EXPECT_NE(Output("tc filter show dev port0 ingress").find("bytecode"), std::string::npos) << "it is not ours";
+  Shell("tc filter del dev port0 ingress");
+  EXPECT_TRUE(*bridge->Repair(ObjectDir()));
+}
+
+TEST_F(BridgeTest, GrowsWithThePortsMtu) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  Shell("ip link set wire0 mtu 1800 && ip link set port0 mtu 1800");
+  EXPECT_TRUE(*bridge->Repair(ObjectDir()));
+  for (const std::string& end : {bridge->near_netdev(), bridge->far_netdev()}) {
+    EXPECT_GE(GetLink(end)->mtu_bytes, 1800u);
   }
+  EXPECT_FALSE(*bridge->Repair(ObjectDir()));
+}
+
+TEST_F(BridgeTest, RepairPinsMapsAgainButNotOverOthers) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  Shell("rm " + pin_dir_ + "/sluice_brxsks " + pin_dir_ + "/sluice_tokernel");
+  EXPECT_TRUE(*bridge->Repair(ObjectDir()));
+  EXPECT_TRUE(Make()->adopted());
+  Shell("rm " + pin_dir_ + "/sluice_brxsks && bpftool map create " + pin_dir_ +
+        "/sluice_brxsks type array key 4 value 4 entries 1 name other");
+  EXPECT_EQ(bridge->Repair(ObjectDir()).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(BridgeTest, RepairMakesAVethPairThatIsGoneAnew) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  const int before = bridge->near_ifindex();
+  Shell("ip link del " + bridge->near_netdev());
+  EXPECT_TRUE(*bridge->Repair(ObjectDir()));
+  EXPECT_NE(bridge->near_ifindex(), before);
+  EXPECT_FALSE(*bridge->Repair(ObjectDir()));
+  EXPECT_OK(bridge->Remove());
+  EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << "the clsact is still known to be the bridge's";
+}
+
+TEST_F(BridgeTest, OfAPortThatIsGoneNothingStays) {
+  absl::StatusOr<Bridge> bridge = Make();
+  ASSERT_OK(bridge);
+  const int port = GetLink("port0")->ifindex;
+  Shell("ip link del port0");
+  EXPECT_OK(Bridge::RemoveOrphan(port));
+  EXPECT_EQ(GetLink(bridge->near_netdev()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_OK(bridge->Remove());
+  EXPECT_FALSE(std::filesystem::exists(pin_dir_ + "/sluice_brxsks"));
+}
+
+TEST_F(BridgeTest, OnlyRedirectedPacketsEnter) {
+  ASSERT_NO_FATAL_FAILURE(SendAllOverTheBridge());
+  FrameSpec spec;
+  spec.destination = GetLink("port0")->mac;
+  const uint64_t strays = bridge_->ReadToKernel()->strays;
+  // As any program of the guest might send on it.
+  const UniqueFd stranger(socket(AF_PACKET, SOCK_RAW, 0));
+  sockaddr_ll near{};
+  near.sll_family = AF_PACKET;
+  near.sll_ifindex = bridge_->near_ifindex();
+  const Bytes frame = PartialChecksumFrame(spec);
+  EXPECT_LT(sendto(stranger.get(), frame.data(), frame.size(), 0, reinterpret_cast<sockaddr*>(&near), sizeof(near)), 0)
+      << "the kernel tells the sender";
+  EXPECT_TRUE(user_->Receive(1, absl::Milliseconds(300)).empty());
+  EXPECT_GT(bridge_->ReadToKernel()->strays, strays);
+  Wire("wire0").Send(PartialChecksumFrame(spec));
+  EXPECT_EQ(user_->Receive(1, absl::Seconds(30)).size(), 1u);
 }
 
 TEST_F(BridgeTest, RemoveLeavesThePortAsItWas) {
@@ -213,6 +282,17 @@ TEST_F(BridgeTest, RemoveLeavesThePortAsItWas) {
   EXPECT_TRUE(std::filesystem::exists(pin_dir_ + "/sluice_xsks")) << "the port's maps are not the bridge's";
   EXPECT_OK(xdp_->Remove(false));
   EXPECT_FALSE(std::filesystem::exists(pin_dir_));
+}
+
+TEST_F(BridgeTest, RemovalDoesWithoutWhatSomebodyTookAway) {
+  for (const char* damage :
+       {"tc qdisc del dev port0 clsact", "tc filter del dev port0 ingress", "ip link set port0 down"}) {
+    absl::StatusOr<Bridge> bridge = Make();
+    ASSERT_OK(bridge);
+    Shell(damage);
+    EXPECT_OK(bridge->Remove()) << damage;
+    EXPECT_EQ(Output("tc qdisc show dev port0 clsact"), "") << damage;
+  }
 }
 
 TEST_F(BridgeTest, RemovalAfterThePortsMapsLeavesNoFolder) {

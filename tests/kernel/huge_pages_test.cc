@@ -8,6 +8,7 @@
 
 #include "absl/time/clock.h"
 #include "control/kernel/lane_sockets.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/status_matchers.h"
 
@@ -68,7 +69,7 @@ TEST_F(HugePagesTest, AreTakenWhenTheyAreFree) {
 
     absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kTwoPages, kLaneRings, {{"port0", 0}});
     ASSERT_OK(lane);
-    ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
+    ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, SteadyTime::Now() + absl::Seconds(30)));
   }
   // The pages are no longer in use. The kernel releases the UMEM of a closed socket after a while.
   for (int i = 0; i < 3000 && ReadPool("free_hugepages") != free; ++i) {

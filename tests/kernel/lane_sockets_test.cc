@@ -8,13 +8,16 @@
 #include <unistd.h>
 
 #include <cap-ng.h>
+#include <gmock/gmock.h>
 
 #include <thread>
+#include <utility>
 
 #include "absl/time/clock.h"
 #include "control/kernel/links.h"
 #include "control/kernel/xdp_attachment.h"
 #include "control/rules/steering_maps.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/open_lane.h"
 #include "tests/kernel/status_matchers.h"
@@ -36,7 +39,7 @@ class LaneSocketsTest : public NetnsTest {
     if (!umem.ok()) {
       return umem.status();
     }
-    return OpenLaneSockets(std::move(*umem), kLayout, kRings, queues, wanted, skb, absl::Now() + patience);
+    return OpenLaneSockets(std::move(*umem), kLayout, kRings, queues, wanted, skb, SteadyTime::Now() + patience);
   }
 
   // Attaches XDP to `netdev`, which gives every packet to the queue's socket.
@@ -106,7 +109,7 @@ TEST_F(LaneSocketsTest, IsBoundTellsBoundSocketsFromOthers) {
   absl::StatusOr<LaneSockets> lane = MakeLaneSockets(*std::move(umem), kLayout, kRings, {{"port0", 0}});
   ASSERT_OK(lane);
   EXPECT_FALSE(IsBound(lane->sockets[0].get()));
-  ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
+  ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, SteadyTime::Now() + absl::Seconds(30)));
   EXPECT_TRUE(IsBound(lane->sockets[0].get()));
   ASSERT_OK(SetLinkUp("port0", false));
   EXPECT_TRUE(IsBound(lane->sockets[0].get())) << "a link that is down does not unbind the socket";
@@ -124,7 +127,7 @@ TEST_F(LaneSocketsTest, TwoPortsShareOneUmemAndAFrameCrossesWithoutACopy) {
   ASSERT_EQ(lane->sockets.size(), 2u);
   XskUser wan(*lane, 0, 0, 128);
   XskUser lan(*lane, 1, 128, 128);
-  ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, absl::Now() + absl::Seconds(30)));
+  ASSERT_OK(BindLaneSockets(*lane, ModeSetting::kAuto, false, SteadyTime::Now() + absl::Seconds(30)));
   EXPECT_EQ(lane->mode, XskMode::kCopy);
   EXPECT_NE(lane->mode_reason.find("wan0 offers no zero-copy"), std::string::npos) << lane->mode_reason;
   Enter(pin_dir_ + "wan", 0, wan.fd());
@@ -213,11 +216,11 @@ TEST_F(LaneSocketsTest, BusyQueueIsRetriedUntilItIsFree) {
     absl::SleepFor(absl::Milliseconds(200));
     first->sockets.clear();
   });
-  const absl::Time start = absl::Now();
+  const SteadyTime start = SteadyTime::Now();
   const absl::StatusOr<LaneSockets> second = Open({{"port0", 0}}, ModeSetting::kCopy, false, absl::Seconds(5));
   closer.join();
   ASSERT_OK(second);
-  EXPECT_GE(absl::Now() - start, absl::Milliseconds(150));
+  EXPECT_GE(SteadyTime::Now() - start, absl::Milliseconds(150));
 }
 
 TEST_F(LaneSocketsTest, BusySecondPortIsRetriedToo) {
@@ -252,9 +255,99 @@ TEST_F(LaneSocketsTest, MissingQueueAndNetdevAreNamed) {
   absl::Status status = Open({{"port0", 7}}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(status.message().find("queue 7 of port0"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("refused: queue 7 of [dataplane] queue_pairs"), absl::string_view::npos) << status;
   status = Open({{"nothing0", 0}}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << status;
   EXPECT_EQ(Open({}).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(LaneSocketsTest, RingsAndFramesThatTheKernelRefusesAreNamed) {
+  MakePort("port0", "wire0", 1);
+  const auto refusal = [](const UmemLayout& layout, const XskRingSizes& rings) {
+    absl::StatusOr<UniqueFd> umem = MakeUmemMemory(kLayout, "lane-test");
+    return std::string(umem.ok() ? MakeLaneSockets(*std::move(umem), layout, rings, {{"port0", 0}}).status().message()
+                                 : umem.status().message());
+  };
+  EXPECT_EQ(refusal(kLayout, {128, 128, 100, 128}),
+            "making a receive ring of 100 entries for queue 0 of port0: Invalid argument; refused: 100 entries, which "
+            "no key sets; the kernel takes powers of two");
+  EXPECT_THAT(refusal({16, 1000}, kRings), testing::HasSubstr("; refused: frames of 1000 bytes"));
+}
+
+class HeldLaneTest : public LaneSocketsTest {
+ protected:
+  void SetUp() override {
+    LaneSocketsTest::SetUp();
+    if (!IsSkipped()) {
+      MakePort("port0", "wire0", 2);
+      MakePort("port1", "wire1", 2);
+    }
+  }
+  static absl::Status Check(const LaneSockets& lane, const std::vector<QueueAddress>& queues) {
+    std::vector<int> sockets;
+    for (const UniqueFd& socket : lane.sockets) {
+      sockets.push_back(socket.get());
+    }
+    return CheckLaneSockets(lane.umem.get(), lane.layout, sockets, queues);
+  }
+};
+
+TEST_F(HeldLaneTest, EachSocketIsOnItsQueue) {
+  absl::StatusOr<LaneSockets> lane = Open({{"port0", 1}, {"port1", 1}});
+  ASSERT_OK(lane);
+  for (int times = 0; times < 3; ++times) {  // looking changes nothing
+    EXPECT_OK(Check(*lane, {{"port0", 1}, {"port1", 1}}));
+  }
+  for (const std::vector<QueueAddress>& other : std::vector<std::vector<QueueAddress>>{{{"port0", 0}, {"port1", 1}},
+                                                                                       {{"port0", 1}, {"port1", 0}},
+                                                                                       {{"port1", 1}, {"port0", 1}},
+                                                                                       {{"wire0", 1}, {"port1", 1}},
+                                                                                       {{"nothing0", 1}, {"port1", 1}},
+                                                                                       {{"port0", 7}, {"port1", 1}},
+                                                                                       {{"port0", 1}}}) {
+    EXPECT_EQ(Check(*lane, other).code(), absl::StatusCode::kDataLoss) << other[0].netdev << "/" << other[0].queue;
+  }
+}
+
+TEST_F(HeldLaneTest, ASocketThatIsNotBoundYetIsOneOfALaneThatWasBeingOpened) {
+  absl::StatusOr<LaneSockets> lane =
+      MakeLaneSockets(*MakeUmemMemory(kLayout, "lane-test"), kLayout, kRings, {{"port0", 0}, {"port1", 0}});
+  ASSERT_OK(lane);
+  EXPECT_OK(Check(*lane, {{"port0", 0}, {"port1", 0}}));
+}
+
+TEST_F(HeldLaneTest, AnotherFileIsNoSocketAndNoMemory) {
+  absl::StatusOr<LaneSockets> lane = Open({{"port0", 0}, {"port1", 0}});
+  ASSERT_OK(lane);
+  const std::vector<QueueAddress> queues = {{"port0", 0}, {"port1", 0}};
+  UniqueFd socket = std::exchange(lane->sockets[1], UniqueFd(memfd_create("other", MFD_CLOEXEC)));
+  EXPECT_EQ(Check(*lane, queues).code(), absl::StatusCode::kDataLoss);
+  lane->sockets[1] = UniqueFd(::socket(AF_UNIX, SOCK_STREAM, 0));
+  EXPECT_EQ(Check(*lane, queues).code(), absl::StatusCode::kDataLoss);
+  lane->sockets[1] = std::move(socket);
+  EXPECT_OK(Check(*lane, queues));
+  lane->layout.frame_count *= 1024;
+  EXPECT_EQ(Check(*lane, queues).code(), absl::StatusCode::kDataLoss) << "more frames than the memory has";
+  lane->layout = kLayout;
+  UniqueFd unsealed(memfd_create("other", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  ASSERT_EQ(ftruncate(unsealed.get(), static_cast<off_t>(kLayout.total_bytes())), 0);
+  lane->umem = std::move(unsealed);
+  EXPECT_EQ(Check(*lane, queues).code(), absl::StatusCode::kDataLoss) << "it may shrink";
+}
+
+TEST_F(HeldLaneTest, AQueueIsTakenWhileASocketIsOnIt) {
+  EXPECT_FALSE(IsQueueTaken({"nothing0", 0}));
+  {
+    absl::StatusOr<LaneSockets> lane = Open({{"port0", 0}});
+    ASSERT_OK(lane);
+    EXPECT_TRUE(IsQueueTaken({"port0", 0}));
+    EXPECT_FALSE(IsQueueTaken({"port0", 1}));
+  }
+  const SteadyTime bound = SteadyTime::Now() + absl::Seconds(30);
+  while (IsQueueTaken({"port0", 0}) && SteadyTime::Now() < bound) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_OK(Open({{"port0", 0}})) << "asking leaves it free";
 }
 
 }  // namespace

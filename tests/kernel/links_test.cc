@@ -1,6 +1,7 @@
 #include "control/kernel/links.h"
 
 #include <arpa/inet.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 
@@ -91,6 +92,12 @@ TEST_F(LinksTest, ListsAddressesOfBothFamiliesWithoutLoopbacks) {
   ASSERT_OK(addresses);
   EXPECT_EQ(AsText(*addresses),
             (std::vector<std::string>{"192.0.2.1", "192.0.2.9", "198.51.100.1", "2001:db8::1", "203.0.113.7"}));
+}
+
+TEST_F(LinksTest, AnMtuThatTheKernelRefusesIsNamed) {
+  MakePort("port0", "wire0", 1);
+  EXPECT_THAT(std::string(SetMtu("port0", 70000).message()),
+              testing::EndsWith("; refused: an MTU of 70000 bytes, which follows the port's"));
 }
 
 }  // namespace

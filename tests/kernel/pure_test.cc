@@ -1,7 +1,12 @@
 // Tests the parts of control/kernel that need no kernel: counters by name, virtio feature bits, error classes.
+#include <cap-ng.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <string>
 
 #include "control/kernel/kernel_error.h"
 #include "control/kernel/rx_drops.h"
@@ -63,6 +68,30 @@ TEST(KernelError, KeepsErrnoAndTheKernelsWords) {
   }
   EXPECT_EQ(KernelError(EBUSY, "doing it").message(), "doing it: Device or resource busy");
   EXPECT_EQ(KernelError(EBUSY, "doing it", "not now").message(), "doing it: Device or resource busy (kernel: not now)");
+}
+
+TEST(KernelError, NamesTheValueThatWasRefused) {
+  for (const int error : {EINVAL, ERANGE, E2BIG, EOVERFLOW}) {
+    EXPECT_THAT(std::string(NameValue(KernelError(error, "setting 8"), "key = 8").message()),
+                testing::EndsWith("; refused: key = 8"))
+        << error;
+  }
+  EXPECT_EQ(NameValue(KernelError(EBUSY, "setting 8"), "key = 8").message(), "setting 8: Device or resource busy");
+  EXPECT_TRUE(NameValue(absl::OkStatus(), "key = 8").ok());
+}
+
+TEST(KernelError, NamesTheCapabilityThatIsMissing) {
+  EXPECT_EXIT(
+      {
+        capng_get_caps_process();
+        capng_update(CAPNG_DROP, CAPNG_EFFECTIVE, CAP_NET_ADMIN);
+        capng_apply(CAPNG_SELECT_CAPS);
+        fprintf(stderr, "%s\n", std::string(KernelError(EPERM, "doing it").message()).c_str());
+        fprintf(stderr, "%s\n", std::string(KernelError(EINVAL, "doing 7").message()).c_str());
+        _exit(0);
+      },
+      testing::ExitedWithCode(0),
+      "doing it: Operation not permitted; this process lacks .*CAP_NET_ADMIN.*\ndoing 7: Invalid");
 }
 
 }  // namespace

@@ -61,6 +61,13 @@ class SteeringMapsTest : public NetnsTest {
     }
     return count;
   }
+  // Returns enum sluice_local, or 0 if the map does not have it.
+  int LocalKind(const sluice_address& address) {
+    const absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir_, SLUICE_MAP_LOCALS);
+    EXPECT_OK(map);
+    uint8_t kind = 0;
+    return bpf_map_lookup_elem(map->get(), &address, &kind) == 0 ? kind : 0;
+  }
   size_t LocalCount() {
     const absl::StatusOr<UniqueFd> map = OpenPinnedMap(pin_dir_, SLUICE_MAP_LOCALS);
     EXPECT_OK(map);
@@ -172,10 +179,13 @@ TEST_F(SteeringMapsTest, TooManyRulesChangeNothing) {
 }
 
 TEST_F(SteeringMapsTest, LocalAddressesBecomeExactlyTheSet) {
-  ASSERT_OK(maps_->SetLocals({Address(1), Address(2), Address(3), Address(2)}));
+  ASSERT_OK(maps_->SetLocals({{Address(1), Address(2), Address(3), Address(2)}, {}}));
   EXPECT_EQ(LocalCount(), 3u);
-  ASSERT_OK(maps_->SetLocals({Address(3), Address(4)}));
-  EXPECT_EQ(LocalCount(), 2u);
+  ASSERT_OK(maps_->SetLocals({{Address(3), Address(4)}, {Address(5)}}));
+  EXPECT_EQ(LocalCount(), 3u);
+  EXPECT_EQ(LocalKind(Address(4)), SLUICE_LOCAL_ADDRESS);
+  EXPECT_EQ(LocalKind(Address(5)), SLUICE_LOCAL_GROUP);
+  EXPECT_EQ(LocalKind(Address(1)), 0);
   ASSERT_OK(maps_->SetLocals({}));
   EXPECT_EQ(LocalCount(), 0u);
 }
@@ -186,11 +196,11 @@ TEST_F(SteeringMapsTest, FullLocalsCanBeReplacedWhole) {
     first.push_back(Address(i + 1));
     second.push_back(Address(i + 1000));
   }
-  ASSERT_OK(maps_->SetLocals(first));
-  ASSERT_OK(maps_->SetLocals(second));
+  ASSERT_OK(maps_->SetLocals({first, {}}));
+  ASSERT_OK(maps_->SetLocals({second, {}}));
   EXPECT_EQ(LocalCount(), static_cast<size_t>(SLUICE_MAX_LOCAL_ADDRESSES));
-  second.push_back(Address(5000));
-  EXPECT_EQ(maps_->SetLocals(second).code(), absl::StatusCode::kResourceExhausted);
+  const sluice_address more = Address(SLUICE_MAX_LOCAL_ADDRESSES + 1000);
+  EXPECT_EQ(maps_->SetLocals({second, {more}}).code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(SteeringMapsTest, CountersAreSummedOverCpus) {

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "dataplane/base/steady_time.h"
 #include "tests/kernel/bridge_fixture.h"
 #include "tests/kernel/open_lane.h"
 #include "tests/kernel/wire.h"
@@ -259,13 +260,7 @@ TEST_F(ToKernelTest, NoMarkOrPriorityGetsAPacketFromTheWirePastTheFunction) {
 
 // The agent names the socket before it binds it, so that not even the first frame is a stray.
 TEST_F(ToKernelTest, ASocketIsKnownBeforeItIsBound) {
-  absl::StatusOr<Bridge> bridge = Make();
-  ASSERT_OK(bridge);
-  bridge_ = *std::move(bridge);
-  absl::StatusOr<LaneSockets> lane = MakeLane(*bridge_);
-  ASSERT_OK(lane);
-  lane_ = *std::move(lane);
-  user_.emplace(*lane_, 0, 0, 256);
+  ASSERT_NO_FATAL_FAILURE(MakeBridgeAndUser());
   Steer(*bridge_, SLUICE_BRIDGE_REDIRECT);
   Shell("ip addr add 10.7.0.2/24 dev port0");
   StackListener stack("10.7.0.2");
@@ -309,7 +304,7 @@ TEST_F(ToKernelTest, GenericXdpDoesNotTakeItAgain) {
   ASSERT_OK(memory);
   const absl::StatusOr<LaneSockets> pairs =
       OpenLaneSockets(*std::move(memory), kBridgeLayout, kBridgeRings, {{"port0", 0}, {"port0", 1}}, ModeSetting::kSkb,
-                      true, absl::Now() + kPatience);
+                      true, SteadyTime::Now() + kPatience);
   ASSERT_OK(pairs);
   absl::StatusOr<SteeringMaps> maps = SteeringMaps::Open(pin_dir_);
   ASSERT_OK(maps);

@@ -26,6 +26,7 @@
 #include "control/kernel/virtio_device.h"
 #include "control/kernel/xdp_attachment.h"
 #include "dataplane/base/cpu_list.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/kernel/netns_fixture.h"
 #include "tests/kernel/open_lane.h"
 #include "tests/kernel/status_matchers.h"
@@ -61,7 +62,8 @@ class VirtioTest : public testing::Test {
     if (!umem.ok()) {
       return umem.status();
     }
-    return OpenLaneSockets(std::move(*umem), kLayout, kRings, queues, wanted, false, absl::Now() + absl::Seconds(5));
+    return OpenLaneSockets(std::move(*umem), kLayout, kRings, queues, wanted, false,
+                           SteadyTime::Now() + absl::Seconds(5));
   }
 
   std::string netdev_;
@@ -116,7 +118,7 @@ TEST_F(VirtioTest, ShrinkingBelowASocketIsRefusedUntilItIsReleased) {
   EXPECT_TRUE(absl::StrContains(refused.message(), "AF_XDP")) << refused;
   lane->sockets.clear();
   absl::Status status = absl::OkStatus();
-  for (const absl::Time end = absl::Now() + absl::Seconds(10); absl::Now() < end;
+  for (const SteadyTime end = SteadyTime::Now() + absl::Seconds(10); SteadyTime::Now() < end;
        absl::SleepFor(absl::Milliseconds(5))) {
     status = SetChannels(netdev_, 1);
     if (status.ok()) {

@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstring>
 
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/headers.h"
 
@@ -111,8 +111,8 @@ void Wire::Mark(uint32_t value) {
 
 std::vector<Bytes> Wire::Receive(size_t count, absl::Duration patience) {
   std::vector<Bytes> received;
-  const absl::Time end = absl::Now() + patience;
-  while (received.size() < count && absl::Now() < end) {
+  const SteadyTime end = SteadyTime::Now() + patience;
+  while (received.size() < count && SteadyTime::Now() < end) {
     pollfd readable{socket_.get(), POLLIN, 0};
     if (poll(&readable, 1, 10) != 1) {
       continue;

@@ -7,7 +7,7 @@
 
 #include <cstring>
 
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 namespace {
@@ -67,8 +67,8 @@ XskUser::~XskUser() {
 
 std::vector<Bytes> XskUser::Receive(size_t count, absl::Duration patience) {
   std::vector<Bytes> received;
-  const absl::Time end = absl::Now() + patience;
-  while (received.size() < count && absl::Now() < end) {
+  const SteadyTime end = SteadyTime::Now() + patience;
+  while (received.size() < count && SteadyTime::Now() < end) {
     pollfd readable{fd_, POLLIN, 0};
     poll(&readable, 1, 10);
     uint32_t position = 0;

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "control/lanes/lane_kernel.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -39,7 +40,7 @@ class FakeLaneKernel final : public LaneKernel {
     return lane;
   }
 
-  absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, absl::Time /*deadline*/) override {
+  absl::Status Bind(LaneSockets& lane, ModeSetting wanted, bool xdp_is_skb, SteadyTime /*deadline*/) override {
     const std::string where = absl::StrCat(lane.queues.front().netdev, "/", lane.queues.front().queue);
     log_.push_back(
         absl::StrCat("kernel: bind ", where, wanted == ModeSetting::kAuto ? " auto" : "", xdp_is_skb ? " skb" : ""));
@@ -57,10 +58,19 @@ class FakeLaneKernel final : public LaneKernel {
     }
     return absl::OkStatus();
   }
+  // The device of this socket is gone.
+  void Unbind(int socket) { bound_.erase(FileOf(socket)); }
+  absl::Status CheckHeld(int /*umem*/, const UmemLayout& layout, absl::Span<const int> sockets,
+                         absl::Span<const QueueAddress> queues) const override {
+    log_.push_back(absl::StrCat("kernel: check ", sockets.size(), " sockets with ", layout.frame_count, " frames on ",
+                                queues.front().netdev, "/", queues.front().queue));
+    return held_is;
+  }
   bool IsBound(int socket) const override { return bound_.contains(FileOf(socket)); }
   absl::StatusOr<bool> IsZeroCopy(int socket) const override { return zero_copy_.contains(FileOf(socket)); }
   KernelDrops ReadDrops(int /*socket*/) const override { return drops_of_each; }
 
+  absl::Status held_is;  // of every lane that a survivor gives
   bool has_zero_copy = false;
   bool ports_disagree = false;  // one port can do zero-copy, the other cannot
   std::string refuses_to_make;  // the name of a lane

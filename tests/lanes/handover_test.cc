@@ -38,6 +38,7 @@ class HandoverTest : public LanesTest {
     for (const uint32_t index : {0U, kBridgeLane}) {
       SurvivingLane held;
       held.spec.set_index(index);
+      held.spec.set_frame_count(64);
       held.fds.emplace_back(memfd_create("umem", MFD_CLOEXEC));
       for (uint32_t port = 0; port < kPorts; ++port) {
         held.spec.add_sockets()->set_port(port);
@@ -107,7 +108,9 @@ TEST_F(HandoverTest, ASurvivorGivesItsLanesAndIsToldOfThePorts) {
   EXPECT_THAT(lanes_->All(), ElementsAre(0, kBridgeLane));
   EXPECT_EQ(transmit_->count(), 1U);
   EXPECT_THAT(placement_->worker_cores(), ElementsAre(3));
-  EXPECT_THAT(log_, ElementsAre("eth0: bridge socket", "eth1: bridge socket", "dataplane: share credit with 2 fds",
+  EXPECT_THAT(log_, ElementsAre("kernel: check 2 sockets with 64 frames on eth0/0",
+                                "kernel: check 2 sockets with 64 frames on far0/0", "eth0: bridge socket",
+                                "eth1: bridge socket", "dataplane: share credit with 2 fds",
                                 "dataplane: quarantine 64 on port 0"));
 }
 
@@ -120,6 +123,15 @@ TEST_F(HandoverTest, ASurvivorOfAnotherFunctionIsLeftAlone) {
   Greeting with_other_ports = Survivor("reflect");
   with_other_ports.hello.mutable_configuration()->mutable_ports(1)->set_name("dmz");
   EXPECT_TRUE(absl::IsFailedPrecondition(handover_.FromSurvivor(std::move(with_other_ports))));
+}
+
+TEST_F(HandoverTest, ASurvivorThatTheKernelContradictsIsRefused) {
+  kernel_.held_is = absl::DataLossError("a socket that is not on queue 0 of eth0");
+  const absl::Status s = handover_.FromSurvivor(Survivor("reflect"));
+  EXPECT_TRUE(absl::IsDataLoss(s));
+  EXPECT_THAT(std::string(s.message()), HasSubstr("lane 0 that the dataplane holds"));
+  kernel_.held_is = absl::OkStatus();
+  EXPECT_TRUE(absl::IsDataLoss(handover_.FromSurvivor(Survivor("teleport")))) << "there is no such function";
 }
 
 TEST_F(HandoverTest, ASurvivorWithBrokenCountersOrLanesIsRefused) {

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/steady_time.h"
 #include "tests/lanes/lanes_fixture.h"
 
 namespace sluice {
@@ -31,7 +32,7 @@ class LaneSetTest : public LanesTest {
 };
 
 TEST_F(LaneSetTest, ALaneIsMadeGivenAwayBoundAndLetIn) {
-  ASSERT_TRUE(lanes_->Open(0, 1, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(0, 1, SteadyTime::InfiniteFuture()).ok());
   EXPECT_THAT(log_, ElementsAre("kernel: make sluice-lane-0", "dataplane: add lane 0 unsteered with 5 fds",
                                 "kernel: bind eth0/0", "eth0: credit base 0", "eth1: credit base 0",
                                 "dataplane: steer lane 0"));
@@ -44,7 +45,7 @@ TEST_F(LaneSetTest, ALaneIsMadeGivenAwayBoundAndLetIn) {
 
 TEST_F(LaneSetTest, LanesOpenBehindAFenceWhileTheBridgeHasTheirPackets) {
   StartLanes(1);
-  ASSERT_TRUE(lanes_->Open(1, 3, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(1, 3, SteadyTime::InfiniteFuture()).ok());
   EXPECT_THAT(std::vector<std::string>(log_.end() - 4, log_.end()),
               ElementsAre("dataplane: hold 1,2", "dataplane: steer lane 1", "dataplane: steer lane 2",
                           "dataplane: release after 64"));
@@ -78,7 +79,7 @@ TEST_F(LaneSetTest, AllAreMadeOrNone) {
   kernel_.refuses_to_make.clear();
   ASSERT_TRUE(lanes_->Make(1, 4).ok());
   kernel_.refuses_to_bind = "eth0/2";
-  EXPECT_THAT(std::string(lanes_->Bind(1, 4, absl::InfiniteFuture()).message()), HasSubstr("eth0/2 is taken"));
+  EXPECT_THAT(std::string(lanes_->Bind(1, 4, SteadyTime::InfiniteFuture()).message()), HasSubstr("eth0/2 is taken"));
   EXPECT_THAT(lanes_->Pairs(), ElementsAre(0));
   EXPECT_THAT(connection_.lanes, SizeIs(2));
 }
@@ -86,7 +87,7 @@ TEST_F(LaneSetTest, AllAreMadeOrNone) {
 TEST_F(LaneSetTest, WithoutADataplaneLanesAreMadeAndBoundForItsSuccessor) {
   StartLanes(1);
   Die();
-  ASSERT_TRUE(lanes_->Open(1, 2, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(1, 2, SteadyTime::InfiniteFuture()).ok());
   EXPECT_THAT(Logged("lane 1"), IsEmpty());
   EXPECT_TRUE(lanes_->IsBound(*lanes_->Find(1)));
   connection_.alive = true;
@@ -116,7 +117,7 @@ TEST_F(LaneSetTest, DropsOfClosedSocketsStillCount) {
   EXPECT_EQ(lanes_->Drops(1, 0).Sum(), 4321U);
   ASSERT_TRUE(lanes_->Remove(1).ok());
   EXPECT_EQ(lanes_->Drops(1, 0).Sum(), 4321U);
-  ASSERT_TRUE(lanes_->Open(1, 2, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(1, 2, SteadyTime::InfiniteFuture()).ok());
   kernel_.drops_of_each = {.rx_ring_full = 7};
   const KernelDrops drops = lanes_->Drops(1, 0);
   EXPECT_EQ(drops.rx_ring_full, 27U);
@@ -130,7 +131,7 @@ TEST_F(LaneSetTest, DropsOfClosedSocketsStillCount) {
 TEST_F(LaneSetTest, AutoTakesZeroCopyWhereItIsGood) {
   SetMode(ModeSetting::kAuto);
   kernel_.has_zero_copy = true;
-  ASSERT_TRUE(lanes_->Open(0, 2, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(0, 2, SteadyTime::InfiniteFuture()).ok());
   EXPECT_TRUE(lanes_->zero_copy());
   EXPECT_THAT(Logged("make"), SizeIs(2));
 }
@@ -138,7 +139,7 @@ TEST_F(LaneSetTest, AutoTakesZeroCopyWhereItIsGood) {
 TEST_F(LaneSetTest, AutoCopiesWherePortsDisagree) {
   SetMode(ModeSetting::kAuto);
   kernel_.has_zero_copy = kernel_.ports_disagree = true;
-  ASSERT_TRUE(lanes_->Open(0, 2, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(0, 2, SteadyTime::InfiniteFuture()).ok());
   EXPECT_FALSE(lanes_->zero_copy());
   EXPECT_THAT(Logged("bind"), ElementsAre("kernel: bind eth0/0 auto", "kernel: bind eth0/0", "kernel: bind eth0/1"))
       << "the first lane decides the mode of all";
@@ -152,14 +153,14 @@ TEST_F(LaneSetTest, AutoCopiesWhereHeadersGoAstray) {
   SetMode(ModeSetting::kAuto);
   kernel_.has_zero_copy = true;
   fakes_[1]->info().sends_stray_zero_copy_headers = true;
-  ASSERT_TRUE(lanes_->Open(0, 1, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(0, 1, SteadyTime::InfiniteFuture()).ok());
   EXPECT_FALSE(lanes_->zero_copy());
   EXPECT_THAT(lanes_->Find(0)->sockets.mode_reason, HasSubstr("eth1"));
 }
 
 TEST_F(LaneSetTest, SocketsAreToldOfGenericXdp) {
   fakes_[1]->native = false;
-  ASSERT_TRUE(lanes_->Open(0, 1, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Open(0, 1, SteadyTime::InfiniteFuture()).ok());
   EXPECT_THAT(Logged("bind"), ElementsAre("kernel: bind eth0/0 skb"));
 }
 
@@ -170,7 +171,7 @@ TEST_F(LaneSetTest, NewLanesGetTheModeOfAdoptedLanes) {
   ASSERT_TRUE(lanes_->Adopt(Held(kBridgeLane)).ok());
   lanes_->KeepModeOfAdopted();
   ASSERT_TRUE(lanes_->Make(1, 2).ok());
-  ASSERT_TRUE(lanes_->Bind(1, 2, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(lanes_->Bind(1, 2, SteadyTime::InfiniteFuture()).ok());
   EXPECT_FALSE(lanes_->zero_copy());
   EXPECT_THAT(lanes_->Find(1)->sockets.mode_reason, HasSubstr("as they did before the agent restarted"));
 }

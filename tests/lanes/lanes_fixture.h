@@ -17,6 +17,7 @@
 #include "control/lanes/lane_set.h"
 #include "control/lanes/placement.h"
 #include "control/lanes/transmit_spread.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/control_dataplane/fake_dataplane.h"
 #include "tests/lanes/fake_lane_kernel.h"
 #include "tests/port/fake_port.h"
@@ -29,7 +30,7 @@ class LanesTest : public testing::Test {
 
   // Makes ports with `pairs` queue pairs each; lanes are made in `mode`.
   explicit LanesTest(uint32_t pairs = 4, ModeSetting mode = ModeSetting::kCopy)
-      : state_(*StateFile::Open(absl::StrCat(testing::TempDir(), "/lanes-state", getpid()))) {
+      : state_(StateFile::Open(absl::StrCat(testing::TempDir(), "/lanes-state", getpid()))) {
     for (uint32_t index = 0; index < kPorts; ++index) {
       auto port = std::make_unique<FakePort>(FakePort::Info(index), pairs, log_);
       fakes_.push_back(port.get());
@@ -55,7 +56,7 @@ class LanesTest : public testing::Test {
   // Starts workers, `lanes` pair lanes and the bridge lane, then clears the log.
   void StartLanes(uint32_t lanes, uint32_t workers = 2) {
     ASSERT_TRUE(placement_->StartWorkers(workers).ok());
-    ASSERT_TRUE(lanes_->Open(0, lanes, absl::InfiniteFuture()).ok());
+    ASSERT_TRUE(lanes_->Open(0, lanes, SteadyTime::InfiniteFuture()).ok());
     ASSERT_TRUE(transmit_->Set(lanes).ok());
     ASSERT_TRUE(lanes_->OpenBridge().ok());
     ASSERT_TRUE(placement_->Place(workers, lanes_->All()).ok());

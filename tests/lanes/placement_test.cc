@@ -76,7 +76,7 @@ TEST_F(PlacementTest, NamesACoreThatIsNotOnline) {
   EXPECT_TRUE(placement_->CheckCores({3, 0}).ok());
   const absl::Status s = placement_->CheckCores({3, 9});
   EXPECT_TRUE(absl::IsFailedPrecondition(s));
-  EXPECT_THAT(std::string(s.message()), HasSubstr("no core 9"));
+  EXPECT_THAT(std::string(s.message()), HasSubstr("core 9 is not online"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "control/lanes/transmit_spread.h"
 
+#include "dataplane/base/steady_time.h"
 #include "tests/lanes/lanes_fixture.h"
 
 namespace sluice {
@@ -17,7 +18,7 @@ class TransmitSpreadTest : public LanesTest {
       transmit_->Tick(now_);
     }
   }
-  absl::Time now_ = absl::UnixEpoch();
+  SteadyTime now_ = SteadyTime();
 };
 
 TEST_F(TransmitSpreadTest, ChangesWhileTrafficRunsBehindAFence) {

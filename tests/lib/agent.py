@@ -30,6 +30,10 @@ def _toml(value):
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
+# No program's, and no user's of any machine: above the range that containers use (systemd's UIDS-GIDS.md).
+DATAPLANE_UID = 2_000_000_001
+
+
 class Agent:
     def __init__(self, world, programs, netns, text, name="agent"):
         self.world = world
@@ -39,19 +43,20 @@ class Agent:
         self.pin_root = world.pin_root / name
         self.state_dir = world.folder / f"{name}-state"
         self.config = world.write(f"{name}.toml", text)
+        self.user = DATAPLANE_UID
         self.process = None
 
-    def start(self, *options):
-        """Starts it; returns once it answers and a dataplane runs."""
-        self.launch(*options)
+    def start(self, *options, wrapper=()):
+        """Starts it; returns once it answers and a dataplane runs. `wrapper` is a command that runs it."""
+        self.launch(*options, wrapper=wrapper)
         wait_until(self._ready, "sluice-agent serving")
         return self
 
-    def launch(self, *options):
+    def launch(self, *options, wrapper=()):
         self.process = self.world.start(*self.netns.enter_with_sys(
-            self.programs.agent, "--config", self.config, "--socket", self.socket, "--bpf-dir", self.programs.bpf,
-            "--pin-root", self.pin_root, "--dataplane", self.programs.dataplane, "--state-dir", self.state_dir,
-            "--verbose", *options))
+            *wrapper, self.programs.agent, "--config", self.config, "--socket", self.socket,
+            "--bpf-dir", self.programs.bpf, "--pin-root", self.pin_root, "--dataplane", self.programs.dataplane,
+            "--state-dir", self.state_dir, "--user", self.user, "--verbose", *options))
 
     def _ready(self):
         if not self.process.running():
@@ -59,9 +64,9 @@ class Agent:
         done = self.ctl("status", "-o", "json", check=False)
         return done.returncode == 0 and protojson.loads(done.stdout)["dataplane"]["state"] == "running"
 
-    def refuses_to_start(self):
+    def refuses_to_start(self, wrapper=()):
         """Starts it, expects exit code 1, returns its output."""
-        self.launch()
+        self.launch(wrapper=wrapper)
         code = self.process.wait()
         assert code == REFUSED, f"ended with {code}\n{self.process.output()}"
         return self.process.output()

@@ -8,6 +8,8 @@ program needs no support for it and timing has no influence.
 Only the thread `pid` is traced: the whole agent, the dataplane's control thread.
 """
 
+import ctypes
+import os
 from pathlib import Path
 
 from tests.lib.command import run, wait_until
@@ -51,3 +53,38 @@ def is_ending(pid):
     except (FileNotFoundError, ProcessLookupError):
         return True
     return bool(int(flags) & PF_EXITING)
+
+
+class StoppedThread:
+    """Stops one thread of a program, as a tracer does; a signal would stop all of them. The thread stays stopped until
+    the end of the block, or until its program is killed."""
+
+    PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
+    WALL = 0x40000000
+
+    def __init__(self, thread):
+        self.thread = thread
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self._ask(self.PTRACE_SEIZE)
+        self._ask(self.PTRACE_INTERRUPT)
+        os.waitpid(thread, self.WALL)
+
+    def _ask(self, request):
+        if self.libc.ptrace(request, self.thread, None, None) != 0:
+            raise OSError(ctypes.get_errno(), f"ptrace {request:#x} of {self.thread}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        try:
+            self._ask(self.PTRACE_DETACH)
+        except OSError:  # it was killed meanwhile
+            os.waitpid(self.thread, self.WALL)
+
+
+def threads(pid):
+    """Returns {name: id} of a program's threads."""
+    folder = Path(f"/proc/{pid}/task")
+    return {(folder / thread / "comm").read_text().strip(): int(thread) for thread in os.listdir(folder)}

@@ -31,21 +31,37 @@ def run(programs, tx, rx=None, nice=0, core=None, timeout=4 * PATIENCE, **option
 
 
 class Background:
-    """Sends until stop(), which returns the report, or until the end of its `with` block."""
+    """Sends until stop(), which returns the report, or until the end of its `with` block. A report about no packet
+    shows nothing, so stop() lets the first one go: a loaded machine may take longer to start flowgen than a test takes
+    to end it."""
 
     def __init__(self, programs, tx, rx=None, nice=0, core=None, **options):
         argv = _arguments(programs, tx, rx, nice, core, options)
+        self.netns, self.netdev = tx
+        self.before = self.netns.counters(self.netdev)["tx"]["packets"]
         self.process = tx[0].world.start(*argv)
         self.report = None
 
     def __enter__(self):
         return self
 
+    def begun(self):
+        """Waits for the first packet: for a test that needs it on its way before it goes on."""
+        command.wait_until(
+            lambda: not self.process.running() or self.netns.counters(self.netdev)["tx"]["packets"] > self.before,
+            "the first packet",
+        )
+        return self
+
     def __exit__(self, *exception):
         if self.report is None and self.process.running():
-            self.stop()
+            self._end()
 
     def stop(self):
+        self.begun()
+        return self._end()
+
+    def _end(self):
         code = self.process.stop(2 * PATIENCE)
         output = self.process.output()
         if code != 0:

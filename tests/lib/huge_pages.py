@@ -6,6 +6,12 @@
 
 import contextlib
 import pathlib
+import sys
+
+from tests.lib import build
+
+sys.path.insert(0, str(build.REPOSITORY / "deploy"))
+from testbed.undo import Undo  # noqa: E402
 
 _POOL = pathlib.Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 
@@ -19,11 +25,10 @@ def more(count):
         return
     # Surplus pages are not counted: they exist only until a process that ended a moment ago has given them back.
     before = _read("nr_hugepages") - _read("surplus_hugepages")
-    (_POOL / "nr_hugepages").write_text(str(before + count))
-    try:
+    with Undo() as undo:
+        undo.content(_POOL / "nr_hugepages", str(before))
+        (_POOL / "nr_hugepages").write_text(str(before + count))
         yield _read("free_hugepages")
-    finally:
-        (_POOL / "nr_hugepages").write_text(str(before))
 
 
 def _read(name):

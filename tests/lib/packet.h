@@ -31,6 +31,7 @@ using Mac = std::array<uint8_t, 6>;
 
 inline constexpr Mac kPortMac = {0x02, 0, 0, 0, 0, 0x01};
 inline constexpr Mac kOtherMac = {0x02, 0, 0, 0, 0, 0x02};
+inline constexpr Mac kBroadcastMac = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 inline constexpr Mac kPeerMac = {0x02, 0, 0, 0, 0, 0x99};
 
 // The sum of RFC 1071, two bytes at a time in network order; folded, not complemented.

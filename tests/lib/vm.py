@@ -13,12 +13,12 @@ import contextlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.lib import build
-from tests.lib.command import wait_until
+from tests.lib.command import run, wait_until
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "deploy"))
 
@@ -44,7 +44,10 @@ def mac(index: int) -> str:
 class Stream:
     """A flowgen that sends until finish(); `report` and `total` are set then."""
 
-    def __init__(self, words: list[str]) -> None:
+    def __init__(self, words: list[str], sent: Callable[[], int]) -> None:
+        """`sent` counts the packets that left by the tap: no stream is ended before its first one."""
+        self._sent = sent
+        self._before = sent()
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.total: dict[str, int] = {}
         self.report: dict[str, Any] = {}
@@ -52,6 +55,7 @@ class Stream:
     def finish(self, stop: bool = True) -> None:
         """Ends it (or waits for its end if `stop` is false) and reads its report."""
         if self._process.poll() is None and stop:
+            wait_until(lambda: self._process.poll() is not None or self._sent() > self._before, "the first packet")
             self._process.terminate()
         out, err = self._process.communicate(timeout=300)
         assert out, f"flowgen said nothing: {err}"
@@ -66,6 +70,7 @@ class Vm:
         self.mode = mode
         self.guest = guest
         self.net = net
+        self.switch: Any = None  # of a vhost-user device
         self._functions: list[NetworkFunction] = []
 
     def start(self, function: str, ports: int = 1, *options: str, **more: Any) -> NetworkFunction:
@@ -92,7 +97,8 @@ class Vm:
         words += ["--flows", str(flows), "--rate", str(rate), "--dst-mac", mac(tap), "-o", "json", *options]
         for name, value in more.items():
             words += [f"--{name.replace('_', '-')}", value]
-        stream = Stream(words)
+        look = ["ip", "-n", netns or self.net.name, "-j", "-s", "link", "show", self.net.taps[tap]]
+        stream = Stream(words, lambda: int(json.loads(run(*look).stdout)[0]["stats64"]["tx"]["packets"]))
         try:
             yield stream
         finally:
@@ -136,12 +142,15 @@ def booted(
     modules: Sequence[str] = (),
     memory_mb: int = 256,
     thread_per_cpu: bool = False,
+    mmio: bool = False,
+    switch: Callable[[TestNet], contextlib.AbstractContextManager[Any]] | None = None,
     zero_copy: bool = False,
     **nic: Any,
 ) -> Iterator[Vm]:
     """Boots a guest of that kernel with Sluice and `files` in it. `nic` has arguments of testbed.Nic for all devices,
     `each` those of single devices. The kernel must be healthy at the end. `thread_per_cpu` makes an emulated guest
-    faster and less reliable. `zero_copy` also makes zero-copy the mode of agents started in it."""
+    faster and less reliable. A guest with `mmio` has no PCI. `switch` replaces the tap (vhost_switch.py). `zero_copy`
+    also makes zero-copy the mode of agents started in it."""
     kernel_options = []
     if zero_copy:
         nic["iommu_platform"] = True
@@ -150,7 +159,11 @@ def booted(
         # memory: QEMU reads zeros there, as the header should be.
         kernel_options.append("nokaslr")
         assert memory_mb < 1024
-    with TestNet(taps=nics, queues=queues, offloads=nic.get("offloads", False)) as net:
+    with (TestNet(taps=0 if switch else nics, queues=queues, offloads=nic.get("offloads", False)) as net,
+          switch(net) if switch else contextlib.nullcontext() as running):
+        if switch:
+            assert nics == 1
+            nic["vhost_user"] = str(running.socket)
         devices = [
             Nic(tap, queues=queues, mac=mac(index), **nic, **(each[index] if each else {}))
             for index, tap in enumerate(net.taps)
@@ -165,13 +178,16 @@ def booted(
             memory_mb=memory_mb,
             kernel_options=kernel_options,
             thread_per_cpu=thread_per_cpu,
+            mmio=mmio,
         ) as guest:
             for index in range(nics):
                 guest.run(f"ip link set eth{index} up").check()
                 if nic.get("rss"):
                     guest.run(f"ethtool -X eth{index} hkey {RSS_KEY}").check()
             try:
-                yield Vm(guest, net, mode="zerocopy" if zero_copy else "auto")
+                vm = Vm(guest, net, mode="zerocopy" if zero_copy else "auto")
+                vm.switch = running
+                yield vm
             except Exception:
                 guest.assert_healthy()  # if the kernel crashed, that error explains the other one
                 raise

@@ -66,13 +66,13 @@ class Iperf3:
 
 
 @contextlib.contextmanager
-def wire(kernel, **nic):
+def wire(kernel, queue_pairs=2, **nic):
     """Boots the guest, with each tap and its address in a separate namespace; `nic` is for tests.lib.vm.booted."""
     with booted(kernel, nics=2, **nic) as vm:
         spaces = [vm.net.isolate(tap) for tap in vm.net.taps]
         for space, tap, address in zip(spaces, vm.net.taps, (LEFT, RIGHT)):
             vm.net.exec(["ip", "addr", "add", f"{address}/24", "dev", tap], netns=space)
-        function = vm.start("forward", ports=2, queue_pairs=2)
+        function = vm.start("forward", ports=2, queue_pairs=queue_pairs)
         server = subprocess.Popen(
             vm.net.command(["iperf3", "-s", "-B", RIGHT], netns=spaces[1]),
             stdout=subprocess.DEVNULL,

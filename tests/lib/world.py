@@ -1,4 +1,4 @@
-"""Network namespaces, veth pairs and processes of one test, all gone when it ends.
+"""Network namespaces, veth pairs and processes of one test, all gone when it ends, or when its process does.
 
     with World() as world:
         gen, dut = world.netns("gen"), world.netns("dut")
@@ -15,22 +15,29 @@ import itertools
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
+import uuid
 
+from tests.lib import build
 from tests.lib.command import PATIENCE, run, wait_until
+
+sys.path.insert(0, str(build.REPOSITORY / "deploy"))
+from testbed.undo import Undo  # noqa: E402
 
 CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
-# Runs in a separate mount namespace; $1 is a folder where bpffs is kept while /sys is replaced.
+# Runs in a separate mount namespace; $1 is a folder where bpffs is kept while /sys is replaced, and where a test may
+# have put another /etc/group.
 WITH_SYS = """set -e
 mkdir -p "$1/bpf"
 mount --bind /sys/fs/bpf "$1/bpf"
 mount -t sysfs sysfs /sys
 mount --bind "$1/bpf" /sys/fs/bpf
+[ ! -e "$1/group" ] || mount --bind "$1/group" /etc/group
 shift
 exec "$@"
 """
@@ -147,37 +154,31 @@ class Netns:
 class World:
     def __init__(self):
         self.folder = None
-        self.spaces = []
         self.processes = []
         self.pin_root = None
 
     def __enter__(self):
         mount_bpffs()
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="sluice-test-"))
-        self.folder.chmod(0o755)  # the dataplane runs as nobody, and finds the agent's socket there
+        self.undo = Undo()
+        self.folder = pathlib.Path(tempfile.gettempdir(), f"sluice-test-{uuid.uuid4().hex[:8]}")
         # Not below /sys/fs/bpf/sluice, which an agent that serves this machine may use.
         self.pin_root = BPFFS / self.folder.name
+        self.undo.folder(self.folder)
+        self.undo.folder(self.pin_root)
+        self.folder.mkdir()  # open to the dataplane's user, who finds the agent's socket there
         return self
 
     def __exit__(self, *exception):
         for process in reversed(self.processes):
             if process.running():
                 process.kill()
-        for space in self.spaces:
-            for pid in space.pids():  # processes that ours left behind, for example a dataplane
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    pass
-            run("ip", "netns", "del", space.name, check=False)
-        shutil.rmtree(self.pin_root, ignore_errors=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.undo.end()
 
     def netns(self, label):
         name = f"slt{os.getpid()}-{next(_numbers)}-{label}"
+        self.undo.namespace(name)
         run("ip", "netns", "add", name)
         space = Netns(self, label, name)
-        self.spaces.append(space)
         # Without IPv6 the wire has only the packets that the test sends.
         space.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
         space.run("ip", "link", "set", "lo", "up")

@@ -73,6 +73,19 @@ TEST(MetricFamilies, ChecksumsCompleted) {
   EXPECT_THAT(text, HasSubstr("sluice_checksums_completed_total{port=\"wan\",queue=\"bridge\"} 0\n"));
 }
 
+TEST(MetricFamilies, CostsOfPackets) {
+  wire::StatusResponse status = RunningStatus();
+  status.mutable_ports(0)->mutable_queues(1)->set_tx_wakeups(8);
+  wire::Worker& worker = *status.add_workers();
+  worker.set_index(2);
+  worker.set_busy_rounds(30);
+  worker.set_sleeps(9);
+  const std::string text = TextOf(status);
+  EXPECT_THAT(text, HasSubstr("sluice_tx_wakeups_total{port=\"wan\",queue=\"1\"} 8\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_worker_busy_rounds_total{worker=\"2\"} 30\n"));
+  EXPECT_THAT(text, HasSubstr("sluice_worker_sleeps_total{worker=\"2\"} 9\n"));
+}
+
 TEST(MetricFamilies, DropsOfTheDriverWhereItCountsThem) {
   wire::StatusResponse status = RunningStatus();
   EXPECT_THAT(TextOf(status), Not(HasSubstr("sluice_rx_drops_total{")));
@@ -111,6 +124,25 @@ TEST(MetricFamilies, QueuePairsByState) {
   for (const char* line :
        {"state=\"current\"} 1\n", "state=\"max\"} 4\n", "state=\"open\"} 2\n", "state=\"wanted\"} 1\n"}) {
     EXPECT_THAT(text, HasSubstr(std::string("sluice_queue_pairs{port=\"wan\",") + line));
+  }
+}
+
+TEST(MetricFamilies, AutoscaleWithEveryReason) {
+  wire::StatusResponse status = RunningStatus();
+  EXPECT_THAT(TextOf(status), HasSubstr("sluice_autoscale_on 0\n"));
+  wire::Autoscale& autoscale = *status.mutable_autoscale();
+  autoscale.set_mode("auto");
+  autoscale.set_pairs(2);
+  autoscale.set_min(1);
+  autoscale.set_max(4);
+  (*autoscale.mutable_decisions())["full"] = 3;
+  (*autoscale.mutable_decisions())["idle"] = 0;
+  const std::string text = TextOf(status);
+  for (const char* line :
+       {"sluice_autoscale_on 1\n", "sluice_autoscale_pairs{which=\"target\"} 2\n",
+        "sluice_autoscale_pairs{which=\"min\"} 1\n", "sluice_autoscale_pairs{which=\"max\"} 4\n",
+        "sluice_autoscale_decisions_total{why=\"full\"} 3\n", "sluice_autoscale_decisions_total{why=\"idle\"} 0\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
   }
 }
 

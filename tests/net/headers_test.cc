@@ -117,18 +117,7 @@ const Readable kReadable[] = {
          .extension(60)
          .udp(1, 2),
      kV6, 14, 118, 8, 17, true},
-    {"ANinthExtensionIsAProtocol",
-     V6().extension(0)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .udp(1, 2),
-     kV6, 14, 118, 16, 60, false},
+    {"EspOutOfReach", V6().extension(60, 70).proto(50).payload(8), kV6, 14, 622, 8, 50, false},
     {"Atomic", V6().fragment6(0).udp(1, 2), kV6, 14, 62, 8, 17, true},
     {"FirstFragment6", V6().fragment6(1).udp(1, 2).poke16(4, 4000), kV6, 14, 62, 8, 17, true, Fragment::kFirst},
     {"FirstFragment6BehindOptions", V6().extension(0).fragment6(1).extension(60).tcp(1, 2), kV6, 14, 78, 20, 6, true,
@@ -147,8 +136,8 @@ const Readable kReadable[] = {
      Fragment::kNone, 7, 2},
     {"ThreeTags", Packet().eth().vlan(1).vlan(2).vlan(3).ipv4("1.1.1.1", "2.2.2.2").icmp(), kV4, 26, 46, 8, 1, false,
      Fragment::kNone, 1, 3},
-    {"AFourthTagIsAnEthertype", Packet().eth().vlan(1).vlan(2).vlan(3).vlan(4).payload(46), Network::kOther, 26, 26, 0,
-     0, false, Fragment::kNone, 1, 3},
+    {"PriorityTags", Packet().eth().vlan(0).vlan(0).vlan(3).ipv4("1.1.1.1", "2.2.2.2").icmp(), kV4, 26, 46, 8, 1, false,
+     Fragment::kNone, 3, 3},
     {"Arp", Packet().eth().arp("10.0.0.1", "10.0.0.2"), Network::kOther, 14, 14, 0, 0, false},
     {"HeaderOnly", Packet().eth().ethertype(0x88cc), Network::kOther, 14, 14, 0, 0, false},
     {"TagOnly", Packet().eth().vlan(9), Network::kOther, 18, 18, 0, 0, false, Fragment::kNone, 9, 1},
@@ -167,6 +156,14 @@ TEST_P(ReadableFrame, IsUnreadableWhenCut) {
     const Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
     ASSERT_EQ(ParseExactly(cut).network, Network::kUnreadable) << length;
   }
+}
+
+Packet Extensions(int count) {
+  Packet packet = V6();
+  for (int i = 0; i < count; ++i) {
+    packet.extension(60);
+  }
+  return packet;
 }
 
 struct Unreadable {
@@ -197,6 +194,8 @@ const Unreadable kUnreadable[] = {
     {"CutEthernet", Packet().eth().ethertype(0x88cc).cut(13)},
     {"CutTag", Packet().eth().vlan(1).cut(3)},
     {"CutSecondTag", Packet().eth().vlan(1, 0x88a8).vlan(2).cut(3)},
+    {"AFourthTag", Packet().eth().vlan(1).vlan(2).vlan(3).vlan(4).ipv4("1.1.1.1", "2.2.2.2").icmp()},
+    {"AFourthPriorityTag", Packet().eth().vlan(0).vlan(0).vlan(0).vlan(0).ipv4("1.1.1.1", "2.2.2.2").udp(1, 2)},
     {"VersionOfTheOther", V4().poke(0, {0x65}).udp(1, 2)},
     {"HeaderLengthTooSmall", V4().poke(0, {0x44}).udp(1, 2).payload(8)},
     {"HeaderLengthBeyondThePacket", V4().poke(0, {0x4f}).udp(1, 2)},
@@ -223,6 +222,9 @@ const Unreadable kUnreadable[] = {
     {"ExtensionBeyondThePacket", V6().extension(60).poke(1, {2}).udp(1, 2)},
     {"CutExtension", V6().extension(0).cut(7)},
     {"AhBeyondThePacket", V6().ah().poke(1, {200}).udp(1, 2)},
+    {"ANinthExtension", Extensions(9).udp(1, 2)},
+    {"AnExtensionOutOfReach", V6().extension(60, 70).extension(60).tcp(1, 2)},
+    {"PortsOutOfReach", V6().extension(60, 70).udp(1, 2)},
     {"CutFragmentHeader", V6().fragment6(8).cut(7)},
     {"Icmpv6HeaderBeyondThePacket", V6().proto(58).payload(7)},
 };

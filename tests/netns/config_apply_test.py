@@ -133,7 +133,7 @@ MISTAKES = {
     "another netdev": (config({"wan": "lan0"}, "reflect"), ["port.wan.netdev needs a restart"]),
     "more pairs than there are": (config({"wan": "wan0"}, "reflect", 5, more=DROP_NTP), ["queue_pairs", "wan0"]),
     "a core that is not there": (
-        config({"wan": "wan0"}, "reflect", dataplane={"cores": [8000]}, more=DROP_NTP), ["no core 8000 online"]),
+        config({"wan": "wan0"}, "reflect", dataplane={"cores": [8000]}, more=DROP_NTP), ["core 8000 is not online"]),
     "an address that is not there": (
         config({"wan": "wan0"}, "reflect", 2, more='[metrics]\nlisten = "192.0.2.9:9477"\n' + DROP_NTP),
         ["192.0.2.9", "everything is as before"]),
@@ -293,7 +293,8 @@ def test_broken_file_at_the_start(reflector, programs):
     last_good = device.agent.state_dir / "last-good.toml"
     assert last_good.read_text() == good
 
-    broken = {"turbo": good + "turbo = true\n", "wan7": good.replace("wan0", "wan7"), "No such": None}
+    broken = {"turbo": good + "turbo = true\n", "at most 4": good.replace("queue_pairs = 2", "queue_pairs = 9"),
+              "No such": None}
     for word, content in broken.items():
         device.agent.config.unlink()
         if content is not None:
@@ -315,6 +316,16 @@ def test_broken_file_at_the_start(reflector, programs):
     assert config_status(device) == {"file": str(device.agent.config), "state": "file", "problems": []}
     exact(device, programs)
     device.agent.stop()
+
+
+def test_last_good_never_runs_on_another_device_than_the_file_names(world, reflector):
+    device = reflector().start()
+    device.agent.stop()
+    before = snapshot.take(device.dut, world.pin_root)
+    write(device, device.agent.config.read_text().replace("wan0", "wan7"))
+    said = device.agent.refuses_to_start()
+    assert "netdev wan7: No such device" in said and "other network devices" in said, said
+    assert not snapshot.differences(before, snapshot.take(device.dut, world.pin_root))
 
 
 def test_what_nobody_confirmed_does_not_become_final_by_a_restart(reflector):

@@ -29,14 +29,16 @@ class Peers:
 class Device:
     """A namespace `dut` with an agent that is not started yet, and the peers of its ports."""
 
-    def __init__(self, world, programs, dut, ports, function, peers, queue_pairs=1, **config_options):
+    def __init__(self, world, programs, dut, ports, function, peers, queue_pairs=1, autoscale=False,
+                 **config_options):
         self.world = world
         self.programs = programs
         self.dut = dut
         self.netdevs = list(ports.values())
         self.peers = peers
         self.queue_pairs = queue_pairs
-        self.agent = Agent(world, programs, dut, config(ports, function, queue_pairs, **config_options))
+        self.agent = Agent(world, programs, dut, config(ports, function, '"auto"' if autoscale else queue_pairs,
+                                                        **config_options))
         peers.transmit_on(queue_pairs)
 
     def start(self, *options):

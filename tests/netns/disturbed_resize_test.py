@@ -164,7 +164,8 @@ def test_resize_while_the_peer_is_down(reflector, programs):
     """Nothing can be sent meanwhile; packets that were on the way when the link went down are in the balance."""
     device = reflector(queue_pairs=4).start()
     device.peers.transmit_on(1)
-    with flowgen.Background(programs, **device.traffic(), flows=32, rate=2000, settle=0.5):
+    with flowgen.Background(programs, **device.traffic(), flows=32, rate=2000, settle=0.5) as traffic:
+        traffic.begun()
         device.gen.run("ip", "link", "set", "a0", "down")
         for size in (1, 4):
             assert device.agent.ask("queues", "set", size)["outcome"]["result"] == "done"
@@ -173,36 +174,26 @@ def test_resize_while_the_peer_is_down(reflector, programs):
     assert send_some(device, programs)["exact"]
 
 
-class Online:
-    """A file in the form of /sys/devices/system/cpu/online. Only one byte changes, so no reader sees half a change."""
-
-    def __init__(self, world):
-        self.path = world.write("online", "0-1\n")
-        self.file = self.path.open("r+b", buffering=0)
-
-    def set(self, last):
-        os.pwrite(self.file.fileno(), b"%d" % last, 2)
-
-
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one CPU: none can go offline")
-def test_cpus_go_and_come_while_it_is_resized(reflector, programs, world):
-    """Only the agent's view of /sys changes. tests/vm/device_test.py takes real CPUs of a guest offline."""
+def test_cpus_go_and_come_while_it_is_resized(reflector, programs):
+    """CPUs that the dataplane may use; tests/vm/device_test.py takes CPUs of a guest offline."""
     device = reflector(queue_pairs=2).start()
     device.peers.transmit_on(1)
-    online = Online(world)
-    run("nsenter", f"--mount=/proc/{device.agent.process.pid}/ns/mnt", "mount", "--bind", online.path,
-        "/sys/devices/system/cpu/online")
+    pid = device.agent.dataplane_pid()
+
+    def allow(last):
+        run("taskset", "--pid", "--cpu-list", f"0-{last}", pid)
 
     def toggle():
         for last in (0, 1):
-            online.set(last)
+            allow(last)
 
     with Repeating(toggle):
         for size in (4, 1, 3, 2):
             answer = device.agent.ask("queues", "set", size)
             assert answer["outcome"]["result"] in ("done", "rolled back"), answer
     for last, cores in ((0, [0]), (1, [0, 1])):
-        online.set(last)
+        allow(last)
         wait_until(lambda: [worker["core"] for worker in device.agent.status()["workers"]] == cores, f"{cores}")
         status = device.agent.settled()
         pairs = status["ports"][0]["queue_pairs"]["current"]

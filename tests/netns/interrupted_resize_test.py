@@ -15,11 +15,13 @@ from tests.lib.agent import UNREACHABLE
 from tests.lib.command import wait_until
 from tests.lib.fault import KILL, Fault, refusal
 
+pytestmark = pytest.mark.long
+
 FEW, MANY = 2, 4
 FOUND = 3
-# The agent restarts this number of dead dataplanes at once, and later ones after a pause (dataplane_supervisor.cc).
+# The agent restarts this number of dead dataplanes at once, and later ones after a pause (dataplane_supervisor.h).
 # A new agent starts counting at 0.
-FORGIVEN = 3
+FORGIVEN = 10
 # sendmsg: requests to the dataplane. sendto: netlink (XDP, channels). bind: a lane's socket to its queue.
 CALLS_OF_THE_AGENT = ["sendmsg", "sendto", "bind"]
 # recvmsg: a request is read. sendmsg: it is done, and is answered.

@@ -4,6 +4,7 @@ Packets that XDP sends over veth arrive only if the peer has an XDP program (dri
 peers have one that passes everything: ours, which no agent has activated.
 """
 
+import contextlib
 import os
 import signal
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.lib import flowgen
 from tests.lib.command import wait_until
+from tests.lib.fault import StoppedThread, threads
 
 WINDOW = 60
 OFFLOAD = {"dataplane": {"offload": "on"}}
@@ -97,6 +99,28 @@ def test_a_rule_is_in_force_when_it_is_acknowledged(reflector, programs):
     agent.settled()
     assert total["lost"] == dropped_by_rule(agent) + blocked(agent), flowgen.words(stream.report)
     assert (total["reordered"], total["duplicated"], total["corrupted"]) == (0, 0, 0), flowgen.words(stream.report)
+
+
+@pytest.mark.parametrize("stopped", ["all", "worker-1", "sluice-dataplan"])
+def test_a_rule_is_in_force_though_the_dataplane_hangs(reflector, programs, stopped):
+    """XDP went on sending the offloaded flows for as long as the agent waited for the dataplane."""
+    device = offloading(reflector(queue_pairs=2, **OFFLOAD))
+    agent = device.agent
+    pid = agent.dataplane_pid()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(flowgen.Background(programs, **device.traffic(), flows=16, rate=4000))
+        wait_until(lambda: agent.status()["balance"]["offloaded"] > 2000, "packets offloaded")
+        if stopped == "all":
+            os.kill(pid, signal.SIGSTOP)
+        else:
+            stack.enter_context(StoppedThread(threads(pid)[stopped]))
+        agent.ctl("rules", "add", "drop", "proto=udp")
+        answered = agent.status()["balance"]["offloaded"]
+        for _ in range(2):
+            dropped = dropped_by_rule(agent)
+            wait_until(lambda: dropped_by_rule(agent) > dropped + 1000, "packets dropped by the rule")
+            assert agent.status()["balance"]["offloaded"] == answered
+            wait_until(lambda: agent.dataplane_pid() not in (0, pid), "another dataplane")
 
 
 def verdicts(agent, name):

@@ -61,14 +61,16 @@ def test_udp(hosts):
     assert balance["dropped"] == 0 and balance["received"] >= counted(hosts.right, "UdpInDatagrams") > 0
 
 
-def check_checksums(device):
-    """Checks that frames came with partial checksums, and that no host got a wrong one."""
+def check_checksums(device, mode="auto"):
+    """Checks that frames came with partial checksums, and that no host got a wrong one. In skb mode frames of a veth
+    come over the bridge (bpf/tag_apart.h), which completes them itself."""
     wrong = {(netns.label, name): counted(netns, name)
              for netns in (device.left, device.right) for name in ("TcpInCsumErrors", "UdpInCsumErrors")}
     assert not any(wrong.values()), wrong
     ports = device.agent.settled()["ports"]
     for port in ports:
-        assert sum(queue["checksums_completed"] for queue in port["queues"]) > 0, port
+        completed = sum(queue["checksums_completed"] for queue in port["queues"])
+        assert completed > 0 if mode == "auto" else port["bridge"]["rx_packets"] > 0, port
         assert port["bridge"]["checksums_completed"] == 0, "the bridge's veth pair completes them itself"
 
 
@@ -104,10 +106,11 @@ def test_udp_with_partial_checksums(wire, mode, address):
     iperf3(device, "--udp", "--time", 2, "--bitrate", "5M", "--length", "1000", server=address)
     arrived = counted(device.right, "UdpInDatagrams")
     assert arrived > 1
-    check_checksums(device)
+    check_checksums(device, mode)
     wan = device.agent.port("wan")
     assert {queue["mode"] for queue in wan["queues"]} == {"copy" if mode == "auto" else "skb"}
-    assert sum(queue["checksums_completed"] for queue in wan["queues"]) > arrived / 2
+    completed = sum(queue["checksums_completed"] for queue in wan["queues"])
+    assert (completed if mode == "auto" else wan["bridge"]["rx_packets"]) > arrived / 2
 
 
 def test_partial_checksums_over_the_bridge(offloading_hosts):

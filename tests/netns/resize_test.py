@@ -10,6 +10,8 @@ import pytest
 
 from tests.lib import flowgen
 
+pytestmark = pytest.mark.long
+
 # A fixed seed, so that every run has the same sequence; a failing assertion prints it.
 SEED = 20120704
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "dataplane/base/steady_time.h"
 #include "tests/lanes/lanes_fixture.h"
 
 namespace sluice {
@@ -118,7 +119,7 @@ TEST_F(OffloadTest, ATakeoverBeginsWithoutIt) {
 
 TEST_F(OffloadTest, IsOffForAMomentWhileFlowsAreSpread) {
   StartLanes(2);
-  ASSERT_TRUE(transmit_->Spread(absl::UnixEpoch()).ok());
+  ASSERT_TRUE(transmit_->Spread(SteadyTime()).ok());
   offload_->Follow();
   EXPECT_FALSE(offload_->on());
   EXPECT_THAT(offload_->why_not(), IsEmpty());

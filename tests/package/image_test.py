@@ -134,12 +134,14 @@ def test_restarting_the_agent_costs_no_packet(forwarder):
     assert after[0] != before[0] and after[1] == before[1]
 
 
-def test_units_restart_what_was_killed(forwarder):
-    for unit in ("sluice-agent", "sluice-dataplane"):
-        before = forwarder.main_pid(unit)
-        forwarder.run(f"kill -KILL {before}").check()
-        forwarder.wait_for_successor(unit, before)
-        forwarder.carries()
+@pytest.mark.parametrize("unit", ["sluice-agent", "sluice-dataplane"])
+@pytest.mark.parametrize("signal", ["KILL", "STOP"])
+def test_units_restart_what_was_killed_or_hangs(forwarder, unit, signal):
+    """systemd ends an agent that is stopped; the agent ends a dataplane that is."""
+    before = forwarder.main_pid(unit)
+    forwarder.run(f"kill -{signal} {before}").check()
+    forwarder.wait_for_successor(unit, before)
+    forwarder.carries()
 
 
 def test_reload_applies_the_configuration(forwarder):

@@ -4,6 +4,7 @@
 #define SLUICE_TESTS_PORT_FAKE_PORT_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -15,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "control/port/port.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -52,7 +54,7 @@ class FakePort final : public Port {
   uint32_t queue_pairs() const override { return pairs; }
   // virtnet_set_channels refuses while XDP is on; net/ethtool/channels.c refuses to take a queue that has another
   // program's socket.
-  absl::Status SetQueuePairs(uint32_t count, absl::Time /*deadline*/) override {
+  absl::Status SetQueuePairs(uint32_t count, SteadyTime /*deadline*/) override {
     absl::Status s = Do(absl::StrCat("pairs ", count));
     if (s.ok() && (xdp || keeps_queues > count)) {
       s = absl::FailedPreconditionError(absl::StrCat(netdev(), ": the kernel refuses ethtool -L"));
@@ -62,9 +64,15 @@ class FakePort final : public Port {
   }
   absl::Status SuspendXdp() override { return Set("xdp off", xdp, false); }
   absl::Status ResumeXdp() override { return Set("xdp on", xdp, true); }
-  Reconciled Reconcile() override {
+  Reconciled Reconcile(std::optional<uint32_t> /*frame_size_bytes*/) override {
     Do("reconcile").IgnoreError();
     return found;
+  }
+  bool gone() const override { return is_gone; }
+  absl::Status TakeBack() override {
+    absl::Status s = Do("take back");
+    is_gone = is_gone && !s.ok();
+    return s;
   }
   uint32_t other_xdp_programs() const override { return others; }
   bool xdp_is_native() const override { return native; }
@@ -89,15 +97,24 @@ class FakePort final : public Port {
     return s;
   }
   absl::StatusOr<sluice_rule_hits> ReadHits(uint32_t /*index*/) const override { return sluice_rule_hits{}; }
-  absl::Status SetBlocklist(int trie) override { return Do(absl::StrCat("blocklist ", trie < 0 ? "off" : "on")); }
-  absl::StatusOr<UniqueFd> OpenBlocklist() const override { return UniqueFd(); }
-  bool HasLocals(const std::vector<sluice_address>& addresses) const override {
-    return locals.has_value() && locals->size() == addresses.size();
+  absl::Status SetList(ListKind kind, int trie) override {
+    return Do(absl::StrCat(ListName(kind), trie < 0 ? " off" : " on"));
   }
-  absl::Status SetLocals(const std::vector<sluice_address>& addresses) override {
-    absl::Status s = Do(absl::StrCat("locals ", addresses.size()));
+  absl::StatusOr<UniqueFd> OpenList(ListKind /*kind*/) const override { return UniqueFd(); }
+  absl::Status SetFormerList(ListKind kind, int trie) override {
+    return Do(absl::StrCat("former ", ListName(kind), trie < 0 ? " off" : " on"));
+  }
+  absl::StatusOr<UniqueFd> OpenFormerList(ListKind /*kind*/) const override { return UniqueFd(); }
+  absl::StatusOr<std::vector<sluice_address>> JoinedGroups() const override { return groups; }
+  bool HasLocals(const Locals& wanted) const override {
+    return locals.has_value() && locals->addresses.size() == wanted.addresses.size() &&
+           locals->groups.size() == wanted.groups.size();
+  }
+  absl::Status SetLocals(const Locals& wanted) override {
+    absl::Status s = Do(absl::StrCat("locals ", wanted.addresses.size(), wanted.groups.empty() ? "" : " and groups ",
+                                     wanted.groups.empty() ? "" : absl::StrCat(wanted.groups.size())));
     if (s.ok()) {
-      locals = addresses;
+      locals = wanted;
     }
     return s;
   }
@@ -115,6 +132,10 @@ class FakePort final : public Port {
   absl::Status SetCreditBase(uint32_t queue) override { return Do(absl::StrCat("credit base ", queue)); }
   absl::Status SetBridgeSocket(int /*socket*/) override { return Do("bridge socket"); }
   absl::StatusOr<sluice_to_kernel_counters> ReadToKernel() const override { return to_kernel; }
+  absl::StatusOr<sluice_self_test> TestQueue(uint32_t queue, const SelfTestToken& /*token*/, bool live) override {
+    const absl::Status s = Do(absl::StrCat(live ? "live test " : "test ", queue));
+    return s.ok() ? self_tests(queue, live) : s;
+  }
   OnDataplaneDown down_policy() const override { return policy; }
   void SetDownPolicy(OnDataplaneDown wanted) override { policy = wanted; }
   absl::Status ApplyDownPolicy(uint32_t queue_pairs) override {
@@ -128,15 +149,21 @@ class FakePort final : public Port {
 
   uint32_t pairs;
   bool xdp = true;
+  bool is_gone = false;
   bool native = true;
   uint32_t others = 0;
   uint32_t unread = 0;
   uint32_t spread_over = 0;
   uint32_t keeps_queues = 0;  // no fewer than this, because of another program's socket
   std::vector<ActiveRule> rules, idle_rules;
-  std::optional<std::vector<sluice_address>> locals;
+  absl::StatusOr<std::vector<sluice_address>> groups = std::vector<sluice_address>();  // joined
+  std::optional<Locals> locals;
   OffloadState offload;
   sluice_to_kernel_counters to_kernel{};
+  // The result of TestQueue().
+  std::function<absl::StatusOr<sluice_self_test>(uint32_t queue, bool live)> self_tests = [](uint32_t queue, bool) {
+    return sluice_self_test{.seen = 1, .has_socket = 1, .socket_queue = queue};
+  };
   OnDataplaneDown policy = OnDataplaneDown::kPass;
   std::map<uint32_t, sluice_counters> counters;  // by queue
   std::set<std::string> refused;                 // calls in the words of the log, without the port

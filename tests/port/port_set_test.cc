@@ -119,7 +119,9 @@ TEST_F(PortSetTest, SavesPortsAndForgetsThemAfterTakeDown) {
   ASSERT_EQ(state.ports_size(), 3);
   EXPECT_EQ(state.ports(2).netdev(), "eth2");
   fakes_[0]->refused = {"take down"};
-  EXPECT_EQ(ports_.TakeDown().message(), "eth0 refuses take down");
+  std::vector<std::string> put_back;
+  EXPECT_EQ(ports_.TakeDown(put_back).message(), "eth0 refuses take down");
+  EXPECT_THAT(put_back, ElementsAre("eth1", "eth2"));
   EXPECT_THAT(log_, ElementsAre("eth0: take down", "eth1: take down", "eth2: take down"));
   EXPECT_EQ(ports_.size(), 0U);
 }
@@ -142,15 +144,27 @@ TEST(Port, SumsOneVerdictOverQueues) {
 }
 
 TEST_F(PortSetTest, DifferencesThatAreLeftHaveTheirPortsName) {
-  ports_.Reconcile(1);
+  EXPECT_TRUE(ports_.Reconcile(1, std::nullopt).ok());
   EXPECT_THAT(ports_.degraded(), IsEmpty());
   fakes_[1]->found.degraded = {"eth1 is down", "XDP: somebody else's"};
   fakes_[0]->found.repaired = {"the bridge"};
-  ports_.Reconcile(1);
+  EXPECT_TRUE(ports_.Reconcile(1, std::nullopt).ok());
   EXPECT_THAT(ports_.degraded(), ElementsAre("port1: eth1 is down", "port1: XDP: somebody else's"));
   fakes_[1]->found = {};
-  ports_.Reconcile(1);
+  EXPECT_TRUE(ports_.Reconcile(1, std::nullopt).ok());
   EXPECT_THAT(ports_.degraded(), IsEmpty());
+}
+
+TEST_F(PortSetTest, TakesBackTheDevicesThatAreThereAgain) {
+  EXPECT_FALSE(ports_.TakeBack());
+  EXPECT_THAT(log_, IsEmpty());
+  fakes_[0]->is_gone = fakes_[2]->is_gone = true;
+  fakes_[2]->refused = {"take back"};
+  EXPECT_TRUE(ports_.TakeBack());
+  EXPECT_TRUE(ports_.saved_changed());
+  EXPECT_FALSE(ports_[0].gone());
+  EXPECT_TRUE(ports_[2].gone());
+  EXPECT_FALSE(ports_.TakeBack()) << "it is still not there";
 }
 
 // A virtio device stops using its table when XDP comes.
@@ -159,11 +173,11 @@ TEST_F(PortSetTest, RssTablesAreWrittenAgainAfterXdpWasPutBack) {
     port->info().has_rss = true;
   }
   fakes_[0]->found.repaired = {"the bridge"};
-  ports_.Reconcile(3);
+  EXPECT_TRUE(ports_.Reconcile(3, std::nullopt).ok());
   EXPECT_THAT(log_, ElementsAre("eth0: reconcile", "eth1: reconcile", "eth2: reconcile"));
   log_.clear();
   fakes_[0]->found.attached_xdp = true;
-  ports_.Reconcile(3);
+  EXPECT_TRUE(ports_.Reconcile(3, std::nullopt).ok());
   EXPECT_THAT(log_, ElementsAre("eth0: reconcile", "eth1: reconcile", "eth2: reconcile", "eth0: spread 3",
                                 "eth1: spread 3", "eth2: spread 3"));
 }

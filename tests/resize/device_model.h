@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "control/resize/resize_repair.h"
 #include "control/resize/resize_run.h"
+#include "dataplane/base/steady_time.h"
 
 namespace sluice {
 
@@ -97,7 +98,7 @@ class MachineActions : public ResizeActions {
  public:
   explicit MachineActions(Machine& machine) : machine_(machine) {}
 
-  absl::Status Do(const Step& step, absl::Time /*deadline*/) override {
+  absl::Status Do(const Step& step, SteadyTime /*deadline*/) override {
     const bool refused = refuse == done_;
     ++done_;
     return refused ? absl::FailedPreconditionError("the kernel said no") : Run(step, /*forward=*/true);

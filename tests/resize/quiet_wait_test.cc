@@ -1,14 +1,15 @@
 #include "control/resize/quiet_wait.h"
 
+#include "dataplane/base/steady_time.h"
 #include "gtest/gtest.h"
 
 namespace sluice {
 namespace {
 
-constexpr absl::Time kStart = absl::UnixEpoch();
+constexpr SteadyTime kStart = SteadyTime();
 constexpr absl::Duration kMs = absl::Milliseconds(1);
 
-absl::Time At(int ms) {
+SteadyTime At(int ms) {
   return kStart + ms * kMs;
 }
 

@@ -7,6 +7,7 @@
 
 #include "control/offload/offload.h"
 #include "control/resize/resizer.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/lanes/lanes_fixture.h"
 
 namespace sluice {
@@ -31,7 +32,7 @@ class ResizeTest : public LanesTest {
     log_.clear();
   }
   absl::StatusOr<ResizePlan> Resize(uint32_t pairs, std::optional<Lever> lever = std::nullopt, bool dry_run = false) {
-    return resizer_->Resize({pairs, lever, /*force=*/false}, dry_run, absl::InfiniteFuture());
+    return resizer_->Resize({pairs, lever, /*force=*/false}, dry_run, SteadyTime::InfiniteFuture());
   }
   // Expects that ports, lanes, dataplane and resizer have this number of pairs, and that XDP is on.
   void ExpectPairs(uint32_t pairs) {

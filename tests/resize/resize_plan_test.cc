@@ -192,6 +192,10 @@ TEST(PlanResize, WarnsWhenGuestOffloadsCostPackets) {
 TEST(PlanWorkers, RefusesMoreWorkersThanCores) {
   EXPECT_FALSE(PlanWorkers(Guest(4), 0).ok());
   EXPECT_FALSE(PlanWorkers(Guest(4), 5).ok());
+  ResizeState large = Guest(4);
+  large.usable_cores = 128;
+  EXPECT_TRUE(PlanWorkers(large, 64).ok());
+  EXPECT_EQ(PlanWorkers(large, 65).status().message(), "65 workers are more than the 64 this build handles");
   EXPECT_EQ(PlanWorkers(Guest(4), 4)->lever, Lever::kNone);
   EXPECT_EQ(PlanWorkers(Guest(4), 2)->lever, Lever::kCores);
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "control/port/port_set.h"
 #include "control/resize/resize_plan.h"
+#include "dataplane/base/steady_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/resize/device_model.h"
@@ -95,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Resize, EveryPlan,
 TEST_P(EveryPlan, LeadsToTheNewStateUnderTheKernelsRules) {
   Machine machine = Before();
   MachineActions actions(machine);
-  const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfiniteFuture());
+  const ResizeOutcome outcome = RunPlan(Plan(), actions, SteadyTime::InfiniteFuture());
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kDone) << outcome.error;
   EXPECT_EQ(machine.Describe(), After().Describe());
 }
@@ -106,7 +107,7 @@ TEST_P(EveryPlan, RefusedAtAnyStepLeavesTheOldState) {
     Machine machine = Before();
     MachineActions actions(machine);
     actions.refuse = k;
-    const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfiniteFuture());
+    const ResizeOutcome outcome = RunPlan(Plan(), actions, SteadyTime::InfiniteFuture());
     EXPECT_EQ(outcome.state, ResizeOutcome::State::kRolledBack) << outcome.error;
     EXPECT_EQ(machine.Describe(), Before().Describe());
   }
@@ -119,7 +120,7 @@ TEST_P(EveryPlan, AgentDeadAfterAnyStepIsFollowedByOldOrNew) {
     begun.steps.resize(k);
     Machine machine = Before();
     MachineActions actions(machine);
-    ASSERT_EQ(RunPlan(begun, actions, absl::InfiniteFuture()).state, ResizeOutcome::State::kDone);
+    ASSERT_EQ(RunPlan(begun, actions, SteadyTime::InfiniteFuture()).state, ResizeOutcome::State::kDone);
     TakeOver(machine);
     ExpectOldOrNew(machine);
   }
@@ -140,7 +141,7 @@ TEST_P(EveryPlan, AgentDeadBetweenTwoLanesIsFollowedByOldOrNew) {
       begun.steps.resize(k);
       Machine machine = Before();
       MachineActions actions(machine);
-      ASSERT_EQ(RunPlan(begun, actions, absl::InfiniteFuture()).state, ResizeOutcome::State::kDone);
+      ASSERT_EQ(RunPlan(begun, actions, SteadyTime::InfiniteFuture()).state, ResizeOutcome::State::kDone);
       for (uint32_t i = 0; i < lanes_done; ++i) {
         ASSERT_TRUE((kind == StepKind::kCloseLanes  ? machine.CloseLane(plan.from - 1 - i)
                      : kind == StepKind::kMakeLanes ? machine.MakeLane(low + i)

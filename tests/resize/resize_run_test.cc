@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "dataplane/base/steady_time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 // Remembers the steps that are in force. Fails at the steps that a test names.
 class FakeActions : public ResizeActions {
  public:
-  absl::Status Do(const Step& step, absl::Time /*deadline*/) override {
+  absl::Status Do(const Step& step, SteadyTime /*deadline*/) override {
     log.push_back("do " + step.text);
     if (step.text == fails_to_do) {
       return absl::FailedPreconditionError("the kernel said no");
@@ -51,7 +51,7 @@ ResizePlan Plan() {
 
 TEST(RunPlan, DoesEveryStepInOrder) {
   FakeActions actions;
-  const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfiniteFuture());
+  const ResizeOutcome outcome = RunPlan(Plan(), actions, SteadyTime::InfiniteFuture());
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kDone);
   EXPECT_THAT(actions.in_force, ElementsAre("memory", "suspend", "channels", "resume", "place"));
   EXPECT_EQ(outcome.steps.size(), 5U);
@@ -64,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(RunPlan, EveryStep, ::testing::Range<size_t>(0, 5));
 TEST_P(EveryStep, ThatFailsLeavesNothingInForce) {
   FakeActions actions;
   actions.fails_to_do = Plan().steps[GetParam()].text;
-  const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfiniteFuture());
+  const ResizeOutcome outcome = RunPlan(Plan(), actions, SteadyTime::InfiniteFuture());
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kRolledBack);
   EXPECT_TRUE(actions.in_force.empty());
   EXPECT_THAT(std::string(outcome.error.message()), HasSubstr(actions.fails_to_do + ": the kernel said no"));
@@ -76,7 +76,7 @@ TEST(RunPlan, GoesOnUndoingPastAnUndoThatFailsAndSaysSo) {
   FakeActions actions;
   actions.fails_to_do = "resume";
   actions.fails_to_undo = "channels";
-  const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfiniteFuture());
+  const ResizeOutcome outcome = RunPlan(Plan(), actions, SteadyTime::InfiniteFuture());
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kRollbackFailed);
   EXPECT_TRUE(actions.in_force.empty());
   EXPECT_THAT(std::string(outcome.error.message()), HasSubstr("stuck"));
@@ -84,7 +84,7 @@ TEST(RunPlan, GoesOnUndoingPastAnUndoThatFailsAndSaysSo) {
 
 TEST(RunPlan, StopsAtTheDeadlineBeforeTheNextStep) {
   FakeActions actions;
-  const ResizeOutcome outcome = RunPlan(Plan(), actions, absl::InfinitePast());
+  const ResizeOutcome outcome = RunPlan(Plan(), actions, SteadyTime::InfinitePast());
   EXPECT_EQ(outcome.state, ResizeOutcome::State::kRolledBack);
   EXPECT_TRUE(absl::IsDeadlineExceeded(outcome.error));
   EXPECT_TRUE(actions.log.empty()) << "no step was begun";

@@ -1,10 +1,14 @@
 #include "control/resize/resizer.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "control/resize/lane_repair.h"
+#include "dataplane/base/steady_time.h"
 #include "tests/resize/resize_fixture.h"
 
 namespace sluice {
@@ -56,6 +60,29 @@ TEST_F(ResizerTest, TheWindowIsBehindFences) {
                           "dataplane: hold 0,1,2,64", "dataplane: release after "));                // spread flows
 }
 
+TEST_F(ResizerTest, LanesWhoseDeviceIsGoneAreMadeAnew) {
+  Start(2);
+  EXPECT_TRUE(lanes_->AllAreBound());
+  for (const auto& [index, lane] : lanes_->lanes()) {
+    kernel_.Unbind(lane.sockets.sockets[0].get());
+  }
+  EXPECT_FALSE(lanes_->AllAreBound());
+  ASSERT_TRUE(resizer_->RemakeLanes().ok());
+  ExpectPairs(2);
+  EXPECT_EQ(resizer_->wanted_pairs(), 2U);
+}
+
+TEST_F(ResizerTest, ADeviceThatCameBackWithFewerPairsHasThemAll) {
+  Start(3);
+  fakes_[0]->pairs = 2;
+  for (const auto& [index, lane] : lanes_->lanes()) {
+    kernel_.Unbind(lane.sockets.sockets[0].get());
+  }
+  ASSERT_TRUE(resizer_->RemakeLanes().ok());
+  ExpectPairs(2);
+  EXPECT_EQ(resizer_->wanted_pairs(), 3U);
+}
+
 TEST_F(ResizerTest, EachStepsCallsAreTimed) {
   Start(2);
   ASSERT_TRUE(Resize(3).ok());
@@ -83,12 +110,23 @@ TEST_F(ResizerTest, ADryRunOnlyLooks) {
   EXPECT_FALSE(resizer_->last_resize().has_value());
 }
 
+TEST_F(ResizerTest, RefusesWhileAPortsProgramsDoNotSeeItsPackets) {
+  Start(2);
+  fakes_[1]->found.programs = absl::FailedPreconditionError("somebody else's program is there");
+  const absl::Status refused = Resize(4).status();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("eth1: somebody else's program"));
+  EXPECT_FALSE(resizer_->last_resize().has_value());
+  fakes_[1]->found = {};
+  EXPECT_TRUE(Resize(4).ok());
+}
+
 TEST_F(ResizerTest, RefusesWhileTheDataplaneIsDown) {
   Start(2);
   Die();
   EXPECT_THAT(std::string(Resize(4).status().message()), HasSubstr("it is being restarted"));
-  EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetWorkers(1, absl::InfiniteFuture()).status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetPlacement({3, {}}, absl::InfiniteFuture())));
+  EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetWorkers(1, SteadyTime::InfiniteFuture()).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(resizer_->SetPlacement({3, {}}, SteadyTime::InfiniteFuture())));
   EXPECT_TRUE(Resize(4, std::nullopt, /*dry_run=*/true).ok()) << "a plan needs no dataplane";
   EXPECT_FALSE(placement_->wish().workers.has_value());
 }
@@ -188,28 +226,59 @@ TEST_F(ResizerTest, SpreadChangesTablesAloneAndIsUndoneByThem) {
   EXPECT_EQ(resizer_->active_pairs(), 1U);
 }
 
+TEST_F(ResizerTest, WhatTheHostMayMixCountsWhereFlowsAreAnswered) {
+  for (FakePort* port : fakes_) {
+    port->info().has_rss = true;
+  }
+  Start(2);
+  const auto resize_under_traffic = [&](uint32_t pairs, bool answered) {
+    std::atomic<bool> over = false;
+    std::thread traffic([&] {
+      while (!over) {
+        for (LanePortStats& port : stats_->lanes[0].ports) {
+          port.rx_packets.Add(1);
+          port.tx_packets.Add(answered ? 1 : 0);
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+    EXPECT_TRUE(Resize(pairs, Lever::kSpread).ok());
+    over = true;
+    traffic.join();
+    return Last().costs.reordered;
+  };
+  EXPECT_GT(resize_under_traffic(1, /*answered=*/true), 0U);
+  EXPECT_EQ(resize_under_traffic(2, /*answered=*/true), 0U) << "flows move to lane 1, which gets nothing";
+  EXPECT_EQ(resize_under_traffic(1, /*answered=*/false), 0U) << "the host has no reason to move a flow";
+  for (FakePort* port : fakes_) {
+    port->info().is_virtio = false;
+  }
+  EXPECT_EQ(resize_under_traffic(2, /*answered=*/true), 0U);
+  EXPECT_EQ(resize_under_traffic(1, /*answered=*/true), 0U);
+}
+
 TEST_F(ResizerTest, WorkersAreSetAndStaySetOverResizes) {
   Start(2);
-  ASSERT_TRUE(resizer_->SetWorkers(1, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(resizer_->SetWorkers(1, SteadyTime::InfiniteFuture()).ok());
   EXPECT_EQ(placement_->workers(), 1U);
   EXPECT_EQ(resizer_->WorkersFor(4), 1U);
   EXPECT_EQ(Last().lever, Lever::kCores);
   ASSERT_TRUE(Resize(4).ok());
   EXPECT_EQ(placement_->workers(), 1U);
-  EXPECT_TRUE(absl::IsInvalidArgument(resizer_->SetWorkers(5, absl::InfiniteFuture()).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(resizer_->SetWorkers(5, SteadyTime::InfiniteFuture()).status()));
 }
 
 TEST_F(ResizerTest, APlacementIsMadeAsWishedOrNotAtAll) {
   Start(2);
-  ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, SteadyTime::InfiniteFuture()).ok());
   EXPECT_THAT(placement_->worker_cores(), ElementsAre(3));
   connection_.refused["cores 2 lanes 0:0 1:0 64:0"] = absl::InternalError("no thread");
-  EXPECT_EQ(resizer_->SetPlacement({1, {2}}, absl::InfiniteFuture()).message(), "no thread");
+  EXPECT_EQ(resizer_->SetPlacement({1, {2}}, SteadyTime::InfiniteFuture()).message(), "no thread");
   EXPECT_THAT(placement_->worker_cores(), ElementsAre(3));
   EXPECT_THAT(placement_->usable_cores(), ElementsAre(3));
   EXPECT_THAT(placement_->wish().cores, ElementsAre(3));
   log_.clear();
-  ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, absl::InfiniteFuture()).ok());
+  ASSERT_TRUE(resizer_->SetPlacement({1, {3}}, SteadyTime::InfiniteFuture()).ok());
   EXPECT_THAT(log_, IsEmpty()) << "the placement is as wished already";
 }
 
@@ -239,9 +308,14 @@ TEST_F(ResizerTest, CountsTheCostsOfAResize) {
   fakes_[0]->counters[1].packets[SLUICE_VERDICT_BRIDGED] = 9;
   EXPECT_EQ(FramesOnBridges(Objects()), 2);
   kernel_.drops_of_each.rx_ring_full = 1;
-  stats_->lanes[1].ports[0].drops[0].Add(3);
+  stats_->lanes[1].ports[0].CountDrops(DropReason::kTxRingFull, 3);
+  stats_->lanes[1].ports[0].CountDrops(DropReason::kFunction, 100);
+  fakes_[1]->counters[0].packets[SLUICE_VERDICT_OVERLOADED] = 2;
   const ResizeCosts costs = CountCosts(Objects()) - before;
-  EXPECT_EQ(costs.lost, 3 + 3 * kPorts) << "3 drops by the dataplane, and one at each socket of three lanes";
+  EXPECT_EQ(costs.lost, (Losses{{"tx_ring_full", 3}, {"kernel_rx_ring_full", 3 * kPorts}, {"overloaded", 2}}))
+      << "of the kernel one at each socket of three lanes; what the function drops is not lost";
+  EXPECT_EQ(Sum(costs.lost), 5 + 3 * kPorts);
+  EXPECT_EQ((costs + costs).lost.at("tx_ring_full"), 6U);
   EXPECT_EQ(costs.held, 0U);
 }
 
@@ -309,11 +383,21 @@ TEST_F(TakeoverTest, ABridgeLaneThatWasNotReadyIsMadeAgain) {
 }
 
 TEST_F(TakeoverTest, FewerPairsGetTrafficAfterTheSpreadLever) {
+  for (FakePort* port : fakes_) {
+    port->info().has_rss = true;
+  }
   Leave(4, {4, 4}, 4);
   state_.Update([](SavedState& state) { state.set_active_pairs(3); });
   ASSERT_TRUE(resizer_->TakeOver().ok());
   EXPECT_EQ(resizer_->active_pairs(), 3U);
   EXPECT_EQ(resizer_->wanted_pairs(), 3U);
+}
+
+TEST_F(TakeoverTest, WithoutRssAllPairsGetTrafficWhateverTheStateSays) {
+  Leave(4, {4, 4}, 4);
+  state_.Update([](SavedState& state) { state.set_active_pairs(3); });
+  ASSERT_TRUE(resizer_->TakeOver().ok());
+  EXPECT_EQ(resizer_->active_pairs(), 4U);
 }
 
 TEST_F(TakeoverTest, AnInterruptedSpreadIsRestored) {

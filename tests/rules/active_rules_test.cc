@@ -117,7 +117,7 @@ TEST_F(ActiveRulesTest, WithoutSomeOrNone) {
 TEST(MakeRuleTest, SaysEverythingThatIsWrong) {
   const auto rule = MakeRule({{"proto", "tpc"}, {"in_port", "dmz"}}, kPorts);
   ASSERT_FALSE(rule.ok());
-  EXPECT_THAT(std::string(rule.status().message()), HasSubstr("action: missing; allowed: dataplane, pass, drop"));
+  EXPECT_THAT(std::string(rule.status().message()), HasSubstr("action: missing; allowed: dataplane, pass, both, drop"));
   EXPECT_THAT(std::string(rule.status().message()), HasSubstr("proto: 'tpc' is not allowed"));
   EXPECT_THAT(std::string(rule.status().message()), HasSubstr("in_port: 'dmz' is no port; allowed: wan, lan"));
 }

@@ -1,5 +1,7 @@
 #include "control/serve/function_requests.h"
 
+#include <cmath>
+#include <functional>
 #include <string>
 
 #include "tests/serve/serve_fixture.h"
@@ -21,11 +23,21 @@ class FunctionRequestsTest : public ServeTest {
     return s;
   }
 
+  // Of command `sources`: source, packets, bytes, idle.
+  static dataplane::FunctionPage::Row GoodRow() {
+    dataplane::FunctionPage::Row row;
+    row.add_values()->set_text("10.0.0.1");
+    row.add_values()->set_number(3);
+    row.add_values()->set_number(300);
+    row.add_values()->set_seconds(1.5);
+    return row;
+  }
+
   wire::FunctionRequest request_;
 };
 
 TEST_F(FunctionRequestsTest, AnswersWithTheCommandsColumns) {
-  connection_.page.add_rows()->add_values()->set_text("10.0.0.1");
+  *connection_.page.add_rows() = GoodRow();
   connection_.page.set_next_cursor("17");
   request_.set_cursor(std::string(kMaxCursorBytes, 'c'));
   const absl::StatusOr<wire::FunctionResponse> answer = AnswerFunction(request_, served_);
@@ -55,6 +67,39 @@ TEST_F(FunctionRequestsTest, ACursorIsBoundedInBothDirections) {
   request_.clear_cursor();
   connection_.page.set_next_cursor(std::string(kMaxCursorBytes + 1, 'c'));
   EXPECT_TRUE(absl::IsInternal(AnswerFunction(request_, served_).status()));
+}
+
+TEST_F(FunctionRequestsTest, APageThatIsNoneIsRefused) {
+  request_.set_most_rows(2);
+  const std::function<void(dataplane::FunctionPage&)> lies[] = {
+      [](auto& page) { page.mutable_rows(0)->mutable_values()->RemoveLast(); },
+      [](auto& page) { page.mutable_rows(0)->add_values()->set_number(1); },
+      [](auto& page) { page.mutable_rows(0)->mutable_values(0)->set_number(1); },
+      [](auto& page) { page.mutable_rows(0)->mutable_values(1)->set_text("many"); },
+      [](auto& page) { page.mutable_rows(0)->mutable_values(3)->set_seconds(std::nan("")); },
+      [](auto& page) { page.mutable_rows(0)->mutable_values(3)->set_seconds(HUGE_VAL); },
+      [](auto& page) {
+        *page.add_rows() = GoodRow();
+        *page.add_rows() = GoodRow();
+      },
+      [](auto& page) { page.set_next_cursor("the same"); },
+  };
+  for (const auto& lie : lies) {
+    connection_.page.Clear();
+    *connection_.page.add_rows() = GoodRow();
+    request_.set_cursor("the same");
+    ASSERT_TRUE(AnswerFunction(request_, served_).ok());
+    lie(connection_.page);
+    EXPECT_TRUE(absl::IsInternal(AnswerFunction(request_, served_).status()));
+  }
+}
+
+TEST_F(FunctionRequestsTest, TextOfTheDataplaneHasNoControlCharacters) {
+  *connection_.page.add_rows() = GoodRow();
+  connection_.page.mutable_rows(0)->mutable_values(0)->set_text("\x1b]0;mine\x07" + std::string(10000, 'x'));
+  const absl::StatusOr<wire::FunctionResponse> answer = AnswerFunction(request_, served_);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->rows(0).values(0).text(), "?]0;mine?" + std::string(4096 - 9, 'x'));
 }
 
 TEST_F(FunctionRequestsTest, NeedsADataplane) {

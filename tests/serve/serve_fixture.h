@@ -1,4 +1,4 @@
-// What requests are served from: the agent's objects, over ports, a dataplane and a kernel in memory.
+// The agent's objects that answer requests, over ports, a dataplane and a kernel in memory.
 #ifndef SLUICE_TESTS_SERVE_SERVE_FIXTURE_H_
 #define SLUICE_TESTS_SERVE_SERVE_FIXTURE_H_
 
@@ -28,8 +28,9 @@ class ServeTest : public ResizeTest {
   Steering steering_{ports_, *offload_, state_, [] { return absl::OkStatus(); },
                      [] { return std::vector<sluice_address>(); }};
   FunctionHost function_;
-  Served served_{config_,     function_, ports_,    dataplane_, supervisor_,
-                 *placement_, *lanes_,   *offload_, steering_,  *resizer_};
+  Autoscaler autoscaler_{Objects(), *resizer_, state_, {.automatic = true}};
+  Served served_{config_, function_, ports_,    dataplane_, supervisor_, *placement_,
+                 *lanes_, *offload_, steering_, *resizer_,  autoscaler_};
 };
 
 }  // namespace sluice

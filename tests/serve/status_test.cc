@@ -70,6 +70,26 @@ TEST_F(StatusTest, QueuesThatWereClosedKeepTheirCounts) {
   EXPECT_EQ(port.closed_queues(0).rx_packets(), 7U);
 }
 
+TEST_F(StatusTest, ADeviceWithMoreQueuesThanSluiceHasNoMoreCounters) {
+  Start(2);
+  stats_->lanes[kBridgeLane].ports[0].rx_packets.Add(7);
+  fakes_[0]->info().max_pairs = 4096;
+  const wire::Port port = MakeStatus(served_, times_).ports(0);
+  EXPECT_EQ(port.closed_queues_size(), 0) << "the bridge's counters are no queue's";
+  EXPECT_EQ(port.bridge().rx_packets(), 7U);
+  EXPECT_EQ(MakeStats(served_).ports(0).closed_queues_size(), 0);
+}
+
+TEST_F(StatusTest, TimesThatADataplaneSetsBackMakeNoShare) {
+  Start(1);
+  stats_->workers[0].busy_ns.Set(UINT64_MAX - 5);
+  stats_->workers[0].idle_ns.Set(UINT64_MAX - 5);
+  double ratio = MakeStatus(served_, times_).workers(0).busy_ratio();
+  EXPECT_TRUE(ratio >= 0 && ratio <= 1) << ratio;
+  stats_->workers[0].busy_ns.Set(3);
+  EXPECT_EQ(MakeStatus(served_, times_).workers(0).busy_ratio(), 0.0);
+}
+
 TEST_F(StatusTest, TheBalanceCountsOffloadedPacketsAsReceived) {
   Start(1);
   stats_->lanes[0].ports[0].rx_packets.Add(5);

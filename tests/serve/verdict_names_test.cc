@@ -21,8 +21,8 @@ TEST(VerdictNames, AreDifferentForEach) {
 
 TEST(VerdictNames, OnlyDropsInXdpDoNotLeaveXdp) {
   EXPECT_TRUE(LeavesXdp(SLUICE_VERDICT_DOWN_DROP)) << "clsact drops these packets, so they leave XDP";
-  for (const sluice_verdict drop :
-       {SLUICE_VERDICT_DROP, SLUICE_VERDICT_MALFORMED, SLUICE_VERDICT_BLOCKED, SLUICE_VERDICT_OVERLOADED}) {
+  for (const sluice_verdict drop : {SLUICE_VERDICT_DROP, SLUICE_VERDICT_MALFORMED, SLUICE_VERDICT_BLOCKED,
+                                    SLUICE_VERDICT_OVERLOADED, SLUICE_VERDICT_UNREADABLE, SLUICE_VERDICT_FRAGMENT}) {
     EXPECT_FALSE(LeavesXdp(drop)) << VerdictName(drop);
   }
 }

@@ -56,8 +56,9 @@ class SteeringTest : public LanesTest {
 
 TEST_F(SteeringTest, FillsTheIdleBankOfAllPortsThenFlips) {
   ASSERT_TRUE(steering_->Start({Rule("1"), Rule("2")}).ok());
-  EXPECT_THAT(log_, ElementsAre("grace period", "eth0: fill 2", "eth1: fill 2", "eth0: flip", "eth1: flip",
-                                "eth0: blocklist off", "eth1: blocklist off"));
+  EXPECT_THAT(log_,
+              ElementsAre("grace period", "eth0: fill 2", "eth1: fill 2", "eth0: flip", "eth1: flip",
+                          "eth0: allowlist off", "eth1: allowlist off", "eth0: blocklist off", "eth1: blocklist off"));
   EXPECT_THAT(Ids(), ElementsAre(1, 2));
   EXPECT_TRUE(fakes_[0]->rules.front().fresh) << "its counter starts at zero";
   EXPECT_FALSE(steering_->active_rules().front().fresh);
@@ -77,7 +78,7 @@ TEST_F(SteeringTest, RulesArePutBackWhenDecisionsCannotBeWithdrawn) {
   offload_->Follow();
   ASSERT_TRUE(offload_->on()) << offload_->why_not();
   ASSERT_TRUE(steering_->Start({Rule("1")}).ok());
-  connection_.refused["epoch 4 with 0 fds"] = absl::InternalError("no");
+  connection_.refused["epoch 5 with 0 fds"] = absl::InternalError("no");
   EXPECT_EQ(steering_->ChangeRules({Rule("2"), Rule("3")}).message(), "no");
   EXPECT_THAT(Ports(steering_->rules()), ElementsAre("1"));
   for (const FakePort* port : fakes_) {
@@ -164,12 +165,27 @@ TEST_F(SteeringTest, PortsHearOfAddressesThatChange) {
   EXPECT_THAT(log_, IsEmpty());
 }
 
+TEST_F(SteeringTest, EachPortHearsOfTheGroupsThatWereJoinedOnIt) {
+  steering_->FollowAddresses();
+  log_.clear();
+  fakes_[1]->groups->resize(1);
+  steering_->FollowAddresses();
+  EXPECT_THAT(log_, ElementsAre("eth0: locals 2", "eth1: locals 2 and groups 1"));
+  log_.clear();
+  steering_->FollowAddresses();
+  EXPECT_THAT(log_, IsEmpty());
+  fakes_[1]->groups = absl::InternalError("no list");
+  addresses_->resize(3);
+  steering_->FollowAddresses();
+  EXPECT_THAT(log_, IsEmpty()) << "groups that cannot be read are not groups that were left";
+}
+
 TEST_F(SteeringTest, WithoutABlocklistThereIsNothingToUnblock) {
-  EXPECT_EQ(*steering_->Unblock({sluice_prefix{}}), 0U);
-  EXPECT_TRUE(steering_->ReplaceBlocklist({}).ok());
-  EXPECT_FALSE(steering_->blocklist().has_value());
+  EXPECT_EQ(*steering_->RemoveFromList(ListKind::kBlock, {sluice_prefix{}}), 0U);
+  EXPECT_TRUE(steering_->ReplaceList(ListKind::kBlock, {}).ok());
+  EXPECT_FALSE(steering_->list(ListKind::kBlock).has_value());
   fakes_[1]->refused = {"blocklist off"};
-  EXPECT_FALSE(steering_->ReplaceBlocklist({}).ok());
+  EXPECT_FALSE(steering_->ReplaceList(ListKind::kBlock, {}).ok());
 }
 
 }  // namespace

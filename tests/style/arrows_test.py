@@ -20,7 +20,7 @@ from tests.style import sources
 FLOORS = {
     "dataplane": ("base", "contract", "net", "function", "functions", "io", "offload", "lane", "worker", "process"),
     "control": ("wire", "kernel", "rules", "config", "doctor", "metrics", "state", "port", "dataplane",
-                "function", "lanes", "offload", "steering", "resize", "apply", "serve", "agent"),
+                "function", "lanes", "offload", "steering", "resize", "autoscale", "apply", "serve", "agent"),
     "bpf": ("",),
 }
 # Rooms outside of that order, each with the rooms that it may include from; no room may include from it. sluicectl

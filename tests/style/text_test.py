@@ -68,3 +68,21 @@ def test_header_guards_are_named_after_the_file():
             yield 1, f"no guard {guard}"
 
     problems(check)
+
+
+# The wall clock may be set at any moment, so no deadline and no measurement may come from it. A moment for people to
+# read could; there is none yet (spdlog stamps the log by itself).
+WALL_CLOCK = re.compile(r"absl::Now\(|absl::Time\b|system_clock|CLOCK_REALTIME|gettimeofday\("
+                        r"|\btime\((NULL|nullptr|0|&)")
+
+
+def test_no_deadline_comes_from_the_wall_clock():
+    """dataplane/base/steady_time.h is for deadlines."""
+    def check(path, text):
+        if path.suffix not in sources.CPP or not sources.is_product(path):
+            return
+        for number, line in enumerate(text.split("\n"), 1):
+            if WALL_CLOCK.search(line.partition("//")[0]):
+                yield number, "the wall clock; for a deadline take SteadyTime (dataplane/base/steady_time.h)"
+
+    problems(check)

@@ -96,6 +96,9 @@ Direction TrafficDirection::Report(int64_t interval_ns, bool per_flow) const {
     out.set_received(row.received);
     out.set_missing(row.missing);
     out.set_longest_gap_ns(row.longest_gap_ns);
+    out.set_latency_p50_ns(row.latency_p50_ns);
+    out.set_latency_p99_ns(row.latency_p99_ns);
+    out.set_latency_max_ns(row.latency_max_ns);
   }
   for (uint32_t i = 0; per_flow && i < sender_.flows(); ++i) {
     const FlowTotals& flow = ledger.flow(i);

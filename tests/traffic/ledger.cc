@@ -81,11 +81,13 @@ ArrivalKind Ledger::Record(const Arrival& arrival) {
   if (row != nullptr) {
     ++row->received;
     row->missing = missing();
+    row_latency_.Add(arrival.latency_ns);
   }
   return kind;
 }
 
 void Ledger::Close(uint32_t flow, uint64_t sent, int64_t last_send_ns) {
+  FinishRow();
   Flow& f = flows_[flow];
   f.totals.sent = sent;
   totals_.sent += sent;
@@ -103,12 +105,24 @@ void Ledger::RecordGap(uint32_t index, int64_t gap_ns) {
   }
 }
 
+void Ledger::FinishRow() {
+  if (timeline_.empty()) {
+    return;
+  }
+  TimelineRow& row = timeline_.back();
+  row.latency_p50_ns = row_latency_.Percentile(0.5);
+  row.latency_p99_ns = row_latency_.Percentile(0.99);
+  row.latency_max_ns = row_latency_.max_ns();
+}
+
 TimelineRow* Ledger::RowAt(int64_t at_ns) {
   if (interval_ns_ <= 0) {
     return nullptr;
   }
   const int64_t wanted = std::clamp<int64_t>((at_ns - start_ns_) / interval_ns_, 0, kMaxRows - 1);
   while (static_cast<int64_t>(timeline_.size()) <= wanted) {
+    FinishRow();
+    row_latency_ = {};
     TimelineRow row;
     row.missing = timeline_.empty() ? 0 : timeline_.back().missing;  // the same if the interval has no arrivals
     timeline_.push_back(row);

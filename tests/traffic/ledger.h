@@ -61,6 +61,9 @@ struct TimelineRow {
   uint64_t received = 0;  // in this interval
   uint64_t missing = 0;   // at the end of it
   int64_t longest_gap_ns = 0;
+  int64_t latency_p50_ns = 0;  // of the packets received in this interval
+  int64_t latency_p99_ns = 0;
+  int64_t latency_max_ns = 0;
 };
 
 class Ledger {
@@ -94,6 +97,7 @@ class Ledger {
   ArrivalKind Place(Flow& flow, uint32_t sequence);
   void RecordGap(uint32_t index, int64_t gap_ns);
   TimelineRow* RowAt(int64_t at_ns);
+  void FinishRow();
 
   std::vector<Flow> flows_;
   Totals totals_;
@@ -101,6 +105,7 @@ class Ledger {
   const int64_t start_ns_;
   const int64_t interval_ns_;
   std::vector<TimelineRow> timeline_;
+  Histogram row_latency_;  // of the last row
   // Relaxed: each number stands alone and publishes nothing else. Only Record() writes.
   std::atomic<uint64_t> received_{0};
   std::atomic<uint64_t> missing_{0};

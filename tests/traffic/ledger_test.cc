@@ -162,6 +162,26 @@ TEST(Ledger, FlowThatNeverComesBackWasBlockedUntilTheLastSending) {
   EXPECT_EQ(ledger.totals().longest_gap_flow, 1u);
 }
 
+TEST(Ledger, TimelineShowsTheLatencyOfEachInterval) {
+  Ledger ledger(1, kStartNs, 10 * kSpacingNs);
+  const auto record = [&](uint64_t sequence, int64_t latency_ns) {
+    Arrival arrival = Packet(sequence);
+    arrival.latency_ns = latency_ns;
+    ledger.Record(arrival);
+  };
+  for (uint64_t i = 0; i < 9; ++i) {
+    record(i, 10);
+  }
+  record(9, 15);
+  record(10, 5);
+  ledger.Close(0, 11, kStartNs + 10 * kSpacingNs);
+  ASSERT_EQ(ledger.timeline().size(), 2u);
+  EXPECT_EQ(ledger.timeline()[0].latency_p50_ns, 10);
+  EXPECT_EQ(ledger.timeline()[0].latency_p99_ns, 15);
+  EXPECT_EQ(ledger.timeline()[0].latency_max_ns, 15);
+  EXPECT_EQ(ledger.timeline()[1].latency_max_ns, 5) << "the last interval, too";
+}
+
 TEST(Ledger, TimelineShowsTheMissingPacketsAtEachIntervalsEnd) {
   Ledger ledger(1, kStartNs, 10 * kSpacingNs);
   for (uint64_t i = 0; i < 10; ++i) {

@@ -218,6 +218,7 @@ absl::StatusOr<Report> RunTraffic(const Options& options) {
 
   Report report;
   report.set_run(run);
+  report.set_start_ns(start_ns);
   report.set_seconds(static_cast<double>(end_ns - start_ns) / kNsPerSecond);
   report.set_exact(true);
   for (const auto& direction : directions) {

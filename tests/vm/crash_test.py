@@ -76,3 +76,27 @@ def test_agent_killed_while_xdp_is_off():
         wait_still(function)
         assert function.stop().rc == 0, function.agent.output()
         assert vm.kernel_state() == before
+
+
+# Kills every dataplane that the agent starts, until it no longer starts them at once.
+KILL_UNTIL_THE_AGENT_WAITS = """
+end=$(($(date +%s) + 30))
+while [ $(date +%s) -lt $end ]; do
+	for i in 1 2 3 4 5 6; do pidof sluice-dataplane >/dev/null && break; sleep 0.1; done
+	kill -9 $(pidof sluice-dataplane) 2>/dev/null || break
+done
+date -s @$(($(date +%s) - 3600))
+"""
+
+
+def test_a_clock_that_is_set_moves_no_deadline():
+    """Back by an hour while a restart is due, then on again while a resize runs."""
+    with booted("6.12") as vm:
+        function = vm.start("reflect", queue_pairs=2)
+        vm.guest.run(KILL_UNTIL_THE_AGENT_WAITS, timeout=120).check()
+        wait_running(function)
+        vm.guest.run("(sleep 0.2; date -s @$(($(date +%s) + 7200))) & sluicectl queues set 4; wait").check()
+        assert function.status()["last_resize"]["result"] == "done"
+        assert function.status()["ports"][0]["queue_pairs"]["current"] == 4
+        wait_still(function)
+        assert function.stop().rc == 0, function.agent.output()

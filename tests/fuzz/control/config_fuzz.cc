@@ -40,7 +40,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Require(names.insert(port.name).second && netdevs.insert(port.netdev).second);
     Require(!port.netdev.empty() && port.netdev.size() <= 15);
   }
-  Require(config->dataplane.queue_pairs >= 1 && config->dataplane.queue_pairs <= SLUICE_MAX_QUEUES);
+  Require(config->dataplane.FirstPairs() >= 1 && config->dataplane.FirstPairs() <= SLUICE_MAX_QUEUES);
+  Require(config->dataplane.queue_pairs_min <= config->dataplane.queue_pairs_max.value_or(SLUICE_MAX_QUEUES));
   for (const sluice::RuleConfig& rule : config->rules) {
     Require(rule.in_port.empty() || names.count(rule.in_port) == 1);
     Require(rule.src_port_first <= rule.src_port_last && rule.dst_port_first <= rule.dst_port_last);

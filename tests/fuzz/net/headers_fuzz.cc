@@ -144,7 +144,10 @@ void ReadIpv6(Reader& reader, Expected& frame) {
   if (payload != 0 || frame.protocol != 0) {
     reader.EndAfter(payload);
   }
-  for (int i = 0; i < 8 && IsExtension(frame.protocol) && frame.fragment != Fragment::kLater; ++i) {
+  for (int i = 0; IsExtension(frame.protocol) && frame.fragment != Fragment::kLater; ++i) {
+    if (i == 8 || reader.at() > 512) {
+      throw Unreadable();
+    }
     const std::vector<uint8_t> header = reader.Take(8);
     if (frame.protocol == 44) {
       const uint32_t field = header[2] * 256U + header[3];
@@ -154,6 +157,10 @@ void ReadIpv6(Reader& reader, Expected& frame) {
     }
     frame.protocol = header[0];
   }
+  const bool ports = frame.protocol == 6 || frame.protocol == 17 || frame.protocol == 132 || frame.protocol == 136;
+  if (ports && reader.at() > 512 && frame.fragment != Fragment::kLater) {
+    throw Unreadable();
+  }
 }
 
 std::optional<Expected> ReadSlowly(const std::vector<uint8_t>& bytes) try {
@@ -161,7 +168,10 @@ std::optional<Expected> ReadSlowly(const std::vector<uint8_t>& bytes) try {
   Expected frame;
   reader.Take(12);
   frame.ethertype = reader.Word();
-  while (frame.vlans.size() < 3 && (frame.ethertype == 0x8100 || frame.ethertype == 0x88a8)) {
+  while (frame.ethertype == 0x8100 || frame.ethertype == 0x88a8) {
+    if (frame.vlans.size() == 3) {
+      throw Unreadable();
+    }
     frame.vlans.push_back(reader.Word() % 4096);
     frame.ethertype = reader.Word();
   }
@@ -190,7 +200,9 @@ void CheckHeaders(const Headers& headers, const std::optional<Expected>& expecte
   const Expected& frame = expected.value_or(Expected{.network = Network::kUnreadable});
   Require(headers.network == frame.network);
   Require(headers.fragment == frame.fragment);
-  Require(headers.vlan == (frame.vlans.empty() ? sluice::kNoVlan : frame.vlans.front()));
+  const auto id = std::find_if(frame.vlans.begin(), frame.vlans.end(), [](uint32_t vlan) { return vlan != 0; });
+  const uint32_t priority = frame.vlans.empty() ? sluice::kNoVlan : 0;
+  Require(headers.vlan == (id == frame.vlans.end() ? priority : *id));
   Require(headers.vlan_tags == frame.vlans.size());
   Require(headers.ethertype == frame.ethertype);
   Require(headers.l3_offset == frame.l3_offset);
