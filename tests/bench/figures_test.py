@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.bench.benches import guest
-from tests.bench.lib import cpu, figures, load, plot, rounds, traffic, windows
+from tests.bench.lib import cpu, figures, latency, load, plot, rounds, traffic, windows
 from tests.bench.lib.table import Table, cell
 
 
@@ -17,7 +17,8 @@ def report(sent=1000, lost=0, own=0, reordered=0, gap_ns=2_500_000):
         "seconds": 2.0,
         "total": {"sent": sent, "received": sent - lost, "lost": lost, "reordered": reordered, "duplicated": 0,
                   "corrupted": 0, "receiver_dropped": own},
-        "directions": [{"sent_pps": 500.0, "longest_gap_ns": gap_ns, "per_flow": [{"longest_gap_ns": 1_000_000}]}],
+        "directions": [{"sent_pps": 500.0, "longest_gap_ns": gap_ns, "per_flow": [{"longest_gap_ns": 1_000_000}],
+                        "latency_p50_ns": 1_000_000, "latency_p99_ns": 2_000_000, "latency_max_ns": 90_000_000}],
     }
 
 
@@ -84,6 +85,28 @@ def test_what_the_generator_dropped_is_not_lost():
     assert (one.lost, one.own, one.blocked_ms, one.flow_gaps_ms, one.detail) == (2, 3, 2.5, [1.0], {"note": "x"})
     assert traffic.stream(report(lost=2, own=3), changes=0).lost == 0
     json.dumps(one.as_json())
+
+
+def stream_with_a_wait(at_ms, wait_ms, blocked_ms):
+    """Returns a stream of 1 s whose packets take 1 ms, but for one interval."""
+    made = report()
+    made["directions"][0]["timeline"] = [
+        {"at_ms": ms, "received": 0 if ms == 500 else 10, "latency_p50_ns": 1_000_000, "latency_p99_ns": 2_000_000,
+         "latency_max_ns": (wait_ms if ms == at_ms else 3) * 1_000_000} for ms in range(0, 1000, latency.INTERVAL_MS)]
+    return traffic.stream(made, changes=1, last_resize={"blocked_ns": blocked_ms * 1_000_000})
+
+
+def test_streams_are_laid_over_each_other_at_their_longest_waits():
+    failed = traffic.Stream(detail={"failed": "x"})
+    streams = [stream_with_a_wait(200, 40, 100), stream_with_a_wait(700, 60, 50), failed]
+    curve = latency.curves("1->4", streams)["1->4: max"]
+    middle = next(point for point in curve if point.x == latency.AROUND_MS)
+    assert middle.y == 50 and (middle.low, middle.high) == (45, 55)
+    assert all(point.y == 3 for point in curve if point is not middle)
+    assert latency.worst(streams[0])[:2] == (200, 1)
+    rendered = latency.table("Latency", {"1->4": streams, "none": []}).render()
+    assert "1 of 2" in rendered and "60.0" in rendered
+    json.dumps(streams[0].as_json())
 
 
 def test_streams_add_up():

@@ -72,7 +72,7 @@ class Meter:
     ours) use, and `vcpu_seconds`."""
 
     def __init__(self, vm: Vm) -> None:
-        self._qemu = int(run("pgrep", "-P", vm.guest.keeper_pid()).stdout)
+        self._qemu = vm.guest.qemu_pid()
         self._strangers = saturation.Strangers([])
         self._before = self._now()
 

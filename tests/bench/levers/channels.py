@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from tests.bench.levers import guest
-from tests.bench.lib import figures, rounds, traffic, windows
+from tests.bench.lib import figures, latency, plot, rounds, traffic, windows
 from tests.bench.lib.report import Report
 from tests.bench.lib.table import Table
 from tests.bench.peers import naive, testpmd
@@ -158,6 +158,13 @@ def _kernel(kernel: str, chosen: argparse.Namespace, report: Report) -> None:
     report.table(rounds.comparison(f"Lever channels, kernel {kernel}, round by round", streams, pairs,
                                    rounds.PER_CHANGE))
     report.table(_steps_table(f"Lever channels, kernel {kernel}: where the window's time goes", streams))
+    report.table(latency.table(f"Lever channels, kernel {kernel}: latency, beside no change", streams))
+    for way, end in ((f"{_LOW}->{_HIGH}", "grow"), (f"{_HIGH}->{_LOW}", "shrink")):
+        drawn = plot.curves(
+            report.file(f"-latency-{kernel}-{end}.svg"), f"Latency around a resize {way}, kernel {kernel}",
+            f"ms; the longest wait is at {latency.AROUND_MS}", "ms from sending to receiving, medians of the streams",
+            latency.curves("no change", streams["none"]) | latency.curves(way, streams[f"sluice {way}"]))
+        print(f"drawn: {drawn}\n")
     report.keep(f"channels {kernel}", {name: [one.as_json() for one in made] for name, made in streams.items()})
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.bench.lib import load, traffic
+from tests.bench.lib import latency, load, traffic
 from tests.lib import protojson
 from tests.lib.vm import NetworkFunction, Vm
 
@@ -28,7 +28,8 @@ def stream_while(
     vm: Vm, do: Callable[[], dict[str, Any]], *, changes: int, rate: float, flows: int, tap: int = 0
 ) -> traffic.Stream:
     """Measures a stream of new flows while `do` runs; the answer of `do` becomes the stream's detail."""
-    with vm.stream("--per-flow", tap=tap, flows=flows, rate=rate, src_ip=new_flows()) as stream:
+    options = ("--per-flow", "--timeline", str(latency.INTERVAL_MS))
+    with vm.stream(*options, tap=tap, flows=flows, rate=rate, src_ip=new_flows()) as stream:
         time.sleep(LEAD_SECONDS)
         detail = do()
         time.sleep(TAIL_SECONDS)

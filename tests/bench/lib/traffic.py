@@ -10,9 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.bench.lib import figures
+
+
+LATENCY_PARTS = ("p50", "p99", "max")
+
+
+class Interval(NamedTuple):
+    """The latency of the packets that arrived in an interval of a stream."""
+
+    at_ms: float
+    p50_ms: float
+    p99_ms: float
+    max_ms: float
 
 
 @dataclass
@@ -30,6 +42,8 @@ class Stream:
     corrupted: int = 0
     blocked_ms: float = 0.0
     flow_gaps_ms: list[float] = field(default_factory=list)
+    latency_ms: list[float] = field(default_factory=list)  # LATENCY_PARTS
+    timeline: list[Interval] = field(default_factory=list)  # empty: not asked for
     detail: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -39,6 +53,11 @@ class Stream:
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _timeline(direction: dict[str, Any]) -> list[Interval]:
+    return [Interval(row["at_ms"], *(row[f"latency_{part}_ns"] / 1e6 for part in LATENCY_PARTS))
+            for row in direction.get("timeline", []) if row["received"]]
 
 
 def stream(report: dict[str, Any], changes: int, **detail: Any) -> Stream:
@@ -57,6 +76,8 @@ def stream(report: dict[str, Any], changes: int, **detail: Any) -> Stream:
         duplicated=total["duplicated"],
         corrupted=total["corrupted"],
         blocked_ms=direction["longest_gap_ns"] / 1e6,
+        latency_ms=[direction[f"latency_{part}_ns"] / 1e6 for part in LATENCY_PARTS],
+        timeline=_timeline(direction),
         flow_gaps_ms=[round(flow["longest_gap_ns"] / 1e6, 3) for flow in direction.get("per_flow", [])],
         detail=detail,
     )
