@@ -56,16 +56,22 @@ class Device:
         return answer
 
 
-    def lost_by_veth(self, sent):
-        """Returns the number of packets that the test bed itself lost. veth switches its carrier off during `ethtool
-        -L` (drivers/net/veth.c: veth_set_channels) and counts the packets sent meanwhile (net/core/dev.c:
-        __dev_direct_xmit). When XDP is taken off it empties its receive rings without counting (veth_napi_del_range).
-        Neither can hide a loss of ours: veth counts the packets that it handed over, and the balance must have
-        received them all."""
+    def counts_of_veth(self):
+        """Returns the counts that lost_by_veth() compares: (packets handed over, packets dropped, packets in our
+        balance)."""
         counters = [self.dut.counters(netdev) for netdev in self.netdevs]
-        handed_over = sum(counter["rx"]["packets"] for counter in counters)
-        assert self.agent.settled()["balance"]["received"] == handed_over
-        return sent - handed_over + sum(counter["tx"]["dropped"] for counter in counters)
+        received = self.agent.settled()["balance"]["received"]
+        return sum(c["rx"]["packets"] for c in counters), sum(c["tx"]["dropped"] for c in counters), received
+
+    def lost_by_veth(self, sent, before=(0, 0, 0)):
+        """Returns the number of packets, of those `sent` after the counts `before`, that the test bed itself lost. veth
+        switches its carrier off during `ethtool -L` (drivers/net/veth.c: veth_set_channels) and counts the packets sent
+        meanwhile (net/core/dev.c: __dev_direct_xmit). When XDP is taken off it empties its receive rings without
+        counting (veth_napi_del_range). Neither can hide a loss of ours: veth counts the packets that it handed over,
+        and the balance must have received them all."""
+        handed_over, dropped, received = (now - then for now, then in zip(self.counts_of_veth(), before))
+        assert received == handed_over
+        return sent - handed_over + dropped
 
 
 class Reflector(Device):

@@ -20,30 +20,36 @@ def wait_for(function, holds, words):
 
 @pytest.mark.parametrize("rss", [False, True], ids=["channels", "spread"])
 def test_pairs_follow_the_load(rss):
-    """Loops on the worker's CPU leave it little, so that a closed loop of packets fills it, however fast the machine
-    is."""
+    """A flood fills the worker, however fast the machine is, and takes the room of other packets; so the stream whose
+    packets are counted begins when it has ended.
+
+    With hash=on QEMU itself looks for the queue of a packet that it has read from one of the tap's queues. When that
+    queue was without buffers once, it reads this queue of the tap no more, so flows end in the tap after a flood
+    (deploy/README.md). The packets that reached the guest are counted then."""
     with booted("6.12", rss=rss) as vm:
         before = vm.kernel_state()
         function = vm.start("reflect", queue_pairs='"auto"')
         assert (auto(function)["mode"], auto(function)["pairs"], auto(function)["max"]) == ("auto", 1, 4)
-        core = function.status()["workers"][0]["core"]
-        loop = f"taskset -c {core} sh -c 'while [ ! -e /tmp/enough ]; do :; done'"
-        loops = vm.guest.spawn(f"for i in 1 2 3; do {loop} & done; wait")
-        with vm.stream("--window", "512", "--settle", "2", flows=64, rate=0) as stream:
+        with vm.stream(flows=64, rate=0) as flood:
             wait_for(function, lambda pairs: pairs > 1, "more pairs")
-            vm.guest.run("touch /tmp/enough").check()
-            assert loops.wait().rc == 0
             grown = function.status()
         assert len(grown["workers"]) > 1, grown["workers"]
-        counts = tuple(stream.total[key] for key in ("lost", "duplicated", "corrupted"))
-        assert counts == (0, 0, 0), stream.report
+        assert flood.total["received"] > 0 and flood.total["duplicated"] == flood.total["corrupted"] == 0, flood.report
+        # A hold is 50 times the time that the last resize by the lever took: this one has no flood beside it.
+        function.ctl("queues", "set", "3").check()
+        function.ctl("queues", "auto").check()
+        dropped = wait_still(function)["balance"]["dropped"]
+        with vm.stream(flows=64, rate=200) as stream:
+            wait_for(function, lambda pairs: pairs == 1, "one pair")
+        others = [stream.total[name] for name in ("reordered", "duplicated", "corrupted")]
+        assert others == [0, 0, 0] and (rss or stream.total["lost"] == 0), stream.report
         assert stream.total["received"] > 0
-        wait_for(function, lambda pairs: pairs == 1, "one pair")
         status = wait_still(function)
-        assert status["balance"]["dropped"] == 0, status
+        assert status["balance"]["dropped"] == dropped, status
         assert len(status["workers"]) == 1
         decisions = status["autoscale"]["decisions"]
-        assert decisions["full"] >= 1 and decisions["idle"] >= 1 and decisions["refused"] == 0, decisions
+        assert decisions["full"] + decisions["drops"] >= 1 and decisions["idle"] >= 1, decisions
+        assert decisions["refused"] == 0, decisions
         lever = "spread" if rss else "channels"
         assert f"autoscale: {lever} from " in function.agent.output(), function.agent.output()
         assert function.stop().rc == 0, function.agent.output()
