@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from tests.bench.benches.guest import Meter
+from tests.bench.levers.guest import new_flows
 from tests.bench.lib import figures
 from tests.bench.lib.report import Report
 from tests.bench.lib.table import Table
@@ -76,7 +77,8 @@ def _measured(vm: Vm, arm: Arm, rate: int, chosen: argparse.Namespace) -> dict[s
     try:
         if arm.workers:
             function.ctl("workers", "set", str(arm.workers)).check()
-        with vm.stream(flows=_FLOWS, rate=rate) as sent:
+        # The tap remembers for some seconds the queue of each flow of the arm before.
+        with vm.stream(flows=_FLOWS, rate=rate, src_ip=new_flows()) as sent:
             time.sleep(_WARM_UP_SECONDS)
             before, first = _counts(vm, function)
             meter = Meter(vm)
