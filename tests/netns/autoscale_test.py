@@ -52,7 +52,7 @@ def test_grows_under_load_and_shrinks_when_it_ends(reflector, programs):
     idle = auto(device)
     assert (idle["mode"], idle["pairs"], idle["min"], idle["max"]) == ("auto", 1, 1, 2)
     wait_until(lambda: "1 pair carries it" in auto(device)["why"], lambda: auto(device))
-    # A flood fills a worker on any machine. It takes the room of other packets, so a stream beside it may lose some, but
+    # A flood fills a worker on any machine. It takes the room of other packets: a stream beside it may lose some, but
     # keeps its order.
     with flowgen.Background(programs, **device.traffic(), flows=64, rate=1000) as traffic:
         grow(device, programs)
