@@ -1,8 +1,8 @@
 """The cost of a packet with more queue pairs than it needs: CPU time, wake-ups, system calls and interrupts.
 
 `reflect` in a guest receives the same packets a second with one, two and four pairs, once more with one (the noise),
-and with four pairs of which one worker polls all. The regression of 2012 was that more queues mean smaller bursts, so
-more wake-ups, system calls and interrupts a packet.
+and with four pairs whose workers follow the load (queue_pairs = "auto" between 4 and 4). The regression of 2012 was
+that more queues mean smaller bursts, so more wake-ups, system calls and interrupts a packet.
 
 A measurement counts only if every pair received its part. One that lost packets counts, but its row says so: an
 overloaded guest drops before it works. Guests are emulated where KVM does not work: then an interrupt does not cost
@@ -29,6 +29,7 @@ from testbed.network_function import NetworkFunction  # isort: skip
 _LEAST_PART = 0.1  # of an even share
 _FLOWS = 64
 _WARM_UP_SECONDS = 1.0
+_DECISION_SECONDS = 10.0  # three times the hold of the cores lever
 _COUNTS = ("busy rounds", "sleeps", "sendto calls", "interrupts", "NET_RX")
 
 
@@ -36,11 +37,16 @@ _COUNTS = ("busy rounds", "sleeps", "sendto calls", "interrupts", "NET_RX")
 class Arm:
     name: str
     pairs: int
-    workers: int = 0  # 0: as many as there are pairs
+    by_load: bool = False  # the workers, not one for each pair
+
+    def settings(self) -> dict[str, Any]:
+        if not self.by_load:
+            return {"queue_pairs": self.pairs}
+        return {"queue_pairs": f'"auto"\nqueue_pairs_min = {self.pairs}\nqueue_pairs_max = {self.pairs}'}
 
 
 _ONE = Arm("1", 1)
-_ARMS = (_ONE, Arm("2", 2), Arm("4", 4), Arm("4, one worker", 4, 1), Arm("1 again", 1))
+_ARMS = (_ONE, Arm("2", 2), Arm("4", 4), Arm("4, workers by load", 4, by_load=True), Arm("1 again", 1))
 
 
 def options(parser: argparse.ArgumentParser) -> None:
@@ -61,11 +67,12 @@ def _kernel_counts(vm: Vm) -> dict[str, int]:
 
 
 def _counts(vm: Vm, function: NetworkFunction) -> tuple[list[int], dict[str, int]]:
-    """Returns the packets that each pair received, and the sums of _COUNTS."""
+    """Returns the packets that each pair received, the number of workers, and the sums of _COUNTS."""
     status = function.status()
     [port] = status["ports"]
     received = [queue["rx_packets"] for queue in port["queues"]]
     return received, {
+        "workers": len(status["workers"]),
         "busy rounds": sum(worker["busy_rounds"] for worker in status["workers"]),
         "sleeps": sum(worker["sleeps"] for worker in status["workers"]),
         "sendto calls": sum(queue["tx_wakeups"] for queue in port["queues"]),
@@ -73,36 +80,37 @@ def _counts(vm: Vm, function: NetworkFunction) -> tuple[list[int], dict[str, int
 
 
 def _measured(vm: Vm, arm: Arm, rate: int, chosen: argparse.Namespace) -> dict[str, Any]:
-    function = vm.start("reflect", queue_pairs=arm.pairs, extra=f'poll = "{chosen.poll}"')
+    function = vm.start("reflect", extra=f'poll = "{chosen.poll}"', **arm.settings())
     try:
-        if arm.workers:
-            function.ctl("workers", "set", str(arm.workers)).check()
         # The tap remembers for some seconds the queue of each flow of the arm before.
         with vm.stream(flows=_FLOWS, rate=rate, src_ip=new_flows()) as sent:
-            time.sleep(_WARM_UP_SECONDS)
+            time.sleep(_DECISION_SECONDS if arm.by_load else _WARM_UP_SECONDS)
             before, first = _counts(vm, function)
-            meter = Meter(vm)
+            began, meter = time.monotonic(), Meter(vm)
             time.sleep(chosen.seconds)
-            used = meter.read()
+            used, measured = meter.read(), time.monotonic() - began
             after, last = _counts(vm, function)
+            counted = time.monotonic() - began
     finally:
         function.stop()
     by_pair = [now - then for now, then in zip(after, before, strict=True)]
     frames = sum(by_pair)
     if not frames or min(by_pair) < _LEAST_PART * frames / arm.pairs:
         raise RuntimeError(f"not all of {arm.pairs} pairs received their part of {frames}: {by_pair}")
-    # The meter's time is a little shorter than that between the counts.
-    return {"us": 1e6 * used["vcpu_seconds"] / (rate * chosen.seconds), "lost": sent.total["lost"],
+    # The meter leaves out the time in which the last counts were asked for.
+    metered = frames * measured / counted
+    return {"us": 1e6 * used["vcpu_seconds"] / metered, "lost": sent.total["lost"], "workers": last.pop("workers"),
             **{name: (last[name] - first[name]) / frames for name in _COUNTS}}
 
 
 def _table(where: str, rate: int, rounds: dict[Arm, list[dict[str, Any]]]) -> Table:
     table = Table(f"{where}, {rate:,} packets a second: a frame's cost, medians; ratios to one pair",
-                  ("pairs", "vCPU us", "ratio q1", "median", "q3", *_COUNTS, "lost"))
+                  ("pairs", "workers", "vCPU us", "ratio q1", "median", "q3", *_COUNTS, "lost"))
     for arm, made in rounds.items():
         ratio = figures.quartiles(figures.ratios([one["us"] for one in rounds[_ONE]], [one["us"] for one in made]))
         assert ratio
-        table.add(arm.name, figures.median(one["us"] for one in made), *ratio[:3],
+        workers = sorted({one["workers"] for one in made})
+        table.add(arm.name, " or ".join(map(str, workers)), figures.median(one["us"] for one in made), *ratio[:3],
                   *(figures.median(one[name] for one in made) for name in _COUNTS), sum(one["lost"] for one in made))
     return table
 
