@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "bpf/sluice_abi.h"
 #include "control/kernel/bpf_programs.h"
 #include "tests/kernel/netns_fixture.h"
