@@ -16,18 +16,22 @@ from testbed.apt import PrivateApt, debian_release  # noqa: E402
 from testbed.cache import cache_folder, complete_folder, locked  # noqa: E402
 from testbed.fetch import CODENAMES  # noqa: E402
 
+# Since Debian 13 promtool has a package of its own.
+PACKAGES = {"bookworm": ["prometheus"], "trixie": ["prometheus", "promtool"]}
 FETCH = "import sys, urllib.request as u; sys.stdout.write(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 def _download(into):
     codename = CODENAMES[debian_release()]
+    packages = PACKAGES[codename]
     with PrivateApt(cache_folder() / "apt-prometheus", [codename, f"{codename}-security"]) as apt:
-        apt.unpack(["prometheus"], into)
+        apt.unpack(packages, into)
 
 
 def program(name):
     with locked("prometheus"):
-        return complete_folder(cache_folder() / "prometheus", _download) / "usr/bin" / name
+        folder = cache_folder() / f"prometheus-{CODENAMES[debian_release()]}"
+        return complete_folder(folder, _download) / "usr/bin" / name
 
 
 def fetch(netns, url):

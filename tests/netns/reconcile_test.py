@@ -313,8 +313,10 @@ def test_pins_that_are_gone_come_back_and_an_agent_that_dies_is_followed(wire, p
     if what == "pins":
         run("rm", "-r", pins)
     else:
-        # The agent has a separate mount namespace, in which it sees the machine's bpffs.
-        run("nsenter", f"--mount=/proc/{device.agent.process.pid}/ns/mnt", "umount", "/sys/fs/bpf")
+        # The agent has a separate mount namespace, in which it sees the machine's bpffs; and all of this may be in a
+        # chroot (tests/debian13).
+        agent = f"/proc/{device.agent.process.pid}"
+        run("nsenter", f"--mount={agent}/ns/mnt", f"--root={agent}/root", "umount", "/sys/fs/bpf")
     repaired(device)
     wait_until(lambda: not device.agent.status().get("degraded"), lambda: str(device.agent.status()["degraded"]))
     exact(device, programs)
