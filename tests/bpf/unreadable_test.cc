@@ -40,13 +40,6 @@ Packet v4(uint16_t fragment = 0) {
 Packet v6() {
   return Packet().eth().ipv6("2001:db8::1", "2001:db8::2");
 }
-Packet with_extensions(int count, uint8_t proto) {
-  Packet packet = v6();
-  for (int i = 0; i < count; ++i) {
-    packet.extension(proto);
-  }
-  return packet;
-}
 // Options of IPv4, whose header the builder fills with no-operations.
 Packet with_options(const Bytes& options) {
   return Packet()
@@ -86,7 +79,7 @@ class Unreadable : public Programs {
 };
 
 TEST_F(Unreadable, IsDroppedWhereARuleOrTheListAsksForIt) {
-  Packet deep = with_extensions(3, 60);
+  Packet deep = v6().extensions(3, 60);
   const Row rows[] = {
       {"three tags are read", tagged({1, 2, 3}), 0},
       {"four tags", tagged({1, 2, 3, 4}), kBehindTags},
@@ -94,25 +87,14 @@ TEST_F(Unreadable, IsDroppedWhereARuleOrTheListAsksForIt) {
       {"four priority tags", tagged({0, 0, 0, 0}), SLUICE_MATCH_ALL},
       {"eight priority tags", tagged({0, 0, 0, 0, 0, 0, 0, 0}, 0x88a8), SLUICE_MATCH_ALL},
       {"priority tags around an id", tagged({0, 7, 0, 0}), kBehindTags},
-      {"eight extension headers are read", with_extensions(8, 60).udp(1000, 7777), 0},
-      {"nine destination options", with_extensions(9, 60).udp(1000, 7777), kBehindExtensions},
-      {"twelve destination options", with_extensions(12, 60).udp(1000, 7777), kBehindExtensions},
-      {"nine hop-by-hop options", with_extensions(9, 0).tcp(1000, 7777), kBehindExtensions},
-      {"nine options, then another protocol", with_extensions(9, 60).proto(89).payload(8), kBehindExtensions},
-      {"nine headers, one of fragments", with_extensions(8, 60).fragment6(1).udp(1, 7777).poke16(4, 99),
+      {"eight extension headers are read", v6().extensions(8, 60).udp(1000, 7777), 0},
+      {"nine destination options", v6().extensions(9, 60).udp(1000, 7777), kBehindExtensions},
+      {"twelve destination options", v6().extensions(12, 60).udp(1000, 7777), kBehindExtensions},
+      {"nine hop-by-hop options", v6().extensions(9, 0).tcp(1000, 7777), kBehindExtensions},
+      {"nine options, then another protocol", v6().extensions(9, 60).proto(89).payload(8), kBehindExtensions},
+      {"nine headers, one of fragments", v6().extensions(8, 60).fragment6(1).udp(1, 7777).poke16(4, 99),
        SLUICE_MATCH_PROTO | SLUICE_MATCH_PORTS | SLUICE_MATCH_FRAGMENT},
-      {"too many behind the fragment header",
-       v6().fragment6(1)
-           .extension(60)
-           .extension(60)
-           .extension(60)
-           .extension(60)
-           .extension(60)
-           .extension(60)
-           .extension(60)
-           .extension(60)
-           .udp(1, 7777)
-           .poke16(4, 99),
+      {"too many behind the fragment header", v6().fragment6(1).extensions(8, 60).udp(1, 7777).poke16(4, 99),
        SLUICE_MATCH_PROTO | SLUICE_MATCH_PORTS},
       {"ports out of reach", deep.extension(60, 70).udp(1000, 7777).payload(9), SLUICE_MATCH_PORTS},
       {"an extension header out of reach", v6().extension(60, 70).extension(60).udp(1000, 7777), kBehindExtensions},
@@ -167,7 +149,7 @@ TEST_F(Unreadable, LaterFragmentsAreDroppedWhereARuleThatDropsAsksForThePorts) {
 
 // A rule that asks for readable fields decides, in its place among the others.
 TEST_F(Unreadable, AnEarlierRuleDecides) {
-  const Bytes options = with_extensions(9, 60).udp(1000, 7777).bytes();
+  const Bytes options = v6().extensions(9, 60).udp(1000, 7777).bytes();
   set_rules({Rule().src("2001:db8::/32").pass(), Rule().proto(17).dst_port(7777).drop()});
   EXPECT_EQ("pass", verdict(options));
   set_rules({Rule().proto(17).dst_port(7777).drop(), Rule().src("2001:db8::/32").pass()});

@@ -106,6 +106,12 @@ class Packet {
     type8_at(at);
     return *this;
   }
+  Packet& extensions(int count, uint8_t proto) {
+    for (int i = 0; i < count; ++i) {
+      extension(proto);
+    }
+    return *this;
+  }
   Packet& ah(uint8_t words = 4) {  // 4 * (2 + words) bytes
     next(51);
     const size_t at = begin();

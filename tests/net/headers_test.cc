@@ -106,17 +106,7 @@ const Readable kReadable[] = {
     {"Ah", V6().ah().udp(1, 2), kV6, 14, 78, 8, 17, true},
     {"ExtensionsOfEveryKind", V6().extension(0).extension(60).extension(43).fragment6(0).ah(2).udp(1, 2), kV6, 14, 102,
      8, 17, true},
-    {"EightExtensions",
-     V6().extension(0)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .extension(60)
-         .udp(1, 2),
-     kV6, 14, 118, 8, 17, true},
+    {"EightExtensions", V6().extension(0).extensions(7, 60).udp(1, 2), kV6, 14, 118, 8, 17, true},
     {"EspOutOfReach", V6().extension(60, 70).proto(50).payload(8), kV6, 14, 622, 8, 50, false},
     {"Atomic", V6().fragment6(0).udp(1, 2), kV6, 14, 62, 8, 17, true},
     {"FirstFragment6", V6().fragment6(1).udp(1, 2).poke16(4, 4000), kV6, 14, 62, 8, 17, true, Fragment::kFirst},
