@@ -2,7 +2,6 @@
 // the file.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <set>
 #include <string>
 #include <vector>
@@ -12,16 +11,9 @@
 #include "control/config/config.h"
 #include "control/config/config_diff.h"
 #include "control/config/config_text.h"
+#include "tests/fuzz/require.h"
 
-namespace {
-
-void Require(bool condition) {
-  if (!condition) {
-    abort();
-  }
-}
-
-}  // namespace
+using sluice::Require;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);

@@ -3,22 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 #include "control/wire/framing.h"
 #include "control/wire/sluice.pb.h"
 #include "dataplane/base/unique_fd.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
+using sluice::Require;
+
 // Fits a socket's buffer, so that one thread can write everything and then read it.
 constexpr size_t kMaxInputBytes = 16 * 1024;
-
-void Require(bool condition) {
-  if (!condition) {
-    abort();
-  }
-}
 
 struct Pair {
   sluice::UniqueFd near, far;

@@ -6,21 +6,17 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "control/dataplane/greeting.h"
 #include "dataplane/contract/stats_segment.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
-void Require(bool condition) {
-  if (!condition) {
-    abort();
-  }
-}
+using sluice::Require;
 
 void CheckGreeting(const sluice::Greeting& greeting) {
   Require(greeting.hello.held_lanes() == greeting.lanes.size() && greeting.lanes.size() <= sluice::kMaxLanes);

@@ -2,22 +2,14 @@
 // back the same when it is written and read again.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string>
 
 #include "bpf/sluice_abi.h"
 #include "control/state/state_file.h"
 #include "google/protobuf/util/json_util.h"
+#include "tests/fuzz/require.h"
 
-namespace {
-
-void Require(bool condition) {
-  if (!condition) {
-    abort();
-  }
-}
-
-}  // namespace
+using sluice::Require;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::StatusOr<sluice::SavedState> state =

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <optional>
@@ -14,18 +13,14 @@
 #include "dataplane/net/flow_hash.h"
 #include "dataplane/net/headers.h"
 #include "dataplane/offload/flow_key.h"
+#include "tests/fuzz/require.h"
 
 namespace {
 
 using sluice::Fragment;
 using sluice::Headers;
 using sluice::Network;
-
-void Require(bool condition) {
-  if (!condition) {
-    abort();
-  }
-}
+using sluice::Require;
 
 class Unreadable : public std::exception {};
 
